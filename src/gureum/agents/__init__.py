@@ -1,0 +1,1 @@
+"""What runs on hosts. Agents never import services and have no database."""

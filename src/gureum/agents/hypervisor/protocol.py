@@ -1,0 +1,172 @@
+"""The typed, versioned conversation between the control plane and a host's agent.
+
+`ensure_server` is level-triggered: it carries the whole wanted server and may be repeated at any time.
+A spec carries everything that the host needs, metadata included, so that the host serves its guests with
+the control plane down. Implemented by `agent.py` (real) and `simulated.py`; both pass
+`tests/contracts/test_hypervisor_agent.py`. Fields are only ever added, with defaults, so that version N
+talks with N-1; `PROTOCOL_VERSION` rises with each addition.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+import msgspec
+
+PROTOCOL_VERSION = 1
+
+WantedPower = Literal["running", "paused", "stopped"]
+ObservedPower = Literal["running", "paused", "stopped", "crashed", "absent"]
+
+
+class ImageSource(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where the host takes an image from: a path that it may open, or a URL with a signed, expiring query."""
+
+    image_id: str
+    disk_format: str
+    size_bytes: int
+    sha512: str = ""
+    path: str = ""
+    url: str = ""
+
+
+class NicSpec(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A port as the host needs it. `metadata` is the network_data.json view: addresses, routes, DNS."""
+
+    port_id: str
+    network_id: str
+    mac: str
+    mtu: int = 1500
+    model: str = "virtio"
+    fixed_ips: tuple[str, ...] = ()
+    metadata_port_id: str = ""
+    metadata_mac: str = ""
+    metadata_addresses: tuple[str, ...] = ()  # of the network's metadata port, with prefix length
+
+
+class GuestData(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the guest may ask about itself, in the documents' own formats, made by the control plane.
+
+    `meta_data` and `network_data` are the JSON documents of the OpenStack layout; `ec2` maps EC2 paths
+    (for example "instance-id") to texts; `user_data` is base64. `vendor_data` is a JSON document. An EC2 key
+    that ends in "/" is that folder's listing where it differs from its entries' names ("public-keys/": "0=mykey");
+    without one, public keys are named after `meta_data`'s `public_keys`. `content` holds the injected files,
+    base64, by the names that `meta_data`'s `files` gives them (/openstack/content/0000).
+    """
+
+    meta_data: str = "{}"
+    network_data: str = "{}"
+    vendor_data: str = "{}"
+    user_data: str = ""
+    ec2: dict[str, str] = {}
+    content: dict[str, str] = {}
+
+
+class ServerSpec(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A server as it is wanted on this host.
+
+    `boot` rises by one for each reboot, rebuild or start from outside: a host whose server runs with a lower
+    number shuts it down (within `grace_s` seconds if the guest listens, by force otherwise) and starts it anew,
+    its definition regenerated. `disk` rises when the root disk is to be made anew from the image (rebuild).
+    """
+
+    server_id: str
+    name: str
+    vcpus: int
+    ram_mib: int
+    root_gib: int
+    power: WantedPower
+    boot: int
+    disk: int = 1
+    grace_s: int = 0
+    ephemeral_gib: int = 0
+    swap_mib: int = 0
+    image: ImageSource | None = None
+    nics: tuple[NicSpec, ...] = ()
+    config_drive: bool = False
+    guest: GuestData = msgspec.field(default_factory=GuestData)
+    hardware: dict[str, str] = {}  # image properties that shape the machine: hw_disk_bus, hw_vif_model, hw_firmware_type
+    request_id: str = ""
+
+
+class ServerObserved(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is true on the host. `problem` is for operators, `boot` and `disk` are those that took effect.
+
+    `guest_password` is what the guest posted for its owner (encrypted with the owner's key; get-password reads it).
+    """
+
+    server_id: str
+    power: ObservedPower
+    boot: int = 0
+    disk: int = 0
+    nics: tuple[str, ...] = ()
+    problem: str = ""
+    guest_password: str = ""
+
+
+class HostResources(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The inventory a host offers and the facts that the hypervisors API shows."""
+
+    vcpus: int
+    ram_mib: int
+    disk_gib: int
+    hypervisor_type: str = "QEMU"
+    hypervisor_version: int = 0
+    accelerator: str = "tcg"
+    traits: tuple[str, ...] = ()
+    cpu_info: str = "{}"
+    host_ip: str = "127.0.0.1"
+
+
+class HostObserved(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A heartbeat's content: what the host is and which servers it has."""
+
+    host: str
+    version: int
+    resources: HostResources
+    servers: tuple[ServerObserved, ...] = ()
+
+
+class AgentFailure(Exception):
+    """The host could not do it. `public` may be shown to the tenant, the exception's text to operators.
+
+    `retry` says whether the same call may succeed later (a full disk, an engine that restarts) or never
+    (an image that is not what it says).
+    """
+
+    def __init__(self, text: str, *, public: str = "", retry: bool = True) -> None:
+        super().__init__(text)
+        self.public = public
+        self.retry = retry
+
+
+class HypervisorAgent(Protocol):
+    """The calls of the control plane. Each is idempotent; each is one message and one answer on the bus."""
+
+    def ensure_server(self, spec: ServerSpec) -> ServerObserved:
+        """Make it so; answer with what is true now.
+
+        The answer may come before the wanted state while a guest is given its `grace_s` to shut down: the caller
+        compares `power`, `boot` and `disk` with the spec, then waits for `server_changed` or repeats the call.
+        A call that repeats a lower `boot` or `disk` than the host knows is late and changes nothing.
+        Raises AgentFailure; with retry when the work goes on (an image under way) or may succeed later.
+        """
+        ...
+
+    def remove_server(self, server_id: str) -> None:
+        """Nothing of the server is left on the host: machine, disks, config drive, metadata. Absent is fine."""
+        ...
+
+    def observe(self) -> HostObserved: ...
+
+    def console_log(self, server_id: str, lines: int | None) -> str:
+        """The last `lines` lines (all that is kept, when None) of the serial console; "" before the first boot."""
+        ...
+
+
+class AgentEvents(Protocol):
+    """What an agent tells the control plane unasked. Losing any of them costs latency only."""
+
+    def heartbeat(self, observed: HostObserved) -> None: ...
+
+    def server_changed(self, host: str, observed: ServerObserved) -> None: ...

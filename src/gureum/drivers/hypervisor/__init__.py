@@ -1,0 +1,1 @@
+"""Machines that run guests: the interface, a fake in memory, and libvirt."""

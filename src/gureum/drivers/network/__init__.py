@@ -1,0 +1,1 @@
+"""The virtual network: the interface, a fake in memory, and OVN."""

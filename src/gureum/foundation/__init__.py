@@ -1,0 +1,1 @@
+"""What every service stands on. The foundation knows no service."""

@@ -1,0 +1,60 @@
+"""Who calls: the validated token as every service sees it. Made by identity, read by everyone, never by a client."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A token's facts. Exactly one of project, domain and system scope is set, or none (unscoped)."""
+
+    user_id: str = ""
+    user_name: str = ""
+    user_domain_id: str = ""
+    user_domain_name: str = ""
+    project_id: str | None = None
+    project_name: str | None = None
+    project_domain_id: str | None = None
+    project_domain_name: str | None = None
+    domain_id: str | None = None
+    domain_name: str | None = None
+    system: bool = False
+    roles: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+    audit_ids: tuple[str, ...] = ()
+    issued_at: float = 0.0
+    expires_at: float = 0.0
+    application_credential_id: str | None = None
+    trust_id: str | None = None
+    token_id: str = ""
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether the token carries the admin role: sees every project's resources in compute, network and image."""
+        return "admin" in self.roles
+
+    @property
+    def is_delegated(self) -> bool:
+        """Whether the token stands for somebody else's limited grant (application credential or trust)."""
+        return self.application_credential_id is not None or self.trust_id is not None
+
+    def credentials(self) -> dict[str, Any]:
+        """The credentials that policy rules may name, with the field's own keys."""
+        return {
+            "user_id": self.user_id,
+            "user_domain_id": self.user_domain_id,
+            "project_id": self.project_id,
+            "tenant_id": self.project_id,
+            "project_domain_id": self.project_domain_id,
+            "domain_id": self.domain_id,
+            "system_scope": "all" if self.system else None,
+            "roles": list(self.roles),
+            "is_admin": self.is_admin,
+        }
+
+
+SERVICE = Caller(user_name="gureum", roles=("admin",), system=True)
+"""The cloud acting on its own: reconcilers and bootstrap."""

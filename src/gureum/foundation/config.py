@@ -1,0 +1,121 @@
+"""Typed configuration from one TOML file. Unknown keys are refused with the names that exist.
+
+Sections belong to the parts that read them; each stays under 25 options. Defaults run the embedded cloud.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import msgspec
+
+
+class ConfigError(Exception):
+    """The file cannot be used; the text says which key and why."""
+
+
+class ApiConfig(msgspec.Struct, forbid_unknown_fields=True):
+    host: str = "127.0.0.1"
+    port: int = 8774
+    public_url: str = ""
+    threads: int = 8
+    max_body_bytes: int = 1 << 20
+
+
+class DatabaseConfig(msgspec.Struct, forbid_unknown_fields=True):
+    url: str = "sqlite:///gureum.sqlite"
+    pool_size: int = 16
+
+
+class BusConfig(msgspec.Struct, forbid_unknown_fields=True):
+    url: str = "inprocess:"
+
+
+class TasksConfig(msgspec.Struct, forbid_unknown_fields=True):
+    workers: int = 4
+    lease_s: float = 30.0
+    poll_s: float = 1.0
+
+
+class NetworkConfig(msgspec.Struct, forbid_unknown_fields=True):
+    driver: str = "fake"
+    northbound: str = ""
+    southbound: str = ""
+    owner: str = "gureum"
+    mtu: int = 1442
+    external_mtu: int = 1500
+    port_up_timeout_s: float = 120.0
+
+
+class HypervisorConfig(msgspec.Struct, forbid_unknown_fields=True):
+    mode: str = "simulated"
+    simulated_hosts: int = 1
+    heartbeat_timeout_s: float = 8.0
+    boot_timeout_s: float = 300.0
+    cpu_ratio: float = 16.0
+    ram_ratio: float = 1.0
+    disk_ratio: float = 1.0
+
+
+class ImageConfig(msgspec.Struct, forbid_unknown_fields=True):
+    folder: str = "images"
+    max_bytes: int = 1 << 40
+
+
+class AuthConfig(msgspec.Struct, forbid_unknown_fields=True):
+    keys: str = "keys"
+    token_lifetime_s: int = 3600
+    hash: str = "argon2id"
+    hash_time_cost: int = 2
+    hash_memory_kib: int = 19456
+
+
+class BootstrapConfig(msgspec.Struct, forbid_unknown_fields=True):
+    admin_password: str = ""
+    demo_password: str = ""
+    guest_image: str = ""
+    external_cidr: str = "198.18.0.0/24"
+    region: str = "RegionOne"
+
+
+class LogConfig(msgspec.Struct, forbid_unknown_fields=True):
+    file: str = ""
+    level: str = "INFO"
+
+
+class PolicyConfig(msgspec.Struct, forbid_unknown_fields=True):
+    file: str = ""
+
+
+class Config(msgspec.Struct, forbid_unknown_fields=True):
+    """The whole file. Relative paths are relative to `state`."""
+
+    state: str = "."
+    api: ApiConfig = msgspec.field(default_factory=ApiConfig)
+    database: DatabaseConfig = msgspec.field(default_factory=DatabaseConfig)
+    bus: BusConfig = msgspec.field(default_factory=BusConfig)
+    tasks: TasksConfig = msgspec.field(default_factory=TasksConfig)
+    network: NetworkConfig = msgspec.field(default_factory=NetworkConfig)
+    hypervisor: HypervisorConfig = msgspec.field(default_factory=HypervisorConfig)
+    image: ImageConfig = msgspec.field(default_factory=ImageConfig)
+    auth: AuthConfig = msgspec.field(default_factory=AuthConfig)
+    bootstrap: BootstrapConfig = msgspec.field(default_factory=BootstrapConfig)
+    log: LogConfig = msgspec.field(default_factory=LogConfig)
+    policy: PolicyConfig = msgspec.field(default_factory=PolicyConfig)
+
+    def path(self, name: str) -> Path:
+        """`name` as a path, relative to the state folder unless absolute."""
+        return Path(self.state, name)
+
+    @property
+    def public_url(self) -> str:
+        return self.api.public_url or f"http://{self.api.host}:{self.api.port}"
+
+
+def load(file: Path) -> Config:
+    """Read and check a configuration file."""
+    try:
+        return msgspec.convert(tomllib.loads(file.read_text()), Config)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError, OSError) as error:
+        raise ConfigError(f"{file}: {error}") from error

@@ -1,0 +1,50 @@
+"""Column types and the declarative base that every table stands on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from sqlalchemy import MetaData, String, Text
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+Id = String(36)
+Name = String(255)
+
+
+class Json(TypeDecorator[Any]):
+    """A JSON value: jsonb-free text everywhere, encoded by msgspec, so that both databases behave alike."""
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(Text())
+
+    def process_bind_param(self, value: Any, _dialect: Dialect) -> str | None:
+        return None if value is None else msgspec.json.encode(value).decode()
+
+    def process_result_value(self, value: Any, _dialect: Dialect) -> Any:
+        return None if value is None else msgspec.json.decode(value)
+
+    def coerce_compared_value(self, _op: Any, _value: Any) -> TypeEngine[Any]:
+        return self
+
+
+class Row(DeclarativeBase):
+    """The base of all tables. Constraint names are fixed so that migrations can name them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {dict[str, Any]: Json, list[Any]: Json, list[str]: Json, dict[str, str]: Json}  # noqa: RUF012
+
+
+__all__ = ["Id", "Json", "Name", "Row"]

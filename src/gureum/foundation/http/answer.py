@@ -1,0 +1,62 @@
+"""An answer on its way out: status, headers and a body in memory or as a stream."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+_encode = msgspec.json.Encoder().encode
+_END = object()
+
+
+@dataclass(slots=True)
+class Answer:
+    """`body` is a JSON-able value, bytes, an iterator or an async iterator of bytes, or None."""
+
+    status: int
+    headers: dict[str, str] = field(default_factory=dict)
+    body: Any = None
+    content_type: str = "application/json"
+    head: bool = False
+
+    def render(self) -> None:
+        """Turn a JSON-able body into bytes; on the handler's thread, so that the loop does not pay for it."""
+        if self.body is not None and not isinstance(self.body, bytes | Iterator | AsyncIterator):
+            self.body = _encode(self.body)
+
+
+async def send_answer(
+    answer: Answer, own: list[tuple[bytes, bytes]], send: Callable[[dict[str, Any]], Awaitable[None]]
+) -> int:
+    """Send the whole answer; returns its status."""
+    answer.render()
+    body = answer.body
+    headers = own + [(name.lower().encode(), value.encode("latin-1")) for name, value in answer.headers.items()]
+    names = {name for name, _ in headers}
+    if body is not None and b"content-type" not in names:
+        headers.append((b"content-type", answer.content_type.encode()))
+    if (body is None or isinstance(body, bytes)) and answer.status not in (204, 304) and b"content-length" not in names:
+        headers.append((b"content-length", str(len(body or b"")).encode()))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    if isinstance(body, bytes) or body is None or answer.head:
+        content = body if isinstance(body, bytes) and not answer.head else b""
+        await send({"type": "http.response.body", "body": content})
+        return answer.status
+    async for chunk in _chunks(body):
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+    return answer.status
+
+
+async def _chunks(body: Iterator[bytes] | AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    if isinstance(body, AsyncIterator):
+        async for chunk in body:
+            yield chunk
+        return
+    loop = asyncio.get_running_loop()
+    while (chunk := await loop.run_in_executor(None, next, body, _END)) is not _END:
+        yield chunk  # type: ignore[misc]  # what is not the end mark is bytes

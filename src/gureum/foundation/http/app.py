@@ -1,0 +1,280 @@
+"""The ASGI application: finds the API, the route, the caller and the version, and turns outcomes into answers.
+
+Handlers run on a thread pool (`executor.py`) except `loop` routes, which never block, and `stream` routes,
+which own their body. The invariant: every answer, errors included, carries the request id, the version
+headers of its API and a JSON content type; nothing a client sends names its own user, project or roles.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import parse_qsl
+
+from gureum.foundation import ids, log
+from gureum.foundation.caller import Caller
+from gureum.foundation.db.engine import Database
+from gureum.foundation.errors import ApiError, BadRequest, Internal, MethodNotAllowed, NotFound, TooLarge, Unauthorized
+from gureum.foundation.http import dialects
+from gureum.foundation.http.answer import Answer, send_answer
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.executor import answer_of, run_handler
+from gureum.foundation.http.microversions import Version
+from gureum.foundation.http.routes import PUBLIC, Api, Route, Router, parameter_names
+from gureum.foundation.metrics import Metrics
+from gureum.foundation.policy import Policy
+
+logger = logging.getLogger("gureum.http")
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Authenticate = Callable[[str], Caller | None]
+"""token -> its caller. Raises Unauthorized; None when only `authenticate_slowly` can tell."""
+
+BODY_TIMEOUT_S = 60.0
+
+
+class App:
+    """One per process. `authenticate` answers from memory on the loop; `authenticate_slowly` may block on a thread."""
+
+    def __init__(  # noqa: PLR0917
+        self,
+        apis: Iterable[Api],
+        database: Database,
+        policy: Policy,
+        authenticate: Authenticate,
+        authenticate_slowly: Callable[[str], Caller],
+        *,
+        public_url: str,
+        threads: int = 8,
+        max_body_bytes: int = 1 << 20,
+        metrics: Metrics | None = None,
+    ) -> None:
+        self.database = database
+        self.policy = policy
+        self.metrics = metrics or Metrics()
+        self.public_url = public_url.rstrip("/")
+        self.pool = ThreadPoolExecutor(threads, thread_name_prefix="http")
+        self._authenticate = authenticate
+        self._authenticate_slowly = authenticate_slowly
+        self._max_body_bytes = max_body_bytes
+        self._apis: dict[str, tuple[Api, Router]] = {}
+        self.apis: list[Api] = []
+        for api in apis:
+            self.mount(api)
+
+    def mount(self, api: Api) -> None:
+        """Add an API. Raises ValueError when a route has no registered policy rule."""
+        for route in api.routes:
+            if route.policy != PUBLIC and route.policy not in self.policy.names:
+                raise ValueError(f"{api.name}: {route.method} {route.path} names the unknown rule {route.policy!r}")
+        entry = (api, Router(api.routes))
+        self.apis.append(api)
+        for prefix in (api.prefix, *api.aliases):
+            self._apis[prefix.strip("/")] = entry
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+        elif scope["type"] == "http":
+            await self._http(scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        request_id = ids.new_request_id()
+        log.request_id.set(request_id)
+        path, method = scope["path"], scope["method"]
+        api, router, inner = self._api_of(path)
+        headers = _headers(scope)
+        call: Call[Any] | None = None
+        version: Version | None = api.versions.minimum if api and api.versions else None
+        try:
+            if api is None or router is None:
+                raise NotFound(f"No API answers at {path[:200]}.")
+            if api.versions:
+                legacy = headers.get(api.versions.legacy_header.lower(), "") if api.versions.legacy_header else ""
+                version = api.versions.requested(headers.get("openstack-api-version", ""), legacy)
+            route, parameters = _route_of(router, method, inner, version)
+            caller = await self._caller(route, headers)
+            call = Call(route, api.deps, caller, request_id, self.policy, self.database)
+            call.query = _query(scope["query_string"])
+            call.headers = headers
+            call.version = version or (0, 0)
+            call.path = path
+            call.base_url = self.public_url + api.prefix
+            answer = await self._run(call, parameters, headers, receive)
+        except ApiError as error:
+            answer = self._error(error, api, request_id)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            logger.exception("%s %s failed", method, path)
+            answer = self._error(Internal(internal=str(error)), api, request_id)
+        answer.head = method == "HEAD"
+        status = await send_answer(answer, self._own_headers(api, version, request_id), send)
+        elapsed = time.perf_counter() - started
+        name = api.name if api else "none"
+        self.metrics.requests.labels(name, method, str(status)).inc()
+        self.metrics.latency.labels(name).observe(elapsed)
+        _log_request(method, scope, status, elapsed, headers.get("x-openstack-request-id", ""), call)
+
+    def _api_of(self, path: str) -> tuple[Api | None, Router | None, str]:
+        first, _, rest = path[1:].partition("/")
+        found = self._apis.get(first)
+        if found:
+            return found[0], found[1], rest
+        found = self._apis.get("")
+        return (found[0], found[1], path) if found else (None, None, path)
+
+    async def _caller(self, route: Route, headers: dict[str, str]) -> Caller:
+        token = headers.get("x-auth-token", "")
+        if route.policy == PUBLIC:
+            return Caller()
+        if not token:
+            raise self._unauthorized()
+        try:
+            caller = self._authenticate(token)
+            if caller is None:
+                loop = asyncio.get_running_loop()
+                caller = await loop.run_in_executor(self.pool, self._authenticate_slowly, token)
+        except Unauthorized as error:
+            raise self._unauthorized() from error
+        log.user_id.set(caller.user_id or "-")
+        log.project_id.set(caller.project_id or "-")
+        return caller
+
+    def _unauthorized(self) -> Unauthorized:
+        return Unauthorized(headers={"WWW-Authenticate": f'Keystone uri="{self.public_url}/identity"'})
+
+    async def _run(self, call: Call[Any], parameters: list[str], headers: dict[str, str], receive: Receive) -> Answer:
+        route = call.route
+        named = dict(zip(parameter_names(route.path), parameters, strict=True))
+        if any("\x00" in value for value in parameters) or any("\x00" in v for pair in call.query for v in pair):
+            raise BadRequest("The request URL holds a NUL character.")
+        if route.stream:
+            if route.target == "caller" and route.policy != PUBLIC:
+                call.enforce(**call.own_target())
+            return answer_of(route, await route.handler(call, _stream(receive), **named))
+        body = b""
+        if route.method not in ("GET", "HEAD"):
+            limit = route.max_body_bytes or self._max_body_bytes
+            body = await _read_body(receive, headers, limit)
+        if route.loop:
+            return run_handler(call, body, named)
+        context = (log.request_id.get(), log.user_id.get(), log.project_id.get())
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.pool, _in_context, context, call, body, named)
+
+    def _error(self, error: ApiError, api: Api | None, request_id: str) -> Answer:
+        if error.internal:
+            logger.warning("%s %s: %s", error.status, error.public, error.internal)
+        dialect = api.dialect if api and error.status != 401 else dialects.plain if api is None else dialects.identity
+        return Answer(error.status, dict(error.headers), dialect(error, request_id))
+
+    def _own_headers(self, api: Api | None, version: Version | None, request_id: str) -> list[tuple[bytes, bytes]]:
+        found = [(b"x-openstack-request-id", request_id.encode())]
+        if api and api.versions:
+            found += api.versions.headers(version)
+            if api.name == "compute":
+                found.append((b"x-compute-request-id", request_id.encode()))
+        elif api and api.name == "identity":
+            found.append((b"vary", b"X-Auth-Token"))
+        return found
+
+
+def _in_context(context: tuple[str, str, str], call: Call[Any], body: bytes, named: dict[str, str]) -> Answer:
+    log.request_id.set(context[0])
+    log.user_id.set(context[1])
+    log.project_id.set(context[2])
+    return run_handler(call, body, named)
+
+
+def _route_of(router: Router, method: str, path: str, version: Version | None) -> tuple[Route, list[str]]:
+    found = router.find(path)
+    if found is None:
+        raise NotFound("The resource could not be found.")
+    methods, values = found
+    candidates = methods.get(method) or (methods.get("GET") if method == "HEAD" else None)
+    if not candidates:
+        raise MethodNotAllowed(headers={"Allow": ", ".join(sorted(methods))})
+    for route in candidates:
+        if version is None or (
+            (route.since is None or version >= route.since) and (route.until is None or version <= route.until)
+        ):
+            return route, values
+    raise NotFound("The resource could not be found.")
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+
+
+def _query(raw: bytes) -> list[tuple[str, str]]:
+    if not raw:
+        return []
+    try:
+        return parse_qsl(raw.decode(), keep_blank_values=True, errors="strict", max_num_fields=200)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise BadRequest("The query string is not valid UTF-8 or has too many parameters.") from error
+
+
+async def _read_body(receive: Receive, headers: dict[str, str], limit: int) -> bytes:
+    declared = headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > limit:
+        raise TooLarge(f"The request body is larger than {limit} bytes.")
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            async for chunk in _stream(receive):
+                size += len(chunk)
+                if size > limit:
+                    raise TooLarge(f"The request body is larger than {limit} bytes.")
+                parts.append(chunk)
+    except TimeoutError as error:
+        raise BadRequest("The request body did not arrive in time.") from error
+    return b"".join(parts)
+
+
+class ClientGone(BadRequest):
+    """The client went away inside its body."""
+
+    default = "The request body ended early."
+
+
+async def _stream(receive: Receive) -> AsyncIterator[bytes]:
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        if message.get("body"):
+            yield message["body"]
+        if not message.get("more_body"):
+            return
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            await send({"type": "lifespan.startup.complete"})
+        else:
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+
+
+def _log_request(  # noqa: PLR0917
+    method: str, scope: Scope, status: int, elapsed: float, global_id: str, call: Call[Any] | None
+) -> None:
+    if not logger.isEnabledFor(logging.INFO):
+        return
+    query = scope["query_string"].decode("latin-1")
+    target = scope["path"] + ("?" + query if query else "")
+    extra = f" global={global_id}" if ids.is_request_id(global_id) else ""
+    version = f" version={call.version[0]}.{call.version[1]}" if call and call.version != (0, 0) else ""
+    logger.info("%s %s -> %d %.1f ms%s%s", method, target, status, elapsed * 1000, version, extra)

@@ -1,0 +1,65 @@
+"""Request bodies: size, encoding, depth and shape checked before a handler sees them.
+
+Raises BadRequest with a message that names the field. The closed schema is the msgspec type of the route.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from gureum.foundation.errors import BadRequest, UnsupportedMediaType
+
+MAX_DEPTH = 32
+
+
+@lru_cache(maxsize=1024)
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)
+
+
+def decode(data: bytes, kind: Any, content_type: str) -> Any:
+    """The body as an instance of `kind`."""
+    if content_type and "json" not in content_type and "text/plain" not in content_type:
+        raise UnsupportedMediaType(f"Unsupported Content-Type {content_type[:80]}; use application/json.")
+    if not data:
+        raise BadRequest("A JSON body is expected in this request.")
+    if b"\\u0000" in data or b"\x00" in data:
+        raise BadRequest("The request body holds a NUL character, which no field accepts.")
+    if _depth(data) > MAX_DEPTH:
+        raise BadRequest(f"The request body is nested deeper than {MAX_DEPTH} levels.")
+    try:
+        return _decoder(kind).decode(data)
+    except msgspec.ValidationError as error:
+        raise BadRequest(f"Invalid input: {_said(error)}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadRequest(f"The request body is not valid JSON: {error}") from error
+
+
+def _said(error: msgspec.ValidationError) -> str:
+    """msgspec's message with the path in the words of the API: `server.name` instead of `$.server.name`."""
+    return str(error).replace("`$.", "`").replace("`$`", "the body")
+
+
+def _depth(data: bytes) -> int:
+    """The deepest nesting of brackets outside of strings, cheaply: few bodies have many brackets."""
+    if data.count(b"{") + data.count(b"[") <= MAX_DEPTH:
+        return 0
+    depth = deepest = 0
+    inside = escaped = False
+    for byte in data:
+        if escaped:
+            escaped = False
+        elif inside:
+            escaped = byte == 0x5C
+            inside = byte != 0x22
+        elif byte == 0x22:
+            inside = True
+        elif byte in (0x7B, 0x5B):
+            depth += 1
+            deepest = max(deepest, depth)
+        elif byte in (0x7D, 0x5D):
+            depth -= 1
+    return deepest

@@ -1,0 +1,65 @@
+"""How each API words an error: one status table in `errors.py`, one body shape per API here.
+
+Sources: the error sections of the compute, network, image and identity API references and the API-SIG errors
+guideline that placement follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from gureum.foundation.errors import ApiError, OverQuota
+
+Dialect = Callable[[ApiError, str], dict[str, Any]]
+"""(error, request id) -> JSON body."""
+
+_COMPUTE_NAMES = {
+    400: "badRequest",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "itemNotFound",
+    405: "badMethod",
+    406: "notAcceptable",
+    409: "conflictingRequest",
+    413: "overLimit",
+    415: "badMediaType",
+    429: "overLimit",
+    501: "notImplemented",
+    503: "serviceUnavailable",
+}
+
+
+def identity(error: ApiError, _request_id: str) -> dict[str, Any]:
+    body: dict[str, Any] = {"code": error.status, "message": error.public, "title": error.title}
+    return {"error": body, **error.extra}
+
+
+def compute(error: ApiError, _request_id: str) -> dict[str, Any]:
+    name = _COMPUTE_NAMES.get(error.status, "computeFault")
+    return {name: {"code": error.status, "message": error.public}}
+
+
+def network(error: ApiError, _request_id: str) -> dict[str, Any]:
+    kind = error.code or ("OverQuota" if isinstance(error, OverQuota) else "HTTP" + error.title.replace(" ", ""))
+    return {"NeutronError": {"type": kind, "message": error.public, "detail": ""}}
+
+
+def image(error: ApiError, _request_id: str) -> dict[str, Any]:
+    return {"message": error.public, "code": f"{error.status} {error.title}", "title": error.title}
+
+
+def placement(error: ApiError, request_id: str) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "status": error.status,
+        "title": error.title,
+        "detail": error.public,
+        "request_id": request_id,
+        "code": error.code or "placement.undefined_code",
+    }
+    return {"errors": [{**entry, **error.extra}]}
+
+
+def plain(error: ApiError, request_id: str) -> dict[str, Any]:
+    """Outside of any API: an unknown path, a broken request line."""
+    return {"error": {"code": error.status, "message": error.public, "request_id": request_id}}

@@ -1,0 +1,61 @@
+"""Runs one handler: policy, body, transaction, view. Synchronous; on a pool thread or, for `loop` routes, inline."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.exc import IntegrityError
+
+from gureum.foundation.db.engine import Tx
+from gureum.foundation.errors import Conflict, Internal
+from gureum.foundation.http.answer import Answer
+from gureum.foundation.http.body import decode
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.routes import PUBLIC, Reply, Route
+
+
+def run_handler(call: Call[Any], body: bytes, parameters: dict[str, str]) -> Answer:
+    """The answer of one request. Raises ApiError."""
+    route = call.route
+    if route.target == "caller" and route.policy != PUBLIC:
+        call.enforce(**call.own_target())
+    arguments: tuple[Any, ...] = (call,)
+    kind = route.body_type(call.version if call.version != (0, 0) else None)
+    if kind is not None:
+        arguments = (call, decode(body, kind, call.headers.get("content-type", "")))
+    answer = answer_of(route, _in_transaction(call, arguments, parameters), call)
+    answer.render()
+    return answer
+
+
+def _in_transaction(call: Call[Any], arguments: tuple[Any, ...], parameters: dict[str, str]) -> Any:
+    route = call.route
+
+    def handle(tx: Tx) -> Any:
+        call.tx = tx
+        result = route.handler(*arguments, **parameters)
+        if not call.enforced and route.policy != PUBLIC:
+            raise Internal(internal=f"{route.method} {route.path} enforced no policy rule")
+        return result
+
+    mode = route.mode()
+    if mode == "none":
+        return handle(None)  # type: ignore[arg-type]  # the handler opens its own transactions
+    if mode == "read":
+        with call.database.read() as tx:
+            return handle(tx)
+    try:
+        return call.database.write(handle)
+    except IntegrityError as error:
+        raise Conflict(
+            "The request conflicts with another one that was made at the same time.", internal=str(error.orig)
+        ) from error
+
+
+def answer_of(route: Route, result: Any, call: Call[Any] | None = None) -> Answer:
+    """A handler's result as an answer: its view in the request's version, with the route's status."""
+    reply = result if isinstance(result, Reply) else Reply(result)
+    view = reply.body
+    if call is not None and route.downgrade is not None and view is not None:
+        view = route.downgrade(view, call.version)
+    return Answer(reply.status or route.status, reply.headers, view, reply.content_type)

@@ -1,0 +1,67 @@
+"""Query parameters as typed values. Raises BadRequest that names the parameter."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Select
+from sqlalchemy.orm import InstrumentedAttribute
+
+from gureum.foundation.errors import BadRequest
+
+_TRUE = {"1", "true", "t", "yes", "y", "on"}
+_FALSE = {"0", "false", "f", "no", "n", "off"}
+
+
+def boolean(name: str, value: str) -> bool:
+    """The forms that the field's clients send: true/false, 1/0, yes/no, on/off in any case."""
+    lowered = value.strip().lower()
+    if lowered in _TRUE:
+        return True
+    if lowered in _FALSE:
+        return False
+    raise BadRequest(f"Invalid input for query parameter {name}: {value[:64]!r} is not a boolean.")
+
+
+def integer(name: str, value: str, *, minimum: int = 0, maximum: int = 2**31 - 1) -> int:
+    if not re.fullmatch(r"[+-]?\d{1,12}", value.strip()):
+        raise BadRequest(f"Invalid input for query parameter {name}: {value[:64]!r} is not an integer.")
+    number = int(value)
+    if not minimum <= number <= maximum:
+        raise BadRequest(f"Invalid input for query parameter {name}: {number} is not in {minimum} to {maximum}.")
+    return number
+
+
+def moment(name: str, value: str) -> datetime:
+    """An ISO 8601 time as a naive datetime in UTC."""
+    try:
+        parsed = datetime.fromisoformat(value.replace(" ", "+") if "T" in value else value)
+    except ValueError as error:
+        raise BadRequest(f"Invalid input for query parameter {name}: {value[:64]!r} is not an ISO 8601 time.") from error
+    return parsed if parsed.tzinfo is None else parsed.astimezone(UTC).replace(tzinfo=None)
+
+
+def text(_name: str, value: str) -> str:
+    return value
+
+
+Convert = Callable[[str, str], Any]
+
+
+def equals(
+    statement: Select[Any],
+    query: list[tuple[str, str]],
+    allowed: Mapping[str, tuple[InstrumentedAttribute[Any], Convert]],
+) -> Select[Any]:
+    """Add `column = value` (or IN, for a repeated parameter) for each allowed parameter present in the query."""
+    wanted: dict[str, list[Any]] = {}
+    for name, value in query:
+        if name in allowed:
+            wanted.setdefault(name, []).append(allowed[name][1](name, value))
+    for name, values in wanted.items():
+        column = allowed[name][0]
+        statement = statement.where(column == values[0] if len(values) == 1 else column.in_(values))
+    return statement

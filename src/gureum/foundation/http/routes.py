@@ -1,0 +1,147 @@
+"""What a service declares: an `Api` with its `Route`s. Start-up fails on a route without a policy rule.
+
+A path is literal segments and `{names}`. A handler is a plain function `(call, **path_parameters)`, or
+`(call, body, **path_parameters)` when the route names a body type; it returns a JSON-able view, a `Reply`,
+or None. Reads get `call.tx` on a snapshot, writes get it in one transaction that commits when the handler
+returns and rolls back when it raises; a write handler may run again after a serialization failure, so its
+only effects are on `call.tx` and in `call.tx.on_commit`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from gureum.foundation.http.dialects import Dialect
+from gureum.foundation.http.microversions import Version, Versions
+
+PUBLIC = "public"
+"""The rule of the few routes that answer without a token: discovery and authentication."""
+
+Transaction = Literal["read", "write", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One method on one path.
+
+    `policy` is the rule's name; with `target="caller"` the edge enforces it on the caller's own project before the
+    handler runs, with `target="handler"` the handler must call `call.enforce` (the edge answers 500 if it did not).
+    `body` is a msgspec type, or a table from the first microversion to the type in force since then.
+    `downgrade(view, version)` turns the newest view into that of an older microversion.
+    `loop` runs the handler on the event loop: only for reads that never block.
+    `stream` routes get an async handler `(call, request_stream, **parameters)` and manage transactions themselves.
+    """
+
+    method: str
+    path: str
+    handler: Callable[..., Any]
+    policy: str
+    status: int = 200
+    body: Any = None
+    target: Literal["caller", "handler"] = "caller"
+    transaction: Transaction | None = None
+    since: Version | None = None
+    until: Version | None = None
+    downgrade: Callable[[Any, Version], Any] | None = None
+    loop: bool = False
+    stream: bool = False
+    max_body_bytes: int | None = None
+
+    def mode(self) -> Transaction:
+        if self.transaction is not None:
+            return self.transaction
+        return "read" if self.method in ("GET", "HEAD") else "write"
+
+    def body_type(self, version: Version | None) -> Any:
+        """The body type in force at `version`, or None."""
+        if not isinstance(self.body, Mapping):
+            return self.body
+        fitting = [since for since in self.body if version is None or since <= version]
+        return self.body[max(fitting)] if fitting else None
+
+
+@dataclass(frozen=True)
+class Api:
+    """One API under one prefix. `deps` is what its handlers find in `call.deps`."""
+
+    name: str
+    prefix: str
+    dialect: Dialect
+    routes: tuple[Route, ...]
+    deps: Any = None
+    versions: Versions | None = None
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Reply:
+    """An answer with more than a view: another status, headers, or bytes that are not JSON.
+
+    `body` may be a JSON-able view, bytes, an iterator of bytes (read on a thread) or an async iterator of bytes.
+    """
+
+    body: Any = None
+    status: int | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    content_type: str = "application/json"
+    after: Callable[[], Awaitable[None]] | None = None
+
+
+@dataclass(slots=True)
+class _Node:
+    literals: dict[str, _Node] = field(default_factory=dict)
+    parameter: _Node | None = None
+    rest: _Node | None = None
+    routes: dict[str, list[Route]] = field(default_factory=dict)
+
+
+class Router:
+    """A tree over path segments: finding a route costs one dictionary look-up a segment."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._root = _Node()
+        for route in routes:
+            self._add(route)
+
+    def _add(self, route: Route) -> None:
+        node = self._root
+        for segment in _segments(route.path):
+            if segment.startswith("{") and segment.endswith(":path}"):
+                node.rest = node.rest or _Node()
+                node = node.rest
+            elif segment.startswith("{"):
+                node.parameter = node.parameter or _Node()
+                node = node.parameter
+            else:
+                node = node.literals.setdefault(segment, _Node())
+        node.routes.setdefault(route.method, []).append(route)
+
+    def find(self, path: str) -> tuple[dict[str, list[Route]], list[str]] | None:
+        """The routes by method at `path` and its parameter values in order; None when the path is unknown."""
+        return _descend(self._root, _segments(path), 0, [])
+
+
+def _segments(path: str) -> list[str]:
+    return [segment for segment in path.split("/") if segment]
+
+
+def _descend(
+    node: _Node, segments: list[str], index: int, values: list[str]
+) -> tuple[dict[str, list[Route]], list[str]] | None:
+    if index == len(segments):
+        return (node.routes, values) if node.routes else None
+    child = node.literals.get(segments[index])
+    if child and (found := _descend(child, segments, index + 1, values)):
+        return found
+    if node.parameter and (found := _descend(node.parameter, segments, index + 1, [*values, segments[index]])):
+        return found
+    if node.rest:
+        return node.rest.routes, [*values, "/".join(segments[index:])]
+    return None
+
+
+def parameter_names(path: str) -> list[str]:
+    """`/servers/{server_id}/tags/{tag}` -> ["server_id", "tag"]."""
+    return [segment[1:-1].removesuffix(":path") for segment in _segments(path) if segment.startswith("{")]

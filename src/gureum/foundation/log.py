@@ -1,0 +1,56 @@
+"""One line format for every process and agent, with the request id, user and project of the work at hand.
+
+A line reads: time, level, process role, logger, request id, user, project, message, key=value pairs. The
+context variables are set at the edge (HTTP, bus, task step) and follow the work through threads that the
+foundation starts. Secrets never reach a line: `redact` masks the values of known keys, quoted or not.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import time
+from contextvars import ContextVar
+from pathlib import Path
+
+request_id: ContextVar[str] = ContextVar("request_id", default="-")
+user_id: ContextVar[str] = ContextVar("user_id", default="-")
+project_id: ContextVar[str] = ContextVar("project_id", default="-")
+
+_SECRET = re.compile(
+    r"""(?ix)(["']?(?:password|original_password|adminpass|admin_pass|secret|token|x-auth-token|x-subject-token|passcode)
+    ["']?\s*[:=]\s*)("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s,}&]+)""",
+)
+
+
+def redact(text: str) -> str:
+    """Mask the values of secret keys in JSON-like, header-like and query-like text."""
+    return _SECRET.sub(r"\1***", text)
+
+
+class LineFormatter(logging.Formatter):
+    """`2026-01-31T12:00:00.123Z INFO api gureum.http req-... user project message`."""
+
+    def __init__(self, role: str) -> None:
+        super().__init__()
+        self._role = role
+
+    def format(self, record: logging.LogRecord) -> str:
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        head = f"{stamp}.{int(record.msecs):03d}Z {record.levelname} {self._role} {record.name}"
+        line = f"{head} {request_id.get()} {user_id.get()} {project_id.get()} {redact(record.getMessage())}"
+        if record.exc_info:
+            line += "\n" + redact(self.formatException(record.exc_info))
+        return line
+
+
+def configure(role: str, file: Path | None = None, level: str = "INFO") -> None:
+    """Send every logger's lines to `file`, or to standard error."""
+    handler: logging.Handler = logging.FileHandler(file) if file else logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LineFormatter(role))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for noisy in ("uvicorn.access", "amqp", "kombu", "ovsdbapp", "asyncio"):
+        logging.getLogger(noisy).setLevel("WARNING")

@@ -1,0 +1,1 @@
+"""Composition roots: the only place, besides tests, where concrete drivers are chosen."""

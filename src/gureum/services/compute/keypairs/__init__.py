@@ -1,0 +1,1 @@
+"""Keypairs: public keys by name, owned by a user, handed to servers at boot."""

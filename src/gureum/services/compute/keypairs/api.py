@@ -1,0 +1,176 @@
+"""Routes of keypairs. Source: compute API reference, "Keypairs (keypairs)"."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+from sqlalchemy import func, select
+
+from gureum.foundation import clock
+from gureum.foundation.errors import BadRequest, Conflict, NotFound, OverQuota
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.microversions import Version
+from gureum.foundation.http.paging import next_link, paging_of
+from gureum.foundation.http.routes import Route
+from gureum.foundation.policy import Rule
+from gureum.foundation.quota import limits_of, overruns
+from gureum.services.compute.keypairs import rules
+from gureum.services.compute.keypairs.model import Keypair
+
+KeypairName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9_\- @.]+$")]
+DEFAULT_LIMIT = {"key_pairs": 100}
+OWN = "(rule:admin) or user_id:%(user_id)s"
+
+RULES = (
+    Rule("os_compute_api:os-keypairs:index", OWN, "List keypairs of a user"),
+    Rule("os_compute_api:os-keypairs:create", OWN, "Create or import a keypair"),
+    Rule("os_compute_api:os-keypairs:show", OWN, "Show a keypair"),
+    Rule("os_compute_api:os-keypairs:delete", OWN, "Delete a keypair"),
+)
+
+
+class NewKeypair(Struct, forbid_unknown_fields=True):
+    name: KeypairName
+    public_key: Annotated[str, Meta(min_length=1, max_length=16384)] | None = None
+
+
+class NewKeypairTyped(NewKeypair, forbid_unknown_fields=True):
+    type: Literal["ssh", "x509"] = "ssh"
+
+
+class NewKeypairOfUser(NewKeypairTyped, forbid_unknown_fields=True):
+    user_id: Annotated[str, Meta(max_length=64)] | None = None
+
+
+class NewKeypairImported(Struct, forbid_unknown_fields=True):
+    """Since 2.92 the cloud makes no private keys."""
+
+    name: KeypairName
+    public_key: Annotated[str, Meta(min_length=1, max_length=16384)]
+    type: Literal["ssh", "x509"] = "ssh"
+    user_id: Annotated[str, Meta(max_length=64)] | None = None
+
+
+class CreateV21(Struct, forbid_unknown_fields=True):
+    keypair: NewKeypair
+
+
+class CreateV22(Struct, forbid_unknown_fields=True):
+    keypair: NewKeypairTyped
+
+
+class CreateV210(Struct, forbid_unknown_fields=True):
+    keypair: NewKeypairOfUser
+
+
+class CreateV292(Struct, forbid_unknown_fields=True):
+    keypair: NewKeypairImported
+
+
+def create(call: Call[Any], body: CreateV210) -> dict[str, Any]:
+    new = body.keypair
+    owner = getattr(new, "user_id", None) or call.caller.user_id
+    call.enforce(user_id=owner)
+    kind = getattr(new, "type", "ssh")
+    taken = select(Keypair.id).where(Keypair.user_id == owner, Keypair.name == new.name)
+    if call.tx.scalar(taken) is not None:
+        raise Conflict(f"Key pair '{new.name}' already exists.")
+    used = call.tx.scalar(select(func.count()).select_from(Keypair).where(Keypair.user_id == owner)) or 0
+    limits = limits_of(call.tx, "compute", call.caller.project_id or "", DEFAULT_LIMIT)
+    for overrun in overruns(limits, {"key_pairs": used}, {"key_pairs": 1}):
+        raise OverQuota(f"Quota exceeded, too many key pairs ({overrun}).")
+    private, public = None, (new.public_key or "").strip()
+    if not public:
+        if kind != "ssh":
+            raise BadRequest("Keypair data is invalid: an x509 keypair needs its public_key.")
+        private, public = rules.generate(new.name)
+    mark = rules.fingerprint(public) if kind == "ssh" else rules.certificate_fingerprint(public)
+    row = Keypair(user_id=owner, name=new.name, type=kind, fingerprint=mark, public_key=public)
+    call.tx.add(row)
+    view = _view(row)
+    return {"keypair": view if private is None else {**view, "private_key": private}}
+
+
+def index(call: Call[Any]) -> dict[str, Any]:
+    owner = call.param("user_id") if call.at_least(2, 10) else None
+    owner = owner or call.caller.user_id
+    call.enforce(user_id=owner)
+    statement = select(Keypair).where(Keypair.user_id == owner)
+    if not call.at_least(2, 35):
+        return {"keypairs": [{"keypair": _view(row)} for row in call.tx.scalars(statement.order_by(Keypair.name))]}
+    paging = paging_of(call, {}, unique=Keypair.name, maximum=1000)
+    rows = call.tx.scalars(paging.page(statement, lambda name: _find(call, owner, name))).all()
+    shown, more = paging.cut(rows)
+    view: dict[str, Any] = {"keypairs": [{"keypair": _view(row)} for row in shown]}
+    if more:
+        view["keypairs_links"] = [{"rel": "next", "href": next_link(call, shown[-1].name)}]
+    return view
+
+
+def show(call: Call[Any], name: str) -> dict[str, Any]:
+    row = _load(call, name)
+    details = {
+        "created_at": clock.iso_micro(row.created_at, ""),
+        "deleted": False,
+        "deleted_at": None,
+        "id": row.id,
+        "updated_at": None,
+    }
+    return {"keypair": {**_view(row), **details, "user_id": row.user_id}}
+
+
+def delete(call: Call[Any], name: str) -> None:
+    call.tx.delete(_load(call, name))
+
+
+def _load(call: Call[Any], name: str) -> Keypair:
+    owner = call.param("user_id") if call.at_least(2, 10) else None
+    owner = owner or call.caller.user_id
+    call.enforce(user_id=owner)
+    row = _find(call, owner, name)
+    if row is None:
+        raise NotFound(f"Keypair {name} not found for user {owner}")
+    return row
+
+
+def _find(call: Call[Any], owner: str, name: str) -> Keypair | None:
+    return call.tx.scalar(select(Keypair).where(Keypair.user_id == owner, Keypair.name == name))
+
+
+def _view(row: Keypair) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "public_key": row.public_key,
+        "fingerprint": row.fingerprint,
+        "user_id": row.user_id,
+        "type": row.type,
+    }
+
+
+def _downgrade(view: dict[str, Any], version: Version) -> dict[str, Any]:
+    """Before 2.2 a keypair has no type; a list's entries have no user_id at any version."""
+    if "keypairs" in view:
+        for entry in view["keypairs"]:
+            entry["keypair"].pop("user_id", None)
+            if version < (2, 2):
+                entry["keypair"].pop("type", None)
+    elif version < (2, 2):
+        view["keypair"].pop("type", None)
+    return view
+
+
+_BODIES = {(2, 1): CreateV21, (2, 2): CreateV22, (2, 10): CreateV210, (2, 92): CreateV292}
+_AT = "/v2.1/os-keypairs"
+_ONE = _AT + "/{name}"
+_PREFIX = "os_compute_api:os-keypairs:"
+ROUTES = (
+    Route("GET", _AT, index, _PREFIX + "index", target="handler", downgrade=_downgrade),
+    Route("POST", _AT, create, _PREFIX + "create", body=_BODIES, target="handler", downgrade=_downgrade, until=(2, 1)),
+    Route(
+        "POST", _AT, create, _PREFIX + "create", 201, body=_BODIES, target="handler", downgrade=_downgrade, since=(2, 2)
+    ),
+    Route("GET", _ONE, show, _PREFIX + "show", target="handler", downgrade=_downgrade),
+    Route("DELETE", _ONE, delete, _PREFIX + "delete", 202, target="handler", until=(2, 1)),
+    Route("DELETE", _ONE, delete, _PREFIX + "delete", 204, target="handler", since=(2, 2)),
+)

@@ -1,0 +1,241 @@
+"""The task engine's own promises, with a lifecycle that knows no service."""
+
+from __future__ import annotations
+
+import pytest
+
+from gureum.foundation.db.types import Row
+from gureum.foundation.tasks.engine import EngineOptions, Hooks, TaskEngine, WorkerDied
+from gureum.foundation.tasks.lifecycle import Done, Goto, Lifecycle, PermanentFailure, Sleep, Wait
+from gureum.foundation.tasks.model import Task
+from gureum.foundation.tasks.store import Tasks
+
+
+class World:
+    """An outside with one flag per resource, and a record of what was done to it."""
+
+    def __init__(self):
+        self.things: set[str] = set()
+        self.ready: set[str] = set()
+        self.log: list[str] = []
+        self.fail_with: dict[str, Exception] = {}
+
+    def step(self, run):
+        self.log.append(run.step)
+        if run.step in self.fail_with:
+            raise self.fail_with[run.step]
+
+
+def lifecycle(world: World) -> Lifecycle:
+    def make(run):
+        world.step(run)
+        world.things.add(run.resource_id)
+        return Goto("settle")
+
+    def settle(run):
+        world.step(run)
+        if run.resource_id in world.ready:
+            return Goto("rest")
+        return Wait("the thing to be ready", 60, "failed")
+
+    def rest(run, _tx):
+        world.step(run)
+        return Wait("nothing")
+
+    def failed(run):
+        world.step(run)
+        return Wait("deletion: " + run.error["text"])
+
+    def remove(run):
+        world.step(run)
+        world.things.discard(run.resource_id)
+        return Done()
+
+    return Lifecycle(
+        "thing",
+        steps={"make": make, "settle": settle, "failed": failed, "remove": remove},
+        transactional={"rest": rest},
+        first="make",
+        failed="failed",
+        destroy="remove",
+        ending=frozenset({"remove"}),
+        attempts=3,
+    )
+
+
+@pytest.fixture
+def world():
+    return World()
+
+
+@pytest.fixture
+def start(database, virtual_clock, world):
+    Row.metadata.create_all(database.engine)
+
+    def new_engine():
+        tasks = Tasks()
+        engine = TaskEngine(database, tasks, EngineOptions(lease_s=30))
+        engine.register([lifecycle(world)])
+        return engine, tasks
+
+    return new_engine
+
+
+def task_of(database):
+    with database.read() as tx:
+        return tx.query(Task).one_or_none()
+
+
+def test_a_life_from_creation_to_deletion(start, database, world):
+    engine, tasks = start()
+    database.write(lambda tx: tasks.create(tx, "thing", "t1", "make"))
+    engine.run_due()
+    assert task_of(database).reason == "the thing to be ready"
+    world.ready.add("t1")
+    database.write(lambda tx: tasks.signal(tx, "thing", ["t1"]))
+    engine.run_due()
+    assert task_of(database).step == "rest"
+    database.write(lambda tx: tasks.signal(tx, "thing", ["t1"], divert="remove"))
+    engine.run_due()
+    assert task_of(database) is None
+    assert world.things == set()
+
+
+def test_a_wait_ends_at_its_deadline_with_the_reason(start, database, world, virtual_clock):
+    engine, tasks = start()
+    database.write(lambda tx: tasks.create(tx, "thing", "t1", "make"))
+    engine.run_due()
+    virtual_clock.advance(59)
+    engine.run_due()
+    assert task_of(database).step == "settle"
+    virtual_clock.advance(2)
+    engine.run_due()
+    task = task_of(database)
+    assert task.step == "failed"
+    assert "timed out: the thing to be ready" in task.reason
+
+
+def test_spurious_signals_do_not_push_a_deadline_away(start, database, virtual_clock):
+    engine, tasks = start()
+    database.write(lambda tx: tasks.create(tx, "thing", "t1", "make"))
+    engine.run_due()
+    for _ in range(4):
+        virtual_clock.advance(16)
+        database.write(lambda tx: tasks.signal(tx, "thing", ["t1"]))
+        engine.run_due()
+    assert task_of(database).step == "failed"
+
+
+def test_failures_back_off_then_give_up_with_the_cause(start, database, world, virtual_clock):
+    engine, tasks = start()
+    world.fail_with["make"] = RuntimeError("the disk is full")
+    database.write(lambda tx: tasks.create(tx, "thing", "t1", "make"))
+    for _ in range(5):
+        engine.run_due()
+        virtual_clock.advance(31)
+    assert world.log.count("make") == 3
+    assert "the disk is full" in task_of(database).reason
+
+
+def test_a_permanent_failure_gives_up_at_once(start, database, world):
+    engine, tasks = start()
+    world.fail_with["make"] = PermanentFailure("not an image")
+    database.write(lambda tx: tasks.create(tx, "thing", "t1", "make"))
+    engine.run_due()
+    assert world.log == ["make", "failed"]
+
+
+def test_the_destroy_chain_never_gives_up(start, database, world, virtual_clock):
+    engine, tasks = start()
+    world.fail_with["remove"] = RuntimeError("host away")
+    database.write(lambda tx: tasks.create(tx, "thing", "t1", "make"))
+    database.write(lambda tx: tasks.signal(tx, "thing", ["t1"], divert="remove"))
+    for _ in range(20):
+        engine.run_due()
+        virtual_clock.advance(31)
+    assert task_of(database).step == "remove"
+    del world.fail_with["remove"]
+    engine.run_due()
+    assert task_of(database) is None
+
+
+def test_a_signal_during_a_step_runs_it_again(start, database, world):
+    engine, tasks = start()
+
+    class SignalInside(Hooks):
+        def before_commit(self, task, outcome):
+            if isinstance(outcome, Wait) and "settle" == task.step and not world.ready:
+                world.ready.add("t1")
+                database.write(lambda tx: tasks.signal(tx, "thing", ["t1"]))
+
+    engine.hooks = SignalInside()
+    database.write(lambda tx: tasks.create(tx, "thing", "t1", "make"))
+    engine.run_due()
+    assert task_of(database).step == "rest"
+
+
+@pytest.mark.parametrize("point", ["before_step", "before_commit", "after_commit"])
+@pytest.mark.parametrize("step", ["make", "settle", "rest", "remove"])
+def test_a_worker_killed_at_any_point_leaves_nothing_stuck(start, database, world, virtual_clock, point, step):
+    engine, tasks = start()
+    world.ready.add("t1")
+
+    def die(task, _outcome=None):
+        if task.step == step:
+            raise WorkerDied
+
+    hooks = Hooks()
+    setattr(hooks, point, die)
+    engine.hooks = hooks
+
+    def live(engine, tasks, verb):
+        try:
+            database.write(verb)
+            engine.run_due()
+        except WorkerDied:
+            engine, tasks = start()
+            virtual_clock.advance(31)
+            engine.run_due()
+        return engine, tasks
+
+    engine, tasks = live(engine, tasks, lambda tx: tasks.create(tx, "thing", "t1", "make"))
+    assert task_of(database).step == "rest"
+    live(engine, tasks, lambda tx: tasks.signal(tx, "thing", ["t1"], divert="remove"))
+    assert task_of(database) is None
+    assert world.things == set()
+
+
+def test_a_worker_that_lost_its_lease_writes_nothing(start, database, world, virtual_clock):
+    engine, tasks = start()
+    other, _ = start()
+
+    class Overtaken(Hooks):
+        def before_commit(self, task, outcome):
+            if task.step == "make" and not world.ready:
+                world.ready.add("t1")
+                virtual_clock.advance(31)
+                other.run_due()
+
+    engine.hooks = Overtaken()
+    tasks.owner, tasks.adopt = engine.owner, engine._adopt
+    database.write(lambda tx: tasks.create(tx, "thing", "t1", "make"))
+    engine.run_due()
+    assert task_of(database).step == "rest"
+    assert world.log.count("rest") == 1
+
+
+def test_sleep_wakes_by_time(start, database, world, virtual_clock):
+    engine, tasks = start()
+    naps = []
+
+    def nap(run):
+        naps.append(run.now)
+        return Sleep(5, "a nap") if len(naps) < 3 else Done()
+
+    engine.register([Lifecycle("nap", steps={"nap": nap}, first="nap", failed="nap", destroy="nap")])
+    database.write(lambda tx: tasks.create(tx, "nap", "n1", "nap"))
+    for _ in range(3):
+        engine.run_due()
+        virtual_clock.advance(5)
+    assert len(naps) == 3
+    assert task_of(database) is None
