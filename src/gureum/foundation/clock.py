@@ -70,3 +70,13 @@ def iso(moment: datetime | None, suffix: str = "Z") -> str | None:
 def iso_micro(moment: datetime | None, suffix: str = "Z") -> str | None:
     """`2026-01-31T12:00:00.000000Z`: the form that identity uses."""
     return None if moment is None else moment.isoformat(timespec="microseconds") + suffix
+
+
+def seconds(moment: datetime) -> float:
+    """A naive datetime in UTC as seconds since the epoch."""
+    return moment.replace(tzinfo=UTC).timestamp()
+
+
+def from_seconds(moment: float) -> datetime:
+    """Seconds since the epoch as a naive datetime in UTC."""
+    return datetime.fromtimestamp(moment, UTC).replace(tzinfo=None)

@@ -6,7 +6,7 @@ import pytest
 
 from gureum.foundation.db.types import Row
 from gureum.foundation.tasks.engine import EngineOptions, Hooks, TaskEngine, WorkerDied
-from gureum.foundation.tasks.lifecycle import Done, Goto, Lifecycle, PermanentFailure, Sleep, Wait
+from gureum.foundation.tasks.lifecycle import Done, Goto, Lifecycle, PermanentFailureError, Sleep, Wait
 from gureum.foundation.tasks.model import Task
 from gureum.foundation.tasks.store import Tasks
 
@@ -139,7 +139,7 @@ def test_failures_back_off_then_give_up_with_the_cause(start, database, world, v
 
 def test_a_permanent_failure_gives_up_at_once(start, database, world):
     engine, tasks = start()
-    world.fail_with["make"] = PermanentFailure("not an image")
+    world.fail_with["make"] = PermanentFailureError("not an image")
     database.write(lambda tx: tasks.create(tx, "thing", "t1", "make"))
     engine.run_due()
     assert world.log == ["make", "failed"]

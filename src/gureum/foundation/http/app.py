@@ -1,6 +1,6 @@
 """The ASGI application: finds the API, the route, the caller and the version, and turns outcomes into answers.
 
-Handlers run on a thread pool (`executor.py`) except `loop` routes, which never block, and `stream` routes,
+Handlers run on a thread pool (`executor.py`) except a route's `fast` half, which never blocks, and `stream` routes,
 which own their body. The invariant: every answer, errors included, carries the request id, the version
 headers of its API and a JSON content type; nothing a client sends names its own user, project or roles.
 """
@@ -164,8 +164,8 @@ class App:
         if route.method not in ("GET", "HEAD"):
             limit = route.max_body_bytes or self._max_body_bytes
             body = await _read_body(receive, headers, limit)
-        if route.loop:
-            return run_handler(call, body, named)
+        if route.fast is not None and (reply := route.fast(call)) is not None:
+            return answer_of(route, reply, call)
         context = (log.request_id.get(), log.user_id.get(), log.project_id.get())
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self.pool, _in_context, context, call, body, named)

@@ -1,4 +1,4 @@
-"""Runs one handler: policy, body, transaction, view. Synchronous; on a pool thread or, for `loop` routes, inline."""
+"""Runs one handler: policy, body, transaction, view. Synchronous; on a pool thread."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class Route:
     handler runs, with `target="handler"` the handler must call `call.enforce` (the edge answers 500 if it did not).
     `body` is a msgspec type, or a table from the first microversion to the type in force since then.
     `downgrade(view, version)` turns the newest view into that of an older microversion.
-    `loop` runs the handler on the event loop: only for reads that never block.
+    `fast(call)` is tried on the event loop first: it answers from memory or returns None, and never blocks.
     `stream` routes get an async handler `(call, request_stream, **parameters)` and manage transactions themselves.
     """
 
@@ -45,7 +45,7 @@ class Route:
     since: Version | None = None
     until: Version | None = None
     downgrade: Callable[[Any, Version], Any] | None = None
-    loop: bool = False
+    fast: Callable[[Any], Reply | None] | None = None
     stream: bool = False
     max_body_bytes: int | None = None
 

@@ -109,7 +109,10 @@ class Policy:
         check = rules.get(rule) if rule in self._defaults else None
         if check is None:
             return False
-        return bool(check(dict(target), caller.credentials(), _Holder(rules), rule))
+        # What is not there matches nothing: a missing domain of the caller is not the missing domain of a target.
+        known = {name: value for name, value in target.items() if value is not None}
+        held = {name: value for name, value in caller.credentials().items() if value is not None}
+        return bool(check(known, held, _Holder(rules), rule))
 
     def enforce(self, rule: str, caller: Caller, target: Mapping[str, Any]) -> None:
         if not self.allows(rule, caller, target):

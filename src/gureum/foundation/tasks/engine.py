@@ -29,7 +29,7 @@ from gureum.foundation.tasks.lifecycle import (
     Goto,
     Lifecycle,
     Outcome,
-    PermanentFailure,
+    PermanentFailureError,
     Reconciler,
     Run,
     Sleep,
@@ -43,7 +43,7 @@ logger = logging.getLogger("gureum.tasks")
 MAX_BACKOFF_S = 30.0
 
 
-class LeaseLost(Exception):
+class LeaseLostError(Exception):
     """Another worker owns the task now: what this one was about to write is thrown away."""
 
 
@@ -59,6 +59,15 @@ class Hooks:
 
 class WorkerDied(BaseException):
     """Raised by hooks to stop a worker as kill -9 would: nothing is written, the lease stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Rest:
+    """When a task that comes to rest is looked at again, and what its deadline is."""
+
+    wake_at: float | None
+    deadline_at: float | None
+    on_deadline: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +254,7 @@ class TaskEngine:
                 try:
                     while not self._stopping and self._run_step(current):
                         pass
-                except LeaseLost:
+                except LeaseLostError:
                     logger.info("task %s of %s %s went to another worker", task.id, task.kind, task.resource_id)
                 current = self._look_again(task.id)
         finally:
@@ -287,7 +296,7 @@ class TaskEngine:
                 outcome = lifecycle.steps[task.step](run)
                 self.hooks.before_commit(task, outcome)
                 again = self.database.write(lambda tx: self._move(tx, task, run, outcome))
-        except LeaseLost:
+        except LeaseLostError:
             raise
         except Exception as error:
             outcome = self._after_failure(lifecycle, task, run, error)
@@ -313,7 +322,7 @@ class TaskEngine:
             task.step, task.deadline_at, task.attempts = task.on_deadline, None, 0
 
     def _after_failure(self, lifecycle: Lifecycle, task: Claimed, run: Run, error: Exception) -> Outcome:
-        final = isinstance(error, PermanentFailure)
+        final = isinstance(error, PermanentFailureError)
         text = f"{type(error).__name__}: {error}"
         run.attempts += 1
         ending = task.step in lifecycle.ending
@@ -335,12 +344,12 @@ class TaskEngine:
         mine = (Task.id == task.id, Task.lease_owner == self.owner)
         if isinstance(outcome, Done):
             if tx.execute(delete(Task).where(*mine)).rowcount != 1:
-                raise LeaseLost
+                raise LeaseLostError
             return False
         values = self._values(task, run, outcome)
         row = tx.execute(update(Task).where(*mine).values(**values).returning(Task.signals, Task.divert)).one_or_none()
         if row is None:
-            raise LeaseLost
+            raise LeaseLostError
         signalled = row.signals != task.signals
         again = isinstance(outcome, Goto) or signalled
         if not again and values["wake_at"] is not None:
@@ -348,7 +357,7 @@ class TaskEngine:
         self._remember(tx, task, run, outcome, row)
         return again
 
-    def _values(self, task: Claimed, run: Run, outcome: Outcome) -> dict[str, Any]:
+    def _values(self, task: Claimed, run: Run, outcome: Goto | Wait | Sleep) -> dict[str, Any]:
         now = clock.now()
         values: dict[str, Any] = {"data": run.data, "step": task.step, "attempts": run.attempts, "divert": None}
         values["divert"] = case((Task.signals == task.signals, None), else_=Task.divert)
@@ -363,25 +372,24 @@ class TaskEngine:
                 "lease_until": now + self.options.lease_s,
             }
         unmoved = Task.signals == task.signals
-        wake_at, deadline_at, on_deadline = self._waiting(task, outcome, now)
+        rest = self._waiting(task, outcome, now)
         return values | {
             "reason": outcome.reason,
             "since": case((Task.reason == outcome.reason, Task.since), else_=now),
-            "deadline_at": deadline_at,
-            "on_deadline": on_deadline,
+            "deadline_at": rest.deadline_at,
+            "on_deadline": rest.on_deadline,
             "attempts": run.attempts if isinstance(outcome, Sleep) else 0,
-            "wake_at": wake_at if wake_at is None else case((unmoved, wake_at), else_=now),
+            "wake_at": case((unmoved, rest.wake_at), else_=now),
             "lease_until": case((unmoved, 0.0), else_=now + self.options.lease_s),
         }
 
-    def _waiting(self, task: Claimed, outcome: Wait | Sleep, now: float) -> tuple[float | None, float | None, str | None]:
-        """(wake at, deadline, step on deadline) of a task that comes to rest."""
+    def _waiting(self, task: Claimed, outcome: Wait | Sleep, now: float) -> _Rest:
+        deadline, on_deadline = task.deadline_at, task.on_deadline
+        if outcome.deadline_s is not None:
+            deadline, on_deadline = deadline or now + outcome.deadline_s, outcome.on_deadline
         if isinstance(outcome, Sleep):
-            return now + outcome.seconds, task.deadline_at, task.on_deadline
-        if outcome.deadline_s is None:
-            return None, None, None
-        deadline = task.deadline_at or now + outcome.deadline_s
-        return deadline, deadline, outcome.on_deadline
+            return _Rest(min(now + outcome.seconds, deadline or now + outcome.seconds), deadline, on_deadline)
+        return _Rest(deadline, deadline, on_deadline) if outcome.deadline_s is not None else _Rest(None, None, None)
 
     def _wake_moment(self, outcome: Outcome) -> float:
         seconds = outcome.seconds if isinstance(outcome, Sleep) else getattr(outcome, "deadline_s", None) or 0.0
@@ -394,7 +402,7 @@ class TaskEngine:
             task.data, task.attempts, task.signals, task.divert = run.data, run.attempts, row.signals, row.divert
             if isinstance(outcome, Goto):
                 task.step, task.attempts, task.deadline_at, task.reason = outcome.step, 0, None, ""
-            elif isinstance(outcome, Wait) and outcome.deadline_s is not None:
+            elif isinstance(outcome, Wait | Sleep) and outcome.deadline_s is not None:
                 task.deadline_at = task.deadline_at or clock.now() + outcome.deadline_s
                 task.on_deadline = outcome.on_deadline
 

@@ -40,10 +40,12 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Sleep:
-    """Run this same step again after `seconds`, or when signalled."""
+    """Run this same step again after `seconds`, or when signalled; deadlines as in `Wait`."""
 
     seconds: float
     reason: str
+    deadline_s: float | None = None
+    on_deadline: str | None = None
     commit: Commit = None
 
 
@@ -57,7 +59,7 @@ class Done:
 Outcome = Goto | Wait | Sleep | Done
 
 
-class PermanentFailure(Exception):
+class PermanentFailureError(Exception):
     """Repeating the step cannot help. `public` may be shown to the tenant."""
 
     def __init__(self, text: str, *, public: str = "") -> None:

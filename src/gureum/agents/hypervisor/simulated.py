@@ -1,0 +1,274 @@
+"""Hosts that exist only in memory: the whole protocol, a thousand of them in one process, with faults on demand.
+
+It decides with the same `rules.py` as the real agent, and has no disks, packets or time: a guest shuts down
+as soon as it is asked to. For `--simulate`, for scheduling at scale, and for the tests of services.
+Invariant: it passes the contract suite of the real agent; one host costs a few hundred bytes and no thread.
+Read next: `faults.py`, `protocol.py`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from gureum.agents.hypervisor.faults import FaultPlan
+from gureum.agents.hypervisor.protocol import (
+    PROTOCOL_VERSION,
+    AgentEvents,
+    AgentFailure,
+    HostObserved,
+    HostResources,
+    ObservedPower,
+    ServerObserved,
+    ServerSpec,
+)
+from gureum.agents.hypervisor.rules import Action, is_late, next_action
+from gureum.agents.hypervisor.server_store import Effect
+
+DEFAULT_RESOURCES = HostResources(
+    vcpus=64,
+    ram_mib=262_144,
+    disk_gib=4096,
+    hypervisor_type="QEMU",
+    hypervisor_version=7_002_000,
+    accelerator="none",
+    traits=("COMPUTE_ACCELERATORS", "HW_CPU_X86_SSE2"),
+)
+
+_CONSOLE_LINES = 400
+
+
+class Plugs(Protocol):
+    """Who hears that a guest's port is plugged or not: the fake network driver, usually."""
+
+    def bring_up(self, port_id: str, host: str) -> None: ...
+
+    def bring_down(self, port_id: str) -> None: ...
+
+
+@dataclass(slots=True)
+class _Server:
+    spec: ServerSpec
+    power: ObservedPower = "absent"
+    effect: Effect = field(default_factory=Effect)
+    plugged: tuple[str, ...] = ()
+    console: list[str] = field(default_factory=list)
+    starts: int = 0
+
+
+@dataclass(slots=True, frozen=True)
+class World:
+    """What all simulated hosts share."""
+
+    faults: FaultPlan = field(default_factory=FaultPlan)
+    plugs: Plugs | None = None
+    events: AgentEvents | None = None
+
+
+class SimulatedAgent:
+    """Implements `HypervisorAgent` for one host in memory."""
+
+    __slots__ = ("_lock", "_servers", "_world", "host", "resources")
+
+    def __init__(self, host: str, world: World | None = None, resources: HostResources = DEFAULT_RESOURCES) -> None:
+        self.host = host
+        self.resources = resources
+        self._world = world or World()
+        self._lock = threading.RLock()
+        self._servers: dict[str, _Server] = {}
+
+    def ensure_server(self, spec: ServerSpec) -> ServerObserved:
+        """As the protocol says, without taking time."""
+        self._world.faults.meet(self.host, "ensure_server")
+        if not spec.server_id:
+            raise AgentFailure("server id '' is no id", retry=False)
+        with self._lock:
+            server = self._servers.get(spec.server_id)
+            if server is None:
+                server = self._servers[spec.server_id] = _Server(spec)
+            elif is_late(spec, server.spec):
+                return _observed(server)
+            server.spec = spec
+            while (action := next_action(spec, server.effect, server.power)) is not None:
+                _act(server, action)
+            changes = self._replug(server)
+            observed = _observed(server)
+        self._tell_plugs(changes)
+        return observed
+
+    def remove_server(self, server_id: str) -> None:
+        """As the protocol says."""
+        self._world.faults.meet(self.host, "remove_server")
+        with self._lock:
+            server = self._servers.pop(server_id, None)
+        if server is not None:
+            self._tell_plugs([(port_id, False) for port_id in server.plugged])
+
+    def observe(self) -> HostObserved:
+        """As the protocol says."""
+        self._world.faults.meet(self.host, "observe")
+        with self._lock:
+            servers = tuple(_observed(self._servers[server_id]) for server_id in sorted(self._servers))
+        return HostObserved(self.host, PROTOCOL_VERSION, self.resources, servers)
+
+    def console_log(self, server_id: str, lines: int | None) -> str:
+        """As the protocol says."""
+        self._world.faults.meet(self.host, "console_log")
+        with self._lock:
+            server = self._servers.get(server_id)
+            kept = list(server.console) if server is not None else []
+        if lines is not None:
+            kept = kept[-lines:] if lines > 0 else []
+        return "".join(line + "\n" for line in kept)
+
+    def change_power(self, server_id: str, power: ObservedPower) -> None:
+        """Let the guest do something by itself: power off ("stopped"), crash, or vanish ("absent")."""
+        with self._lock:
+            server = self._servers[server_id]
+            server.power = power
+            changes = self._replug(server)
+            observed = _observed(server)
+        self._tell_plugs(changes)
+        if self._world.events is not None:
+            self._world.events.server_changed(self.host, observed)
+
+    def write_console(self, server_id: str, *lines: str) -> None:
+        """Let the guest print lines on its serial console."""
+        with self._lock:
+            for line in lines:
+                _print(self._servers[server_id], line)
+
+    def starts(self, server_id: str) -> int:
+        """How often the server's machine was started since it was created here."""
+        with self._lock:
+            server = self._servers.get(server_id)
+            return 0 if server is None else server.starts
+
+    def _replug(self, server: _Server) -> list[tuple[str, bool]]:
+        """Make what is plugged match; the changes to tell, which is done without the lock."""
+        on = server.power in {"running", "paused"}
+        wanted = tuple(nic.port_id for nic in server.spec.nics) if on else ()
+        before, server.plugged = server.plugged, wanted
+        gone = [(port_id, False) for port_id in before if port_id not in wanted]
+        return gone + [(port_id, True) for port_id in wanted if port_id not in before]
+
+    def _tell_plugs(self, changes: list[tuple[str, bool]]) -> None:
+        plugs = self._world.plugs
+        if plugs is None:
+            return
+        for port_id, up in changes:
+            if up:
+                plugs.bring_up(port_id, self.host)
+            else:
+                plugs.bring_down(port_id)
+
+
+class SimulatedHosts:
+    """`count` hosts named `<prefix>1`, `<prefix>2`, ... that share a world."""
+
+    def __init__(
+        self,
+        count: int,
+        world: World | None = None,
+        *,
+        prefix: str = "host-",
+        resources: HostResources = DEFAULT_RESOURCES,
+    ) -> None:
+        self.world = world or World()
+        self.agents = {
+            name: SimulatedAgent(name, self.world, resources)
+            for name in (f"{prefix}{number}" for number in range(1, count + 1))
+        }
+
+    def __getitem__(self, host: str) -> SimulatedAgent:
+        return self.agents[host]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.agents)
+
+    def __len__(self) -> int:
+        return len(self.agents)
+
+    def beat(self, events: AgentEvents) -> None:
+        """One heartbeat of every host; a host with a fault on "observe" stays silent."""
+        for agent in self.agents.values():
+            _beat(agent, events)
+
+    def keep_beating(self, events: AgentEvents, heartbeat_s: float = 2.0) -> Callable[[], None]:
+        """Beat for all hosts from one thread, spread over the interval; returns a stop function."""
+        stopping = threading.Event()
+
+        def run() -> None:
+            slices = [list(self.agents.values())[start::10] for start in range(10)]
+            while True:
+                for agents in slices:
+                    if stopping.wait(heartbeat_s / len(slices)):
+                        return
+                    for agent in agents:
+                        _beat(agent, events)
+
+        thread = threading.Thread(target=run, name="simulated-heartbeats", daemon=True)
+        self.beat(events)
+        thread.start()
+
+        def stop() -> None:
+            stopping.set()
+            thread.join(timeout=5)
+
+        return stop
+
+
+def _beat(agent: SimulatedAgent, events: AgentEvents) -> None:
+    try:
+        observed = agent.observe()
+    except AgentFailure:
+        return
+    events.heartbeat(observed)
+
+
+def _act(server: _Server, action: Action) -> None:
+    spec = server.spec
+    match action:
+        case "stop" | "power_off":
+            server.power = "stopped"
+            _print(server, "reboot: Power down")
+        case "make_disks":
+            server.effect = Effect(server.effect.boot, spec.disk)
+        case "define":
+            server.power = "stopped"
+            server.effect = Effect(spec.boot, server.effect.disk)
+        case "start":
+            server.power = "paused" if spec.power == "paused" else "running"
+            server.starts += 1
+            server.effect = Effect(spec.boot, server.effect.disk)
+            if server.power == "running":
+                _boot(server)
+        case "pause":
+            server.power = "paused"
+        case "resume":
+            server.power = "running"
+            _boot(server)
+
+
+def _boot(server: _Server) -> None:
+    _print(server, f"[    0.000000] simulated guest, boot {server.effect.boot}, {server.spec.vcpus} vCPU")
+    _print(server, f"[    0.100000] {len(server.spec.nics)} network interfaces")
+    _print(server, f"{server.spec.name} login: ")
+
+
+def _print(server: _Server, line: str) -> None:
+    server.console.append(line)
+    del server.console[:-_CONSOLE_LINES]
+
+
+def _observed(server: _Server) -> ServerObserved:
+    return ServerObserved(
+        server_id=server.spec.server_id,
+        power=server.power,
+        boot=server.effect.boot,
+        disk=server.effect.disk,
+        nics=server.plugged,
+    )
+

@@ -1,0 +1,58 @@
+"""`gureum doctor`: every check of the machine, and a guest that is run to learn whether KVM works."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from gureum.lab.checks import Finding, findings
+from gureum.lab.launch import CACHE
+from gureum.lab.plan import choose_options
+from gureum.lab.process import read_pid_file
+from gureum.lab.state import StateFolder
+
+_MARKS = {"good": "✓", "note": "•", "bad": "✗"}
+_COLOURS = {"good": "32", "note": "33", "bad": "31"}
+
+
+def examine(state: StateFolder) -> int:
+    """Print every finding; exit code 1 when one is bad."""
+    options = choose_options({}, state.remembered())
+    colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    bad = 0
+    running = read_pid_file(state.pid_file("control"))
+    for finding in findings(state.root, options.listen, options.port):
+        if finding.subject == "port" and running:
+            finding = Finding("port", "good", f"{options.listen} port {options.port} is this cloud's own")  # noqa: PLW2901
+        bad += _show(finding, colours)
+    bad += _show(_acceleration(), colours)
+    return 1 if bad else 0
+
+
+def _show(finding: Finding, colours: bool) -> bool:
+    mark = _MARKS[finding.verdict]
+    if colours:
+        mark = f"\033[{_COLOURS[finding.verdict]}m{mark}\033[0m"
+    print(f" {mark} {finding.subject:<12} {finding.text}")
+    if finding.remedy:
+        print(f"   {'':<12} -> {finding.remedy}")
+    return finding.verdict == "bad"
+
+
+def _acceleration() -> Finding:
+    """The probe is a real guest under a time limit; a file that exists proves nothing."""
+    try:
+        from gureum.drivers.hypervisor.libvirt.acceleration import probe_acceleration
+    except ImportError as error:
+        return Finding("KVM", "note", f"not probed: {error}", "`gureum up` installs what the probe needs.")
+    cache = CACHE / "doctor-acceleration.json"
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    cache.unlink(missing_ok=True)
+    try:
+        answer = str(probe_acceleration(Path(cache)))
+    except Exception as error:
+        return Finding("KVM", "note", f"the probe guest could not be run: {error}", "apt-get install qemu-system-x86")
+    if "kvm" in answer.lower():
+        return Finding("KVM", "good", "a probe guest ran under KVM")
+    return Finding("KVM", "note", "a probe guest did not run under KVM: guests are emulated (TCG), slower but whole", "Enable virtualization, or nested virtualization.")

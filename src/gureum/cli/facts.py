@@ -1,0 +1,76 @@
+"""The console of facts that `up` ends with: where the cloud is, who may enter, and how a first server is made."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from gureum.lab.credentials import is_loopback, public_url
+from gureum.lab.launch import Up
+
+_PATHS = {
+    "identity": "/identity/v3", "compute": "/compute/v2.1", "network": "/network",
+    "image": "/image", "placement": "/placement",
+}  # fmt: skip
+
+
+def print_facts(done: Up, seconds: float) -> None:
+    """Print for people; every line may be copied into a shell as it is."""
+    print(facts_text(done, seconds))
+
+
+def facts_text(done: Up, seconds: float) -> str:
+    """The text of the console of facts."""
+    state, options = done.state, done.options
+    url, folder = public_url(options), _shown(state.root)
+    kind = "simulated" if options.simulate else "real"
+    hosts = "1 host" if options.hosts == 1 else f"{options.hosts} hosts"
+    verb = f"is up after {seconds:.1f} s" if done.fresh else "was up already"
+    lines = ["", f"Your cloud {verb}: {kind}, {hosts}.", ""]
+    lines += [f"  {name:<12} {url}{path}" for name, path in _PATHS.items()]
+    if not options.simulate:
+        lines.append(f"  {'public':<12} {done.facts.external_cidr}, the external network; this machine reaches it")
+        if not options.uplink:
+            lines.append(f"  {'':<12} (no way out of the machine; --uplink INTERFACE makes one)")
+    if not is_loopback(options):
+        lines.append(f"  {'listening':<12} on {options.listen}: others on your network reach the API, without encryption")
+    lines += [
+        "",
+        f"  admin        . {folder}/openrc         or  --os-cloud gureum-admin",
+        f"  demo         . {folder}/openrc-demo    or  --os-cloud gureum",
+        f"  clouds.yaml  export OS_CLIENT_CONFIG_FILE={folder}/clouds.yaml",
+        "",
+        "A first server, with the stock client (pip install python-openstackclient):",
+        "",
+        *(f"  {line}" for line in _first_server(folder)),
+        "",
+        f"{_launcher()} status | logs | trace REQUEST_ID | down" + ("" if state.root.name == ".gureum" else f"   (with --state {folder})"),
+    ]
+    return "\n".join(lines)
+
+
+def _first_server(folder: str) -> list[str]:
+    return [
+        f". {folder}/openrc-demo",
+        "openstack network create n && openstack subnet create --network n --subnet-range 10.0.0.0/24 s",
+        "openstack router create r && openstack router add subnet r s && openstack router set --external-gateway public r",
+        "openstack keypair create k > k.pem && chmod 600 k.pem",
+        "openstack security group rule create default --protocol tcp --dst-port 22",
+        "openstack security group rule create default --protocol icmp",
+        "openstack server create --image mini --flavor m1.tiny --network n --key-name k --wait one",
+        "IP=$(openstack floating ip create public -f value -c floating_ip_address)",
+        "openstack server add floating ip one $IP",
+        "ssh -i k.pem gureum@$IP",
+    ]
+
+
+def _shown(path: Path) -> str:
+    """Relative to where the user stands when that is shorter."""
+    relative = os.path.relpath(path)
+    return relative if len(relative) < len(str(path)) else str(path)
+
+
+def _launcher() -> str:
+    launcher = Path(__file__).resolve().parents[3] / "gureum"
+    return "gureum" if shutil.which("gureum") else _shown(launcher) if "/" in _shown(launcher) else f"./{_shown(launcher)}"

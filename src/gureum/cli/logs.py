@@ -1,0 +1,63 @@
+"""`gureum logs` and `gureum trace`: reading what the processes wrote, in the line format of `foundation/log.py`."""
+
+from __future__ import annotations
+
+import heapq
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from gureum.lab.refusal import Refusal
+from gureum.lab.state import StateFolder
+
+_STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z ")
+
+
+def show_logs(state: StateFolder, name: str, lines: int, follow: bool) -> None:
+    """Hand over to tail(1), which knows how to follow."""
+    there = {file.stem: file for file in sorted(state.logs.glob("*.log"))}
+    if not there:
+        raise Refusal(f"There are no logs in {state.logs}.", "`gureum up` starts a cloud.")
+    if not name:
+        print(f"Logs: {' '.join(there)}\n", flush=True)
+        name = "control" if "control" in there else next(iter(there))
+    if name not in there:
+        raise Refusal(f"There is no log {name!r}.", f"There are: {' '.join(there)}")
+    os.execvp("tail", ["tail", "-n", str(lines), *(["-F"] if follow else []), str(there[name])])
+
+
+def print_trace(state: StateFolder, request_id: str) -> int:
+    """Print the story of a request. Exit code 1 when nobody spoke of it."""
+    count = 0
+    for _, name, record in trace(state.logs, request_id):
+        print(f"{name:<16} {record}")
+        count += 1
+    if not count:
+        raise Refusal(f"No log has a line of {request_id}.", "Ids are in the answer's x-openstack-request-id header.")
+    return 0
+
+
+def trace(folder: Path, request_id: str) -> Iterator[tuple[str, str, str]]:
+    """(time, log's name, record) of every record that carries the id, in order of time, over all logs."""
+    files = [file for file in sorted(folder.iterdir()) if file.name.endswith((".log", ".log.1"))]
+    return heapq.merge(*(_records(file, request_id) for file in files))
+
+
+def _records(file: Path, request_id: str) -> list[tuple[str, str, str]]:
+    """A record is a stamped line with those after it that have no stamp: a traceback belongs to its line."""
+    found: list[tuple[str, str, str]] = []
+    name = file.name.partition(".log")[0]
+    mine = False
+    whole = re.compile(rf"(?<![\w-]){re.escape(request_id)}(?![\w-])")
+    with file.open(errors="replace") as lines:
+        for line in lines:
+            text = line.rstrip("\n")
+            if _STAMP.match(text):
+                mine = bool(whole.search(text))
+                if mine:
+                    found.append((text[:24], name, text))
+            elif mine:
+                stamp, _, record = found[-1]
+                found[-1] = (stamp, name, f"{record}\n{text}")
+    return sorted(found, key=lambda one: one[0])

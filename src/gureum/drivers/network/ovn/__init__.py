@@ -1,0 +1,1 @@
+"""Open Virtual Network, driven through its northbound database. Start reading at `driver.py`."""

@@ -1,0 +1,114 @@
+"""The files that a person and a client read: gureum.toml for the control plane, openrc files and clouds.yaml.
+
+Texts are pure functions of the options; only `write_credentials` touches the disk, for the owner alone (mode 0600).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import socket
+
+from .plan import Facts, Options, control_bus, network_databases
+from .state import StateFolder, write_private
+
+REGION = "RegionOne"
+_CLOUDS = {"gureum-admin": ("admin", "admin"), "gureum": ("demo", "demo")}  # cloud -> (user, project)
+
+
+def public_url(options: Options) -> str:
+    """The address that clients are told: the listening one, or the machine's own when it listens on all."""
+    address = options.listen
+    if address in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        address = own_address()
+    if ":" in address:
+        address = f"[{address}]"
+    return f"http://{address}:{options.port}"
+
+
+def own_address() -> str:
+    """The machine's address on the way out; loopback when there is no way out. Sends nothing: UDP connects locally."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return "127.0.0.1"
+        return str(probe.getsockname()[0])
+
+
+def is_loopback(options: Options) -> bool:
+    try:
+        return ipaddress.ip_address(options.listen).is_loopback
+    except ValueError:
+        return options.listen == "localhost"
+
+
+def auth_url(options: Options) -> str:
+    return f"{public_url(options)}/identity/v3"
+
+
+def config_text(state: StateFolder, options: Options, facts: Facts) -> str:
+    """gureum.toml, as `foundation/config.py` reads it."""
+    passwords = state.passwords()
+    north, south = ("", "") if options.simulate else network_databases(state)
+    driver, mode = ("fake", "simulated") if options.simulate else ("ovn", "remote")
+    tables: dict[str, dict[str, object]] = {
+        "api": {"host": options.listen, "port": options.port, "public_url": public_url(options)},
+        "database": {"url": options.database or f"sqlite:///{state.root}/gureum.sqlite"},
+        "bus": {"url": control_bus(state, options)},
+        "network": {"driver": driver, "northbound": north, "southbound": south},
+        "hypervisor": {"mode": mode, "simulated_hosts": options.hosts if options.simulate else 0},
+        "image": {"folder": str(state.images)},
+        "auth": {"keys": str(state.root / "keys")},
+        "bootstrap": {
+            "admin_password": passwords["admin"], "demo_password": passwords["demo"], "guest_image": facts.guest_image,
+            "external_cidr": facts.external_cidr, "region": REGION,
+        },
+        "log": {"file": str(state.log("control")), "level": "INFO"},
+    }  # fmt: skip
+    lines = ["# Written by `gureum up`; changes are lost at the next one.", f"state = {_toml(str(state.root))}"]
+    for table, values in tables.items():
+        lines += ["", f"[{table}]", *(f"{key} = {_toml(value)}" for key, value in values.items())]
+    return "\n".join(lines) + "\n"
+
+
+def openrc_text(url: str, user: str, project: str, password: str) -> str:
+    """Shell variables for the stock `openstack` client."""
+    values = {
+        "OS_AUTH_URL": url, "OS_USERNAME": user, "OS_PASSWORD": password, "OS_PROJECT_NAME": project,
+        "OS_USER_DOMAIN_NAME": "Default", "OS_PROJECT_DOMAIN_NAME": "Default", "OS_REGION_NAME": REGION,
+        "OS_IDENTITY_API_VERSION": "3", "OS_IMAGE_API_VERSION": "2",
+    }  # fmt: skip
+    return "".join(f"export {name}='{value}'\n" for name, value in values.items()) + "unset OS_CLOUD OS_TOKEN\n"
+
+
+def clouds_text(url: str, passwords: dict[str, str]) -> str:
+    """clouds.yaml as openstacksdk reads it; JSON strings are YAML strings."""
+    lines = ["clouds:"]
+    for cloud, (user, project) in _CLOUDS.items():
+        lines += [
+            f"  {cloud}:",
+            f"    region_name: {REGION}",
+            "    identity_api_version: 3",
+            "    auth:",
+            f"      auth_url: {json.dumps(url)}",
+            f"      username: {user}",
+            f"      password: {json.dumps(passwords[user])}",
+            f"      project_name: {project}",
+            "      user_domain_name: Default",
+            "      project_domain_name: Default",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def write_credentials(state: StateFolder, options: Options) -> None:
+    """openrc (admin), openrc-demo and clouds.yaml in the state folder."""
+    url, passwords = auth_url(options), state.passwords()
+    for file, user in (("openrc", "admin"), ("openrc-demo", "demo")):
+        write_private(state.root / file, openrc_text(url, user, user, passwords[user]))
+    write_private(state.root / "clouds.yaml", clouds_text(url, passwords))
+
+
+def _toml(value: object) -> str:
+    """Strings and whole numbers; a JSON string without control characters is a TOML basic string."""
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,294 @@
+"""`up` and `down` as sequences: check the machine, prepare the state folder, start the supervisor and follow it.
+
+Whatever fails before the supervisor starts leaves nothing running; what fails in it, it stops itself. The caller brings
+a `Report` that shows steps; nothing is printed here. Read `plan.py` for what is decided and `supervisor.py` for what is run.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from . import checks, packages
+from .addressing import external_range, taken_ranges
+from .credentials import config_text, write_credentials
+from .daemon import read_plan, write_plan
+from .engines.datapath import kernel_datapath
+from .engines.fabric import Fabric
+from .engines.host import write_host_files
+from .plan import Facts, Options, agent_settings, choose_options, lab_hosts, make_plan, remembered_options
+from .process import Process, clean_environment, read_pid_file, start_detached
+from .refusal import Refusal
+from .state import StateFolder, only_one, write_private
+from .stopping import forget_route, stop_lab
+
+SOURCE = Path(__file__).resolve().parents[2]
+CLONE = SOURCE.parent
+CACHE = CLONE / ".cache"
+_STOP_TIMEOUT_S = 120.0
+_LOG_LIMIT = 20 << 20
+
+
+class Report(Protocol):
+    """Shows a person what happens. `step` times its block; `done` is a step that something else timed."""
+
+    def step(self, title: str) -> AbstractContextManager[None]: ...
+
+    def done(self, title: str, seconds: float) -> None: ...
+
+    def waiting(self, what: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Up:
+    """What came up. `fresh` is false when it ran already."""
+
+    state: StateFolder
+    options: Options
+    facts: Facts
+    fresh: bool
+
+
+def bring_up(state: StateFolder, asked: dict[str, Any], report: Report, source: Path = SOURCE) -> Up:
+    """Start the lab, or find it running. `asked` holds Options' fields, None where nothing was asked,
+    `source` the folder from which the control plane and the agents are imported.
+
+    Raise Refusal with one sentence and its remedy; then nothing that this call started is left running.
+    """
+    remembered = state.remembered()
+    options = choose_options(asked, remembered)
+    if not options.simulate:
+        checks.require_root()
+    first = not state.exists()
+    if first:
+        _refuse_foreign(state)
+    checks.require_space(state.root, options.simulate)
+    with only_one(state):
+        supervisor = read_pid_file(state.pid_file("supervisor"))
+        if supervisor:
+            if remembered_options(options) != {name: remembered.get(name) for name in remembered_options(options)}:
+                raise Refusal("The cloud runs with other options.", "Run `gureum down` first; `up` keeps its servers.")
+            follow(state, supervisor, report)
+            return Up(state, options, _remembered_facts(remembered), fresh=False)
+        if not read_pid_file(state.pid_file("control")):
+            checks.require_port(options.listen, options.port)
+        facts = replace(_prepare(state, options, remembered, report), source=source)
+        write_plan(make_plan(state, options, facts), state.plan)
+        try:
+            _start(state, options, facts, report)
+        except BaseException:
+            if first and not options.simulate:
+                forget_route(state.lab, facts.external_cidr)
+            raise
+        return Up(state, options, facts, fresh=True)
+
+
+def bring_down(state: StateFolder, purge: bool, report: Report) -> bool:
+    """Stop everything; with `purge` forget everything too. Whether there was anything. What is not there is no error."""
+    if not state.exists():
+        return False
+    with only_one(state):
+        ran = False
+        supervisor = read_pid_file(state.pid_file("supervisor"))
+        if supervisor or state.plan.exists():
+            ran = True
+            with report.step("stopping the cloud"):
+                _stop(state, supervisor)
+        if purge:
+            with report.step("removing the state folder"):
+                _purge(state)
+    return ran or purge
+
+
+def follow(state: StateFolder, supervisor: Process, report: Report) -> None:
+    """Show the steps of a starting supervisor until all runs. Refusal when it fails."""
+    shown: set[str] = set()
+    while True:
+        status = read_status(state)
+        if status and status["supervisor"] == supervisor.pid:
+            _show_progress(status, shown, report)
+            if status["phase"] == "running":
+                return
+            if status["phase"] == "failed":
+                supervisor.wait(10.0)
+                raise Refusal(f"{status['problem']}.".replace("..", "."), "What was started is stopped again; `gureum logs` has more.")
+        if not supervisor.alive():
+            status = read_status(state)
+            if not status or status["phase"] != "failed" or status["supervisor"] != supervisor.pid:
+                raise Refusal("The supervisor ended unexpectedly.", f"See {state.log('supervisor')}, then run `gureum up` again.")
+            continue
+        time.sleep(0.02)
+
+
+def read_status(state: StateFolder) -> dict[str, Any] | None:
+    """What the supervisor wrote last; None when there is nothing."""
+    try:
+        found = json.loads(state.status.read_text())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _show_progress(status: dict[str, Any], shown: set[str], report: Report) -> None:
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for name, daemon in status["daemons"].items():
+        groups.setdefault(_group(name), []).append(daemon)
+    for title, members in groups.items():
+        if title not in shown and all(member["state"] == "running" for member in members):
+            shown.add(title)
+            report.done(title, max(member["since"] for member in members) - status["since"])
+    late = [daemon["title"] for daemon in status["daemons"].values() if daemon["state"] == "starting"]
+    if late:
+        report.waiting(", ".join(late[:3]) + (" ..." if len(late) > 3 else ""))
+
+
+def _group(name: str) -> str:
+    if name == "control":
+        return "control plane"
+    if name.startswith("ovn-"):
+        return "OVN's databases and northd"
+    if name == "fabric":
+        return "fabric and the external network's link"
+    if name == "bus-forward":
+        return "bus forwarder"
+    host, _, part = name.partition(".")
+    return f"{host}: agent" if part == "agent" else f"{host}: Open vSwitch, OVN controller, libvirt"
+
+
+def _refuse_foreign(state: StateFolder) -> None:
+    """`down --purge` removes the folder, so it must be ours alone from the beginning."""
+    if state.root.is_dir() and any(entry.name != "run" for entry in state.root.iterdir()):
+        raise Refusal(f"{state.root} is not empty and holds no cloud of Gureum's.", "Name an empty or new folder with --state.")
+    try:
+        state.make()
+    except OSError as error:
+        raise Refusal(f"The state folder {state.root} cannot be made: {error.strerror}.", "Name another with --state.") from error
+
+
+def _prepare(state: StateFolder, options: Options, remembered: dict[str, Any], report: Report) -> Facts:
+    """Install, build, choose and write everything that the supervisor needs."""
+    state.make()
+    if options.simulate:
+        facts = Facts(SOURCE, guest_image=_built_image())
+    else:
+        checks.require_uplink(options.uplink)
+        absent = packages.missing(packages.ENGINES)
+        if absent:
+            with report.step(f"installing {len(absent)} Debian packages"):
+                packages.install(absent, CACHE / "apt.log")
+        packages.make_libvirt_folders()
+        image = str(remembered.get("guest_image", ""))
+        if not (image and Path(image).exists()):
+            with report.step("building the guest image mini"):
+                image = _build_image()
+        facts = Facts(
+            SOURCE, kernel_datapath=kernel_datapath(), external_cidr=_external_cidr(state, options, remembered),
+            guest_image=image, forwarding=_forwarding(state, options),
+        )  # fmt: skip
+    known = {"external_cidr": facts.external_cidr, "guest_image": facts.guest_image}
+    state.remember(remembered_options(options) | known)
+    state.pid_file("supervisor").unlink(missing_ok=True)
+    write_private(state.config, config_text(state, options, facts))
+    write_credentials(state, options)
+    for host in lab_hosts(state, options, facts):
+        write_host_files(host)
+        write_private(host.folder / "agent.json", json.dumps(agent_settings(state, host), indent=1) + "\n")
+    return facts
+
+
+def _remembered_facts(remembered: dict[str, Any]) -> Facts:
+    return Facts(SOURCE, external_cidr=remembered["external_cidr"], guest_image=remembered["guest_image"])
+
+
+def _start(state: StateFolder, options: Options, facts: Facts, report: Report) -> None:
+    for log in state.logs.glob("*.log"):
+        if log.stat().st_size > _LOG_LIMIT:
+            log.replace(log.with_suffix(".log.1"))
+    state.status.unlink(missing_ok=True)
+    argv = [sys.executable, "-S", "-m", "gureum.lab.supervisor", str(state.root)]
+    start_detached(argv, clean_environment({"PYTHONPATH": str(SOURCE)}), state.log("supervisor")).wait(30)
+    supervisor = read_pid_file(state.pid_file("supervisor"))
+    if not supervisor:
+        raise Refusal("The supervisor did not start.", f"See {state.log('supervisor')}.")
+    try:
+        follow(state, supervisor, report)
+    except BaseException:
+        if supervisor.alive():
+            _stop(state, supervisor)
+        raise
+
+
+def _stop(state: StateFolder, supervisor: Process | None) -> None:
+    """Through the supervisor when it lives, directly for what it left. Ctrl-C does not interrupt it half-way."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        if supervisor:
+            supervisor.send(signal.SIGTERM)
+            if not supervisor.wait(_STOP_TIMEOUT_S):
+                supervisor.send(signal.SIGKILL)
+                supervisor.wait(5.0)
+        if state.plan.exists():
+            stop_lab(state, read_plan(state.plan))
+        state.pid_file("supervisor").unlink(missing_ok=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _purge(state: StateFolder) -> None:
+    remembered = state.remembered()
+    if not remembered.get("simulate") and remembered.get("external_cidr"):
+        forget_route(state.lab, str(remembered["external_cidr"]))
+    mounted = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    inside = [mount for mount in mounted if mount.startswith(f"{state.root}/")]
+    if inside:
+        raise Refusal(f"{inside[0]} is still mounted.", f"Run `umount {inside[0]}` and again `gureum down --purge`.")
+    try:
+        shutil.rmtree(state.root)
+    except OSError as error:
+        raise Refusal(f"{state.root} cannot be removed: {error}.", "Remove it by hand.") from error
+
+
+def _external_cidr(state: StateFolder, options: Options, remembered: dict[str, Any]) -> str:
+    """The remembered range, or a free one; Refusal when another took the remembered one meanwhile."""
+    listed = subprocess.run(["ip", "-json", "-4", "route", "show", "table", "all"], capture_output=True, check=True).stdout
+    link = Fabric(state.lab, "", options.uplink).machine_link
+    taken = taken_ranges(json.loads(listed or b"[]"), state.lab, link)
+    known = remembered.get("external_cidr")
+    if not known:
+        return external_range(state.lab, taken)
+    if any(str(network) == known for network in taken):
+        raise Refusal(f"Another network of this machine uses this cloud's external range {known}.", "End it, or use another --state.")
+    return str(known)
+
+
+def _forwarding(state: StateFolder, options: Options) -> dict[str, str]:
+    """The uplink's own forwarding switch as it was, from the plan when a lab that was not stopped changed it."""
+    if state.plan.exists():
+        return dict(read_plan(state.plan).cleanup.sysctl)
+    if not options.uplink:
+        return {}
+    name = f"net/ipv4/conf/{options.uplink}/forwarding"
+    return {name: Path("/proc/sys", name).read_text().strip()}
+
+
+def _build_image() -> str:
+    from .guest_image import GuestImageError, build_guest_image
+
+    try:
+        return str(build_guest_image(CACHE / "guest", lambda _line: None))
+    except GuestImageError as error:
+        raise Refusal(f"The guest image could not be built: {error}.", "Mend that and run `gureum up` again.") from error
+
+
+def _built_image() -> str:
+    """The newest image that an earlier run built: a simulated cloud shows the same one, and builds none."""
+    found = sorted((CACHE / "guest").glob("mini-*.qcow2"), key=lambda file: file.stat().st_mtime)
+    return str(found[-1]) if found else ""

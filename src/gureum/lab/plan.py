@@ -1,0 +1,182 @@
+"""From options to a whole lab, purely: names, addresses, daemons. Nothing is read from the machine but what comes in.
+
+`Options` is what the user asked for, `Facts` what the machine answered. Options that are not given are taken from what
+the state folder remembers, so that `up` after `down` brings back the same lab.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .addressing import tunnel_address
+from .daemon import Daemon, Plan, Ready
+from .engines.central import central, northbound, southbound
+from .engines.fabric import Fabric, cleanup, fabric_daemon
+from .engines.host import LabHost, host_daemons
+from .refusal import Refusal
+from .state import StateFolder
+
+DEFAULT_PORT = 8774
+_FORWARDED_PORT = 5672  # where a host's agent finds the broker, forwarded out of the namespace
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the lab is to be. `database` and `bus` are URLs; empty means the embedded ones in the state folder."""
+
+    hosts: int = 1
+    simulate: bool = False
+    port: int = DEFAULT_PORT
+    listen: str = "127.0.0.1"
+    uplink: str = ""
+    database: str = ""
+    bus: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the machine answered: whether the kernel switches, the chosen range, forwarding before the uplink."""
+
+    source: Path
+    python: str = sys.executable
+    kernel_datapath: bool = False
+    external_cidr: str = "198.18.0.0/24"
+    guest_image: str = ""
+    forwarding: dict[str, str] = field(default_factory=dict)
+
+
+def choose_options(asked: dict[str, Any], remembered: dict[str, Any]) -> Options:
+    """Merge what was asked now (None: not asked) over what the folder remembers; Refusal when they cannot go together."""
+    known = {name: value for name, value in remembered.items() if name in Options.__dataclass_fields__}
+    given = {name: value for name, value in asked.items() if value is not None}
+    if "simulate" in known and "simulate" in given and known["simulate"] != given["simulate"]:
+        kind = "simulated" if known["simulate"] else "real"
+        raise Refusal(f"This state folder holds a {kind} cloud.", "Name another with --state, or remove it with `gureum down --purge`.")
+    options = Options(**(known | given))
+    if not 1 <= options.hosts <= (100_000 if options.simulate else 200):
+        raise Refusal(f"--hosts {options.hosts} is out of range.", "A real lab takes 1 to 200 hosts, a simulated one up to 100,000.")
+    if not 1 <= options.port <= 65535:
+        raise Refusal(f"--port {options.port} is not a port.", "Choose one from 1 to 65535.")
+    if options.simulate and options.uplink:
+        raise Refusal("A simulated cloud sends no packets, so --uplink means nothing there.", "Leave one of the two out.")
+    return options
+
+
+def remembered_options(options: Options) -> dict[str, object]:
+    return asdict(options)
+
+
+def lab_hosts(state: StateFolder, options: Options, facts: Facts) -> tuple[LabHost, ...]:
+    """The hosts with namespaces; none when simulated."""
+    if options.simulate:
+        return ()
+    fabric = lab_fabric(state, options, facts)
+    return tuple(LabHost(index, state.host(f"host{index}"), state.ovn, fabric) for index in range(1, options.hosts + 1))
+
+
+def lab_fabric(state: StateFolder, options: Options, facts: Facts) -> Fabric:
+    return Fabric(state.lab, facts.external_cidr, options.uplink, offload=facts.kernel_datapath)
+
+
+def make_plan(state: StateFolder, options: Options, facts: Facts) -> Plan:
+    """Everything that runs, dependencies named."""
+    if options.simulate:
+        return Plan(state.lab, (control_daemon(state, facts, ()),))
+    fabric = lab_fabric(state, options, facts)
+    hosts = lab_hosts(state, options, facts)
+    daemons = [*central(state.ovn), fabric_daemon(fabric)]
+    for host in hosts:
+        daemons += host_daemons(host)
+    daemons.append(control_daemon(state, facts, ("ovn-nb", "ovn-sb")))
+    if forwarded(options):
+        daemons.append(_bus_forward(state, options, facts, tuple(host.name for host in hosts)))
+    daemons += [agent_daemon(state, options, facts, host) for host in hosts]
+    names = ("fabric", *(host.name for host in hosts))
+    return Plan(state.lab, tuple(daemons), names, cleanup(fabric, facts.forwarding))
+
+
+def control_daemon(state: StateFolder, facts: Facts, depends: tuple[str, ...]) -> Daemon:
+    """The control plane: every service, the API and the workers in one process."""
+    return Daemon(
+        name="control",
+        title="control plane",
+        argv=(facts.python, "-m", "gureum.roles.all_in_one", "--config", str(state.config)),
+        environment={"PYTHONPATH": str(facts.source)},
+        before=f"rm -f {state.control_ready}",
+        ready=Ready("file", str(state.control_ready), timeout_s=60.0),
+        stop_timeout_s=10.0,
+        depends=depends,
+    )
+
+
+def agent_daemon(state: StateFolder, options: Options, facts: Facts, host: LabHost) -> Daemon:
+    """The agent of a host, inside the host's namespaces."""
+    folder = host.folder
+    bus = agent_bus(state, options)
+    forward = ("bus-forward",) if forwarded(options) else ()
+    return Daemon(
+        name=f"{host.name}.agent",
+        title=f"{host.name} agent",
+        argv=(
+            facts.python, "-m", "gureum.roles.agent", "--host", host.name, "--state", str(folder),
+            "--bus", bus, "--settings", f"{folder}/agent.json",
+        ),
+        inside=host.name,
+        environment={"PYTHONPATH": str(facts.source)},
+        stop_timeout_s=10.0,
+        depends=(f"{host.name}.libvirtd", f"{host.name}.vswitchd", *forward),
+    )  # fmt: skip
+
+
+def forwarded(options: Options) -> bool:
+    """Whether the bus is a broker on the network, which a namespace reaches through a forwarder only."""
+    return bool(options.bus) and not options.bus.startswith(("unix:", "inprocess:"))
+
+
+def control_bus(state: StateFolder, options: Options) -> str:
+    if options.bus:
+        return options.bus
+    return "inprocess:" if options.simulate else f"unix:{state.bus_socket}"
+
+
+def agent_bus(state: StateFolder, options: Options) -> str:
+    """The bus as an agent reaches it: its broker's address is the host's own loopback."""
+    if not forwarded(options):
+        return options.bus or f"unix:{state.bus_socket}"
+    scheme, _, rest = options.bus.partition("://")
+    authority, slash, path = rest.partition("/")
+    credentials, at, _ = authority.rpartition("@")
+    return f"{scheme}://{credentials}{at}127.0.0.1:{_FORWARDED_PORT}{slash}{path}"
+
+
+def _bus_forward(state: StateFolder, options: Options, facts: Facts, hosts: tuple[str, ...]) -> Daemon:
+    authority = options.bus.partition("://")[2].partition("/")[0].rpartition("@")[2]
+    broker = authority if ":" in authority else f"{authority}:5672"
+    holders = [f"{{pid:{host}}}" for host in hosts]
+    return Daemon(
+        name="bus-forward",
+        title="bus forwarder",
+        argv=(facts.python, "-S", "-m", "gureum.lab.bus_forward", broker, str(_FORWARDED_PORT), *holders),
+        environment={"PYTHONPATH": str(facts.source)},
+        depends=hosts,
+    )
+
+
+def agent_settings(state: StateFolder, host: LabHost) -> dict[str, object]:
+    """What the agent of a lab's host is told about it; written to the host's agent.json."""
+    return {
+        "host_ip": tunnel_address(host.index),
+        "libvirt_uri": "qemu:///system",
+        "integration_bridge": "br-int",
+        "datapath": "system" if host.kernel_datapath else "netdev",
+        "images": str(state.images),
+        "acceleration_cache": str(state.root / "acceleration.json"),
+    }
+
+
+def network_databases(state: StateFolder) -> tuple[str, str]:
+    """OVN's northbound and southbound databases as the control plane reaches them."""
+    return northbound(state.ovn), southbound(state.ovn)

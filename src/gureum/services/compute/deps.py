@@ -1,0 +1,24 @@
+"""What the compute API's handlers stand on; `call.deps` of every compute route."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gureum.foundation.db.engine import Database
+from gureum.foundation.tasks.store import Tasks
+from gureum.services.compute.hosts.registry import HostRegistry
+from gureum.services.identity.facade import IdentityFacade
+from gureum.services.image.facade import ImageFacade
+from gureum.services.network.facade import NetworkFacade
+from gureum.services.placement.facade import PlacementFacade
+
+
+@dataclass(frozen=True)
+class ComputeDeps:
+    database: Database
+    tasks: Tasks
+    hosts: HostRegistry
+    identity: IdentityFacade
+    image: ImageFacade
+    network: NetworkFacade
+    placement: PlacementFacade

@@ -1,0 +1,1 @@
+"""Hosts: where agents run; what they offer, when they were last heard, whether servers may be placed there."""

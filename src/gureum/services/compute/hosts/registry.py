@@ -1,0 +1,216 @@
+"""What the control plane knows of hosts: heartbeats in, facts for placement out, and calls to their agents.
+
+Heartbeats arrive often and from many; they are gathered in memory and written once a second in one
+transaction. What a heartbeat observes is compared with the rows: a server that no row places on the host is
+removed from it, one that should run and does not is set going again. Losing heartbeats costs latency only.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+from sqlalchemy import select, update
+
+from gureum.agents.hypervisor.protocol import HostObserved, HostResources, HypervisorAgent, ServerObserved
+from gureum.foundation import clock, ids
+from gureum.foundation.db.engine import Database, Tx
+from gureum.foundation.tasks.store import Tasks
+from gureum.services.compute.hosts.model import Host
+from gureum.services.compute.servers.model import POWER_STATES, Server
+from gureum.services.compute.servers.rules import HostFacts
+from gureum.services.placement.facade import Inventory, PlacementFacade
+
+log = logging.getLogger("gureum.hosts")
+
+COMPARE_EVERY_S = 20.0
+
+
+class AgentDirectory(Protocol):
+    """Where a host's agent is: over the bus, or in this process when simulated."""
+
+    def agent(self, host: str) -> HypervisorAgent: ...
+
+
+@dataclass(frozen=True, slots=True)
+class HostOptions:
+    """Overcommitment ratios, and after how many silent seconds a host is down."""
+
+    cpu_ratio: float = 16.0
+    ram_ratio: float = 1.0
+    disk_ratio: float = 1.0
+    timeout_s: float = 8.0
+
+
+class HostRegistry:
+    """One per control-plane process. `flush` and `compare` are idempotent and run on one thread."""
+
+    def __init__(
+        self, database: Database, tasks: Tasks, placement: PlacementFacade, agents: AgentDirectory, options: HostOptions
+    ) -> None:
+        self.options = options
+        self._database = database
+        self._tasks = tasks
+        self._placement = placement
+        self._agents = agents
+        self._lock = threading.Lock()
+        self._heard: dict[str, tuple[float, HostObserved]] = {}
+        self._compared: dict[str, tuple[float, tuple[ServerObserved, ...]]] = {}
+        self._written: dict[str, HostResources] = {}
+
+    def agent(self, host: str) -> HypervisorAgent:
+        return self._agents.agent(host)
+
+    def heartbeat(self, observed: HostObserved) -> None:
+        """Take note; written at the next flush."""
+        with self._lock:
+            self._heard[observed.host] = (clock.now(), observed)
+
+    def heard(self) -> list[HostObserved]:
+        with self._lock:
+            return [observed for _, observed in self._heard.values()]
+
+    def facts(self, tx: Tx) -> dict[str, HostFacts]:
+        """Every host as placement sees it."""
+        now = clock.now()
+        rows = tx.execute(select(Host.name, Host.zone, Host.seen_at, Host.disabled, Host.forced_down)).all()
+        return {
+            name: HostFacts(zone, not forced and now - seen <= self.options.timeout_s, not disabled)
+            for name, zone, seen, disabled, forced in rows
+        }
+
+    def is_up(self, tx: Tx, name: str) -> bool:
+        host = tx.scalar(select(Host).where(Host.name == name))
+        return host is not None and host.is_up(clock.now(), self.options.timeout_s)
+
+    # -- heartbeats to rows ------------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Write what was heard since the last flush: new hosts, changed inventories, and when each was seen."""
+        with self._lock:
+            heard, self._heard = self._heard, {}
+        if not heard:
+            return
+        changed = [observed for _, observed in heard.values() if self._written.get(observed.host) != observed.resources]
+        if changed:
+            self._database.write(lambda tx: [self._record(tx, observed) for observed in changed])
+            self._written.update({observed.host: observed.resources for observed in changed})
+        moments: dict[float, list[str]] = {}
+        newest = max(moment for moment, _ in heard.values())
+        for name, (moment, _) in heard.items():
+            moments.setdefault(newest if newest - moment < 1 else moment, []).append(name)
+        self._database.write(lambda tx: _touch(tx, moments))
+        for _, observed in heard.values():
+            self._compare_when_due(observed)
+
+    def _record(self, tx: Tx, observed: HostObserved) -> None:
+        resources = observed.resources
+        host = tx.scalar(select(Host).where(Host.name == observed.host))
+        if host is None:
+            host = Host(id=ids.new_uuid(), service_id=ids.new_uuid(), name=observed.host, resources={}, seen_at=0.0)
+            tx.add(host)
+            log.info("host %s is new", observed.host)
+        host.resources = msgspec.to_builtins(resources)
+        host.version = observed.version
+        host.updated_at = clock.utcnow()
+        tx.flush()
+        inventories = {
+            "VCPU": Inventory(resources.vcpus, 0, self.options.cpu_ratio, max_unit=resources.vcpus),
+            "MEMORY_MB": Inventory(resources.ram_mib, 0, self.options.ram_ratio, max_unit=resources.ram_mib),
+            "DISK_GB": Inventory(resources.disk_gib, 0, self.options.disk_ratio, max_unit=resources.disk_gib),
+        }
+        self._placement.ensure_provider(tx, host.id, host.name, inventories, set(resources.traits))
+
+    # -- drift -------------------------------------------------------------------------------------------
+
+    def _compare_when_due(self, observed: HostObserved) -> None:
+        last = self._compared.get(observed.host)
+        if last and last[1] == observed.servers and clock.now() - last[0] < COMPARE_EVERY_S:
+            return
+        self._compared[observed.host] = (clock.now(), observed.servers)
+        try:
+            self.compare(observed)
+        except Exception:
+            log.exception("comparing host %s failed", observed.host)
+
+    def compare(self, observed: HostObserved) -> None:
+        """Repair what differs between the host and the rows."""
+        there = {server.server_id: server for server in observed.servers}
+        with self._database.read() as tx:
+            wanted = tx.execute(
+                select(Server.id, Server.wanted_power, Server.vm_state, Server.task_state, Server.done_boot).where(
+                    Server.host == observed.host, Server.deleted_at.is_(None)
+                )
+            ).all()
+        ours = {row.id for row in wanted}
+        for server_id in there.keys() - ours:
+            log.warning("host %s holds server %s, which is not placed there: removing it", observed.host, server_id)
+            self._agents.agent(observed.host).remove_server(server_id)
+        lost = [
+            row.id
+            for row in wanted
+            if row.task_state is None
+            and row.done_boot > 0
+            and row.vm_state in ("active", "paused")
+            and (row.id not in there or there[row.id].power not in ("running", "paused"))
+        ]
+        if lost:
+            log.warning("host %s does not run servers that should run: %s", observed.host, ", ".join(lost))
+            self._database.write(lambda tx: self._revive(tx, lost))
+
+    def _revive(self, tx: Tx, server_ids: list[str]) -> None:
+        tx.execute(update(Server).where(Server.id.in_(server_ids), Server.task_state.is_(None)).values(done_spec=0))
+        self._tasks.signal(tx, "server", server_ids)
+
+    def server_changed(self, host: str, observed: ServerObserved) -> None:
+        """A guest changed its power by itself: the row follows, unless something is being done to the server."""
+
+        def follow(tx: Tx) -> None:
+            server = tx.scalar(
+                select(Server).where(
+                    Server.id == observed.server_id, Server.host == host, Server.task_state.is_(None)
+                )
+            )
+            if server is None or server.vm_state != "active" or observed.power not in ("stopped", "crashed"):
+                return
+            server.power_state = POWER_STATES[observed.power]
+            server.vm_state, server.wanted_power = "stopped", "stopped"
+            server.spec += 1
+            server.updated_at = clock.utcnow()
+            self._tasks.signal(tx, "server", [server.id])
+
+        self._database.write(follow)
+
+
+def _touch(tx: Tx, moments: dict[float, list[str]]) -> None:
+    for moment, names in moments.items():
+        for start in range(0, len(names), 500):
+            tx.execute(update(Host).where(Host.name.in_(names[start : start + 500])).values(seen_at=moment))
+
+
+class Beat:
+    """Runs `work` every `every_s` seconds on a thread of its own, until stopped."""
+
+    def __init__(self, work: Callable[[], None], every_s: float, name: str) -> None:
+        self._work = work
+        self._every_s = every_s
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join(timeout=5)
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._every_s):
+            try:
+                self._work()
+            except Exception:
+                log.exception("%s failed; it runs again", self._thread.name)

@@ -1,0 +1,60 @@
+"""The compute quotas that a request is checked against, and what a project uses of them.
+
+Defaults are the field's own. Source: compute API reference, "Quota sets".
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import func, select
+
+from gureum.foundation.db.engine import Tx
+from gureum.foundation.errors import OverQuota
+from gureum.foundation.quota import limits_of, overruns
+from gureum.services.compute.servers.groups import ServerGroup
+from gureum.services.compute.servers.model import Server
+
+SERVICE = "compute"
+DEFAULTS = {
+    "instances": 10,
+    "cores": 20,
+    "ram": 51200,
+    "metadata_items": 128,
+    "key_pairs": 100,
+    "server_groups": 10,
+    "server_group_members": 10,
+    "injected_files": 5,
+    "injected_file_content_bytes": 10240,
+    "injected_file_path_bytes": 255,
+    "fixed_ips": -1,
+    "floating_ips": -1,
+    "security_groups": -1,
+    "security_group_rules": -1,
+}
+
+
+def usage(tx: Tx, project_id: str) -> dict[str, int]:
+    """Instances, cores, ram (MiB) and server groups of a project."""
+    columns = (func.count(), func.coalesce(func.sum(Server.vcpus), 0), func.coalesce(func.sum(Server.ram_mib), 0))
+    where = (Server.project_id == project_id, Server.deleted_at.is_(None))
+    instances, cores, ram = tx.execute(select(*columns).where(*where)).one()
+    return {"instances": int(instances), "cores": int(cores), "ram": int(ram)}
+
+
+def groups_used(tx: Tx, project_id: str) -> int:
+    return tx.scalar(select(func.count()).select_from(ServerGroup).where(ServerGroup.project_id == project_id)) or 0
+
+
+def check_servers(tx: Tx, project_id: str, flavor: dict[str, Any], count: int, metadata_items: int) -> None:
+    """Raises OverQuota that names the quota, its limit and its use."""
+    limits = limits_of(tx, SERVICE, project_id, DEFAULTS)
+    requested = {"instances": count, "cores": count * flavor["vcpus"], "ram": count * flavor["ram"]}
+    over = overruns(limits, usage(tx, project_id), requested)
+    if over:
+        names = ", ".join(item.resource for item in over)
+        detail = "; ".join(str(item) for item in over)
+        raise OverQuota(f"Quota exceeded for {names}: {detail}")
+    if 0 <= limits["metadata_items"] < metadata_items:
+        limit = limits["metadata_items"]
+        raise OverQuota(f"Maximum number of metadata items exceeds {limit} (metadata_items: {metadata_items} requested)")

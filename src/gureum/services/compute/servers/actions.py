@@ -1,0 +1,230 @@
+"""POST /servers/{id}/action: one table of actions, each with its rule, its body and its range of microversions.
+
+Source: compute API reference, "Servers - run an action", "Servers - run an administrative action".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from gureum.agents.hypervisor.protocol import AgentFailure
+from gureum.foundation import clock
+from gureum.foundation.bus.interface import BusError
+from gureum.foundation.db.engine import Tx
+from gureum.foundation.errors import BadRequest, Conflict, NotFound, Unavailable
+from gureum.foundation.http import filters
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.microversions import Version
+from gureum.foundation.http.routes import Reply, Route
+from gureum.foundation.policy import Rule
+from gureum.services.compute.deps import ComputeDeps
+from gureum.services.compute.servers import bodies, operations, versions, views
+from gureum.services.compute.servers.model import Server
+
+MEMBER = "rule:project_member_or_admin"
+ADMIN = "rule:admin"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """`run(call, server, payload)` inside a write transaction; `body` None means that the payload is not looked at."""
+
+    rule: str
+    run: Callable[[Call[ComputeDeps], Server, Any], Any]
+    body: Any = None
+    status: int = 202
+    until: Version | None = None
+    since: Version | None = None
+    downgrade: Callable[[Any, Version], Any] | None = None
+
+
+def _stop(call: Call[ComputeDeps], server: Server, _payload: Any) -> None:
+    operations.stop(call.deps, call.tx, call.caller, server)
+
+
+def _start(call: Call[ComputeDeps], server: Server, _payload: Any) -> None:
+    operations.start(call.deps, call.tx, call.caller, server)
+
+
+def _reboot(call: Call[ComputeDeps], server: Server, payload: bodies.Reboot) -> None:
+    operations.reboot(call.deps, call.tx, call.caller, server, hard=payload.type.upper() == "HARD")
+
+
+def _pause(call: Call[ComputeDeps], server: Server, _payload: Any) -> None:
+    operations.pause(call.deps, call.tx, call.caller, server)
+
+
+def _unpause(call: Call[ComputeDeps], server: Server, _payload: Any) -> None:
+    operations.unpause(call.deps, call.tx, call.caller, server)
+
+
+def _lock(call: Call[ComputeDeps], server: Server, payload: Any) -> None:
+    reason = None
+    if call.at_least(2, 73) and payload is not None:
+        reason = _converted(payload, bodies.Lock).locked_reason
+    operations.lock(server, call.caller, reason)
+
+
+def _unlock(call: Call[ComputeDeps], server: Server, _payload: Any) -> None:
+    operations.unlock(server, call.caller)
+
+
+def _delete(call: Call[ComputeDeps], server: Server, _payload: Any) -> None:
+    operations.delete(call.deps, call.tx, call.caller, server)
+
+
+def _rebuild(call: Call[ComputeDeps], server: Server, payload: bodies.Rebuild) -> Reply:
+    for name, since in (("description", (2, 19)), ("key_name", (2, 54)), ("user_data", (2, 57)), ("hostname", (2, 90))):
+        if getattr(payload, name) is not UNSET and call.version < since:
+            raise BadRequest(f"Invalid input: Object contains unknown field `{name}`")
+    password = payload.adminPass if payload.adminPass is not UNSET else operations.new_password()
+
+    def change(row: Server) -> None:
+        for attribute, value in (
+            ("name", payload.name),
+            ("meta", payload.metadata),
+            ("description", payload.description),
+            ("disk_config", payload.disk_config),
+            ("access_ip_v4", payload.accessIPv4),
+            ("access_ip_v6", payload.accessIPv6),
+            ("user_data", payload.user_data),
+        ):
+            if value is not UNSET:
+                setattr(row, attribute, value)
+        row.admin_password = str(password)
+        if payload.key_name is not UNSET:
+            key = operations.own_keypair(call.tx, call.caller, payload.key_name)
+            row.key_name, row.key_data = (key.name, key.public_key) if key else (None, None)
+
+    image_id = payload.imageRef.rsplit("/", 1)[-1]
+    operations.rebuild(call.deps, call.tx, call.caller, server, image_id, change)
+    call.tx.flush()
+    view = views.detail(call, server)
+    kept = {
+        key: value
+        for key, value in view.items()
+        if not key.startswith(("OS-EXT", "OS-SRV", "os-ext")) and key not in ("config_drive", "security_groups")
+    }
+    kept |= {"adminPass": password, "key_name": server.key_name, "user_data": server.user_data}
+    return Reply({"server": kept}, headers={"Location": view["links"][0]["href"]})
+
+
+def _reset_state(call: Call[ComputeDeps], server: Server, payload: bodies.ResetState) -> None:
+    """What the operator says the state is; the next look at the host corrects it."""
+    server.vm_state, server.task_state = payload.state, None
+    if payload.state == "active":
+        server.fault, server.done_spec = None, 0
+        call.deps.tasks.signal(call.tx, "server", [server.id])
+    server.updated_at = clock.utcnow()
+
+
+def _add_group(call: Call[ComputeDeps], server: Server, payload: bodies.SecurityGroupAction) -> None:
+    call.deps.network.add_security_group(call.tx, call.caller, server.id, payload.name)
+
+
+def _remove_group(call: Call[ComputeDeps], server: Server, payload: bodies.SecurityGroupAction) -> None:
+    call.deps.network.remove_security_group(call.tx, call.caller, server.id, payload.name)
+
+
+def _inject_network_info(call: Call[ComputeDeps], server: Server, _payload: Any) -> None:
+    operations.refresh(call.deps, call.tx, server)
+
+
+_P = "os_compute_api:"
+ACTIONS = {
+    "os-stop": Action(_P + "servers:stop", _stop),
+    "os-start": Action(_P + "servers:start", _start),
+    "reboot": Action(_P + "servers:reboot", _reboot, bodies.Reboot),
+    "rebuild": Action(_P + "servers:rebuild", _rebuild, bodies.Rebuild, downgrade=versions.rebuilt),
+    "pause": Action(_P + "os-pause-server:pause", _pause),
+    "unpause": Action(_P + "os-pause-server:unpause", _unpause),
+    "lock": Action(_P + "os-lock-server:lock", _lock),
+    "unlock": Action(_P + "os-lock-server:unlock", _unlock),
+    "forceDelete": Action(_P + "os-deferred-delete:force", _delete),
+    "os-resetState": Action(_P + "os-admin-actions:reset_state", _reset_state, bodies.ResetState),
+    "injectNetworkInfo": Action(_P + "os-admin-actions:inject_network_info", _inject_network_info),
+    "addSecurityGroup": Action(_P + "os-security-groups:add", _add_group, bodies.SecurityGroupAction),
+    "removeSecurityGroup": Action(_P + "os-security-groups:remove", _remove_group, bodies.SecurityGroupAction),
+}
+_CONSOLE = _P + "os-console-output"
+_ACTION = _P + "servers:action"
+
+RULES = (
+    Rule(_ACTION, "@", "Post an action; each action has a rule of its own"),
+    Rule(_CONSOLE, MEMBER, "Read a server's console log"),
+    *(
+        Rule(name, ADMIN if "admin-actions" in name else MEMBER, "Run the action on a server")
+        for name in sorted({action.rule for action in ACTIONS.values()})
+    ),
+)
+
+
+def act(call: Call[ComputeDeps], body: dict[str, Any], server_id: str) -> Any:
+    """Find the action that the body names and run it in one transaction."""
+    if len(body) != 1:
+        raise BadRequest("The request body must name exactly one action.")
+    name, payload = next(iter(body.items()))
+    if name == "os-getConsoleOutput":
+        return _console(call, server_id, payload)
+    action = ACTIONS.get(name)
+    if action is None or (action.since and call.version < action.since) or (action.until and call.version > action.until):
+        raise BadRequest(f"There is no such action: {name[:64]}")
+    call.enforce(action.rule, **call.own_target())
+    typed = _converted(payload, action.body) if action.body is not None else payload
+
+    def run(tx: Tx) -> Any:
+        call.tx = tx
+        server = operations.find_server(tx, call.caller, server_id)
+        return action.run(call, server, typed)
+
+    result = call.database.write(run)
+    reply = result if isinstance(result, Reply) else Reply(result)
+    reply.status = action.status
+    if action.downgrade and reply.body is not None:
+        reply.body = action.downgrade(reply.body, call.version)
+    return reply
+
+
+def _converted(payload: Any, kind: Any) -> Any:
+    try:
+        return msgspec.convert(payload, kind)
+    except msgspec.ValidationError as error:
+        raise BadRequest(f"Invalid input: {error}") from error
+
+
+def _console(call: Call[ComputeDeps], server_id: str, payload: Any) -> Reply:
+    """The host keeps the log, so the host is asked; no transaction is open meanwhile."""
+    call.enforce(_CONSOLE, **call.own_target())
+    length = _converted(payload or {}, bodies.ConsoleOutput).length
+    if isinstance(length, str):
+        length = filters.integer("length", length, minimum=-1)
+    with call.database.read() as tx:
+        server = operations.find_server(tx, call.caller, server_id)
+    if not server.host:
+        raise Conflict(f"Instance {server_id} is not ready")
+    try:
+        text = call.deps.hosts.agent(server.host).console_log(server_id, None if length in (None, -1) else length)
+    except BusError as error:
+        raise Unavailable("The server's host does not answer.", internal=str(error)) from error
+    except AgentFailure as error:
+        raise NotFound("The console log is not available.", internal=str(error)) from error
+    return Reply({"output": text}, status=200)
+
+
+ROUTES = (
+    Route(
+        "POST",
+        "/v2.1/servers/{server_id}/action",
+        act,
+        _ACTION,
+        202,
+        body=dict[str, Any],
+        target="handler",
+        transaction="none",
+    ),
+)

@@ -1,0 +1,248 @@
+"""Request bodies of servers, closed at each microversion. Source: compute API reference, "Servers"."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+Text255 = Annotated[str, Meta(max_length=255)]
+ServerName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"\S")]
+Uuid = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}$")]
+FlavorRef = Annotated[str, Meta(min_length=1, max_length=512)] | int
+MetadataKey = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9\-_:. ]{1,255}$")]
+Metadata = dict[MetadataKey, Text255]
+Tag = Annotated[str, Meta(min_length=1, max_length=60, pattern=r"^[^,/]*$")]
+Count = Annotated[int, Meta(ge=1, le=1000)] | Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,2}$")]
+Flag = bool | Literal["true", "false", "True", "False", "TRUE", "FALSE", "1", "0", "yes", "no", "on", "off", "t", "f", ""]
+DiskConfig = Literal["AUTO", "MANUAL"]
+HostName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9\-._]*$")]
+UserData = Annotated[str, Meta(max_length=65535)]
+Description = Annotated[str, Meta(max_length=255)] | None
+Password = Annotated[str, Meta(max_length=255)]
+
+
+class SecurityGroupName(Struct, forbid_unknown_fields=True):
+    name: Annotated[str, Meta(min_length=1, max_length=255)]
+
+
+class WantedNic(Struct, forbid_unknown_fields=True):
+    """One entry of `networks`. `tag` since 2.32 (and 2.37 without gap)."""
+
+    uuid: Uuid | None = None
+    port: Uuid | None = None
+    fixed_ip: Annotated[str, Meta(max_length=45)] = ""
+    tag: Tag = ""
+
+
+class File(Struct, forbid_unknown_fields=True):
+    path: Text255
+    contents: Annotated[str, Meta(max_length=16384)]
+
+
+class SchedulerHints(Struct):
+    """Known hints are typed; others are accepted and ignored, as the reference allows."""
+
+    group: Uuid | None = None
+    different_host: list[str] | str | None = None
+    same_host: list[str] | str | None = None
+
+
+_RENAMED = {"disk_config": "OS-DCF:diskConfig"}
+_HINTS = {"hints": "os:scheduler_hints", "extension_hints": "OS-SCH-HNT:scheduler_hints"}
+
+
+class NewServer(Struct, forbid_unknown_fields=True, kw_only=True, rename=_RENAMED):
+    """What every microversion takes. API names that are not Python's keep their form."""
+
+    name: ServerName
+    flavorRef: FlavorRef  # noqa: N815
+    imageRef: Text255 = ""  # noqa: N815
+    adminPass: Password = ""  # noqa: N815
+    metadata: Metadata = {}
+    availability_zone: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
+    config_drive: Flag | None = None
+    min_count: Count = 1
+    max_count: Count | None = None
+    return_reservation_id: Flag = False
+    key_name: Text255 | None = None
+    security_groups: list[SecurityGroupName] = []
+    user_data: UserData | None = None
+    block_device_mapping_v2: list[dict[str, Any]] = []
+    block_device_mapping: list[dict[str, Any]] = []
+    accessIPv4: Annotated[str, Meta(max_length=15)] = ""  # noqa: N815
+    accessIPv6: Annotated[str, Meta(max_length=45)] = ""  # noqa: N815
+    disk_config: DiskConfig = "MANUAL"
+
+
+class NewServerV21(NewServer, forbid_unknown_fields=True, kw_only=True, rename=_RENAMED):
+    networks: list[WantedNic] | None = None
+    personality: list[File] = []
+
+
+class NewServerV219(NewServerV21, forbid_unknown_fields=True, kw_only=True, rename=_RENAMED):
+    description: Description = None
+
+
+class NewServerV237(NewServer, forbid_unknown_fields=True, kw_only=True, rename=_RENAMED):
+    """Since 2.37 a request says what networks it wants."""
+
+    networks: list[WantedNic] | Literal["auto", "none"]
+    personality: list[File] = []
+    description: Description = None
+
+
+class NewServerV252(NewServerV237, forbid_unknown_fields=True, kw_only=True, rename=_RENAMED):
+    tags: Annotated[list[Tag], Meta(max_length=50)] = []
+
+
+class NewServerV257(NewServer, forbid_unknown_fields=True, kw_only=True, rename=_RENAMED):
+    """Since 2.57 no files are injected."""
+
+    networks: list[WantedNic] | Literal["auto", "none"]
+    description: Description = None
+    tags: Annotated[list[Tag], Meta(max_length=50)] = []
+
+
+class NewServerV263(NewServerV257, forbid_unknown_fields=True, kw_only=True, rename=_RENAMED):
+    trusted_image_certificates: list[Text255] | None = None
+
+
+class NewServerV274(NewServerV263, forbid_unknown_fields=True, kw_only=True, rename=_RENAMED):
+    host: HostName | None = None
+    hypervisor_hostname: HostName | None = None
+
+
+class NewServerV290(NewServerV274, forbid_unknown_fields=True, kw_only=True, rename=_RENAMED):
+    hostname: Annotated[str, Meta(min_length=1, max_length=63, pattern=r"^[a-zA-Z0-9]([a-zA-Z0-9\-]*[a-zA-Z0-9])?$")] | None = None
+
+
+class NewServerV294(NewServerV274, forbid_unknown_fields=True, kw_only=True, rename=_RENAMED):
+    hostname: HostName | None = None
+
+
+class _Create(Struct, forbid_unknown_fields=True, kw_only=True, rename=_HINTS):
+    hints: SchedulerHints | None = None
+    extension_hints: SchedulerHints | None = None
+
+
+class CreateV21(_Create, forbid_unknown_fields=True, kw_only=True, rename=_HINTS):
+    server: NewServerV21
+
+
+class CreateV219(_Create, forbid_unknown_fields=True, kw_only=True, rename=_HINTS):
+    server: NewServerV219
+
+
+class CreateV237(_Create, forbid_unknown_fields=True, kw_only=True, rename=_HINTS):
+    server: NewServerV237
+
+
+class CreateV252(_Create, forbid_unknown_fields=True, kw_only=True, rename=_HINTS):
+    server: NewServerV252
+
+
+class CreateV257(_Create, forbid_unknown_fields=True, kw_only=True, rename=_HINTS):
+    server: NewServerV257
+
+
+class CreateV263(_Create, forbid_unknown_fields=True, kw_only=True, rename=_HINTS):
+    server: NewServerV263
+
+
+class CreateV274(_Create, forbid_unknown_fields=True, kw_only=True, rename=_HINTS):
+    server: NewServerV274
+
+
+class CreateV290(_Create, forbid_unknown_fields=True, kw_only=True, rename=_HINTS):
+    server: NewServerV290
+
+
+class CreateV294(_Create, forbid_unknown_fields=True, kw_only=True, rename=_HINTS):
+    server: NewServerV294
+
+
+CREATE = {
+    (2, 1): CreateV21,
+    (2, 19): CreateV219,
+    (2, 37): CreateV237,
+    (2, 52): CreateV252,
+    (2, 57): CreateV257,
+    (2, 63): CreateV263,
+    (2, 74): CreateV274,
+    (2, 90): CreateV290,
+    (2, 94): CreateV294,
+}
+
+
+class UpdateServer(Struct, forbid_unknown_fields=True, rename=_RENAMED):
+    name: ServerName | UnsetType = UNSET
+    disk_config: DiskConfig | UnsetType = UNSET
+    accessIPv4: Annotated[str, Meta(max_length=15)] | UnsetType = UNSET  # noqa: N815 the API's own name
+    accessIPv6: Annotated[str, Meta(max_length=45)] | UnsetType = UNSET  # noqa: N815 the API's own name
+
+
+class UpdateServerV219(UpdateServer, forbid_unknown_fields=True, rename=_RENAMED):
+    description: Description | UnsetType = UNSET
+
+
+class UpdateServerV290(UpdateServerV219, forbid_unknown_fields=True, rename=_RENAMED):
+    hostname: HostName | None | UnsetType = UNSET
+
+
+class UpdateV21(Struct, forbid_unknown_fields=True):
+    server: UpdateServer
+
+
+class UpdateV219(Struct, forbid_unknown_fields=True):
+    server: UpdateServerV219
+
+
+class UpdateV290(Struct, forbid_unknown_fields=True):
+    server: UpdateServerV290
+
+
+UPDATE = {(2, 1): UpdateV21, (2, 19): UpdateV219, (2, 90): UpdateV290}
+
+
+class Reboot(Struct, forbid_unknown_fields=True):
+    type: Literal["HARD", "Hard", "hard", "SOFT", "Soft", "soft"]
+
+
+class Lock(Struct, forbid_unknown_fields=True):
+    locked_reason: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
+
+
+class Rebuild(Struct, forbid_unknown_fields=True, rename={"disk_config": "OS-DCF:diskConfig"}):
+    """`key_name` since 2.54, `user_data` since 2.57, `trusted_image_certificates` since 2.63, `hostname` since 2.90."""
+
+    imageRef: Annotated[str, Meta(min_length=1, max_length=255)]  # noqa: N815 the API's own name
+    name: ServerName | UnsetType = UNSET
+    adminPass: Password | UnsetType = UNSET  # noqa: N815 the API's own name
+    metadata: Metadata | UnsetType = UNSET
+    preserve_ephemeral: Flag = False
+    disk_config: DiskConfig | UnsetType = UNSET
+    accessIPv4: Annotated[str, Meta(max_length=15)] | UnsetType = UNSET  # noqa: N815 the API's own name
+    accessIPv6: Annotated[str, Meta(max_length=45)] | UnsetType = UNSET  # noqa: N815 the API's own name
+    description: Description | UnsetType = UNSET
+    key_name: Text255 | None | UnsetType = UNSET
+    user_data: UserData | None | UnsetType = UNSET
+    personality: list[File] = []
+    trusted_image_certificates: list[Text255] | None = None
+    hostname: HostName | None | UnsetType = UNSET
+
+
+class ConsoleOutput(Struct, forbid_unknown_fields=True):
+    length: Annotated[int, Meta(ge=-1, le=2**31 - 1)] | Annotated[str, Meta(pattern=r"^-?[0-9]{1,9}$")] | None = None
+
+
+class ResetState(Struct, forbid_unknown_fields=True):
+    state: Literal["active", "error"]
+
+
+class SecurityGroupAction(Struct, forbid_unknown_fields=True):
+    name: Annotated[str, Meta(min_length=1, max_length=255)]
+
+
+class AddFixedIp(Struct, forbid_unknown_fields=True):
+    networkId: Uuid  # noqa: N815 the API's own name

@@ -1,0 +1,312 @@
+"""The durable task of a server: place, claim, boot, wire, run, rest; change and rest again; destroy.
+
+    place -> boot -> wire -> run -> rest <-> change
+       \\________\\_______\\_____\\-> failed -> give_back -> place again, or rest in ERROR
+    anything -> destroy -> clear_host -> release -> (gone)
+
+`boot` has the host define the machine and hold it paused with its interfaces plugged; `wire` waits until the
+virtual network says that its ports are up; `run` lets the guest run. The invariant: a claim, ports and a host's
+machine exist only while the row points at them, and the step that removes the pointer removed them before.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from sqlalchemy import select, update
+
+from gureum.agents.hypervisor.protocol import AgentFailure, ServerObserved, ServerSpec
+from gureum.foundation import clock
+from gureum.foundation.bus.interface import BusError
+from gureum.foundation.db.engine import Database, Tx
+from gureum.foundation.tasks.lifecycle import (
+    Done,
+    Goto,
+    Lifecycle,
+    Outcome,
+    PermanentFailureError,
+    Run,
+    Sleep,
+    Wait,
+)
+from gureum.services.compute.hosts.registry import HostRegistry
+from gureum.services.compute.servers.groups import wish_of
+from gureum.services.compute.servers.model import POWER_STATES, Server, ServerAction
+from gureum.services.compute.servers.rules import choose, resources_of, traits_of
+from gureum.services.compute.servers.spec import spec_of
+from gureum.services.image.facade import ImageFacade
+from gureum.services.network.facade import NetworkFacade
+from gureum.services.placement.facade import PlacementFacade, Wanted
+
+log = logging.getLogger("gureum.servers")
+
+KIND = "server"
+HOSTS_TO_TRY = 3
+
+
+@dataclass(frozen=True)
+class ServerLifecycle:
+    """The steps as methods over their dependencies; `lifecycle()` is what the engine runs."""
+
+    database: Database
+    hosts: HostRegistry
+    placement: PlacementFacade
+    network: NetworkFacade
+    image: ImageFacade
+    port_up_timeout_s: float = 120.0
+    host_timeout_s: float = 300.0
+
+    def lifecycle(self) -> Lifecycle:
+        return Lifecycle(
+            KIND,
+            steps={
+                "boot": self.boot,
+                "wire": self.wire,
+                "run": self.run,
+                "change": self.change,
+                "give_back": self.give_back,
+                "clear_host": self.clear_host,
+            },
+            transactional={
+                "place": self.place,
+                "rest": self.rest,
+                "failed": self.failed,
+                "destroy": self.destroy,
+                "release": self.release,
+            },
+            first="place",
+            failed="failed",
+            destroy="destroy",
+            ending=frozenset({"destroy", "clear_host", "release"}),
+        )
+
+    # -- creation ----------------------------------------------------------------------------------------
+
+    def place(self, run: Run, tx: Tx) -> Outcome:
+        """Choose a host, claim its resources and bind the ports to it, in one transaction."""
+        server = _get(tx, run.resource_id)
+        resources = resources_of(server.flavor)
+        required, forbidden = traits_of(server.flavor.get("extra_specs", {}))
+        snapshot = self.placement.candidates(tx, Wanted(resources, required, forbidden))
+        wish = wish_of(tx, server, frozenset(run.data.get("tried", [])))
+        choice = choose(snapshot, self.hosts.facts(tx), wish)
+        if choice.host is None:
+            run.data["error"] = {
+                "step": "place",
+                "text": choice.internal_reason(),
+                "public": run.data.get("public") or choice.public_reason(),
+                "final": "yes",
+            }
+            return Goto("failed")
+        amounts = {choice.host.provider_id: resources}
+        if not self.placement.claim(tx, server.id, server.project_id, server.user_id, amounts):
+            return Sleep(0.05, f"another claim took host {choice.host.name}")
+        server.host = choice.host.name
+        server.task_state = "spawning"
+        self.network.bind(tx, server.id, server.host)
+        return Goto("boot")
+
+    def boot(self, run: Run) -> Outcome:
+        """The host prepares disks and holds the machine paused, its interfaces plugged."""
+        server, spec = self._spec(run.resource_id)
+        if spec.nics:
+            spec = msgspec.structs.replace(spec, power="paused")
+        answer = self._ensure(server, spec)
+        if not isinstance(answer, ServerObserved):
+            return answer
+        if not spec.nics:
+            return Goto("rest", lambda tx: self._built(tx, run, server, answer))
+        return Goto("wire")
+
+    def wire(self, run: Run) -> Outcome:
+        """Hold the guest until each of its ports is up, so that its first packets are not lost."""
+        with self.database.read() as tx:
+            missing = self.network.wired(tx, run.resource_id)
+        if missing:
+            reason = f"the virtual network to bring up ports {', '.join(missing)}"
+            return Wait(reason, self.port_up_timeout_s, "failed")
+        return Goto("run")
+
+    def run(self, run: Run) -> Outcome:
+        server, spec = self._spec(run.resource_id)
+        answer = self._ensure(server, spec)
+        if not isinstance(answer, ServerObserved):
+            return answer
+        return Goto("rest", lambda tx: self._built(tx, run, server, answer))
+
+    def _built(self, tx: Tx, run: Run, seen: Server, observed: ServerObserved) -> None:
+        now = clock.utcnow()
+        server = _get(tx, seen.id)
+        _take_over(server, seen, observed)
+        server.vm_state = "active" if observed.power != "stopped" else "stopped"
+        server.task_state, server.fault, server.launched_at = None, None, now
+        run.data.clear()
+        _finish_action(tx, server.id)
+
+    # -- at rest -----------------------------------------------------------------------------------------
+
+    def rest(self, _run: Run, tx: Tx) -> Outcome:
+        """Nothing to do until the row wants something that the host has not reported done."""
+        server = _get(tx, _run.resource_id)
+        if server.vm_state == "error" and server.done_boot == server.boot:
+            return Wait("a person: the server is in ERROR")
+        wanted = (server.boot, server.disk, server.spec)
+        if server.host and wanted != (server.done_boot, server.done_disk, server.done_spec):
+            return Goto("change")
+        return Wait("nothing: the server is at rest")
+
+    def change(self, run: Run) -> Outcome:
+        """Have the host make the row's wish true: power, a new boot, a new disk, new documents, other interfaces."""
+        server, spec = self._spec(run.resource_id)
+        answer = self._ensure(server, spec)
+        if not isinstance(answer, ServerObserved):
+            return answer
+        return Goto("rest", lambda tx: self._changed(tx, server, answer))
+
+    def _changed(self, tx: Tx, seen: Server, observed: ServerObserved) -> None:
+        server = _get(tx, seen.id)
+        _take_over(server, seen, observed)
+        if server.task_state is not None or server.vm_state != "error":
+            states = {"running": "active", "paused": "paused", "stopped": "stopped"}
+            server.vm_state = states.get(observed.power, server.vm_state)
+        if (server.boot, server.disk) == (server.done_boot, server.done_disk):
+            server.task_state, server.fault = None, None
+            _finish_action(tx, server.id)
+
+    # -- failure -----------------------------------------------------------------------------------------
+
+    def failed(self, run: Run, tx: Tx) -> Outcome:
+        """Name the cause on the server. A build that failed on a host gives everything back first."""
+        server = _get(tx, run.resource_id)
+        error = run.error
+        public = error.get("public") or "The server could not be built. An operator finds the cause in its action."
+        server.fault = {
+            "code": 500,
+            "created": clock.iso(clock.utcnow()),
+            "message": public[:255],
+            "details": f"{error.get('step', '')}: {error.get('text', '')}",
+        }
+        building = server.launched_at is None or server.disk != server.done_disk
+        if building and server.launched_at is None and not error.get("final"):
+            return Goto("give_back")
+        server.vm_state, server.task_state = "error", None
+        server.boot = server.done_boot = max(server.boot, server.done_boot)
+        server.disk, server.done_spec = server.done_disk, server.spec
+        _finish_action(tx, server.id, public, error.get("text", ""))
+        return Goto("rest")
+
+    def give_back(self, run: Run) -> Outcome:
+        """Clear the host of a failed build and release its claim; then try another host, or rest in ERROR."""
+        with self.database.read() as tx:
+            server = _get(tx, run.resource_id)
+        tried = [*run.data.get("tried", []), server.host or ""]
+        if server.host and (answer := self._remove(server)) is not None:
+            return answer
+        again = len(tried) < HOSTS_TO_TRY and run.error.get("step") != "wire"
+        run.data["tried"] = tried
+        run.data["public"] = run.error.get("public", "")
+
+        def commit(tx: Tx) -> None:
+            row = _get(tx, run.resource_id)
+            self.placement.release(tx, row.id)
+            self.network.bind(tx, row.id, None)
+            row.host = None
+            row.task_state = "scheduling" if again else None
+            if not again:
+                row.vm_state = "error"
+                row.boot = row.done_boot = max(row.boot, 1)
+                row.done_spec = row.spec
+                _finish_action(tx, row.id, (row.fault or {}).get("message", ""), (row.fault or {}).get("details", ""))
+
+        return Goto("place" if again else "rest", commit)
+
+    # -- the end -----------------------------------------------------------------------------------------
+
+    def destroy(self, run: Run, tx: Tx) -> Outcome:
+        server = _get(tx, run.resource_id)
+        server.task_state = "deleting"
+        return Goto("clear_host" if server.host else "release")
+
+    def clear_host(self, run: Run) -> Outcome:
+        """The host confirms that nothing of the server is left; a host that is down confirms when it returns.
+
+        A host that does not answer is not waited for: the rows go, and when it returns its heartbeat shows a
+        server that no row places there, which is then removed (`HostRegistry.compare`).
+        """
+        with self.database.read() as tx:
+            server = _get(tx, run.resource_id)
+            up = bool(server.host) and self.hosts.is_up(tx, server.host or "")
+        if server.host and up and (answer := self._remove(server)) is not None:
+            return answer
+        return Goto("release")
+
+    def release(self, run: Run, tx: Tx) -> Outcome:
+        """Everything that the server held goes in the transaction that makes it deleted."""
+        server = _get(tx, run.resource_id)
+        self.placement.release(tx, server.id)
+        self.network.release(tx, server.id)
+        now = clock.utcnow()
+        server.vm_state, server.task_state, server.power_state = "deleted", None, 0
+        server.deleted_at = server.terminated_at = server.updated_at = now
+        server.user_data = server.key_data = server.admin_password = None
+        _finish_action(tx, server.id)
+        return Done()
+
+    # -- the host ----------------------------------------------------------------------------------------
+
+    def _spec(self, server_id: str) -> tuple[Server, ServerSpec]:
+        with self.database.read() as tx:
+            server = _get(tx, server_id)
+            nics = self.network.nics(tx, server_id)
+            data = self.network.network_data(tx, server_id) if nics else {"links": [], "networks": [], "services": []}
+            addresses = self.network.addresses(tx, [server_id]).get(server_id, []) if nics else []
+            image = self.image.source(tx, server.image_id) if server.image_id and not server.done_disk else None
+            if server.image_id and server.disk != server.done_disk:
+                image = self.image.source(tx, server.image_id)
+        return server, spec_of(server, nics, data, addresses, image)
+
+    def _ensure(self, server: Server, spec: ServerSpec) -> ServerObserved | Outcome:
+        """What the host made true, or how to wait for it. Raises PermanentFailureError when it never will."""
+        assert server.host is not None
+        return self._asked(server, lambda: self.hosts.agent(server.host or "").ensure_server(spec))
+
+    def _remove(self, server: Server) -> Outcome | None:
+        return self._asked(server, lambda: self.hosts.agent(server.host or "").remove_server(server.id))
+
+    def _asked(self, server: Server, question: Callable[[], Any]) -> Any:
+        try:
+            return question()
+        except BusError as error:
+            reason = f"host {server.host} to answer ({error})"
+            return Sleep(1.0, reason, self.host_timeout_s, "failed")
+        except AgentFailure as failure:
+            if failure.retry:
+                raise
+            raise PermanentFailureError(str(failure), public=failure.public) from failure
+
+
+def _get(tx: Tx, server_id: str) -> Server:
+    server = tx.scalar(select(Server).where(Server.id == server_id))
+    if server is None:
+        raise PermanentFailureError(f"server {server_id} has no row")
+    return server
+
+
+def _take_over(server: Server, asked: Server, observed: ServerObserved) -> None:
+    """Note what the host reported for the wish that it was asked."""
+    server.power_state = POWER_STATES[observed.power]
+    server.done_boot, server.done_disk, server.done_spec = asked.boot, asked.disk, asked.spec
+    server.updated_at = clock.utcnow()
+
+
+def _finish_action(tx: Tx, server_id: str, message: str | None = None, details: str = "") -> None:
+    now = clock.utcnow()
+    tx.execute(
+        update(ServerAction)
+        .where(ServerAction.server_id == server_id, ServerAction.finished_at.is_(None))
+        .values(finished_at=now, updated_at=now, message=message, details=details or None)
+    )

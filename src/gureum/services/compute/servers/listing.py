@@ -1,0 +1,166 @@
+"""Filters and pages of server lists, the project predicate included.
+
+Source: compute API reference, "List servers", "Filtering, sorting and pagination".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import ColumnElement, Select, Text, and_, cast, or_, select
+
+from gureum.foundation.errors import BadRequest
+from gureum.foundation.http import filters
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.paging import paging_of
+from gureum.services.compute.deps import ComputeDeps
+from gureum.services.compute.servers.model import Server, states_of
+
+MAX_PAGE = 1000
+
+_SORTABLE = {
+    "access_ip_v4": Server.access_ip_v4,
+    "access_ip_v6": Server.access_ip_v6,
+    "availability_zone": Server.zone,
+    "config_drive": Server.config_drive,
+    "created_at": Server.created_at,
+    "display_description": Server.description,
+    "display_name": Server.name,
+    "host": Server.host,
+    "hostname": Server.hostname,
+    "image_ref": Server.image_id,
+    "instance_type_id": Server.flavor_id,
+    "key_name": Server.key_name,
+    "launch_index": Server.launch_index,
+    "launched_at": Server.launched_at,
+    "locked_by": Server.locked_by,
+    "power_state": Server.power_state,
+    "project_id": Server.project_id,
+    "task_state": Server.task_state,
+    "terminated_at": Server.terminated_at,
+    "updated_at": Server.updated_at,
+    "user_id": Server.user_id,
+    "uuid": Server.id,
+    "vm_state": Server.vm_state,
+}
+_EQUAL = {
+    "image": (Server.image_id, filters.text),
+    "flavor": (Server.flavor_id, filters.text),
+    "reservation_id": (Server.reservation_id, filters.text),
+    "key_name": (Server.key_name, filters.text),
+    "hostname": (Server.hostname, filters.text),
+    "availability_zone": (Server.zone, filters.text),
+    "uuid": (Server.id, filters.text),
+    "config_drive": (Server.config_drive, filters.boolean),
+    "locked": (Server.locked, filters.boolean),
+    "user_id": (Server.user_id, filters.text),
+    "vm_state": (Server.vm_state, filters.text),
+    "task_state": (Server.task_state, filters.text),
+    "power_state": (Server.power_state, filters.integer),
+    "access_ip_v4": (Server.access_ip_v4, filters.text),
+    "access_ip_v6": (Server.access_ip_v6, filters.text),
+}
+_EQUAL_FOR_ADMIN = {
+    "host": (Server.host, filters.text),
+    "node": (Server.host, filters.text),
+    "project_id": (Server.project_id, filters.text),
+    "tenant_id": (Server.project_id, filters.text),
+}
+
+
+def page_of(call: Call[ComputeDeps]) -> tuple[Sequence[Server], bool]:
+    """One page of the servers that the caller may see, and whether more follow."""
+    statement = _visible(call)
+    statement = _narrow(call, statement)
+    default = [("created_at", True)]
+    columns = {**_SORTABLE, "created_at": Server.created_at}
+    paging = paging_of(call, columns, unique=Server.id, default=default, maximum=MAX_PAGE, direction="desc")
+
+    def marker(server_id: str) -> Server | None:
+        return call.tx.scalar(_visible(call).where(Server.id == server_id))
+
+    return paging.cut(call.tx.scalars(paging.page(statement, marker)).all())
+
+
+def _visible(call: Call[Any]) -> Select[Any]:
+    statement = select(Server)
+    wanted = call.param("all_tenants")
+    everywhere = wanted is not None and (wanted == "" or filters.boolean("all_tenants", wanted))
+    if everywhere:
+        call.enforce("os_compute_api:servers:index:get_all_tenants", **call.own_target())
+    elif not (call.caller.is_admin and (call.param("project_id") or call.param("tenant_id"))):
+        statement = statement.where(Server.project_id == call.caller.project_id)
+    deleted = call.param("deleted")
+    if call.param("changes-since") or call.param("changes-before"):
+        return statement
+    if deleted and call.caller.is_admin and filters.boolean("deleted", deleted):
+        return statement.where(Server.deleted_at.isnot(None))
+    return statement.where(Server.deleted_at.is_(None))
+
+
+def _narrow(call: Call[Any], statement: Select[Any]) -> Select[Any]:
+    allowed = {**_EQUAL, **_EQUAL_FOR_ADMIN} if call.caller.is_admin else _EQUAL
+    statement = filters.equals(statement, call.query, allowed)
+    if name := call.param("name"):
+        statement = statement.where(_matches(name))
+    statuses = [value.upper() for value in call.params("status")]
+    if statuses:
+        statement = statement.where(_in_status(call, statuses))
+    if text := call.param("changes-since"):
+        statement = statement.where(Server.updated_at >= filters.moment("changes-since", text))
+    if text := call.param("changes-before"):
+        if not call.at_least(2, 66):
+            raise BadRequest("Query parameter changes-before is not allowed before microversion 2.66.")
+        statement = statement.where(Server.updated_at <= filters.moment("changes-before", text))
+    for parameter in ("tags", "tags-any", "not-tags", "not-tags-any"):
+        if text := call.param(parameter):
+            statement = statement.where(_tagged(parameter, text.split(",")))
+    if addresses := call.params("ip") + call.params("ip6"):
+        ids = call.deps.network.servers_with_address(call.tx, addresses)
+        statement = statement.where(Server.id.in_(ids))
+    return statement
+
+
+def _matches(pattern: str) -> ColumnElement[bool]:
+    """A name filter: part of the name, anchored by ^ and $. Other regular expressions are taken literally."""
+    start, end = pattern.startswith("^"), pattern.endswith("$")
+    literal = pattern.removeprefix("^").removesuffix("$").replace("\\", "")
+    if start and end:
+        return Server.name == literal
+    if start:
+        return Server.name.startswith(literal, autoescape=True)
+    if end:
+        return Server.name.endswith(literal, autoescape=True)
+    return Server.name.contains(literal, autoescape=True)
+
+
+def _in_status(call: Call[Any], statuses: list[str]) -> ColumnElement[bool]:
+    terms: list[ColumnElement[bool]] = []
+    for status in statuses:
+        pairs = states_of(status)
+        if not pairs and not call.at_least(2, 38):
+            return Server.id.is_(None)
+        if not pairs:
+            raise BadRequest(f"Invalid status value: {status[:32]}")
+        for vm_state, task_state in pairs:
+            if task_state is not None:
+                terms.append(and_(Server.vm_state == vm_state, Server.task_state == task_state))
+                continue
+            others = {task for state, task in _special() if state == vm_state}
+            free = or_(Server.task_state.is_(None), Server.task_state.not_in(sorted(others)))
+            terms.append(and_(Server.vm_state == vm_state, free))
+    return or_(*terms)
+
+
+def _special() -> list[tuple[str, str]]:
+    pairs = [pair for status in ("REBOOT", "HARD_REBOOT", "REBUILD") for pair in states_of(status)]
+    return [(state, task) for state, task in pairs if task is not None]
+
+
+def _tagged(parameter: str, tags: list[str]) -> ColumnElement[bool]:
+    """Tags are a JSON list of short texts that hold no quote: a quoted tag in the text is the tag."""
+    terms = [cast(Server.tags, Text).contains(msgspec.json.encode(tag).decode(), autoescape=True) for tag in tags]
+    found = or_(*terms) if "any" in parameter else and_(*terms)
+    return ~found if parameter.startswith("not") else found

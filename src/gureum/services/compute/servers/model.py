@@ -1,0 +1,164 @@
+"""The servers table, its states, and which verb is legal in which state.
+
+`vm_state` is where the server is, `task_state` what is being done to it (null at rest), both in the words of
+the compute API; `status` is derived. `wanted_power`, `boot`, `disk` and `spec` are what the host is to make true
+(`spec` counts changes of anything else that the host holds: metadata, interfaces), `done_*` what it reported:
+the server is at rest when they agree.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from gureum.foundation import clock
+from gureum.foundation.db.types import Id, Json, Name, Row
+
+NO_STATE, RUNNING, PAUSED, SHUTDOWN, CRASHED, SUSPENDED = 0, 1, 3, 4, 6, 7
+"""power_state values of the compute API."""
+
+POWER_STATES = {"running": RUNNING, "paused": PAUSED, "stopped": SHUTDOWN, "crashed": CRASHED, "absent": NO_STATE}
+
+_STATUS = {
+    ("active", "rebooting"): "REBOOT",
+    ("active", "reboot_pending"): "REBOOT",
+    ("active", "reboot_started"): "REBOOT",
+    ("active", "rebooting_hard"): "HARD_REBOOT",
+    ("stopped", "rebooting_hard"): "HARD_REBOOT",
+    ("error", "rebooting_hard"): "HARD_REBOOT",
+    ("active", "rebuilding"): "REBUILD",
+    ("stopped", "rebuilding"): "REBUILD",
+    ("error", "rebuilding"): "REBUILD",
+}
+_STATUS_OF_STATE = {
+    "building": "BUILD",
+    "active": "ACTIVE",
+    "stopped": "SHUTOFF",
+    "paused": "PAUSED",
+    "suspended": "SUSPENDED",
+    "error": "ERROR",
+    "deleted": "DELETED",
+}
+
+
+def status_of(vm_state: str, task_state: str | None) -> str:
+    """The status word of the compute API."""
+    return _STATUS.get((vm_state, task_state or ""), _STATUS_OF_STATE.get(vm_state, "UNKNOWN"))
+
+
+def states_of(status: str) -> list[tuple[str, str | None]]:
+    """The (vm_state, task_state) pairs that show as `status`; a task_state of None stands for any other."""
+    pairs: list[tuple[str, str | None]] = [pair for pair, name in _STATUS.items() if name == status]
+    pairs += [(state, None) for state, name in _STATUS_OF_STATE.items() if name == status]
+    return pairs
+
+
+class Server(Row):
+    """A server, kept for a while after deletion so that lists of changes can name it."""
+
+    __tablename__ = "servers"
+    __table_args__ = (
+        Index("ix_servers_project_list", "project_id", "deleted_at", "created_at", "id"),
+        Index("ix_servers_list", "deleted_at", "created_at", "id"),
+        Index("ix_servers_host", "host", "deleted_at"),
+    )
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    project_id: Mapped[str] = mapped_column(Id)
+    user_id: Mapped[str] = mapped_column(Id)
+    name: Mapped[str] = mapped_column(Name)
+    hostname: Mapped[str] = mapped_column(Name)
+    description: Mapped[str | None] = mapped_column(Name)
+    reservation_id: Mapped[str] = mapped_column(String(32))
+    launch_index: Mapped[int] = mapped_column(default=0)
+
+    flavor: Mapped[dict[str, Any]] = mapped_column(Json)
+    flavor_id: Mapped[str] = mapped_column(Name)
+    vcpus: Mapped[int]
+    ram_mib: Mapped[int]
+    image_id: Mapped[str | None] = mapped_column(Id)
+    image: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
+    key_name: Mapped[str | None] = mapped_column(Name)
+    key_data: Mapped[str | None] = mapped_column(Text)
+    user_data: Mapped[str | None] = mapped_column(Text)
+    admin_password: Mapped[str | None] = mapped_column(String(255))
+    config_drive: Mapped[bool] = mapped_column(default=False)
+    meta: Mapped[dict[str, str]] = mapped_column(Json, default=dict)
+    tags: Mapped[list[str]] = mapped_column(Json, default=list)
+    disk_config: Mapped[str] = mapped_column(String(8), default="MANUAL")
+    access_ip_v4: Mapped[str] = mapped_column(String(15), default="")
+    access_ip_v6: Mapped[str] = mapped_column(String(45), default="")
+
+    zone: Mapped[str | None] = mapped_column(Name)
+    host: Mapped[str | None] = mapped_column(Name)
+    scheduling: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
+
+    vm_state: Mapped[str] = mapped_column(String(16), default="building")
+    task_state: Mapped[str | None] = mapped_column(String(32), default="scheduling")
+    power_state: Mapped[int] = mapped_column(default=NO_STATE)
+    wanted_power: Mapped[str] = mapped_column(String(8), default="running")
+    boot: Mapped[int] = mapped_column(default=1)
+    done_boot: Mapped[int] = mapped_column(default=0)
+    disk: Mapped[int] = mapped_column(default=1)
+    done_disk: Mapped[int] = mapped_column(default=0)
+    spec: Mapped[int] = mapped_column(default=1)
+    done_spec: Mapped[int] = mapped_column(default=0)
+    grace_s: Mapped[int] = mapped_column(default=0)
+    fault: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    locked: Mapped[bool] = mapped_column(default=False)
+    locked_by: Mapped[str | None] = mapped_column(String(8))
+    locked_reason: Mapped[str | None] = mapped_column(Name)
+
+    created_at: Mapped[datetime] = mapped_column(default=clock.utcnow)
+    updated_at: Mapped[datetime] = mapped_column(default=clock.utcnow)
+    launched_at: Mapped[datetime | None]
+    terminated_at: Mapped[datetime | None]
+    deleted_at: Mapped[datetime | None]
+
+    @property
+    def status(self) -> str:
+        return status_of(self.vm_state, self.task_state)
+
+    @property
+    def instance_name(self) -> str:
+        """What the host calls it."""
+        return f"instance-{self.id[:8]}"
+
+
+class ServerAction(Row):
+    """Something a person asked of a server: who, when, under which request, how it ended."""
+
+    __tablename__ = "server_actions"
+    __table_args__ = (Index("ix_server_actions_server_id", "server_id", "id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    server_id: Mapped[str] = mapped_column(ForeignKey("servers.id", ondelete="CASCADE"))
+    action: Mapped[str] = mapped_column(String(32))
+    request_id: Mapped[str] = mapped_column(String(64))
+    user_id: Mapped[str] = mapped_column(Id)
+    project_id: Mapped[str] = mapped_column(Id)
+    host: Mapped[str | None] = mapped_column(Name)
+    message: Mapped[str | None] = mapped_column(Text)
+    details: Mapped[str | None] = mapped_column(Text)
+    started_at: Mapped[datetime] = mapped_column(default=clock.utcnow)
+    updated_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+
+ACTIVE_ONLY = frozenset({"active"})
+
+LEGAL: dict[str, frozenset[str]] = {
+    "stop": frozenset({"active", "error"}),
+    "start": frozenset({"stopped"}),
+    "reboot_soft": ACTIVE_ONLY,
+    "reboot_hard": frozenset({"active", "stopped", "paused", "suspended", "error"}),
+    "pause": ACTIVE_ONLY,
+    "unpause": frozenset({"paused"}),
+    "rebuild": frozenset({"active", "stopped", "error"}),
+    "attach_interface": frozenset({"active", "paused", "stopped"}),
+    "detach_interface": frozenset({"active", "paused", "stopped"}),
+}
+"""verb -> the vm_states in which it is legal; all of them need no task under way, except a hard reboot."""

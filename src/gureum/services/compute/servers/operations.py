@@ -1,0 +1,356 @@
+"""The verbs of servers: each one is the inside of one transaction, and each long one wakes the server's task.
+
+They take a caller and typed arguments, raise the API's errors, and never call a host.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+import secrets
+import string
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import select
+
+from gureum.foundation import clock, ids, log
+from gureum.foundation.caller import Caller
+from gureum.foundation.db.engine import Tx
+from gureum.foundation.errors import BadRequest, Conflict, Forbidden, NotFound
+from gureum.services.compute.deps import ComputeDeps
+from gureum.services.compute.flavors.model import Flavor, FlavorAccess
+from gureum.services.compute.hosts.model import Host
+from gureum.services.compute.keypairs.model import Keypair
+from gureum.services.compute.quotas_in_force import check_servers
+from gureum.services.compute.servers.groups import ServerGroup, ServerGroupMember
+from gureum.services.compute.servers.lifecycle import KIND
+from gureum.services.compute.servers.model import LEGAL, Server, ServerAction
+from gureum.services.compute.servers.rules import hostname_of
+from gureum.services.image.facade import BootImage
+from gureum.services.network.facade import NicRequest
+
+
+@dataclass(frozen=True, slots=True)
+class ServerRequest:
+    """A validated POST /servers. `count` servers are made with one reservation id."""
+
+    name: str
+    flavor_id: str
+    image_id: str
+    nics: NicRequest
+    count: int = 1
+    zone: str | None = None
+    host: str | None = None
+    key_name: str | None = None
+    user_data: str | None = None
+    admin_password: str | None = None
+    config_drive: bool = False
+    metadata: dict[str, str] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    description: str | None = None
+    hostname: str | None = None
+    disk_config: str = "MANUAL"
+    access_ip_v4: str = ""
+    access_ip_v6: str = ""
+    group_id: str | None = None
+
+
+def create_servers(deps: ComputeDeps, tx: Tx, caller: Caller, request: ServerRequest) -> list[Server]:
+    """Write the servers, their ports and their tasks; nothing is started before the commit."""
+    project_id = caller.project_id or ""
+    flavor = usable_flavor(tx, caller, request.flavor_id)
+    image = deps.image.boot_image(tx, caller, request.image_id)
+    _check_fit(flavor, image)
+    check_servers(tx, project_id, flavor, request.count, len(request.metadata))
+    key = own_keypair(tx, caller, request.key_name)
+    _check_zone(tx, request)
+    group = _group(tx, caller, request.group_id)
+    plan = deps.network.plan(tx, caller, request.nics, request.count)
+    reservation = "r-" + secrets.token_hex(4)
+    made = []
+    for index in range(request.count):
+        server = _row(caller, request, flavor, image, key, reservation, index)
+        tx.add(server)
+        made.append(server)
+    tx.flush()
+    for server in made:
+        if group is not None:
+            tx.add(ServerGroupMember(group_id=group.id, server_id=server.id))
+        tx.add(new_action(server, caller, "create"))
+        deps.network.create_server_ports(tx, plan, server.id, project_id, request.zone or "nova")
+        deps.tasks.create(tx, KIND, server.id, "place", project_id=project_id)
+    return made
+
+
+def _row(  # noqa: PLR0917 one call, beside its caller
+    caller: Caller,
+    request: ServerRequest,
+    flavor: dict[str, Any],
+    image: BootImage,
+    key: Keypair | None,
+    reservation: str,
+    index: int,
+) -> Server:
+    server_id = ids.new_uuid()
+    name = request.name if request.count == 1 else f"{request.name}-{index + 1}"
+    now = clock.utcnow()
+    return Server(
+        id=server_id,
+        project_id=caller.project_id or "",
+        user_id=caller.user_id,
+        name=name,
+        hostname=request.hostname or hostname_of(name, server_id),
+        description=request.description,
+        reservation_id=reservation,
+        launch_index=index,
+        flavor=flavor,
+        flavor_id=request.flavor_id,
+        vcpus=flavor["vcpus"],
+        ram_mib=flavor["ram"],
+        image_id=image.id,
+        image={"disk_format": image.disk_format, **image.properties},
+        key_name=key.name if key else None,
+        key_data=key.public_key if key else None,
+        user_data=request.user_data,
+        admin_password=request.admin_password,
+        config_drive=request.config_drive,
+        meta=dict(request.metadata),
+        tags=sorted(set(request.tags)),
+        disk_config=request.disk_config,
+        access_ip_v4=request.access_ip_v4,
+        access_ip_v6=request.access_ip_v6,
+        zone=request.zone or "nova",
+        scheduling={"zone": request.zone, "host": request.host, "group": request.group_id},
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def usable_flavor(tx: Tx, caller: Caller, flavor_id: str) -> dict[str, Any]:
+    """The flavor's copy that a server keeps. Raises BadRequest when the caller may not use it."""
+    row = tx.get(Flavor, flavor_id)
+    if row is not None and not row.is_public and not caller.is_admin:
+        granted = select(FlavorAccess.flavor_id).where(
+            FlavorAccess.flavor_id == flavor_id, FlavorAccess.project_id == caller.project_id
+        )
+        row = row if tx.scalar(granted) else None
+    if row is None:
+        raise BadRequest(f"Flavor {flavor_id} could not be found.")
+    return {
+        "id": row.id,
+        "original_name": row.name,
+        "vcpus": row.vcpus,
+        "ram": row.ram_mib,
+        "disk": row.root_gib,
+        "ephemeral": row.ephemeral_gib,
+        "swap": row.swap_mib,
+        "extra_specs": row.extra_specs,
+    }
+
+
+def _check_fit(flavor: dict[str, Any], image: BootImage) -> None:
+    if flavor["ram"] < image.min_ram_mib:
+        raise BadRequest(f"Flavor's memory is too small for requested image: {image.min_ram_mib} MiB needed.")
+    if flavor["disk"]:
+        if flavor["disk"] < image.min_disk_gib:
+            raise BadRequest(f"Flavor's disk is too small for requested image: {image.min_disk_gib} GiB needed.")
+        size = max(image.size_bytes, image.virtual_size_bytes)
+        if size > flavor["disk"] << 30:
+            raise BadRequest(
+                f"Flavor's disk is too small for requested image. Flavor disk is {flavor['disk'] << 30} bytes, "
+                f"image is {size} bytes."
+            )
+
+
+def own_keypair(tx: Tx, caller: Caller, name: str | None) -> Keypair | None:
+    if not name:
+        return None
+    row = tx.scalar(select(Keypair).where(Keypair.user_id == caller.user_id, Keypair.name == name))
+    if row is None:
+        raise BadRequest(f"Invalid key_name provided: keypair {name} does not exist.")
+    return row
+
+
+def _check_zone(tx: Tx, request: ServerRequest) -> None:
+    if request.zone is not None and tx.scalar(select(Host.id).where(Host.zone == request.zone).limit(1)) is None:
+        raise BadRequest("The requested availability zone is not available")
+    if request.host is not None and tx.scalar(select(Host.id).where(Host.name == request.host)) is None:
+        raise BadRequest(f"Compute host {request.host} could not be found.")
+
+
+def _group(tx: Tx, caller: Caller, group_id: str | None) -> ServerGroup | None:
+    if group_id is None:
+        return None
+    mine = (ServerGroup.id == group_id, ServerGroup.project_id == caller.project_id)
+    group = tx.scalar(select(ServerGroup).where(*mine))
+    if group is None:
+        raise BadRequest(f"Server group {group_id} could not be found.")
+    return group
+
+
+def new_action(server: Server, caller: Caller, action: str) -> ServerAction:
+    """The record of a verb, to be added to the transaction that begins it."""
+    return ServerAction(
+        server_id=server.id,
+        action=action,
+        request_id=log.request_id.get(),
+        user_id=caller.user_id,
+        project_id=caller.project_id or "",
+        host=server.host,
+    )
+
+
+# -- finding ---------------------------------------------------------------------------------------------
+
+
+def find_server(tx: Tx, caller: Caller, server_id: str) -> Server:
+    """A living server within the caller's reach. Raises NotFound."""
+    statement = select(Server).where(Server.id == server_id, Server.deleted_at.is_(None))
+    if not caller.is_admin:
+        statement = statement.where(Server.project_id == caller.project_id)
+    server = tx.scalar(statement)
+    if server is None:
+        raise NotFound(f"Instance {server_id} could not be found.")
+    return server
+
+
+def check_unlocked(server: Server, caller: Caller) -> None:
+    if server.locked and not caller.is_admin:
+        raise Conflict(f"Instance {server.id} is locked")
+
+
+# -- verbs -----------------------------------------------------------------------------------------------
+
+
+def begin(deps: ComputeDeps, tx: Tx, caller: Caller, server: Server, verb: str) -> None:
+    """Check that `verb` is legal now. Raises Conflict in the API's words."""
+    check_unlocked(server, caller)
+    if server.vm_state not in LEGAL[verb]:
+        raise Conflict(
+            f"Cannot '{verb.partition('_')[0]}' instance {server.id} while it is in vm_state {server.vm_state}"
+        )
+    if server.task_state is not None and verb != "reboot_hard":
+        raise Conflict(
+            f"Cannot '{verb.partition('_')[0]}' instance {server.id} while it is in task_state {server.task_state}"
+        )
+
+
+def _change(deps: ComputeDeps, tx: Tx, caller: Caller, server: Server, action: str) -> None:
+    server.spec += 1
+    server.updated_at = clock.utcnow()
+    tx.add(new_action(server, caller, action))
+    deps.tasks.signal(tx, KIND, [server.id])
+
+
+def stop(deps: ComputeDeps, tx: Tx, caller: Caller, server: Server) -> None:
+    """Ask the guest to power off, by force after a minute."""
+    begin(deps, tx, caller, server, "stop")
+    server.wanted_power, server.task_state, server.grace_s = "stopped", "powering-off", 60
+    _change(deps, tx, caller, server, "stop")
+
+
+def start(deps: ComputeDeps, tx: Tx, caller: Caller, server: Server) -> None:
+    begin(deps, tx, caller, server, "start")
+    server.wanted_power, server.task_state = "running", "powering-on"
+    server.boot += 1
+    _change(deps, tx, caller, server, "start")
+
+
+def reboot(deps: ComputeDeps, tx: Tx, caller: Caller, server: Server, *, hard: bool) -> None:
+    begin(deps, tx, caller, server, "reboot_hard" if hard else "reboot_soft")
+    server.wanted_power, server.task_state = "running", "rebooting_hard" if hard else "rebooting"
+    server.grace_s = 0 if hard else 60
+    server.boot += 1
+    _change(deps, tx, caller, server, "reboot")
+
+
+def pause(deps: ComputeDeps, tx: Tx, caller: Caller, server: Server) -> None:
+    begin(deps, tx, caller, server, "pause")
+    server.wanted_power, server.task_state = "paused", "pausing"
+    _change(deps, tx, caller, server, "pause")
+
+
+def unpause(deps: ComputeDeps, tx: Tx, caller: Caller, server: Server) -> None:
+    begin(deps, tx, caller, server, "unpause")
+    server.wanted_power, server.task_state = "running", "unpausing"
+    _change(deps, tx, caller, server, "unpause")
+
+
+def rebuild(
+    deps: ComputeDeps, tx: Tx, caller: Caller, server: Server, image_id: str, change: Callable[[Server], None]
+) -> None:
+    """The same server on a new root disk. `change` edits what the request changes besides the image."""
+    begin(deps, tx, caller, server, "rebuild")
+    image = deps.image.boot_image(tx, caller, image_id)
+    _check_fit(server.flavor, image)
+    server.image_id, server.image = image.id, {"disk_format": image.disk_format, **image.properties}
+    change(server)
+    if server.vm_state == "error":
+        server.wanted_power = "running"
+    server.task_state, server.grace_s = "rebuilding", 0
+    server.boot += 1
+    server.disk += 1
+    _change(deps, tx, caller, server, "rebuild")
+
+
+def delete(deps: ComputeDeps, tx: Tx, caller: Caller, server: Server) -> None:
+    """Always accepted, from every state; a second time too."""
+    check_unlocked(server, caller)
+    if server.task_state != "deleting":
+        tx.add(new_action(server, caller, "delete"))
+    server.task_state = "deleting"
+    server.updated_at = clock.utcnow()
+    deps.tasks.signal(tx, KIND, [server.id], divert="destroy")
+
+
+def lock(server: Server, caller: Caller, reason: str | None) -> None:
+    server.locked, server.locked_reason = True, reason
+    server.locked_by = "owner" if caller.project_id == server.project_id else "admin"
+
+
+def unlock(server: Server, caller: Caller) -> None:
+    if server.locked and server.locked_by == "admin" and not caller.is_admin:
+        raise Forbidden(f"Instance {server.id} was locked by an administrator.")
+    server.locked, server.locked_reason, server.locked_by = False, None, None
+
+
+def refresh(deps: ComputeDeps, tx: Tx, server: Server) -> None:
+    """The host is to hold new documents or interfaces of the server."""
+    server.spec += 1
+    server.updated_at = clock.utcnow()
+    deps.tasks.signal(tx, KIND, [server.id])
+
+
+# -- values ----------------------------------------------------------------------------------------------
+
+
+def checked_user_data(text: str | None) -> str | None:
+    """Base64 as the API demands. Raises BadRequest."""
+    if text is None:
+        return None
+    try:
+        base64.b64decode(text.encode(), validate=True)
+    except (binascii.Error, UnicodeEncodeError, ValueError) as error:
+        raise BadRequest("Invalid input for field/attribute user_data: it must be base64.") from error
+    return text
+
+
+def checked_address(name: str, text: str, version: int) -> str:
+    if not text:
+        return ""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError as error:
+        raise BadRequest(f"Invalid input for field/attribute {name}: {text[:64]!r} is not an IP address.") from error
+    if address.version != version:
+        raise BadRequest(f"Invalid input for field/attribute {name}: {text[:64]!r} is not an IPv{version} address.")
+    return str(address)
+
+
+def new_password() -> str:
+    """The administrator password of a server whose request names none."""
+    alphabet = string.ascii_letters + string.digits
+    return "".join(secrets.choice(alphabet) for _ in range(12))

@@ -1,0 +1,127 @@
+"""Pure decisions about servers: which host takes one, and what a legal host name is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from gureum.services.placement.facade import HostView, Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class HostFacts:
+    """What compute knows of a host beyond its inventory."""
+
+    zone: str
+    up: bool
+    enabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Where a server may go. `near` and `apart` are hosts of group members; `tried` refused it before."""
+
+    zone: str | None = None
+    host: str | None = None
+    tried: frozenset[str] = frozenset()
+    near: frozenset[str] = frozenset()
+    apart: frozenset[str] = frozenset()
+    prefer_near: frozenset[str] = frozenset()
+    prefer_apart: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The chosen host, or None; and for every host that is not it, the constraint that removed it."""
+
+    host: HostView | None
+    eliminated: dict[str, list[str]] = field(default_factory=dict)
+
+    def public_reason(self) -> str:
+        """For tenants: constraints and counts, no host names."""
+        parts = [f"{len(names)} {_hosts(len(names))}: {reason}" for reason, names in sorted(self.eliminated.items())]
+        return "No valid host was found. " + ("; ".join(parts) if parts else "There is no host.")
+
+    def internal_reason(self) -> str:
+        """For administrators: the same with host names, at most ten for each constraint."""
+        parts = []
+        for reason, names in sorted(self.eliminated.items()):
+            more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+            parts.append(f"{reason}: {', '.join(sorted(names)[:10])}{more}")
+        return "; ".join(parts)
+
+
+def _hosts(count: int) -> str:
+    return "host" if count == 1 else "hosts"
+
+
+def choose(snapshot: Snapshot, facts: Mapping[str, HostFacts], wish: Wish) -> Choice:
+    """The host with the most free memory among those that pass every constraint; ties by free vCPUs, then name."""
+    eliminated = {reason: list(names) for reason, names in snapshot.eliminated.items()}
+    fitting = []
+    for view in snapshot.hosts:
+        reason = _against(view.name, facts.get(view.name), wish)
+        if reason:
+            eliminated.setdefault(reason, []).append(view.name)
+        else:
+            fitting.append(view)
+    if not fitting:
+        return Choice(None, eliminated)
+    return Choice(max(fitting, key=lambda view: _weight(view, wish)), eliminated)
+
+
+def _against(name: str, facts: HostFacts | None, wish: Wish) -> str:
+    if facts is None:
+        return "is not a compute host"
+    if not facts.up:
+        return "is down"
+    if wish.host is not None and name != wish.host:
+        return "is not the requested host"
+    if not facts.enabled and wish.host is None:
+        return "is disabled"
+    if wish.zone is not None and facts.zone != wish.zone:
+        return f"is not in availability zone {wish.zone}"
+    if name in wish.tried:
+        return "failed to build this server"
+    if wish.near and name not in wish.near:
+        return "does not hold the server group's members (affinity)"
+    if name in wish.apart:
+        return "holds a member of the server group (anti-affinity)"
+    return ""
+
+
+def _weight(view: HostView, wish: Wish) -> tuple[bool, bool, int, int, str]:
+    liked = view.name in wish.prefer_near
+    avoided = view.name in wish.prefer_apart
+    return liked, not avoided, view.free("MEMORY_MB"), view.free("VCPU"), view.name
+
+
+_NOT_IN_HOSTNAME = re.compile(r"[^a-z0-9-]+")
+
+
+def hostname_of(name: str, server_id: str) -> str:
+    """A DNS label (RFC 1123) made from a server's name, or `Server-<id>` when nothing is left of it."""
+    kept = re.sub(r"[ _.]+", "-", name.strip().lower())
+    label = _NOT_IN_HOSTNAME.sub("", kept).strip("-")[:63].strip("-")
+    return label or f"server-{server_id}"
+
+
+def resources_of(flavor: Mapping[str, object]) -> dict[str, int]:
+    """What a flavor claims of a host: VCPU, MEMORY_MB and DISK_GB, without what is zero."""
+    swap_gib = -(-int(str(flavor["swap"])) // 1024)
+    disk = int(str(flavor["disk"])) + int(str(flavor["ephemeral"])) + swap_gib
+    wanted = {"VCPU": int(str(flavor["vcpus"])), "MEMORY_MB": int(str(flavor["ram"])), "DISK_GB": disk}
+    return {name: amount for name, amount in wanted.items() if amount > 0}
+
+
+def traits_of(extra_specs: Mapping[str, str]) -> tuple[frozenset[str], frozenset[str]]:
+    """(required, forbidden) traits of a flavor's extra specs: `trait:NAME` = required or forbidden."""
+    named = {key.removeprefix("trait:"): value for key, value in extra_specs.items() if key.startswith("trait:")}
+    return _with(named, "required"), _with(named, "forbidden")
+
+
+def _with(named: Mapping[str, str], wanted: str) -> frozenset[str]:
+    return frozenset(name for name, value in named.items() if value == wanted)
+
+

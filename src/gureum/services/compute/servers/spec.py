@@ -1,0 +1,107 @@
+"""A server's row and its ports as the `ServerSpec` that its host is to make true, guest's documents included.
+
+Sources: nova's metadata documentation (OpenStack and EC2 layouts), cloud-init's OpenStack data source.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import Any
+
+import msgspec
+
+from gureum.agents.hypervisor.protocol import GuestData, ImageSource, NicSpec, ServerSpec
+from gureum.services.compute.servers.model import Server
+from gureum.services.network.facade import Address
+
+_HARDWARE = ("hw_disk_bus", "hw_vif_model", "hw_firmware_type", "hw_machine_type")
+
+
+def spec_of(
+    server: Server,
+    nics: tuple[NicSpec, ...],
+    network_data: dict[str, Any],
+    addresses: list[Address],
+    image: ImageSource | None,
+) -> ServerSpec:
+    """The whole wanted server. `power` is the row's wish; a build asks for "paused" with `msgspec.structs.replace`."""
+    flavor = server.flavor
+    return ServerSpec(
+        server_id=server.id,
+        name=server.instance_name,
+        vcpus=server.vcpus,
+        ram_mib=server.ram_mib,
+        root_gib=flavor["disk"],
+        power=server.wanted_power,  # type: ignore[arg-type]  # the column holds exactly these words
+        boot=server.boot,
+        disk=server.disk,
+        grace_s=server.grace_s,
+        ephemeral_gib=flavor["ephemeral"],
+        swap_mib=flavor["swap"],
+        image=image,
+        nics=nics,
+        config_drive=server.config_drive,
+        guest=_guest(server, network_data, addresses),
+        hardware={name: str(server.image[name]) for name in _HARDWARE if name in server.image},
+    )
+
+
+def _guest(server: Server, network_data: dict[str, Any], addresses: list[Address]) -> GuestData:
+    return GuestData(
+        meta_data=msgspec.json.encode(meta_data(server)).decode(),
+        network_data=msgspec.json.encode(network_data).decode(),
+        vendor_data="{}",
+        user_data=server.user_data or "",
+        ec2=ec2_data(server, addresses),
+    )
+
+
+def meta_data(server: Server) -> dict[str, Any]:
+    """The meta_data.json document. The random seed is the same at each boot of one server and of no other."""
+    seed = hashlib.shake_256(server.id.encode() + server.reservation_id.encode()).digest(512)
+    document: dict[str, Any] = {
+        "uuid": server.id,
+        "name": server.name,
+        "hostname": server.hostname,
+        "availability_zone": server.zone or "nova",
+        "launch_index": server.launch_index,
+        "project_id": server.project_id,
+        "random_seed": base64.b64encode(seed).decode(),
+        "meta": server.meta,
+        "devices": [],
+        "dedicated_cpus": [],
+    }
+    if server.admin_password:
+        document["admin_pass"] = server.admin_password
+    if server.key_data:
+        document["public_keys"] = {server.key_name: server.key_data}
+        document["keys"] = [{"name": server.key_name, "type": "ssh", "data": server.key_data}]
+    return document
+
+
+def ec2_data(server: Server, addresses: list[Address]) -> dict[str, str]:
+    """EC2 paths below meta-data/ and their texts."""
+    number = server.id.replace("-", "")[:8]
+    fixed = [a.ip for a in addresses if a.kind == "fixed" and a.version == 4]
+    floating = [a.ip for a in addresses if a.kind == "floating" and a.version == 4]
+    paths = {
+        "ami-id": f"ami-{(server.image_id or '0' * 8).replace('-', '')[:8]}",
+        "ami-launch-index": str(server.launch_index),
+        "ami-manifest-path": "",
+        "block-device-mapping/ami": "vda",
+        "block-device-mapping/root": "/dev/vda",
+        "hostname": server.hostname,
+        "instance-action": "none",
+        "instance-id": f"i-{number}",
+        "instance-type": server.flavor["original_name"],
+        "local-hostname": server.hostname,
+        "local-ipv4": fixed[0] if fixed else "",
+        "placement/availability-zone": server.zone or "nova",
+        "public-hostname": server.hostname,
+        "public-ipv4": floating[0] if floating else "",
+        "reservation-id": server.reservation_id,
+    }
+    if server.key_data:
+        paths["public-keys/0/openssh-key"] = server.key_data
+    return paths

@@ -1,0 +1,168 @@
+"""Views of servers at the newest microversion; `versions.py` turns them into older ones.
+
+A page of servers costs three statements: the rows, their addresses, their security groups.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+from gureum.foundation import clock
+from gureum.foundation.http.call import Call
+from gureum.services.compute.deps import ComputeDeps
+from gureum.services.compute.servers.groups import groups_of
+from gureum.services.compute.servers.model import Server
+from gureum.services.network.facade import Address
+
+ADMIN = "os_compute_api:os-extended-server-attributes"
+
+
+def links(call: Call[Any], kind: str, id_: str) -> list[dict[str, str]]:
+    """The self and bookmark links of the compute API."""
+    return [
+        {"rel": "self", "href": f"{call.base_url}/v2.1/{kind}/{id_}"},
+        {"rel": "bookmark", "href": f"{call.base_url}/{kind}/{id_}"},
+    ]
+
+
+def brief(call: Call[Any], server: Server) -> dict[str, Any]:
+    return {"id": server.id, "name": server.name, "links": links(call, "servers", server.id)}
+
+
+def details(call: Call[ComputeDeps], servers: Sequence[Server]) -> list[dict[str, Any]]:
+    """Every key of the newest version, extended attributes included when policy allows them."""
+    wanted = [server.id for server in servers]
+    network = call.deps.network
+    addresses = network.addresses(call.tx, wanted)
+    groups = network.security_groups(call.tx, wanted)
+    up: dict[str, bool] = {}
+    privileged = call.allows(ADMIN, **call.own_target())
+    if privileged and call.at_least(2, 16):
+        up = {name: facts.up for name, facts in call.deps.hosts.facts(call.tx).items()}
+    return [
+        _view(call, server, addresses.get(server.id, []), groups.get(server.id, []), up if privileged else None)
+        for server in servers
+    ]
+
+
+def detail(call: Call[ComputeDeps], server: Server) -> dict[str, Any]:
+    view = details(call, [server])[0]
+    if call.at_least(2, 71):
+        view["server_groups"] = groups_of(call.tx, server.id)
+    return view
+
+
+def _view(
+    call: Call[Any], server: Server, addresses: list[Address], groups: list[str], up: dict[str, bool] | None
+) -> dict[str, Any]:
+    view: dict[str, Any] = {
+        **brief(call, server),
+        "status": server.status,
+        "tenant_id": server.project_id,
+        "user_id": server.user_id,
+        "metadata": server.meta,
+        "hostId": host_id(server),
+        "image": _image(call, server),
+        "flavor": _flavor(server),
+        "_flavor_link": {"id": server.flavor_id, "links": links(call, "flavors", server.flavor_id)[1:]},
+        "created": clock.iso(server.created_at),
+        "updated": clock.iso(server.updated_at),
+        "addresses": _addresses(addresses),
+        "accessIPv4": server.access_ip_v4,
+        "accessIPv6": server.access_ip_v6,
+        "OS-DCF:diskConfig": server.disk_config,
+        "OS-EXT-AZ:availability_zone": server.zone if server.host else "",
+        "config_drive": "True" if server.config_drive else "",
+        "key_name": server.key_name,
+        "OS-SRV-USG:launched_at": _plain(server.launched_at),
+        "OS-SRV-USG:terminated_at": _plain(server.terminated_at),
+        "OS-EXT-STS:task_state": server.task_state,
+        "OS-EXT-STS:vm_state": server.vm_state,
+        "OS-EXT-STS:power_state": server.power_state,
+        "os-extended-volumes:volumes_attached": [],
+        "locked": server.locked,
+        "locked_reason": server.locked_reason,
+        "description": server.description,
+        "tags": server.tags,
+        "trusted_image_certificates": None,
+        "OS-EXT-SRV-ATTR:hostname": server.hostname,
+        "pinned_availability_zone": server.scheduling.get("zone"),
+    }
+    if server.status in ("ACTIVE", "BUILD", "REBUILD", "RESIZE", "VERIFY_RESIZE", "MIGRATING", "PASSWORD"):
+        view["progress"] = 0 if server.vm_state == "building" else 100 if server.status == "ACTIVE" else 0
+    if groups:
+        view["security_groups"] = [{"name": name} for name in groups]
+    if server.fault and server.status in ("ERROR", "DELETED"):
+        view["fault"] = _fault(server, privileged=up is not None)
+    if up is not None:
+        view |= _extended(server, up)
+    return view
+
+
+def _extended(server: Server, up: dict[str, bool]) -> dict[str, Any]:
+    return {
+        "OS-EXT-SRV-ATTR:host": server.host,
+        "OS-EXT-SRV-ATTR:instance_name": server.instance_name,
+        "OS-EXT-SRV-ATTR:hypervisor_hostname": server.host,
+        "OS-EXT-SRV-ATTR:reservation_id": server.reservation_id,
+        "OS-EXT-SRV-ATTR:launch_index": server.launch_index,
+        "OS-EXT-SRV-ATTR:kernel_id": "",
+        "OS-EXT-SRV-ATTR:ramdisk_id": "",
+        "OS-EXT-SRV-ATTR:root_device_name": "/dev/vda",
+        "OS-EXT-SRV-ATTR:user_data": server.user_data,
+        "host_status": "" if not server.host else "UP" if up.get(server.host) else "DOWN",
+    }
+
+
+def host_id(server: Server) -> str:
+    """A name for the host that differs from project to project, as the API promises."""
+    if not server.host:
+        return ""
+    return hashlib.sha224((server.project_id + server.host).encode()).hexdigest()
+
+
+def _image(call: Call[Any], server: Server) -> dict[str, Any] | str:
+    if not server.image_id:
+        return ""
+    bookmark = {"rel": "bookmark", "href": f"{call.base_url}/images/{server.image_id}"}
+    return {"id": server.image_id, "links": [bookmark]}
+
+
+def _flavor(server: Server) -> dict[str, Any]:
+    kept = ("vcpus", "ram", "disk", "ephemeral", "swap", "original_name", "extra_specs")
+    return {name: server.flavor[name] for name in kept}
+
+
+def _addresses(addresses: list[Address]) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for address in addresses:
+        found.setdefault(address.network_name, []).append(
+            {
+                "version": address.version,
+                "addr": address.ip,
+                "OS-EXT-IPS:type": address.kind,
+                "OS-EXT-IPS-MAC:mac_addr": address.mac,
+            }
+        )
+    return found
+
+
+def addresses_of(addresses: list[Address]) -> dict[str, list[dict[str, Any]]]:
+    """The short form of GET /servers/{id}/ips."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for address in addresses:
+        found.setdefault(address.network_name, []).append({"version": address.version, "addr": address.ip})
+    return found
+
+
+def _fault(server: Server, *, privileged: bool) -> dict[str, Any]:
+    fault = dict(server.fault or {})
+    if not privileged:
+        fault.pop("details", None)
+    return fault
+
+
+def _plain(moment: Any) -> str | None:
+    return clock.iso_micro(moment, "")

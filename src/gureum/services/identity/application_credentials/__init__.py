@@ -1,0 +1,1 @@
+"""Application credentials: a user's limited grant to a program."""

@@ -1,0 +1,182 @@
+"""Routes of application credentials. Source: identity API reference, "Application credentials"."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+from sqlalchemy import select
+
+from gureum.foundation import clock, ids
+from gureum.foundation.db.engine import Tx
+from gureum.foundation.errors import BadRequest, Conflict, Forbidden, NotFound
+from gureum.foundation.http import filters
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.routes import Route
+from gureum.foundation.policy import Rule
+from gureum.services.identity.application_credentials.model import ApplicationCredential
+from gureum.services.identity.deps import IdentityDeps
+from gureum.services.identity.fields import ADMIN_OR_SYSTEM_READER, Description, LongName
+from gureum.services.identity.listing import page
+from gureum.services.identity.roles.model import Role
+from gureum.services.identity.tokens import revocations
+
+OWN = "user_id:%(target.user.id)s"
+RULES = (
+    Rule("identity:get_application_credential", f"{ADMIN_OR_SYSTEM_READER} or {OWN}", "Show an application credential"),
+    Rule("identity:list_application_credentials", f"{ADMIN_OR_SYSTEM_READER} or {OWN}", "List application credentials"),
+    Rule("identity:create_application_credential", OWN, "Create an application credential"),
+    Rule("identity:delete_application_credential", f"rule:admin_required or {OWN}", "Delete an application credential"),
+)
+
+
+class RoleRef(Struct):
+    id: Annotated[str, Meta(max_length=64)] | None = None
+    name: Annotated[str, Meta(max_length=255)] | None = None
+
+
+class AccessRule(Struct):
+    path: Annotated[str, Meta(max_length=255)] | None = None
+    method: Annotated[str, Meta(pattern=r"^(POST|GET|HEAD|PATCH|PUT|DELETE)$")] | None = None
+    service: Annotated[str, Meta(max_length=255)] | None = None
+    id: Annotated[str, Meta(max_length=64)] | None = None
+
+
+class NewCredential(Struct):
+    name: LongName
+    secret: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
+    description: Description = None
+    expires_at: str | None = None
+    roles: list[RoleRef] | None = None
+    unrestricted: bool | None = None
+    access_rules: list[AccessRule] | None = None
+
+
+class CredentialBody(Struct, forbid_unknown_fields=True):
+    application_credential: NewCredential
+
+
+def _view(call: Call[Any], row: ApplicationCredential) -> dict[str, Any]:
+    roles = call.tx.scalars(select(Role).where(Role.id.in_(row.role_ids)).order_by(Role.name)).all()
+    return {
+        "id": row.id,
+        "name": row.name,
+        "description": row.description,
+        "project_id": row.project_id,
+        "user_id": row.user_id,
+        "unrestricted": row.unrestricted,
+        "expires_at": clock.iso_micro(row.expires_at, ""),
+        "roles": [{"id": role.id, "name": role.name, "domain_id": role.domain_id} for role in roles],
+        "links": {"self": f"{call.base_url}/v3/users/{row.user_id}/application_credentials/{row.id}"},
+    }
+
+
+def _check_delegation(call: Call[IdentityDeps]) -> None:
+    """A delegated token makes and deletes credentials only when its owner said `unrestricted`."""
+    caller = call.caller
+    if not caller.is_delegated:
+        return
+    credential = call.deps.tokens.facts.credential(caller.application_credential_id or "")
+    if credential is None or not credential.unrestricted:
+        raise Forbidden("An application credential may not manage application credentials unless it is unrestricted.")
+
+
+def create(call: Call[IdentityDeps], body: CredentialBody, user_id: str) -> dict[str, Any]:
+    call.enforce(**{"target.user.id": user_id})
+    _check_delegation(call)
+    new = body.application_credential
+    if call.caller.project_id is None:
+        raise BadRequest("An application credential needs a project-scoped token.")
+    if new.access_rules:
+        raise BadRequest("This cloud does not offer access rules of application credentials yet.")
+    expires = None if new.expires_at is None else filters.moment("expires_at", new.expires_at)
+    if expires is not None and expires <= clock.utcnow():
+        raise BadRequest("expires_at lies in the past.")
+    secret = new.secret or secrets.token_urlsafe(64)
+    passwords = call.deps.passwords
+    hashed = passwords.hash(new.secret) if new.secret else passwords.hash_made_secret(secret)
+
+    def write(tx: Tx) -> dict[str, Any]:
+        call.tx = tx
+        mine = (ApplicationCredential.user_id == user_id, ApplicationCredential.name == new.name)
+        if tx.scalar(select(ApplicationCredential.id).where(*mine)):
+            raise Conflict(f"Conflict occurred attempting to store application_credential - Duplicate name {new.name}.")
+        row = ApplicationCredential(
+            id=ids.new_hex(),
+            name=new.name,
+            user_id=user_id,
+            project_id=call.caller.project_id or "",
+            secret_hash=hashed,
+            description=new.description,
+            role_ids=_roles(call, new.roles),
+            unrestricted=bool(new.unrestricted),
+            access_rules=[],
+            expires_at=expires,
+        )
+        tx.add(row)
+        return {"application_credential": {**_view(call, row), "secret": secret}}
+
+    return call.database.write(write)
+
+
+def _roles(call: Call[IdentityDeps], wanted: list[RoleRef] | None) -> list[str]:
+    """The roles to grant: some of those that the token carries, all when none is named."""
+    held = {row.id: row for row in call.tx.scalars(select(Role).where(Role.name.in_(call.caller.roles)))}
+    if not wanted:
+        return sorted(held)
+    chosen = []
+    for ref in wanted:
+        found = [row.id for row in held.values() if ref.id == row.id or (ref.id is None and ref.name == row.name)]
+        if not found:
+            raise BadRequest(f"Role {ref.id or ref.name} is not one of the token's roles.")
+        chosen += found
+    return sorted(set(chosen))
+
+
+def index(call: Call[IdentityDeps], user_id: str) -> dict[str, Any]:
+    call.enforce(**{"target.user.id": user_id})
+    statement = select(ApplicationCredential).where(ApplicationCredential.user_id == user_id)
+    columns = {"name": (ApplicationCredential.name, filters.text)}
+    return page(
+        call, "application_credentials", statement, columns, ApplicationCredential.id, lambda row: _view(call, row)
+    )
+
+
+def _find(call: Call[IdentityDeps], user_id: str, credential_id: str) -> ApplicationCredential:
+    call.enforce(**{"target.user.id": user_id})
+    mine = (ApplicationCredential.id == credential_id, ApplicationCredential.user_id == user_id)
+    row = call.tx.scalar(select(ApplicationCredential).where(*mine))
+    if row is None:
+        raise NotFound(f"Could not find Application Credential: {credential_id}.")
+    return row
+
+
+def show(call: Call[IdentityDeps], user_id: str, credential_id: str) -> dict[str, Any]:
+    return {"application_credential": _view(call, _find(call, user_id, credential_id))}
+
+
+def delete(call: Call[IdentityDeps], user_id: str, credential_id: str) -> None:
+    row = _find(call, user_id, credential_id)
+    _check_delegation(call)
+    call.tx.delete(row)
+    call.deps.tokens.revocations.add(call.tx, revocations.CREDENTIAL, row.id)
+
+
+_ALL = "/v3/users/{user_id}/application_credentials"
+_ONE = _ALL + "/{credential_id}"
+ROUTES = (
+    Route("GET", _ALL, index, "identity:list_application_credentials", target="handler"),
+    Route(
+        "POST",
+        _ALL,
+        create,
+        "identity:create_application_credential",
+        201,
+        body=CredentialBody,
+        target="handler",
+        transaction="none",
+    ),
+    Route("GET", _ONE, show, "identity:get_application_credential", target="handler"),
+    Route("DELETE", _ONE, delete, "identity:delete_application_credential", 204, target="handler"),
+)

@@ -1,0 +1,1 @@
+"""Who has which role on which project, domain or the system."""

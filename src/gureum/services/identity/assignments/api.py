@@ -1,0 +1,201 @@
+"""Routes of role assignments. Source: identity API reference, "Roles" (assign, check, list, unassign),
+"System role assignments", "OS-INHERIT", "List role assignments".
+
+One handler serves every form of a grant: the route says who (user or group), on what (project, domain or the
+system) and whether it is inherited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+
+from gureum.foundation.errors import BadRequest, NotFound
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.routes import Route
+from gureum.foundation.policy import Rule
+from gureum.services.identity.assignments.effective import effective, views_of
+from gureum.services.identity.assignments.model import SYSTEM, Assignment
+from gureum.services.identity.deps import IdentityDeps
+from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER
+from gureum.services.identity.groups.model import Group
+from gureum.services.identity.listing import collection
+from gureum.services.identity.projects.api import subtree
+from gureum.services.identity.projects.model import Project
+from gureum.services.identity.roles.api import view_of as role_view
+from gureum.services.identity.roles.model import Role
+from gureum.services.identity.tokens import revocations
+from gureum.services.identity.users.model import User
+
+READ_DOMAIN = " or (role:reader and domain_id:%(target.domain_id)s)"
+RULES = (
+    Rule("identity:check_grant", ADMIN_OR_SYSTEM_READER + READ_DOMAIN, "Check a role grant"),
+    Rule("identity:list_grants", ADMIN_OR_SYSTEM_READER + READ_DOMAIN, "List role grants"),
+    Rule("identity:create_grant", ADMIN + " or (role:manager and domain_id:%(target.domain_id)s and False:%(target.role.is_admin)s)", "Grant a role"),  # fmt: skip  # noqa: E501
+    Rule("identity:revoke_grant", ADMIN + " or (role:manager and domain_id:%(target.domain_id)s and False:%(target.role.is_admin)s)", "Revoke a role"),  # fmt: skip  # noqa: E501
+    Rule("identity:check_system_grant_for_user", ADMIN_OR_SYSTEM_READER, "Check a role on the system"),
+    Rule("identity:list_system_grants_for_user", ADMIN_OR_SYSTEM_READER, "List roles on the system"),
+    Rule("identity:create_system_grant_for_user", ADMIN, "Grant a role on the system"),
+    Rule("identity:revoke_system_grant_for_user", ADMIN, "Revoke a role on the system"),
+    Rule("identity:list_role_assignments", ADMIN_OR_SYSTEM_READER + " or (role:reader and domain_id:%(domain_id)s)", "List role assignments"),  # fmt: skip  # noqa: E501
+    Rule("identity:list_role_assignments_for_tree", ADMIN + " or (role:manager and project_id:%(target.project.id)s)", "List role assignments of a tree"),  # fmt: skip  # noqa: E501
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One form of a grant's path."""
+
+    actor_kind: str
+    target_kind: str
+    inherited: bool = False
+
+    @property
+    def path(self) -> str:
+        base = "/v3/OS-INHERIT" if self.inherited else "/v3"
+        target = "/system" if self.target_kind == "system" else f"/{self.target_kind}s/{{target_id}}"
+        return f"{base}{target}/{self.actor_kind}s/{{actor_id}}/roles"
+
+
+def _checked(call: Call[Any], form: Form, actor_id: str, target_id: str, role_id: str | None) -> Role | None:
+    """Enforce the rule on what the database says, then make sure that everything named exists."""
+    tx = call.tx
+    target = tx.get(Project, target_id) if form.target_kind != "system" else None
+    role = tx.get(Role, role_id) if role_id else None
+    domain_id = None if target is None else (target.id if target.is_domain else target.domain_id)
+    call.enforce(**{"target.domain_id": domain_id, "target.role.is_admin": str(role is not None and role.name == "admin")})
+    if form.target_kind != "system" and (target is None or (form.target_kind == "domain" and not target.is_domain)):
+        raise NotFound(f"Could not find {form.target_kind}: {target_id}.")
+    actor = tx.get(User if form.actor_kind == "user" else Group, actor_id)
+    if actor is None and call.route.method != "DELETE":
+        raise NotFound(f"Could not find {form.actor_kind}: {actor_id}.")
+    if role_id and role is None:
+        raise NotFound(f"Could not find role: {role_id}.")
+    return role
+
+
+def _key(form: Form, actor_id: str, target_id: str, role_id: str) -> tuple[str, str, str, str, str, bool]:
+    return (form.actor_kind, actor_id, form.target_kind, target_id, role_id, form.inherited)
+
+
+def _stale(call: Call[IdentityDeps], form: Form, actor_id: str) -> None:
+    kind = revocations.STALE_USER if form.actor_kind == "user" else revocations.STALE_ALL
+    call.deps.tokens.revocations.add(call.tx, kind, actor_id)
+
+
+def _handlers(form: Form) -> dict[str, Callable[..., Any]]:
+    def grant(call: Call[IdentityDeps], actor_id: str, role_id: str, target_id: str = SYSTEM) -> None:
+        _checked(call, form, actor_id, target_id, role_id)
+        key = _key(form, actor_id, target_id, role_id)
+        if call.tx.get(Assignment, key) is None:
+            names = ("actor_kind", "actor_id", "target_kind", "target_id", "role_id", "inherited")
+            call.tx.add(Assignment(**dict(zip(names, key, strict=True))))
+            _stale(call, form, actor_id)
+
+    def check(call: Call[IdentityDeps], actor_id: str, role_id: str, target_id: str = SYSTEM) -> None:
+        _checked(call, form, actor_id, target_id, role_id)
+        if call.tx.get(Assignment, _key(form, actor_id, target_id, role_id)) is None:
+            raise NotFound(f"Could not find role assignment with role: {role_id}, {form.actor_kind}: {actor_id}.")
+
+    def revoke(call: Call[IdentityDeps], actor_id: str, role_id: str, target_id: str = SYSTEM) -> None:
+        _checked(call, form, actor_id, target_id, role_id)
+        row = call.tx.get(Assignment, _key(form, actor_id, target_id, role_id))
+        if row is None:
+            raise NotFound(f"Could not find role assignment with role: {role_id}, {form.actor_kind}: {actor_id}.")
+        call.tx.delete(row)
+        _stale(call, form, actor_id)
+
+    def index(call: Call[IdentityDeps], actor_id: str, target_id: str = SYSTEM) -> dict[str, Any]:
+        _checked(call, form, actor_id, target_id, None)
+        statement = (
+            select(Role)
+            .join(Assignment, Assignment.role_id == Role.id)
+            .where(
+                Assignment.actor_kind == form.actor_kind,
+                Assignment.actor_id == actor_id,
+                Assignment.target_kind == form.target_kind,
+                Assignment.target_id == target_id,
+                Assignment.inherited.is_(form.inherited),
+            )
+            .order_by(Role.name)
+        )
+        return collection(call, "roles", [role_view(call, row) for row in call.tx.scalars(statement)])
+
+    return {"grant": grant, "check": check, "revoke": revoke, "index": index}
+
+
+def _routes(form: Form) -> list[Route]:
+    calls = _handlers(form)
+    noun = "system_grant_for_user" if form.target_kind == "system" else "grant"
+    nouns = "system_grants_for_user" if form.target_kind == "system" else "grants"
+    path = form.path + ("/inherited_to_projects" if form.inherited else "")
+    one = form.path + "/{role_id}" + ("/inherited_to_projects" if form.inherited else "")
+    return [
+        Route("GET", path, calls["index"], f"identity:list_{nouns}", target="handler"),
+        Route("PUT", one, calls["grant"], f"identity:create_{noun}", 204, target="handler"),
+        Route("GET", one, calls["check"], f"identity:check_{noun}", 204, target="handler"),
+        Route("DELETE", one, calls["revoke"], f"identity:revoke_{noun}", 204, target="handler"),
+    ]
+
+
+_FORMS = [Form(actor, target) for actor in ("user", "group") for target in ("project", "domain", "system")]
+_FORMS += [Form(actor, target, inherited=True) for actor in ("user", "group") for target in ("project", "domain")]
+
+
+def list_assignments(call: Call[IdentityDeps]) -> dict[str, Any]:
+    tree = call.param("include_subtree") is not None
+    project_id = call.param("scope.project.id")
+    if tree:
+        if not project_id:
+            raise BadRequest("scope.project.id must be given with include_subtree.")
+        call.enforce("identity:list_role_assignments_for_tree", **{"target.project.id": project_id})
+    else:
+        call.enforce(domain_id=call.caller.domain_id)
+    statement = select(Assignment)
+    is_effective = _flag(call, "effective")
+    wanted_user = call.param("user.id")
+    for name, column in (("role.id", Assignment.role_id), ("scope.domain.id", Assignment.target_id)):
+        if (value := call.param(name)) and not (is_effective and name == "role.id"):
+            statement = statement.where(column == value)
+    if call.param("scope.domain.id"):
+        statement = statement.where(Assignment.target_kind == "domain")
+    if call.param("scope.system") is not None:
+        statement = statement.where(Assignment.target_kind == "system")
+    if group := call.param("group.id"):
+        if is_effective:
+            raise BadRequest("Combining effective and group filter will always result in an empty list.")
+        statement = statement.where(Assignment.actor_kind == "group", Assignment.actor_id == group)
+    if wanted_user and not is_effective:
+        statement = statement.where(Assignment.actor_kind == "user", Assignment.actor_id == wanted_user)
+    if call.param("scope.OS-INHERIT:inherited_to") is not None:
+        statement = statement.where(Assignment.inherited.is_(True))
+    scopes = None
+    if project_id:
+        scopes = {project_id, *(row.id for row in subtree(call.tx, project_id))} if tree else {project_id}
+        if not is_effective:
+            statement = statement.where(Assignment.target_kind == "project", Assignment.target_id.in_(sorted(scopes)))
+    rows = list(call.tx.scalars(statement))
+    shown = effective(call.tx, rows) if is_effective else rows
+    if is_effective:
+        shown = [
+            row
+            for row in shown
+            if (not wanted_user or row.actor_id == wanted_user)
+            and (scopes is None or (row.target_kind == "project" and row.target_id in scopes))
+            and (not call.param("role.id") or row.role_id == call.param("role.id"))
+        ]
+    return collection(call, "role_assignments", views_of(call, shown, names=_flag(call, "include_names")))
+
+
+def _flag(call: Call[Any], name: str) -> bool:
+    value = call.param(name)
+    return value is not None and value.lower() not in ("0", "false")
+
+
+ROUTES = (
+    *(route for form in _FORMS for route in _routes(form)),
+    Route("GET", "/v3/role_assignments", list_assignments, "identity:list_role_assignments", target="handler"),
+)

@@ -1,0 +1,16 @@
+"""What identity's handlers stand on; `call.deps` of every identity route."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gureum.foundation.db.engine import Database
+from gureum.services.identity.tokens.issuing import Tokens
+from gureum.services.identity.tokens.passwords import Passwords
+
+
+@dataclass(frozen=True)
+class IdentityDeps:
+    database: Database
+    tokens: Tokens
+    passwords: Passwords

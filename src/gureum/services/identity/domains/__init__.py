@@ -1,0 +1,1 @@
+"""Domains: the top of projects, users and groups."""

@@ -1,0 +1,135 @@
+"""Routes of domains. Source: identity API reference, "Domains"."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct
+from sqlalchemy import delete as delete_from
+from sqlalchemy import select
+
+from gureum.foundation import ids
+from gureum.foundation.errors import Forbidden, NotFound
+from gureum.foundation.http import filters
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.routes import Route
+from gureum.foundation.policy import Rule
+from gureum.services.identity.assignments.model import Assignment
+from gureum.services.identity.deps import IdentityDeps
+from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, check_mutable, extra_of, merged_options, taken, typed
+from gureum.services.identity.groups.model import Group
+from gureum.services.identity.listing import page, self_link
+from gureum.services.identity.projects import api as projects
+from gureum.services.identity.projects.model import DEFAULT_DOMAIN, ROOT, Project
+from gureum.services.identity.roles.model import Role
+from gureum.services.identity.users.model import User
+
+RULES = (
+    Rule("identity:get_domain", ADMIN_OR_SYSTEM_READER + " or domain_id:%(target.domain.id)s or project_domain_id:%(target.domain.id)s", "Show a domain"),  # fmt: skip  # noqa: E501
+    Rule("identity:list_domains", ADMIN_OR_SYSTEM_READER + " or role:reader", "List domains; others see their own"),
+    Rule("identity:create_domain", ADMIN, "Create a domain"),
+    Rule("identity:update_domain", ADMIN, "Update a domain"),
+    Rule("identity:delete_domain", ADMIN, "Delete a domain"),
+)
+KNOWN = frozenset({"id", "name", "description", "enabled", "tags", "options", "links"})
+
+
+class DomainBody(Struct, forbid_unknown_fields=True):
+    domain: dict[str, Any]
+
+
+def _view(call: Call[Any], row: Project) -> dict[str, Any]:
+    return {
+        **row.extra,
+        "id": row.id,
+        "name": row.name,
+        "description": row.description,
+        "enabled": row.enabled,
+        "tags": row.tags,
+        "options": row.options,
+        "links": self_link(call, "domains", row.id),
+    }
+
+
+def _find(call: Call[Any], domain_id: str) -> Project:
+    row = call.tx.get(Project, domain_id)
+    row = row if row is not None and row.is_domain else None
+    call.enforce(**{"target.domain.id": row.id if row else None})
+    if row is None:
+        raise NotFound(f"Could not find domain: {domain_id}.")
+    return row
+
+
+def create(call: Call[IdentityDeps], body: DomainBody) -> dict[str, Any]:
+    new = typed(projects.NewProject, body.domain)
+    if call.tx.scalar(select(Project.id).where(Project.domain_id == ROOT, Project.name == new.name)):
+        raise taken("domain", new.name)
+    row = Project(
+        id=ids.new_hex(),
+        name=new.name,
+        domain_id=ROOT,
+        is_domain=True,
+        description=new.description or "",
+        enabled=new.enabled,
+        tags=sorted(set(new.tags)),
+        options=merged_options({}, new.options),
+        extra=extra_of(body.domain, KNOWN),
+    )
+    call.tx.add(row)
+    return {"domain": _view(call, row)}
+
+
+_COLUMNS = {
+    "name": (Project.name, filters.text),
+    "enabled": (Project.enabled, filters.boolean),
+    "id": (Project.id, filters.text),
+}
+
+
+def index(call: Call[IdentityDeps]) -> dict[str, Any]:
+    statement = select(Project).where(Project.is_domain.is_(True))
+    if not (call.caller.is_admin or call.caller.system):
+        statement = statement.where(Project.id == (call.caller.domain_id or call.caller.project_domain_id))
+    return page(call, "domains", statement, _COLUMNS, Project.id, lambda row: _view(call, row))
+
+
+def show(call: Call[IdentityDeps], domain_id: str) -> dict[str, Any]:
+    return {"domain": _view(call, _find(call, domain_id))}
+
+
+def update(call: Call[IdentityDeps], body: DomainBody, domain_id: str) -> dict[str, Any]:
+    row = _find(call, domain_id)
+    if row.id == DEFAULT_DOMAIN and body.domain.get("enabled") is False:
+        raise Forbidden("The default domain may not be disabled.")
+    return {"domain": _view(call, projects.change(call, row, body.domain))}
+
+
+def delete(call: Call[IdentityDeps], domain_id: str) -> None:
+    """A domain goes with all that it owns; it must be disabled first."""
+    row = _find(call, domain_id)
+    check_mutable("domain", row.options)
+    if row.enabled or row.id == DEFAULT_DOMAIN:
+        raise Forbidden("Cannot delete a domain that is enabled, please disable it first.")
+    tx = call.tx
+    for project in reversed(projects.subtree(tx, row.id)):
+        projects.forget(call, project)
+        tx.flush()
+    users = select(User.id).where(User.domain_id == row.id)
+    groups = select(Group.id).where(Group.domain_id == row.id)
+    for actors in (users, groups):
+        tx.execute(delete_from(Assignment).where(Assignment.actor_id.in_(actors)))
+    tx.execute(delete_from(User).where(User.domain_id == row.id))
+    tx.execute(delete_from(Group).where(Group.domain_id == row.id))
+    tx.execute(delete_from(Role).where(Role.scope == row.id))
+    projects.forget(call, row)
+
+
+_ALL = "/v3/domains"
+_ONE = _ALL + "/{domain_id}"
+ROUTES = (
+    Route("GET", _ALL, index, "identity:list_domains"),
+    Route("POST", _ALL, create, "identity:create_domain", 201, body=DomainBody),
+    Route("GET", _ONE, show, "identity:get_domain", target="handler"),
+    Route("PATCH", _ONE, update, "identity:update_domain", body=DomainBody, target="handler"),
+    Route("DELETE", _ONE, delete, "identity:delete_domain", 204, target="handler"),
+)

@@ -1,0 +1,68 @@
+"""What other services and the HTTP edge may ask of identity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from gureum.foundation.caller import Caller
+from gureum.foundation.db.engine import Tx
+from gureum.services.identity.bootstrap import Bootstrap, bootstrap
+from gureum.services.identity.projects.model import Project
+from gureum.services.identity.tokens.issuing import Tokens
+from gureum.services.identity.tokens.passwords import Passwords
+from gureum.services.identity.users.model import User
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectFacts:
+    id: str
+    name: str
+    domain_id: str
+    enabled: bool
+
+
+class IdentityFacade:
+    def __init__(self, tokens: Tokens, passwords: Passwords) -> None:
+        self._tokens = tokens
+        self._passwords = passwords
+
+    def authenticate(self, token: str) -> Caller | None:
+        """From memory alone; None when `authenticate_slowly` must be asked. Raises Unauthorized."""
+        checked = self._tokens.remembered(token)
+        return checked.caller if checked else None
+
+    def authenticate_slowly(self, token: str) -> Caller:
+        """May read the database. Raises Unauthorized."""
+        return self._tokens.check(token).caller
+
+    def project(self, tx: Tx, project_id: str) -> ProjectFacts | None:
+        return self.projects(tx, [project_id]).get(project_id)
+
+    def projects(self, tx: Tx, ids: Iterable[str]) -> dict[str, ProjectFacts]:
+        columns = (Project.id, Project.name, Project.domain_id, Project.enabled)
+        rows = tx.execute(select(*columns).where(Project.id.in_(list(ids)))).all()
+        return {row.id: ProjectFacts(*row) for row in rows}
+
+    def project_id(self, tx: Tx, name: str) -> str | None:
+        """The id of a project of the default domain by its name."""
+        return tx.scalar(select(Project.id).where(Project.domain_id == "default", Project.name == name))
+
+    def user_name(self, tx: Tx, user_id: str) -> str | None:
+        return tx.scalar(select(User.name).where(User.id == user_id))
+
+    def bootstrap(self, tx: Tx, wanted: Bootstrap) -> None:
+        """Make sure of the domain, roles, users, projects and catalog that a new cloud starts with."""
+        bootstrap(tx, wanted, self._passwords)
+
+    def start(self) -> None:
+        """Take in the revocations of before."""
+        self._tokens.revocations.read()
+
+    def read_revocations(self) -> None:
+        self._tokens.revocations.read()
+
+    def purge_revocations(self) -> None:
+        self._tokens.revocations.purge()

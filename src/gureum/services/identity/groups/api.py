@@ -1,0 +1,191 @@
+"""Routes of groups and their members. Source: identity API reference, "Groups"."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import UNSET, Struct, UnsetType
+from sqlalchemy import delete as delete_from
+from sqlalchemy import select
+
+from gureum.foundation import ids
+from gureum.foundation.errors import NotFound
+from gureum.foundation.http import filters
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.routes import Route
+from gureum.foundation.policy import Rule
+from gureum.services.identity.assignments.model import Assignment
+from gureum.services.identity.deps import IdentityDeps
+from gureum.services.identity.fields import (
+    ADMIN,
+    ADMIN_OR_SYSTEM_READER,
+    Description,
+    IdText,
+    ProjectName,
+    extra_of,
+    scope_domain,
+    taken,
+    typed,
+)
+from gureum.services.identity.groups.model import Group, GroupMember
+from gureum.services.identity.listing import collection, page, self_link
+from gureum.services.identity.projects.model import Project
+from gureum.services.identity.tokens import revocations
+from gureum.services.identity.users.api import view_of as user_view
+from gureum.services.identity.users.model import User
+
+IN_DOMAIN = " or (role:manager and domain_id:%(target.group.domain_id)s)"
+READ_DOMAIN = " or (role:reader and domain_id:%(target.group.domain_id)s)"
+RULES = (
+    Rule("identity:get_group", ADMIN_OR_SYSTEM_READER + READ_DOMAIN, "Show a group"),
+    Rule("identity:list_groups", ADMIN_OR_SYSTEM_READER + " or (role:reader and domain_id:%(domain_id)s)", "List groups"),
+    Rule("identity:create_group", ADMIN + IN_DOMAIN, "Create a group"),
+    Rule("identity:update_group", ADMIN + IN_DOMAIN, "Update a group"),
+    Rule("identity:delete_group", ADMIN + IN_DOMAIN, "Delete a group"),
+    Rule("identity:list_users_in_group", ADMIN_OR_SYSTEM_READER + READ_DOMAIN, "List a group's users"),
+    Rule("identity:add_user_to_group", ADMIN + IN_DOMAIN, "Add a user to a group"),
+    Rule("identity:remove_user_from_group", ADMIN + IN_DOMAIN, "Remove a user from a group"),
+    Rule("identity:check_user_in_group", ADMIN_OR_SYSTEM_READER + READ_DOMAIN, "Check a user in a group"),
+)
+KNOWN = frozenset({"id", "name", "description", "domain_id", "links"})
+
+
+class NewGroup(Struct):
+    name: ProjectName
+    description: Description = ""
+    domain_id: IdText | None = None
+
+
+class GroupChange(Struct):
+    name: ProjectName | UnsetType = UNSET
+    description: Description | UnsetType = UNSET
+
+
+class GroupBody(Struct, forbid_unknown_fields=True):
+    group: dict[str, Any]
+
+
+def view_of(call: Call[Any], row: Group) -> dict[str, Any]:
+    return {
+        **row.extra,
+        "id": row.id,
+        "name": row.name,
+        "domain_id": row.domain_id,
+        "description": row.description,
+        "links": self_link(call, "groups", row.id),
+    }
+
+
+def _find(call: Call[Any], group_id: str) -> Group:
+    row = call.tx.get(Group, group_id)
+    call.enforce(**{"target.group.domain_id": row.domain_id if row else None})
+    if row is None:
+        raise NotFound(f"Could not find group: {group_id}.")
+    return row
+
+
+def create(call: Call[IdentityDeps], body: GroupBody) -> dict[str, Any]:
+    new = typed(NewGroup, body.group)
+    domain_id = new.domain_id or scope_domain(call)
+    call.enforce(**{"target.group.domain_id": domain_id})
+    domain = call.tx.get(Project, domain_id)
+    if domain is None or not domain.is_domain:
+        raise NotFound(f"Could not find domain: {domain_id}.")
+    _check_name(call, domain_id, new.name)
+    row = Group(
+        id=ids.new_hex(),
+        name=new.name,
+        domain_id=domain_id,
+        description=new.description or "",
+        extra=extra_of(body.group, KNOWN),
+    )
+    call.tx.add(row)
+    return {"group": view_of(call, row)}
+
+
+def _check_name(call: Call[Any], domain_id: str, name: str) -> None:
+    if call.tx.scalar(select(Group.id).where(Group.domain_id == domain_id, Group.name == name)):
+        raise taken("group", name)
+
+
+_COLUMNS = {"name": (Group.name, filters.text), "domain_id": (Group.domain_id, filters.text)}
+
+
+def index(call: Call[IdentityDeps]) -> dict[str, Any]:
+    call.enforce(domain_id=call.caller.domain_id)
+    statement = select(Group)
+    if call.caller.domain_id and not call.caller.is_admin:
+        statement = statement.where(Group.domain_id == call.caller.domain_id)
+    return page(call, "groups", statement, _COLUMNS, Group.id, lambda row: view_of(call, row))
+
+
+def show(call: Call[IdentityDeps], group_id: str) -> dict[str, Any]:
+    return {"group": view_of(call, _find(call, group_id))}
+
+
+def update(call: Call[IdentityDeps], body: GroupBody, group_id: str) -> dict[str, Any]:
+    row = _find(call, group_id)
+    wanted = typed(GroupChange, body.group)
+    if wanted.name is not UNSET and wanted.name != row.name:
+        _check_name(call, row.domain_id, wanted.name)
+        row.name = wanted.name
+    if wanted.description is not UNSET:
+        row.description = wanted.description or ""
+    row.extra = {**row.extra, **extra_of(body.group, KNOWN)}
+    return {"group": view_of(call, row)}
+
+
+def delete(call: Call[IdentityDeps], group_id: str) -> None:
+    row = _find(call, group_id)
+    mine = (Assignment.actor_kind == "group", Assignment.actor_id == row.id)
+    call.tx.execute(delete_from(Assignment).where(*mine))
+    call.tx.execute(delete_from(Group).where(Group.id == row.id))
+    call.deps.tokens.revocations.add(call.tx, revocations.STALE_ALL, row.id)
+
+
+def list_users(call: Call[IdentityDeps], group_id: str) -> dict[str, Any]:
+    row = _find(call, group_id)
+    statement = select(User).join(GroupMember).where(GroupMember.group_id == row.id).order_by(User.name)
+    return collection(call, "users", [user_view(call, user) for user in call.tx.scalars(statement)])
+
+
+def _member(call: Call[Any], group_id: str, user_id: str) -> GroupMember | None:
+    _find(call, group_id)
+    if call.tx.get(User, user_id) is None:
+        raise NotFound(f"Could not find user: {user_id}.")
+    return call.tx.get(GroupMember, (group_id, user_id))
+
+
+def add_user(call: Call[IdentityDeps], group_id: str, user_id: str) -> None:
+    if _member(call, group_id, user_id) is None:
+        call.tx.add(GroupMember(group_id=group_id, user_id=user_id))
+        call.deps.tokens.revocations.add(call.tx, revocations.STALE_USER, user_id)
+
+
+def remove_user(call: Call[IdentityDeps], group_id: str, user_id: str) -> None:
+    member = _member(call, group_id, user_id)
+    if member is None:
+        raise NotFound(f"Could not find user {user_id} in group {group_id}.")
+    call.tx.delete(member)
+    call.deps.tokens.revocations.add(call.tx, revocations.STALE_USER, user_id)
+
+
+def check_user(call: Call[IdentityDeps], group_id: str, user_id: str) -> None:
+    if _member(call, group_id, user_id) is None:
+        raise NotFound(f"Could not find user {user_id} in group {group_id}.")
+
+
+_ALL = "/v3/groups"
+_ONE = _ALL + "/{group_id}"
+_USER = _ONE + "/users/{user_id}"
+ROUTES = (
+    Route("GET", _ALL, index, "identity:list_groups", target="handler"),
+    Route("POST", _ALL, create, "identity:create_group", 201, body=GroupBody, target="handler"),
+    Route("GET", _ONE, show, "identity:get_group", target="handler"),
+    Route("PATCH", _ONE, update, "identity:update_group", body=GroupBody, target="handler"),
+    Route("DELETE", _ONE, delete, "identity:delete_group", 204, target="handler"),
+    Route("GET", _ONE + "/users", list_users, "identity:list_users_in_group", target="handler"),
+    Route("PUT", _USER, add_user, "identity:add_user_to_group", 204, target="handler"),
+    Route("GET", _USER, check_user, "identity:check_user_in_group", 204, target="handler"),
+    Route("DELETE", _USER, remove_user, "identity:remove_user_from_group", 204, target="handler"),
+)

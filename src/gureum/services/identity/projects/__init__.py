@@ -1,0 +1,1 @@
+"""Projects: what owns every resource; a tree below a domain."""

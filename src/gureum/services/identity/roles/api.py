@@ -1,0 +1,219 @@
+"""Routes of roles and inference rules. Source: identity API reference, "Roles"."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import UNSET, Struct, UnsetType
+from sqlalchemy import delete as delete_from
+from sqlalchemy import select
+
+from gureum.foundation import ids
+from gureum.foundation.errors import Forbidden, NotFound
+from gureum.foundation.http import filters
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.routes import Route
+from gureum.foundation.policy import Rule
+from gureum.services.identity.assignments.model import with_implied
+from gureum.services.identity.deps import IdentityDeps
+from gureum.services.identity.fields import (
+    ADMIN,
+    ADMIN_OR_SYSTEM_READER,
+    Description,
+    IdText,
+    LongName,
+    check_mutable,
+    extra_of,
+    merged_options,
+    taken,
+    typed,
+)
+from gureum.services.identity.listing import narrowed, page, self_link
+from gureum.services.identity.roles.model import GLOBAL, ImpliedRole, Role
+from gureum.services.identity.tokens import revocations
+
+READ = ADMIN_OR_SYSTEM_READER + " or role:manager"
+RULES = (
+    Rule("identity:get_role", READ, "Show a role"),
+    Rule("identity:list_roles", READ, "List roles"),
+    Rule("identity:create_role", ADMIN, "Create a role"),
+    Rule("identity:update_role", ADMIN, "Update a role"),
+    Rule("identity:delete_role", ADMIN, "Delete a role"),
+    Rule("identity:list_implied_roles", ADMIN_OR_SYSTEM_READER, "List what a role implies"),
+    Rule("identity:get_implied_role", ADMIN_OR_SYSTEM_READER, "Show an inference rule"),
+    Rule("identity:create_implied_role", ADMIN, "Make a role imply another"),
+    Rule("identity:delete_implied_role", ADMIN, "Remove an inference rule"),
+    Rule("identity:list_role_inference_rules", ADMIN_OR_SYSTEM_READER, "List all inference rules"),
+)
+KNOWN = frozenset({"id", "name", "description", "domain_id", "options", "links"})
+
+
+class NewRole(Struct):
+    name: LongName
+    description: Description = None
+    domain_id: IdText | None = None
+    options: dict[str, Any] = {}
+
+
+class RoleChange(Struct):
+    name: LongName | UnsetType = UNSET
+    description: Description | UnsetType = UNSET
+    options: dict[str, Any] | UnsetType = UNSET
+
+
+class RoleBody(Struct, forbid_unknown_fields=True):
+    role: dict[str, Any]
+
+
+def view_of(call: Call[Any], row: Role) -> dict[str, Any]:
+    return {
+        **row.extra,
+        "id": row.id,
+        "name": row.name,
+        "domain_id": row.domain_id,
+        "description": row.description,
+        "options": row.options,
+        "links": self_link(call, "roles", row.id),
+    }
+
+
+def find(call: Call[Any], role_id: str) -> Role:
+    row = call.tx.get(Role, role_id)
+    if row is None:
+        raise NotFound(f"Could not find role: {role_id}.")
+    return row
+
+
+def create(call: Call[IdentityDeps], body: RoleBody) -> dict[str, Any]:
+    new = typed(NewRole, body.role)
+    scope = new.domain_id or GLOBAL
+    if call.tx.scalar(select(Role.id).where(Role.scope == scope, Role.name == new.name)):
+        raise taken("role", new.name)
+    row = Role(
+        id=ids.new_hex(),
+        name=new.name,
+        scope=scope,
+        description=new.description,
+        options=merged_options({}, new.options),
+        extra=extra_of(body.role, KNOWN),
+    )
+    call.tx.add(row)
+    return {"role": view_of(call, row)}
+
+
+_COLUMNS = {"name": (Role.name, filters.text)}
+
+
+def index(call: Call[IdentityDeps]) -> dict[str, Any]:
+    statement = select(Role).where(Role.scope == (call.param("domain_id") or GLOBAL))
+    return page(call, "roles", statement, _COLUMNS, Role.id, lambda row: view_of(call, row))
+
+
+def show(call: Call[IdentityDeps], role_id: str) -> dict[str, Any]:
+    return {"role": view_of(call, find(call, role_id))}
+
+
+def update(call: Call[IdentityDeps], body: RoleBody, role_id: str) -> dict[str, Any]:
+    row = find(call, role_id)
+    wanted = typed(RoleChange, body.role)
+    check_mutable("role", row.options, body.role)
+    if wanted.name is not UNSET and wanted.name != row.name:
+        if call.tx.scalar(select(Role.id).where(Role.scope == row.scope, Role.name == wanted.name)):
+            raise taken("role", wanted.name)
+        row.name = wanted.name
+        call.deps.tokens.revocations.add(call.tx, revocations.STALE_ALL, row.id)
+    if wanted.description is not UNSET:
+        row.description = wanted.description
+    row.options = merged_options(row.options, wanted.options)
+    row.extra = {**row.extra, **extra_of(body.role, KNOWN)}
+    return {"role": view_of(call, row)}
+
+
+def delete(call: Call[IdentityDeps], role_id: str) -> None:
+    row = find(call, role_id)
+    check_mutable("role", row.options)
+    call.tx.execute(delete_from(Role).where(Role.id == row.id))
+    call.deps.tokens.revocations.add(call.tx, revocations.STALE_ALL, row.id)
+
+
+# -- inference rules -------------------------------------------------------------------------------------
+
+
+def _brief(call: Call[Any], row: Role) -> dict[str, Any]:
+    return {"id": row.id, "name": row.name, "description": row.description, "links": self_link(call, "roles", row.id)}
+
+
+def _pair(call: Call[Any], prior_id: str, implied_id: str) -> tuple[Role, Role, ImpliedRole | None]:
+    prior, implied = find(call, prior_id), find(call, implied_id)
+    return prior, implied, call.tx.get(ImpliedRole, (prior_id, implied_id))
+
+
+def _inference(call: Call[Any], prior: Role, implied: Role) -> dict[str, Any]:
+    link = {"self": f"{call.base_url}/v3/roles/{prior.id}/implies/{implied.id}"}
+    return {"role_inference": {"prior_role": _brief(call, prior), "implies": _brief(call, implied)}, "links": link}
+
+
+def list_implied(call: Call[IdentityDeps], role_id: str) -> dict[str, Any]:
+    prior = find(call, role_id)
+    statement = select(Role).join(ImpliedRole, ImpliedRole.implied_id == Role.id).where(ImpliedRole.prior_id == prior.id)
+    implied = [_brief(call, row) for row in call.tx.scalars(statement.order_by(Role.name))]
+    link = {"self": f"{call.base_url}/v3/roles/{prior.id}/implies"}
+    return {"role_inference": {"prior_role": _brief(call, prior), "implies": implied}, "links": link}
+
+
+def imply(call: Call[IdentityDeps], role_id: str, implied_id: str) -> dict[str, Any]:
+    prior, implied, rule = _pair(call, role_id, implied_id)
+    if prior.id in with_implied(call.tx, [implied.id]):
+        raise Forbidden("The inference rule would be a cycle.")
+    if rule is None:
+        call.tx.add(ImpliedRole(prior_id=prior.id, implied_id=implied.id))
+        call.deps.tokens.revocations.add(call.tx, revocations.STALE_ALL, prior.id)
+    return _inference(call, prior, implied)
+
+
+def _existing(call: Call[Any], role_id: str, implied_id: str) -> tuple[Role, Role, ImpliedRole]:
+    prior, implied, rule = _pair(call, role_id, implied_id)
+    if rule is None:
+        raise NotFound(f"Could not find an inference rule from {role_id} to {implied_id}.")
+    return prior, implied, rule
+
+
+def show_implied(call: Call[IdentityDeps], role_id: str, implied_id: str) -> dict[str, Any]:
+    prior, implied, _ = _existing(call, role_id, implied_id)
+    return _inference(call, prior, implied)
+
+
+def remove_implied(call: Call[IdentityDeps], role_id: str, implied_id: str) -> None:
+    call.tx.delete(_existing(call, role_id, implied_id)[2])
+    call.deps.tokens.revocations.add(call.tx, revocations.STALE_ALL, role_id)
+
+
+def list_inferences(call: Call[IdentityDeps]) -> dict[str, Any]:
+    roles = {row.id: row for row in call.tx.scalars(narrowed(call, select(Role), {}))}
+    rules: dict[str, list[Role]] = {}
+    for prior, implied in call.tx.execute(select(ImpliedRole.prior_id, ImpliedRole.implied_id)):
+        rules.setdefault(prior, []).append(roles[implied])
+    view = [
+        {"prior_role": _brief(call, roles[prior]), "implies": [_brief(call, row) for row in implied]}
+        for prior, implied in rules.items()
+    ]
+    return {"role_inferences": view, "links": {"self": f"{call.base_url}/v3/role_inferences"}}
+
+
+_ALL = "/v3/roles"
+_ONE = _ALL + "/{role_id}"
+_IMPLIES = _ONE + "/implies"
+_RULE = _IMPLIES + "/{implied_id}"
+ROUTES = (
+    Route("GET", _ALL, index, "identity:list_roles"),
+    Route("POST", _ALL, create, "identity:create_role", 201, body=RoleBody),
+    Route("GET", _ONE, show, "identity:get_role"),
+    Route("PATCH", _ONE, update, "identity:update_role", body=RoleBody),
+    Route("DELETE", _ONE, delete, "identity:delete_role", 204),
+    Route("GET", _IMPLIES, list_implied, "identity:list_implied_roles"),
+    Route("PUT", _RULE, imply, "identity:create_implied_role", 201),
+    Route("GET", _RULE, show_implied, "identity:get_implied_role"),
+    Route("HEAD", _RULE, show_implied, "identity:get_implied_role", 204),
+    Route("DELETE", _RULE, remove_implied, "identity:delete_implied_role", 204),
+    Route("GET", "/v3/role_inferences", list_inferences, "identity:list_role_inference_rules"),
+)

@@ -1,0 +1,203 @@
+"""What the database says about a user, a project, a domain and roles, remembered until an event makes it stale."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import select
+
+from gureum.foundation import clock
+from gureum.foundation.db.engine import Database, Tx
+from gureum.services.identity.application_credentials.model import ApplicationCredential
+from gureum.services.identity.assignments.model import SYSTEM, ancestors, direct_roles, with_implied
+from gureum.services.identity.catalog.model import Endpoint, Service
+from gureum.services.identity.projects.model import Project
+from gureum.services.identity.roles.model import Role
+from gureum.services.identity.users.model import User
+
+
+@dataclass(frozen=True, slots=True)
+class UserFacts:
+    id: str
+    name: str
+    domain_id: str
+    domain_name: str
+    enabled: bool
+    password_expires_at: datetime | None
+    default_project_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeFacts:
+    """A project or domain, usable only when it and everything above it is enabled."""
+
+    id: str
+    name: str
+    domain_id: str
+    domain_name: str
+    enabled: bool
+    is_domain: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RoleFacts:
+    id: str
+    name: str
+    domain_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialFacts:
+    id: str
+    name: str
+    user_id: str
+    project_id: str
+    secret_hash: str
+    role_ids: tuple[str, ...]
+    unrestricted: bool
+    access_rules: tuple[Any, ...]
+    expires_at: float | None
+
+
+class Facts:
+    """A read-through memory over the database. `forget` drops all of it: reading it again is cheap."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lock = threading.Lock()
+        self._memory: dict[tuple[str, ...], Any] = {}
+
+    def forget(self) -> None:
+        with self._lock:
+            self._memory = {}
+
+    def _remembered(self, key: tuple[str, ...], read: Any) -> Any:
+        memory = self._memory
+        if key in memory:
+            return memory[key]
+        with self._database.read() as tx:
+            found = read(tx)
+        if len(memory) > 20_000:
+            self.forget()
+        if found is not None:
+            memory[key] = found
+        return found
+
+    def user(self, user_id: str) -> UserFacts | None:
+        found: UserFacts | None = self._remembered(("user", user_id), lambda tx: _user(tx, User.id == user_id))
+        return found
+
+    def scope(self, project_id: str) -> ScopeFacts | None:
+        found: ScopeFacts | None = self._remembered(("scope", project_id), lambda tx: _scope(tx, project_id))
+        return found
+
+    def roles(self, user_id: str, target_kind: str, target_id: str) -> tuple[RoleFacts, ...]:
+        """The roles in effect, implied ones included, by name."""
+        key = ("roles", user_id, target_kind, target_id)
+        found: tuple[RoleFacts, ...] = self._remembered(key, lambda tx: _roles(tx, user_id, target_kind, target_id))
+        return found
+
+    def expanded(self, role_ids: tuple[str, ...]) -> tuple[RoleFacts, ...]:
+        """Given roles with what they imply."""
+        found: tuple[RoleFacts, ...] = self._remembered(
+            ("expanded", *role_ids), lambda tx: _named(tx, with_implied(tx, role_ids))
+        )
+        return found
+
+    def credential(self, credential_id: str) -> CredentialFacts | None:
+        found: CredentialFacts | None = self._remembered(
+            ("credential", credential_id), lambda tx: _credential(tx, credential_id)
+        )
+        return found
+
+    def catalog(self) -> msgspec.Raw:
+        """The catalog as encoded JSON, the same for every scope."""
+        found: msgspec.Raw = self._remembered(("catalog",), lambda tx: msgspec.Raw(msgspec.json.encode(catalog_of(tx))))
+        return found
+
+
+def find_user(tx: Tx, condition: Any) -> UserFacts | None:
+    return _user(tx, condition)
+
+
+def _user(tx: Tx, condition: Any) -> UserFacts | None:
+    row = tx.execute(
+        select(User, Project.name, Project.enabled).join(Project, Project.id == User.domain_id).where(condition)
+    ).one_or_none()
+    if row is None:
+        return None
+    user, domain_name, domain_enabled = row
+    return UserFacts(
+        user.id,
+        user.name,
+        user.domain_id,
+        domain_name,
+        user.enabled and domain_enabled,
+        user.password_expires_at,
+        user.default_project_id,
+    )
+
+
+def _scope(tx: Tx, project_id: str) -> ScopeFacts | None:
+    project = tx.get(Project, project_id)
+    if project is None:
+        return None
+    if project.is_domain:
+        return ScopeFacts(project.id, project.name, project.id, project.name, project.enabled, is_domain=True)
+    above = ancestors(tx, project_id)
+    rows = tx.scalars(select(Project).where(Project.id.in_([*above, project.domain_id]))).all()
+    domain = next(row for row in rows if row.id == project.domain_id)
+    enabled = project.enabled and all(row.enabled for row in rows)
+    return ScopeFacts(project.id, project.name, domain.id, domain.name, enabled, is_domain=False)
+
+
+def _roles(tx: Tx, user_id: str, target_kind: str, target_id: str) -> tuple[RoleFacts, ...]:
+    above = ancestors(tx, target_id) if target_kind == "project" else []
+    target = SYSTEM if target_kind == "system" else target_id
+    return _named(tx, with_implied(tx, direct_roles(tx, user_id, target_kind, target, above)))
+
+
+def _named(tx: Tx, role_ids: set[str]) -> tuple[RoleFacts, ...]:
+    rows = tx.scalars(select(Role).where(Role.id.in_(sorted(role_ids))).order_by(Role.name)).all()
+    return tuple(RoleFacts(row.id, row.name, row.domain_id) for row in rows if row.domain_id is None)
+
+
+def _credential(tx: Tx, credential_id: str) -> CredentialFacts | None:
+    row = tx.get(ApplicationCredential, credential_id)
+    if row is None:
+        return None
+    return CredentialFacts(
+        row.id,
+        row.name,
+        row.user_id,
+        row.project_id,
+        row.secret_hash,
+        tuple(row.role_ids),
+        row.unrestricted,
+        tuple(row.access_rules),
+        None if row.expires_at is None else clock.seconds(row.expires_at),
+    )
+
+
+def catalog_of(tx: Tx) -> list[dict[str, Any]]:
+    """The token's view of the catalog: enabled services with their enabled endpoints."""
+    services = tx.scalars(select(Service).where(Service.enabled.is_(True)).order_by(Service.type)).all()
+    endpoints: dict[str, list[dict[str, Any]]] = {}
+    for row in tx.scalars(select(Endpoint).where(Endpoint.enabled.is_(True)).order_by(Endpoint.interface)):
+        view = {
+            "id": row.id,
+            "interface": row.interface,
+            "region_id": row.region_id,
+            "region": row.region_id,
+            "url": row.url,
+        }
+        endpoints.setdefault(row.service_id, []).append(view)
+    return [
+        {"id": row.id, "type": row.type, "name": row.name or "", "endpoints": endpoints[row.id]}
+        for row in services
+        if row.id in endpoints
+    ]

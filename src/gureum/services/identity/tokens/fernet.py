@@ -1,0 +1,93 @@
+"""Token texts: a msgpack payload under Fernet keys that every process reads from one folder.
+
+The folder holds files named by numbers: the highest is the primary that encrypts, 0 is staged to become it,
+the others still decrypt. A rotation while running is seen within seconds. Source: the Fernet specification,
+keystone's key repository layout.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import msgspec
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+
+from gureum.foundation import clock
+from gureum.foundation.errors import Unauthorized
+
+LOOK_EVERY_S = 2.0
+
+
+class TokenPayload(msgspec.Struct, array_like=True, frozen=True):
+    """All that a token says; names and roles are read when it is checked. Times are seconds since the epoch."""
+
+    user_id: str
+    methods: tuple[str, ...]
+    issued_at: float
+    expires_at: float
+    audit_ids: tuple[str, ...]
+    project_id: str | None = None
+    domain_id: str | None = None
+    system: bool = False
+    application_credential_id: str | None = None
+    trust_id: str | None = None
+
+
+class TokenKeys:
+    """Encrypts and decrypts payloads. Makes the first keys when the folder is empty."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._looked = 0.0
+        self._stamp: tuple[tuple[str, int], ...] = ()
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not any(folder.iterdir()):
+            for name in ("0", "1"):
+                self._write(name)
+        self._load()
+
+    def _write(self, name: str) -> None:
+        temporary = self._folder / f".{name}.new"
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(Fernet.generate_key())
+        temporary.rename(self._folder / name)
+
+    def rotate(self, keep: int = 3) -> None:
+        """The staged key becomes primary, a new one is staged, the oldest beyond `keep` go."""
+        numbers = sorted(int(path.name) for path in self._folder.iterdir() if path.name.isdigit())
+        (self._folder / "0").rename(self._folder / str(numbers[-1] + 1))
+        self._write("0")
+        for number in [n for n in numbers if n > 0][: max(0, len(numbers) - keep)]:
+            (self._folder / str(number)).unlink()
+        self._load()
+
+    def _load(self) -> None:
+        paths = [path for path in self._folder.iterdir() if path.name.isdigit()]
+        stamp = tuple(sorted((path.name, path.stat().st_mtime_ns) for path in paths))
+        with self._lock:
+            self._looked = clock.now()
+            if stamp == self._stamp:
+                return
+            ordered = sorted(paths, key=lambda path: int(path.name), reverse=True)
+            self._fernet = MultiFernet([Fernet(path.read_bytes()) for path in ordered])
+            self._stamp = stamp
+
+    def _current(self) -> MultiFernet:
+        if clock.now() - self._looked > LOOK_EVERY_S:
+            self._load()
+        return self._fernet
+
+    def seal(self, payload: TokenPayload) -> str:
+        return self._current().encrypt(msgspec.msgpack.encode(payload)).decode().rstrip("=")
+
+    def open(self, token: str) -> TokenPayload:
+        """Raises Unauthorized for a text that is not one of our tokens."""
+        padded = token + "=" * (-len(token) % 4)
+        try:
+            return msgspec.msgpack.decode(self._current().decrypt(padded.encode("ascii")), type=TokenPayload)
+        except (InvalidToken, ValueError, msgspec.DecodeError) as error:
+            raise Unauthorized from error

@@ -1,0 +1,205 @@
+"""Tokens made and checked: from a payload to its `Caller` and its JSON, in memory where it can be.
+
+The invariant: a token is worth what its user may do now. A payload says who and where; names, enabled flags and
+roles come from `facts.py`, and an event of `revocations.py` drops what was concluded from older ones.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from gureum.foundation import clock
+from gureum.foundation.caller import Caller
+from gureum.foundation.db.engine import Database
+from gureum.foundation.errors import Unauthorized
+from gureum.services.identity.tokens import revocations
+from gureum.services.identity.tokens.facts import Facts, RoleFacts, ScopeFacts, UserFacts
+from gureum.services.identity.tokens.fernet import TokenKeys, TokenPayload
+from gureum.services.identity.tokens.revocations import Revocations
+
+REMEMBERED = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A token found valid: its caller, and its body with and without the catalog, encoded."""
+
+    payload: TokenPayload
+    caller: Caller
+    body: bytes
+    body_without_catalog: bytes
+
+
+class Tokens:
+    """One per process; thread safe."""
+
+    def __init__(self, database: Database, keys: TokenKeys, lifetime_s: float) -> None:
+        self.facts = Facts(database)
+        self.revocations = Revocations(database, lifetime_s)
+        self.revocations.on_event = self._event
+        self.lifetime_s = lifetime_s
+        self._keys = keys
+        self._lock = threading.Lock()
+        self._checked: dict[str, Checked] = {}
+
+    def _event(self, kind: str, value: str) -> None:
+        """Drop what the event makes stale: everything concluded about one user, or everything."""
+        self.facts.forget()
+        with self._lock:
+            if kind in (revocations.AUDIT, revocations.CHAIN, revocations.USER, revocations.STALE_USER):
+                stale = [t for t, c in self._checked.items() if c.payload.user_id == value or value in c.payload.audit_ids]
+                for token in stale:
+                    self._checked.pop(token, None)
+            else:
+                self._checked = {}
+
+    def remembered(self, token: str) -> Checked | None:
+        """A token checked before and still good. Raises Unauthorized when it has expired."""
+        found = self._checked.get(token)
+        if found is not None and found.payload.expires_at <= clock.now():
+            self._checked.pop(token, None)
+            raise Unauthorized
+        return found
+
+    def check(self, token: str, *, allow_expired: bool = False) -> Checked:
+        """A token's worth now, read from the database when it is not remembered. Raises Unauthorized."""
+        found = self._checked.get(token)
+        if found is not None and (allow_expired or found.payload.expires_at > clock.now()):
+            return found
+        payload = self._keys.open(token)
+        if (payload.expires_at <= clock.now() and not allow_expired) or self.revocations.revokes(payload):
+            raise Unauthorized
+        return self._conclude(token, payload)
+
+    def issue(self, payload: TokenPayload) -> tuple[str, Checked]:
+        """Seal a payload. Raises Unauthorized when its user has nothing to do in its scope."""
+        token = self._keys.seal(payload)
+        return token, self._conclude(token, payload)
+
+    def _conclude(self, token: str, payload: TokenPayload) -> Checked:
+        checked = self._evaluate(token, payload)
+        with self._lock:
+            if len(self._checked) >= REMEMBERED:
+                for old in list(self._checked)[: REMEMBERED // 10]:
+                    del self._checked[old]
+            self._checked[token] = checked
+        return checked
+
+    # -- evaluation --------------------------------------------------------------------------------------
+
+    def _evaluate(self, token: str, payload: TokenPayload) -> Checked:
+        user = self.facts.user(payload.user_id)
+        if user is None or not user.enabled:
+            raise Unauthorized(internal="the user is unknown or disabled")
+        scope = self._scope(payload)
+        roles = self._roles(payload)
+        scoped = payload.project_id or payload.domain_id or payload.system
+        if scoped and not roles:
+            raise Unauthorized(internal="the user has no role in the scope")
+        view = self._view(payload, user, scope, roles)
+        bare = msgspec.json.encode({"token": view})
+        body = msgspec.json.encode({"token": {**view, "catalog": self.facts.catalog()}}) if scoped else bare
+        return Checked(payload, _caller(token, payload, user, scope, roles), body, bare)
+
+    def _scope(self, payload: TokenPayload) -> ScopeFacts | None:
+        scope_id = payload.project_id or payload.domain_id
+        if scope_id is None:
+            return None
+        scope = self.facts.scope(scope_id)
+        if scope is None or not scope.enabled:
+            raise Unauthorized(internal="the scope is unknown or disabled")
+        return scope
+
+    def _roles(self, payload: TokenPayload) -> tuple[RoleFacts, ...]:
+        if payload.project_id:
+            held = self.facts.roles(payload.user_id, "project", payload.project_id)
+        elif payload.domain_id:
+            held = self.facts.roles(payload.user_id, "domain", payload.domain_id)
+        elif payload.system:
+            held = self.facts.roles(payload.user_id, "system", "all")
+        else:
+            return ()
+        if payload.application_credential_id is None:
+            return held
+        credential = self.facts.credential(payload.application_credential_id)
+        if credential is None or (credential.expires_at is not None and credential.expires_at <= clock.now()):
+            raise Unauthorized(internal="the application credential is gone")
+        granted = {role.id for role in self.facts.expanded(credential.role_ids)}
+        return tuple(role for role in held if role.id in granted)
+
+    def _view(
+        self, payload: TokenPayload, user: UserFacts, scope: ScopeFacts | None, roles: tuple[RoleFacts, ...]
+    ) -> dict[str, Any]:
+        view: dict[str, Any] = {
+            "methods": payload.methods,
+            "user": {
+                "domain": {"id": user.domain_id, "name": user.domain_name},
+                "id": user.id,
+                "name": user.name,
+                "password_expires_at": clock.iso_micro(user.password_expires_at, ""),
+            },
+            "audit_ids": payload.audit_ids,
+            "expires_at": clock.iso_micro(clock.from_seconds(payload.expires_at)),
+            "issued_at": clock.iso_micro(clock.from_seconds(payload.issued_at)),
+        }
+        if payload.project_id and scope:
+            view["project"] = {
+                "domain": {"id": scope.domain_id, "name": scope.domain_name},
+                "id": scope.id,
+                "name": scope.name,
+            }
+            view["is_domain"] = scope.is_domain
+        elif payload.domain_id and scope:
+            view["domain"] = {"id": scope.id, "name": scope.name}
+        elif payload.system:
+            view["system"] = {"all": True}
+        if roles:
+            view["roles"] = [{"id": role.id, "name": role.name} for role in roles]
+        if payload.application_credential_id:
+            credential = self.facts.credential(payload.application_credential_id)
+            if credential:
+                view["application_credential"] = {
+                    "id": credential.id,
+                    "name": credential.name,
+                    "restricted": not credential.unrestricted,
+                }
+        return view
+
+
+def _caller(
+    token: str, payload: TokenPayload, user: UserFacts, scope: ScopeFacts | None, roles: tuple[RoleFacts, ...]
+) -> Caller:
+    project = scope if payload.project_id else None
+    domain = scope if payload.domain_id else None
+    return Caller(
+        user_id=user.id,
+        user_name=user.name,
+        user_domain_id=user.domain_id,
+        user_domain_name=user.domain_name,
+        project_id=project.id if project else None,
+        project_name=project.name if project else None,
+        project_domain_id=project.domain_id if project else None,
+        project_domain_name=project.domain_name if project else None,
+        domain_id=domain.id if domain else None,
+        domain_name=domain.name if domain else None,
+        system=payload.system,
+        roles=tuple(role.name for role in roles),
+        methods=payload.methods,
+        audit_ids=payload.audit_ids,
+        issued_at=payload.issued_at,
+        expires_at=payload.expires_at,
+        application_credential_id=payload.application_credential_id,
+        trust_id=payload.trust_id,
+        token_id=token,
+    )
+
+
+def new_audit_id() -> str:
+    """22 characters of URL-safe base64 over 16 random bytes."""
+    return base64.urlsafe_b64encode(os.urandom(16)).rstrip(b"=").decode()

@@ -1,0 +1,76 @@
+"""Where a token's user may go: /v3/auth/projects, /domains, /system and /catalog.
+
+Source: identity API reference, "Authentication and token management".
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from sqlalchemy import select
+
+from gureum.foundation.errors import Forbidden
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.routes import Reply, Route
+from gureum.services.identity.assignments.model import SYSTEM, Assignment, direct_roles
+from gureum.services.identity.deps import IdentityDeps
+from gureum.services.identity.groups.model import GroupMember
+from gureum.services.identity.listing import collection, self_link
+from gureum.services.identity.projects.api import view_of as project_view
+from gureum.services.identity.projects.model import Project
+from gureum.services.identity.users.api import projects_of
+
+RULES = ()
+
+
+def list_projects(call: Call[IdentityDeps]) -> dict[str, Any]:
+    rows = projects_of(call.tx, call.caller.user_id)
+    if call.caller.is_delegated:
+        rows = [row for row in rows if row.id == call.caller.project_id]
+    return collection(call, "projects", [project_view(call, row) for row in rows])
+
+
+def list_domains(call: Call[IdentityDeps]) -> dict[str, Any]:
+    user_id = call.caller.user_id
+    groups = select(GroupMember.group_id).where(GroupMember.user_id == user_id)
+    held = select(Assignment.target_id).where(
+        Assignment.target_kind == "domain",
+        Assignment.inherited.is_(False),
+        (Assignment.actor_id == user_id) | Assignment.actor_id.in_(groups),
+    )
+    statement = select(Project).where(Project.id.in_(held), Project.is_domain.is_(True), Project.enabled.is_(True))
+    views = [
+        {
+            "id": row.id,
+            "name": row.name,
+            "description": row.description,
+            "enabled": row.enabled,
+            "tags": row.tags,
+            "options": row.options,
+            "links": self_link(call, "domains", row.id),
+        }
+        for row in call.tx.scalars(statement.order_by(Project.name))
+    ]
+    return collection(call, "domains", views)
+
+
+def show_system(call: Call[IdentityDeps]) -> dict[str, Any]:
+    held = direct_roles(call.tx, call.caller.user_id, "system", SYSTEM)
+    return collection(call, "system", [{"all": True}] if held else [])
+
+
+def show_catalog(call: Call[IdentityDeps]) -> Reply:
+    caller = call.caller
+    if not (caller.project_id or caller.domain_id or caller.system):
+        raise Forbidden("An unscoped token has no catalog.")
+    links = {"next": None, "previous": None, "self": f"{call.base_url}/v3/auth/catalog"}
+    return Reply(msgspec.json.encode({"catalog": call.deps.tokens.facts.catalog(), "links": links}))
+
+
+ROUTES = (
+    Route("GET", "/v3/auth/projects", list_projects, "identity:get_auth_projects"),
+    Route("GET", "/v3/auth/domains", list_domains, "identity:get_auth_domains"),
+    Route("GET", "/v3/auth/system", show_system, "identity:get_auth_system"),
+    Route("GET", "/v3/auth/catalog", show_catalog, "identity:get_auth_catalog"),
+)

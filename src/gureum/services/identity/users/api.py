@@ -1,0 +1,278 @@
+"""Routes of users. Source: identity API reference, "Users".
+
+Passwords are hashed before the transaction begins: hashing is slow on purpose.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+from sqlalchemy import delete as delete_from
+from sqlalchemy import select
+
+from gureum.foundation import clock, ids
+from gureum.foundation.db.engine import Tx
+from gureum.foundation.errors import NotFound, Unauthorized
+from gureum.foundation.http import filters
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.routes import PUBLIC, Route
+from gureum.foundation.policy import Rule
+from gureum.services.identity.assignments.model import Assignment
+from gureum.services.identity.deps import IdentityDeps
+from gureum.services.identity.fields import (
+    ADMIN,
+    ADMIN_OR_SYSTEM_READER,
+    Description,
+    IdText,
+    LongName,
+    extra_of,
+    merged_options,
+    scope_domain,
+    taken,
+    typed,
+)
+from gureum.services.identity.groups.model import Group, GroupMember
+from gureum.services.identity.listing import collection, page, self_link
+from gureum.services.identity.projects.api import view_of as project_view
+from gureum.services.identity.projects.model import Project
+from gureum.services.identity.tokens import revocations
+from gureum.services.identity.users.model import User
+
+IN_DOMAIN = " or (role:manager and domain_id:%(target.user.domain_id)s)"
+READ_DOMAIN = " or (role:reader and domain_id:%(target.user.domain_id)s)"
+OWN = " or user_id:%(target.user.id)s"
+RULES = (
+    Rule("identity:get_user", ADMIN_OR_SYSTEM_READER + READ_DOMAIN + OWN, "Show a user"),
+    Rule("identity:list_users", ADMIN_OR_SYSTEM_READER + " or (role:reader and domain_id:%(domain_id)s)", "List users"),
+    Rule("identity:create_user", ADMIN + IN_DOMAIN, "Create a user"),
+    Rule("identity:update_user", ADMIN + IN_DOMAIN, "Update a user"),
+    Rule("identity:delete_user", ADMIN + IN_DOMAIN, "Delete a user"),
+    Rule("identity:list_user_projects", ADMIN_OR_SYSTEM_READER + READ_DOMAIN + OWN, "List a user's projects"),
+    Rule("identity:list_groups_for_user", ADMIN_OR_SYSTEM_READER + READ_DOMAIN + OWN, "List a user's groups"),
+)
+KNOWN = frozenset(
+    {"id", "name", "password", "default_project_id", "description", "email", "enabled", "domain_id", "options", "links", "password_expires_at", "original_password"}  # fmt: skip  # noqa: E501
+)
+Password = Annotated[str, Meta(max_length=4096)]
+
+
+class NewUser(Struct):
+    name: LongName
+    password: Password | None = None
+    domain_id: IdText | None = None
+    default_project_id: IdText | None = None
+    description: Description = None
+    email: Annotated[str, Meta(max_length=255)] | None = None
+    enabled: bool = True
+    options: dict[str, Any] = {}
+
+
+class UserChange(Struct):
+    name: LongName | UnsetType = UNSET
+    password: Password | None | UnsetType = UNSET
+    domain_id: IdText | UnsetType = UNSET
+    default_project_id: IdText | None | UnsetType = UNSET
+    description: Description | UnsetType = UNSET
+    email: Annotated[str, Meta(max_length=255)] | None | UnsetType = UNSET
+    enabled: bool | UnsetType = UNSET
+    options: dict[str, Any] | UnsetType = UNSET
+
+
+class UserBody(Struct, forbid_unknown_fields=True):
+    user: dict[str, Any]
+
+
+class OwnPassword(Struct, forbid_unknown_fields=True):
+    original_password: Password
+    password: Annotated[str, Meta(min_length=1, max_length=4096)]
+
+
+class OwnPasswordBody(Struct, forbid_unknown_fields=True):
+    user: OwnPassword
+
+
+def view_of(call: Call[Any], row: User) -> dict[str, Any]:
+    view = {
+        **row.extra,
+        "id": row.id,
+        "name": row.name,
+        "domain_id": row.domain_id,
+        "enabled": row.enabled,
+        "password_expires_at": clock.iso_micro(row.password_expires_at, ""),
+        "options": row.options,
+        "links": self_link(call, "users", row.id),
+    }
+    for name in ("description", "email", "default_project_id"):
+        if (value := getattr(row, name)) is not None:
+            view[name] = value
+    return view
+
+
+def find(call: Call[Any], user_id: str, rule: str | None = None) -> User:
+    row = call.tx.get(User, user_id)
+    call.enforce(rule, **{"target.user.id": row.id if row else None, "target.user.domain_id": row.domain_id if row else None})
+    if row is None:
+        raise NotFound(f"Could not find user: {user_id}.")
+    return row
+
+
+def create(call: Call[IdentityDeps], body: UserBody) -> dict[str, Any]:
+    new = typed(NewUser, body.user)
+    domain_id = new.domain_id or scope_domain(call)
+    call.enforce(**{"target.user.domain_id": domain_id})
+    hashed = call.deps.passwords.hash(new.password) if new.password is not None else None
+
+    def write(tx: Tx) -> dict[str, Any]:
+        domain = tx.get(Project, domain_id)
+        if domain is None or not domain.is_domain:
+            raise NotFound(f"Could not find domain: {domain_id}.")
+        if tx.scalar(select(User.id).where(User.domain_id == domain_id, User.name == new.name)):
+            raise taken("user", new.name)
+        row = User(
+            id=ids.new_hex(),
+            name=new.name,
+            domain_id=domain_id,
+            default_project_id=new.default_project_id,
+            description=new.description,
+            email=new.email,
+            enabled=new.enabled,
+            password_hash=hashed,
+            password_set_at=clock.utcnow() if hashed else None,
+            options=merged_options({}, new.options),
+            extra=extra_of(body.user, KNOWN),
+        )
+        tx.add(row)
+        return {"user": view_of(call, row)}
+
+    return call.database.write(write)
+
+
+_COLUMNS = {
+    "name": (User.name, filters.text),
+    "domain_id": (User.domain_id, filters.text),
+    "enabled": (User.enabled, filters.boolean),
+    "id": (User.id, filters.text),
+}
+
+
+def index(call: Call[IdentityDeps]) -> dict[str, Any]:
+    call.enforce(domain_id=call.caller.domain_id)
+    statement = select(User)
+    if call.caller.domain_id and not call.caller.is_admin:
+        statement = statement.where(User.domain_id == call.caller.domain_id)
+    return page(call, "users", statement, _COLUMNS, User.id, lambda row: view_of(call, row))
+
+
+def show(call: Call[IdentityDeps], user_id: str) -> dict[str, Any]:
+    return {"user": view_of(call, find(call, user_id))}
+
+
+def update(call: Call[IdentityDeps], body: UserBody, user_id: str) -> dict[str, Any]:
+    wanted = typed(UserChange, body.user)
+    with call.database.read() as tx:
+        call.tx = tx
+        find(call, user_id)
+    password = wanted.password if wanted.password is not UNSET else None
+    hashed = call.deps.passwords.hash(password) if password is not None else None
+
+    def write(tx: Tx) -> dict[str, Any]:
+        call.tx = tx
+        row = find(call, user_id)
+        _apply(call, row, wanted, hashed)
+        row.extra = {**row.extra, **extra_of(body.user, KNOWN)}
+        return {"user": view_of(call, row)}
+
+    return call.database.write(write)
+
+
+def _apply(call: Call[IdentityDeps], row: User, wanted: UserChange, hashed: str | None) -> None:
+    events = call.deps.tokens.revocations
+    if wanted.name is not UNSET and wanted.name != row.name:
+        if call.tx.scalar(select(User.id).where(User.domain_id == row.domain_id, User.name == wanted.name)):
+            raise taken("user", wanted.name)
+        row.name = wanted.name
+    for name in ("description", "email", "default_project_id"):
+        if (value := getattr(wanted, name)) is not UNSET:
+            setattr(row, name, value)
+    row.options = merged_options(row.options, wanted.options)
+    if wanted.password is not UNSET:
+        row.password_hash, row.password_set_at = hashed, clock.utcnow()
+        events.add(call.tx, revocations.USER, row.id)
+    if wanted.enabled is not UNSET and wanted.enabled != row.enabled:
+        row.enabled = wanted.enabled
+        if not row.enabled:
+            events.add(call.tx, revocations.USER, row.id)
+    events.add(call.tx, revocations.STALE_USER, row.id)
+
+
+def delete(call: Call[IdentityDeps], user_id: str) -> None:
+    row = find(call, user_id)
+    call.deps.tokens.revocations.add(call.tx, revocations.USER, row.id)
+    mine = (Assignment.actor_kind == "user", Assignment.actor_id == row.id)
+    call.tx.execute(delete_from(Assignment).where(*mine))
+    call.tx.execute(delete_from(User).where(User.id == row.id))
+
+
+def change_own_password(call: Call[IdentityDeps], body: OwnPasswordBody, user_id: str) -> None:
+    """POST /v3/users/{id}/password: the original password proves who asks, no token is needed."""
+    with call.database.read() as tx:
+        row = tx.get(User, user_id)
+    fits = call.deps.passwords.fits(body.user.original_password, row.password_hash if row else None)
+    if row is None or not fits or not row.enabled:
+        raise Unauthorized
+    hashed = call.deps.passwords.hash(body.user.password)
+
+    def write(tx: Tx) -> None:
+        user = tx.get(User, user_id)
+        if user is not None:
+            user.password_hash, user.password_set_at, user.password_expires_at = hashed, clock.utcnow(), None
+            call.deps.tokens.revocations.add(tx, revocations.USER, user_id)
+
+    call.database.write(write)
+
+
+def list_projects(call: Call[IdentityDeps], user_id: str) -> dict[str, Any]:
+    find(call, user_id)
+    rows = projects_of(call.tx, user_id)
+    return collection(call, "projects", [project_view(call, row) for row in rows])
+
+
+def projects_of(tx: Tx, user_id: str) -> list[Project]:
+    """The enabled projects in which the user has a role, by itself or through groups, inherited ones included."""
+    groups = select(GroupMember.group_id).where(GroupMember.user_id == user_id)
+    held = tx.execute(
+        select(Assignment.target_id, Assignment.inherited).where(
+            Assignment.target_kind.in_(("project", "domain")),
+            (Assignment.actor_id == user_id) | Assignment.actor_id.in_(groups),
+        )
+    ).all()
+    direct = [target for target, inherited in held if not inherited]
+    level = [target for target, inherited in held if inherited]
+    while level:
+        level = list(tx.scalars(select(Project.id).where(Project.parent_id.in_(level), Project.id.not_in(direct))))
+        direct += level
+    wanted = (Project.id.in_(direct), Project.is_domain.is_(False), Project.enabled.is_(True))
+    return list(tx.scalars(select(Project).where(*wanted).order_by(Project.name)))
+
+
+def list_groups(call: Call[IdentityDeps], user_id: str) -> dict[str, Any]:
+    from gureum.services.identity.groups.api import view_of as group_view
+
+    find(call, user_id)
+    statement = select(Group).join(GroupMember).where(GroupMember.user_id == user_id).order_by(Group.name)
+    return collection(call, "groups", [group_view(call, row) for row in call.tx.scalars(statement)])
+
+
+_ALL = "/v3/users"
+_ONE = _ALL + "/{user_id}"
+ROUTES = (
+    Route("GET", _ALL, index, "identity:list_users", target="handler"),
+    Route("POST", _ALL, create, "identity:create_user", 201, body=UserBody, target="handler", transaction="none"),
+    Route("GET", _ONE, show, "identity:get_user", target="handler"),
+    Route("PATCH", _ONE, update, "identity:update_user", body=UserBody, target="handler", transaction="none"),
+    Route("DELETE", _ONE, delete, "identity:delete_user", 204, target="handler"),
+    Route("POST", _ONE + "/password", change_own_password, PUBLIC, 204, body=OwnPasswordBody, transaction="none"),
+    Route("GET", _ONE + "/projects", list_projects, "identity:list_user_projects", target="handler"),
+    Route("GET", _ONE + "/groups", list_groups, "identity:list_groups_for_user", target="handler"),
+)

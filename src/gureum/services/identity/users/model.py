@@ -1,0 +1,31 @@
+"""Users. `password_hash` is null for a user who cannot log in by password."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from gureum.foundation import clock
+from gureum.foundation.db.types import Id, Json, Name, Row
+
+
+class User(Row):
+    __tablename__ = "users"
+    __table_args__ = (UniqueConstraint("domain_id", "name"),)
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    name: Mapped[str] = mapped_column(Name)
+    domain_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))
+    default_project_id: Mapped[str | None] = mapped_column(Id)
+    description: Mapped[str | None] = mapped_column(Text)
+    email: Mapped[str | None] = mapped_column(Name)
+    enabled: Mapped[bool] = mapped_column(default=True)
+    password_hash: Mapped[str | None] = mapped_column(Text)
+    password_set_at: Mapped[datetime | None]
+    password_expires_at: Mapped[datetime | None]
+    options: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
+    extra: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
+    created_at: Mapped[datetime] = mapped_column(default=clock.utcnow)

@@ -1,0 +1,1 @@
+"""The network API (Neutron v2.0): networks, subnets, ports, routers, security groups, floating IPs."""

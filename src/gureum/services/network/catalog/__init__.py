@@ -1,0 +1,1 @@
+"""What the network API says about itself: versions, extensions, agents, availability zones, address use."""

@@ -1,0 +1,46 @@
+"""The log of things whose row changed and that the network writer has not yet brought to the engine.
+
+A change names a thing only; what the engine should hold is read from the rows when the change is applied, so
+a thing that is gone by then is removed. Invariant: the change commits with the row's, and the writer deletes
+exactly the entries that it read: a change made meanwhile is another entry and is not lost.
+Read next: `writer.py`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+
+from sqlalchemy import String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from gureum.drivers.network.interface import Kind
+from gureum.foundation.db.engine import Tx
+from gureum.foundation.db.types import Id, Row
+
+_WAKES = "network writer wakes"
+
+
+class NetworkChange(Row):
+    __tablename__ = "network_changes"
+
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    resource_id: Mapped[str] = mapped_column(Id)
+
+
+class Changes:
+    """Marks things as changed; wakes this process's writer after the commit."""
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+
+    def mark(self, tx: Tx, kind: Kind, ids: Iterable[str]) -> None:
+        """The rows of these things change in this transaction."""
+        found = False
+        for resource_id in ids:
+            found = True
+            tx.add(NetworkChange(kind=kind, resource_id=resource_id))
+        if found and not tx.info.get(_WAKES):
+            tx.info[_WAKES] = True
+            tx.on_commit(self.event.set)

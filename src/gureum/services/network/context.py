@@ -1,0 +1,34 @@
+"""What every part of the network service works with. Not the deps that a role hands in (`service.py`).
+
+Read next: `changes.py`, which carries each change to the network writer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from gureum.drivers.network.interface import NetworkDriver
+from gureum.foundation.config import NetworkConfig
+from gureum.foundation.db.engine import Tx
+from gureum.services.network.changes import Changes
+
+PortListener = Callable[[Tx, list[str]], None]
+"""(tx, server ids) called inside the transaction that recorded what became of these servers' ports."""
+
+
+@dataclass(slots=True)
+class Listener:
+    """Who is told about servers' ports; compute sets it once at start."""
+
+    call: PortListener = field(default=lambda _tx, _servers: None)
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkContext:
+    """Handed to every operation as `ctx`; handlers find it in `call.deps`."""
+
+    config: NetworkConfig
+    driver: NetworkDriver
+    changes: Changes
+    listener: Listener

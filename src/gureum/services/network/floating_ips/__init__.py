@@ -1,0 +1,1 @@
+"""Floating IPs: external addresses that follow a port's fixed address."""

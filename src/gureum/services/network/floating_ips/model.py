@@ -1,0 +1,23 @@
+"""The floating IPs table."""
+
+from __future__ import annotations
+
+from sqlalchemy import String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from gureum.foundation.db.types import Id, Row
+from gureum.services.network.standard import Standard
+
+
+class FloatingIp(Standard, Row):
+    """`port_id`, `fixed_ip` and `router_id` are set together, and then the address is ACTIVE; or none is, and it is DOWN."""
+
+    __tablename__ = "floating_ips"
+
+    network_id: Mapped[str] = mapped_column(Id, index=True)
+    ip: Mapped[str] = mapped_column(String(64))
+    mac: Mapped[str] = mapped_column(String(17))
+    port_id: Mapped[str | None] = mapped_column(Id, index=True)
+    fixed_ip: Mapped[str | None] = mapped_column(String(64))
+    router_id: Mapped[str | None] = mapped_column(Id, index=True)
+    status: Mapped[str] = mapped_column(String(8), default="DOWN")

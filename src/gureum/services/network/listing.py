@@ -1,0 +1,240 @@
+"""Lists and single views of every noun: reach, filters, field selection, sorting, pages with links.
+
+A noun declares a `Listing`; the reach (the project predicate) is part of it, so no handler can forget it.
+Source: network API reference, "Filtering and column selection", "Pagination", "Sorting", "Tag extension".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+from sqlalchemy import ColumnElement, Select, Text, and_, func, not_, or_, select, true, type_coerce
+from sqlalchemy.orm import InstrumentedAttribute
+
+from gureum.foundation.caller import Caller
+from gureum.foundation.errors import BadRequest
+from gureum.foundation.http import filters
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.paging import paging_of
+from gureum.services.network import errors
+
+Filter = tuple[InstrumentedAttribute[Any], filters.Convert]
+_CONTROL = frozenset(
+    ("fields", "limit", "marker", "sort_key", "sort_dir", "page_reverse")
+    + ("tags", "tags-any", "not-tags", "not-tags-any", "changed_since")
+)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """How a noun is listed.
+
+    `reach(caller)` is the predicate of what the caller may see; `views(call, rows)` renders a whole page, loading
+    each relation with one statement; `filters` are plain columns, `special` filters make their own predicate from the values.
+    """
+
+    single: str
+    plural: str
+    model: Any
+    reach: Callable[[Caller], ColumnElement[bool]]
+    views: Callable[[Call[Any], Sequence[Any]], list[dict[str, Any]]]
+    filters: Mapping[str, Filter]
+    special: Mapping[str, Callable[[list[str]], ColumnElement[bool]]] = field(default_factory=dict)
+    path: str = ""
+    extra_rows: Callable[[Call[Any]], list[Any]] = lambda _call: []
+
+    def columns(self) -> tuple[InstrumentedAttribute[Any], ...]:
+        return tuple(getattr(self.model, name) for name in self.model.__mapper__.column_attrs.keys())
+
+
+def standard_filters(model: Any) -> dict[str, Filter]:
+    """The filters that every noun with standard attributes has."""
+    return {
+        "id": (model.id, filters.text),
+        "name": (model.name, filters.text),
+        "description": (model.description, filters.text),
+        "project_id": (model.project_id, filters.text),
+        "tenant_id": (model.project_id, filters.text),
+        "revision_number": (model.revision, filters.integer),
+    }
+
+
+def own(model: Any) -> Callable[[Caller], ColumnElement[bool]]:
+    """Reach over what belongs to the caller's project, or everything for an administrator."""
+
+    def reach(caller: Caller) -> ColumnElement[bool]:
+        return true() if caller.is_admin else model.project_id == (caller.project_id or "-")
+
+    return reach
+
+
+def index(call: Call[Any], listing: Listing) -> dict[str, Any]:
+    """The list's body with links to its neighbours when pages were asked for."""
+    base = _filtered(call, select(*listing.columns()).where(listing.reach(call.caller)), listing)
+    sortable = {name: column for name, (column, _) in listing.filters.items()}
+    paging = paging_of(call, sortable, unique=listing.model.id)
+    backwards = filters.boolean("page_reverse", call.param("page_reverse") or "false")
+    if backwards:
+        paging = replace(paging, keys=tuple(replace(key, descending=not key.descending) for key in paging.keys))
+    reached = select(*listing.columns()).where(listing.reach(call.caller))
+
+    def load(marker: str) -> Any:
+        return call.tx.execute(reached.where(listing.model.id == marker)).one_or_none()
+
+    if paging.limit == 0:
+        paging = replace(paging, limit=None)
+    rows, more = paging.cut(call.tx.execute(paging.page(base, load)).all())
+    shown = list(reversed(rows)) if backwards else list(rows)
+    if paging.marker is None and not more:
+        shown += listing.extra_rows(call)
+    body: dict[str, Any] = {listing.plural: select_fields(call, listing.views(call, shown))}
+    links = _links(call, shown, paging.limit, (more or backwards, paging.marker is not None, backwards and not more))
+    if links:
+        body[f"{listing.plural}_links"] = links
+    return body
+
+
+def _links(
+    call: Call[Any], shown: Sequence[Any], limit: int | None, position: tuple[bool, bool, bool]
+) -> list[dict[str, str]]:
+    if limit is None or not shown:
+        return []
+    has_next, has_previous, at_start = position
+    found = []
+    if has_next:
+        found.append({"rel": "next", "href": _link(call, shown[-1].id, backwards=False)})
+    if has_previous and not at_start:
+        found.append({"rel": "previous", "href": _link(call, shown[0].id, backwards=True)})
+    return found
+
+
+def _link(call: Call[Any], marker: str, *, backwards: bool) -> str:
+    kept = [(name, value) for name, value in call.query if name not in ("marker", "page_reverse")]
+    kept.append(("marker", marker))
+    if backwards:
+        kept.append(("page_reverse", "True"))
+    inner = call.path[call.path.find("/v2.0") :]
+    return f"{call.base_url}{inner}?{urlencode(kept)}"
+
+
+def show(call: Call[Any], listing: Listing, resource_id: str) -> dict[str, Any]:
+    """One resource's body; 404 when it is out of the caller's reach."""
+    row = find(call, listing, resource_id)
+    return {listing.single: select_fields(call, listing.views(call, [row]))[0]}
+
+
+def find(call: Call[Any], listing: Listing, resource_id: str) -> Any:
+    """The columns of one resource within reach. Raises NotFound."""
+    found = select(*listing.columns()).where(listing.model.id == resource_id, listing.reach(call.caller))
+    row = call.tx.execute(found).one_or_none()
+    if row is None:
+        row = next((one for one in listing.extra_rows(call) if one.id == resource_id), None)
+    if row is None:
+        raise errors.missing(listing.single, resource_id)
+    return row
+
+
+def load(call: Call[Any], listing: Listing, resource_id: str, rule: str | None = None) -> Any:
+    """The ORM row of one resource, for a change by rule `rule` (the route's own by default).
+
+    Raises NotFound out of reach and Forbidden when the caller may see but not change it.
+    """
+    model = listing.model
+    row = call.tx.scalar(select(model).where(model.id == resource_id, listing.reach(call.caller)))
+    if row is None:
+        raise errors.missing(listing.single, resource_id)
+    call.enforce(rule, project_id=row.project_id, tenant_id=row.project_id)
+    return row
+
+
+def select_fields(call: Call[Any], views: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Only what `fields` names; unknown names are ignored, none means all."""
+    wanted = {name for name in call.params("fields") if name}
+    if not wanted:
+        return views
+    return [{key: value for key, value in view.items() if key in wanted} for view in views]
+
+
+def _filtered(call: Call[Any], statement: Select[Any], listing: Listing) -> Select[Any]:
+    special: dict[str, list[str]] = {}
+    for name, value in call.query:
+        if name in listing.special:
+            special.setdefault(name, []).append(value)
+        elif name not in listing.filters and name not in _CONTROL:
+            raise BadRequest(f"Invalid filter: {name[:64]!r} is not an attribute to filter by.", code="HTTPBadRequest")
+    statement = filters.equals(statement, call.query, listing.filters)
+    for name, values in special.items():
+        statement = statement.where(listing.special[name](values))
+    since = call.param("changed_since")
+    if since is not None:
+        statement = statement.where(listing.model.updated_at >= filters.moment("changed_since", since))
+    for predicate in _tag_predicates(call, listing.model):
+        statement = statement.where(predicate)
+    return statement
+
+
+def _tag_predicates(call: Call[Any], model: Any) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    if not hasattr(model, "tags"):
+        return found
+    for name, join, negated in (
+        ("tags", and_, False),
+        ("tags-any", or_, False),
+        ("not-tags", and_, True),
+        ("not-tags-any", or_, True),
+    ):
+        for value in call.params(name):
+            tagged = [_tagged(model, tag) for tag in value.split(",") if tag]
+            if tagged:
+                found.append(not_(join(*tagged)) if negated else join(*tagged))
+    return found
+
+
+def _tagged(model: Any, tag: str) -> ColumnElement[bool]:
+    """Whether the JSON list holds `tag`: its quoted form is a substring of the list, compared with case."""
+    column = type_coerce(model.tags, Text)
+    return func.replace(column, msgspec.json.encode(tag).decode(), "") != column
+
+
+def load_within_reach(call: Call[Any], listing: Listing, resource_id: str) -> Any:
+    """The ORM row of what the caller may see, for use by another resource. Raises NotFound."""
+    model = listing.model
+    row = call.tx.scalar(select(model).where(model.id == resource_id, listing.reach(call.caller)))
+    if row is None:
+        raise errors.missing(listing.single, resource_id)
+    return row
+
+
+def owner_of(call: Call[Any], requested: str, rule: str) -> str:
+    """The project that a new resource is for, checked against `rule`. Raises Forbidden, BadRequest without any."""
+    project_id = requested or call.caller.project_id or ""
+    call.enforce(rule, project_id=project_id, tenant_id=project_id)
+    if not project_id:
+        raise BadRequest("A project is needed: scope the token to one or name it.", code="HTTPBadRequest")
+    return project_id
+
+
+def single_or_bulk(single: Any, bulk: Any, name: str) -> list[Any]:
+    """The one new resource of a body or its list of them. Raises BadRequest for none or both."""
+    if (single is msgspec.UNSET) == (bulk is msgspec.UNSET):
+        raise BadRequest(f"Unable to find '{name}' in request body.", code="HTTPBadRequest")
+    return [single] if bulk is msgspec.UNSET else list(bulk)
+
+
+def created(call: Call[Any], listing: Listing, rows: list[Any], *, bulk: bool) -> dict[str, Any]:
+    """The answer to a create: one view, or the list of all."""
+    call.tx.flush()
+    found = listing.views(call, rows)
+    return {listing.plural: found} if bulk else {listing.single: found[0]}
+
+
+def set_texts(row: Any, wanted: Any) -> None:
+    """Name and description, where a change names them."""
+    if wanted.name is not msgspec.UNSET:
+        row.name = wanted.name
+    if wanted.description is not msgspec.UNSET:
+        row.description = wanted.description

@@ -1,0 +1,1 @@
+"""Networks: layer 2 segments, tenants' own (overlay) or joined to a physical network."""

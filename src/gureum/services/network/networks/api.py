@@ -1,0 +1,237 @@
+"""Routes of networks. Source: network API reference, "Networks" and the extensions named there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+from sqlalchemy import select
+
+from gureum.foundation.errors import Forbidden
+from gureum.foundation.http import filters
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.routes import Route
+from gureum.foundation.policy import Rule
+from gureum.services.network import listing
+from gureum.services.network.catalog import zones
+from gureum.services.network.listing import Listing
+from gureum.services.network.networks import operations, rules
+from gureum.services.network.networks.model import Network, visible
+from gureum.services.network.quotas.rules import refuse_overrun
+from gureum.services.network.standard import NameText, ProjectText, standard_view, touch
+from gureum.services.network.subnets.model import Subnet
+
+MEMBER = "rule:admin or (role:member and project_id:%(project_id)s)"
+ADMIN = "rule:admin"
+Mtu = Annotated[int, Meta(ge=0, le=65535)]
+Segment = Annotated[int, Meta(ge=1, le=4094)]
+PhysicalNetwork = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[0-9A-Za-z_.:-]+$")]
+
+RULES = (
+    Rule("get_network", "rule:admin or role:reader", "See networks within reach"),
+    Rule("create_network", MEMBER, "Create a network"),
+    Rule("update_network", MEMBER, "Update a network"),
+    Rule("delete_network", MEMBER, "Delete a network"),
+    Rule("get_network:provider", ADMIN, "See where a network's frames go"),
+    *(
+        Rule(f"{verb}_network:{name}", ADMIN, f"Set {name} of a network")
+        for verb in ("create", "update")
+        for name in (
+            "shared",
+            "router:external",
+            "is_default",
+            "provider:network_type",
+            "provider:physical_network",
+            "provider:segmentation_id",
+        )
+    ),
+    Rule("create_network:port_security_enabled", MEMBER, "Set port security of a network"),
+    Rule("update_network:port_security_enabled", MEMBER, "Set port security of a network"),
+)
+
+
+class NewNetwork(Struct, forbid_unknown_fields=True):
+    name: NameText = ""
+    description: NameText = ""
+    admin_state_up: bool = True
+    project_id: ProjectText = ""
+    tenant_id: ProjectText = ""
+    mtu: Mtu | None = None
+    port_security_enabled: bool = True
+    availability_zone_hints: list[str] = []
+    shared: bool | UnsetType = UNSET
+    external: bool | UnsetType = field(default=UNSET, name="router:external")
+    is_default: bool | None | UnsetType = UNSET
+    network_type: str | None | UnsetType = field(default=UNSET, name="provider:network_type")
+    physical_network: PhysicalNetwork | None | UnsetType = field(default=UNSET, name="provider:physical_network")
+    segmentation_id: Segment | None | UnsetType = field(default=UNSET, name="provider:segmentation_id")
+
+
+class NetworkChanges(Struct, forbid_unknown_fields=True):
+    name: NameText | UnsetType = UNSET
+    description: NameText | UnsetType = UNSET
+    admin_state_up: bool | UnsetType = UNSET
+    mtu: Mtu | None | UnsetType = UNSET
+    port_security_enabled: bool | UnsetType = UNSET
+    shared: bool | UnsetType = UNSET
+    external: bool | UnsetType = field(default=UNSET, name="router:external")
+    is_default: bool | None | UnsetType = UNSET
+
+
+class CreateNetwork(Struct, forbid_unknown_fields=True):
+    network: NewNetwork | UnsetType = UNSET
+    networks: Annotated[list[NewNetwork], Meta(min_length=1, max_length=1000)] | UnsetType = UNSET
+
+
+class UpdateNetwork(Struct, forbid_unknown_fields=True):
+    network: NetworkChanges
+
+
+_ADMIN_ATTRIBUTES = {
+    "shared": "shared",
+    "external": "router:external",
+    "is_default": "is_default",
+    "network_type": "provider:network_type",
+    "physical_network": "provider:physical_network",
+    "segmentation_id": "provider:segmentation_id",
+}
+
+
+def views(call: Call[Any], rows: Sequence[Any]) -> list[dict[str, Any]]:
+    subnets: dict[str, list[str]] = {row.id: [] for row in rows}
+    if rows:
+        found = select(Subnet.network_id, Subnet.id).where(Subnet.network_id.in_(subnets)).order_by(Subnet.created_at)
+        for network_id, subnet_id in call.tx.execute(found):
+            subnets[network_id].append(subnet_id)
+    provider = call.allows("get_network:provider", **call.own_target())
+    return [_view(row, subnets[row.id], provider=provider) for row in rows]
+
+
+def _view(row: Any, subnets: list[str], *, provider: bool) -> dict[str, Any]:
+    view = standard_view(row) | {
+        "status": "ACTIVE",
+        "admin_state_up": row.admin_state_up,
+        "shared": row.shared,
+        "subnets": subnets,
+        "router:external": row.external,
+        "is_default": row.is_default,
+        "mtu": row.mtu,
+        "port_security_enabled": row.port_security,
+        "availability_zone_hints": list(row.zone_hints),
+        "availability_zones": zones.NAMES,
+    }
+    if provider:
+        view["provider:network_type"] = row.network_type
+        view["provider:physical_network"] = row.physical_network
+        view["provider:segmentation_id"] = row.vlan
+    return view
+
+
+LISTING = Listing(
+    single="network",
+    plural="networks",
+    model=Network,
+    reach=visible,
+    views=views,
+    filters=listing.standard_filters(Network)
+    | {
+        "admin_state_up": (Network.admin_state_up, filters.boolean),
+        "shared": (Network.shared, filters.boolean),
+        "router:external": (Network.external, filters.boolean),
+        "is_default": (Network.is_default, filters.boolean),
+        "mtu": (Network.mtu, filters.integer),
+        "port_security_enabled": (Network.port_security, filters.boolean),
+        "provider:network_type": (Network.network_type, filters.text),
+        "provider:physical_network": (Network.physical_network, filters.text),
+        "provider:segmentation_id": (Network.vlan, filters.integer),
+    },
+    special={"status": lambda values: Network.id.isnot(None) if "ACTIVE" in values else Network.id.is_(None)},
+)
+
+
+def create(call: Call[Any], body: CreateNetwork) -> dict[str, Any]:
+    wanted = listing.single_or_bulk(body.network, body.networks, "network")
+    rows = [_create_one(call, new) for new in wanted]
+    return listing.created(call, LISTING, rows, bulk=body.networks is not UNSET)
+
+
+def _create_one(call: Call[Any], new: NewNetwork) -> Network:
+    project_id = listing.owner_of(call, new.project_id or new.tenant_id, "create_network")
+    for attribute, name in _ADMIN_ATTRIBUTES.items():
+        if getattr(new, attribute) not in (UNSET, None, False):
+            call.enforce(f"create_network:{name}", project_id=project_id, tenant_id=project_id)
+    zones.check(new.availability_zone_hints)
+    refuse_overrun(call.tx, "network", project_id)
+    kind, physical, vlan = rules.provider_of(
+        new.network_type or None, new.physical_network or None, new.segmentation_id or None
+    )
+    network = Network(
+        project_id=project_id,
+        name=new.name,
+        description=new.description,
+        admin_state_up=new.admin_state_up,
+        shared=new.shared or False,
+        external=new.external or False,
+        is_default=new.is_default or False,
+        port_security=new.port_security_enabled,
+        zone_hints=new.availability_zone_hints,
+    )
+    provider = operations.Provider(kind, physical, vlan)
+    return operations.create_network(call.tx, call.deps, network, provider, new.mtu)
+
+
+def index(call: Call[Any]) -> dict[str, Any]:
+    return listing.index(call, LISTING)
+
+
+def show(call: Call[Any], network_id: str) -> dict[str, Any]:
+    return listing.show(call, LISTING, network_id)
+
+
+def update(call: Call[Any], body: UpdateNetwork, network_id: str) -> dict[str, Any]:
+    wanted = body.network
+    row: Network = listing.load(call, LISTING, network_id)
+    for attribute in ("shared", "external", "is_default"):
+        if getattr(wanted, attribute) is not UNSET:
+            call.enforce(f"update_network:{_ADMIN_ATTRIBUTES[attribute]}", project_id=row.project_id)
+    ctx = call.deps
+    if wanted.admin_state_up is not UNSET:
+        operations.set_admin_state(call.tx, ctx, row, wanted.admin_state_up)
+    if wanted.mtu is not UNSET:
+        operations.set_mtu(call.tx, ctx, row, wanted.mtu)
+    if wanted.external is not UNSET:
+        operations.set_external(call.tx, row, wanted.external)
+    if wanted.shared is not UNSET:
+        operations.set_shared(call.tx, row, wanted.shared)
+    if wanted.is_default is not UNSET:
+        row.is_default = bool(wanted.is_default)
+    if wanted.port_security_enabled is not UNSET:
+        row.port_security = wanted.port_security_enabled
+    listing.set_texts(row, wanted)
+    touch(call.tx, ctx.changes, "network", row)
+    call.tx.flush()
+    return {"network": views(call, [row])[0]}
+
+
+def delete(call: Call[Any], network_id: str) -> None:
+    operations.delete_network(call.tx, call.deps, listing.load(call, LISTING, network_id))
+
+
+def own_network(call: Call[Any], network_id: str, *, for_what: str) -> Network:
+    """A network within reach that is the caller's own to shape. Raises NotFound, Forbidden."""
+    row: Network = listing.load_within_reach(call, LISTING, network_id)
+    if not call.caller.is_admin and row.project_id != call.caller.project_id:
+        raise Forbidden(f"{for_what} is for the owner of network {network_id}.")
+    return row
+
+
+_AT = "/v2.0/networks"
+_ONE = _AT + "/{network_id}"
+ROUTES = (
+    Route("GET", _AT, index, "get_network"),
+    Route("POST", _AT, create, "create_network", 201, body=CreateNetwork, target="handler"),
+    Route("GET", _ONE, show, "get_network"),
+    Route("PUT", _ONE, update, "update_network", body=UpdateNetwork, target="handler"),
+    Route("DELETE", _ONE, delete, "delete_network", 204, target="handler"),
+)

@@ -1,0 +1,1 @@
+"""Ports: where something joins a network, with its MAC, addresses, security groups and host."""

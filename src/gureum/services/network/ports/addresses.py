@@ -1,0 +1,155 @@
+"""Allocating and freeing addresses: rows whose primary key is the address.
+
+Choosing is pure (`rules.py`); here is only the look at what is taken near the cursor, and at everything when the
+neighbourhood is full. Invariant: an address is handed out when its row is inserted, never before.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import delete, select
+
+from gureum.foundation.db.engine import Tx
+from gureum.services.network import errors
+from gureum.services.network.ports import rules
+from gureum.services.network.ports.model import IpAllocation
+from gureum.services.network.subnets.model import Subnet
+from gureum.services.network.subnets.rules import ip_of, is_automatic
+
+
+@dataclass(frozen=True, slots=True)
+class IpWish:
+    """A wanted address: a subnet to choose from, an address, or both."""
+
+    subnet_id: str | None = None
+    ip: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """An address chosen for an owner."""
+
+    subnet_id: str
+    ip: str
+
+
+def subnets_of(tx: Tx, network_id: str) -> Sequence[Subnet]:
+    """The subnets of a network, oldest first."""
+    found = select(Subnet).where(Subnet.network_id == network_id).order_by(Subnet.created_at, Subnet.id)
+    return tx.scalars(found).all()
+
+
+def allocate(  # noqa: PLR0917
+    tx: Tx, owner_id: str, network_id: str, subnets: Sequence[Subnet], wishes: Sequence[IpWish] | None, mac: str
+) -> list[Given]:
+    """Choose and hold addresses; `wishes` None means one of each IP version that the network has.
+
+    Raises Conflict (none left, already in use) and BadRequest (not of this network).
+    """
+    choose = _one_of_each(tx, network_id, subnets, mac) if wishes is None else _each(tx, network_id, subnets, wishes, mac)
+    found: list[Given] = []
+    for given in choose:
+        if given in found:
+            raise errors.invalid(f"Duplicate IP address '{given.ip}'")
+        hold(tx, owner_id, [given], len(found))
+        found.append(given)
+    return found
+
+
+def _each(
+    tx: Tx, network_id: str, subnets: Sequence[Subnet], wishes: Sequence[IpWish], mac: str
+) -> Iterator[Given]:
+    return (_wished(tx, network_id, subnets, wish, mac) for wish in wishes)
+
+
+def _one_of_each(tx: Tx, network_id: str, subnets: Sequence[Subnet], mac: str) -> Iterator[Given]:
+    for version in (4, 6):
+        choices = [s for s in subnets if s.ip_version == version and not is_automatic(s.ra_mode, s.address_mode)]
+        if choices:
+            yield take_any(tx, network_id, choices)
+    for subnet in subnets:
+        if is_automatic(subnet.ra_mode, subnet.address_mode):
+            yield automatic(subnet, mac)
+
+
+def automatic(subnet: Subnet, mac: str) -> Given:
+    """The address that a guest with this MAC makes for itself in a subnet of an automatic mode."""
+    return Given(subnet.id, rules.automatic_ip(ipaddress.ip_network(subnet.cidr), mac))
+
+
+def _wished(tx: Tx, network_id: str, subnets: Sequence[Subnet], wish: IpWish, mac: str) -> Given:
+    choices = [s for s in subnets if wish.subnet_id is None or s.id == wish.subnet_id]
+    if not choices:
+        raise errors.invalid(
+            f"Failed to create port on network {network_id}, because fixed_ips included invalid subnet {wish.subnet_id}"
+        )
+    if wish.ip is None:
+        subnet = choices[0]
+        if wish.subnet_id is not None and is_automatic(subnet.ra_mode, subnet.address_mode):
+            return automatic(subnet, mac)
+        return take_any(tx, network_id, choices)
+    address = ip_of(wish.ip)
+    for subnet in choices:
+        net = ipaddress.ip_network(subnet.cidr)
+        edges = {net.network_address, net.broadcast_address} if net.version == 4 and net.prefixlen < 31 else set()
+        if address in net and address not in edges:
+            return take(tx, subnet, str(address))
+    code = "InvalidIpForNetwork" if wish.subnet_id is None else "InvalidIpForSubnet"
+    where = "any subnet on the specified network" if wish.subnet_id is None else "the specified subnet"
+    raise errors.invalid(f"IP address {wish.ip} is not a valid IP for {where}.", code)
+
+
+def take(tx: Tx, subnet: Subnet, ip: str) -> Given:
+    """This very address. Raises Conflict when it is in use."""
+    taken = select(IpAllocation.owner_id).where(IpAllocation.subnet_id == subnet.id, IpAllocation.ip == ip)
+    if tx.scalar(taken) is not None:
+        raise errors.address_in_use(ip, subnet.id)
+    return Given(subnet.id, ip)
+
+
+def take_any(tx: Tx, network_id: str, subnets: Iterable[Subnet]) -> Given:
+    """A free address of the first subnet that has one. Raises Conflict."""
+    for subnet in subnets:
+        ip = _free_near(tx, subnet) or _free_anywhere(tx, subnet)
+        if ip is not None:
+            subnet.next_ip = rules.after(ip)
+            return Given(subnet.id, ip)
+    raise errors.no_address_left(network_id)
+
+
+def _free_near(tx: Tx, subnet: Subnet) -> str | None:
+    near = rules.window(subnet.pools, subnet.next_ip)
+    taken = select(IpAllocation.ip).where(IpAllocation.subnet_id == subnet.id, IpAllocation.ip.in_(near))
+    used = set(tx.scalars(taken).all())
+    return next((ip for ip in near if ip not in used), None)
+
+
+def _free_anywhere(tx: Tx, subnet: Subnet) -> str | None:
+    taken = set(tx.scalars(select(IpAllocation.ip).where(IpAllocation.subnet_id == subnet.id)).all())
+    return rules.first_free(subnet.pools, subnet.next_ip, taken)
+
+
+def hold(tx: Tx, owner_id: str, given: Iterable[Given], start: int = 0) -> None:
+    """Write the rows that make the chosen addresses the owner's."""
+    for place, one in enumerate(given, start):
+        tx.add(IpAllocation(subnet_id=one.subnet_id, ip=one.ip, owner_id=owner_id, position=place))
+
+
+def free(tx: Tx, owner_ids: Sequence[str]) -> None:
+    """Give back every address of these owners."""
+    if owner_ids:
+        tx.execute(delete(IpAllocation).where(IpAllocation.owner_id.in_(owner_ids)))
+
+
+def held(tx: Tx, owner_ids: Sequence[str]) -> dict[str, list[Given]]:
+    """The addresses of these owners in their order, one statement."""
+    found: dict[str, list[Given]] = {owner: [] for owner in owner_ids}
+    if owner_ids:
+        columns = select(IpAllocation.owner_id, IpAllocation.subnet_id, IpAllocation.ip)
+        mine = columns.where(IpAllocation.owner_id.in_(owner_ids)).order_by(IpAllocation.position, IpAllocation.ip)
+        for owner, subnet_id, ip in tx.execute(mine):
+            found[owner].append(Given(subnet_id, ip))
+    return found

@@ -1,0 +1,381 @@
+"""Routes of ports. Source: network API reference, "Ports" and "Port binding"."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+from sqlalchemy import ColumnElement, and_, or_, select
+
+from gureum.foundation.errors import BadRequest, Forbidden
+from gureum.foundation.http import filters
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.routes import Route
+from gureum.foundation.policy import Rule
+from gureum.services.network import errors, listing
+from gureum.services.network.listing import Listing
+from gureum.services.network.networks.api import ADMIN, MEMBER
+from gureum.services.network.networks.api import LISTING as NETWORKS
+from gureum.services.network.networks.model import Network
+from gureum.services.network.ports import addresses, metadata, operations, rules
+from gureum.services.network.ports.addresses import Given, IpWish
+from gureum.services.network.ports.model import IpAllocation, Port, PortGroup, visible
+from gureum.services.network.quotas.rules import refuse_overrun
+from gureum.services.network.routers.legs import touch_router_of
+from gureum.services.network.security_groups import operations as groups
+from gureum.services.network.standard import AddressText, IdText, NameText, ProjectText, standard_view, touch
+
+NETWORK_OWNER = "rule:admin or (role:member and project_id:%(network_project_id)s)"
+VnicType = Literal["normal", "direct", "macvtap", "baremetal", "direct-physical", "virtio-forwarder", "smart-nic"]
+
+RULES = (
+    Rule("get_port", "rule:admin or role:reader", "See ports within reach"),
+    Rule("get_port:binding", ADMIN, "See where a port is bound"),
+    Rule("create_port", MEMBER, "Create a port"),
+    Rule("update_port", f"{MEMBER} or (role:member and project_id:%(network_project_id)s)", "Update a port"),
+    Rule("delete_port", f"{MEMBER} or (role:member and project_id:%(network_project_id)s)", "Delete a port"),
+    *(
+        Rule(f"{verb}_port:{name}", NETWORK_OWNER, f"Set {name} of a port on one's own network")
+        for verb in ("create", "update")
+        for name in ("mac_address", "fixed_ips", "port_security_enabled", "allowed_address_pairs", "device_owner")
+    ),
+    *(
+        Rule(f"{verb}_port:{name}", ADMIN, f"Set {name} of a port")
+        for verb in ("create", "update")
+        for name in ("binding:host_id", "binding:profile")
+    ),
+)
+
+
+class FixedIpBody(Struct, forbid_unknown_fields=True):
+    subnet_id: IdText | None = None
+    ip_address: AddressText | None = None
+
+
+class PairBody(Struct, forbid_unknown_fields=True):
+    ip_address: AddressText
+    mac_address: Annotated[str, Meta(max_length=32)] | None = None
+
+
+FixedIps = Annotated[list[FixedIpBody], Meta(max_length=64)]
+Pairs = Annotated[list[PairBody], Meta(max_length=64)]
+Groups = Annotated[list[IdText], Meta(max_length=64)]
+Mac = Annotated[str, Meta(max_length=32)]
+Profile = Annotated[dict[str, Any], Meta(max_length=32)]
+
+
+class NewPortBody(Struct, forbid_unknown_fields=True):
+    network_id: IdText
+    name: NameText = ""
+    description: NameText = ""
+    project_id: ProjectText = ""
+    tenant_id: ProjectText = ""
+    admin_state_up: bool = True
+    mac_address: Mac | None = None
+    fixed_ips: FixedIps | None = None
+    security_groups: Groups | None | UnsetType = UNSET
+    port_security_enabled: bool | UnsetType = UNSET
+    allowed_address_pairs: Pairs | None = None
+    device_id: NameText = ""
+    device_owner: NameText = ""
+    vnic_type: VnicType = field(default="normal", name="binding:vnic_type")
+    host_id: NameText | None = field(default=None, name="binding:host_id")
+    profile: Profile | None = field(default=None, name="binding:profile")
+
+
+class PortChanges(Struct, forbid_unknown_fields=True):
+    name: NameText | UnsetType = UNSET
+    description: NameText | UnsetType = UNSET
+    admin_state_up: bool | UnsetType = UNSET
+    mac_address: Mac | None | UnsetType = UNSET
+    fixed_ips: FixedIps | None | UnsetType = UNSET
+    security_groups: Groups | None | UnsetType = UNSET
+    port_security_enabled: bool | UnsetType = UNSET
+    allowed_address_pairs: Pairs | None | UnsetType = UNSET
+    device_id: NameText | UnsetType = UNSET
+    device_owner: NameText | UnsetType = UNSET
+    vnic_type: VnicType | UnsetType = field(default=UNSET, name="binding:vnic_type")
+    host_id: NameText | None | UnsetType = field(default=UNSET, name="binding:host_id")
+    profile: Profile | None | UnsetType = field(default=UNSET, name="binding:profile")
+
+
+class CreatePort(Struct, forbid_unknown_fields=True):
+    port: NewPortBody | UnsetType = UNSET
+    ports: Annotated[list[NewPortBody], Meta(min_length=1, max_length=1000)] | UnsetType = UNSET
+
+
+class UpdatePort(Struct, forbid_unknown_fields=True):
+    port: PortChanges
+
+
+def views(call: Call[Any], rows: Sequence[Any]) -> list[dict[str, Any]]:
+    port_ids = [row.id for row in rows]
+    given = addresses.held(call.tx, port_ids)
+    members: dict[str, list[str]] = {port_id: [] for port_id in port_ids}
+    if rows:
+        found = select(PortGroup.port_id, PortGroup.group_id).where(PortGroup.port_id.in_(port_ids))
+        for port_id, group_id in call.tx.execute(found.order_by(PortGroup.position)):
+            members[port_id].append(group_id)
+    binding = call.allows("get_port:binding", **call.own_target())
+    return [_view(row, given[row.id], members[row.id], binding=binding) for row in rows]
+
+
+def _view(row: Any, given: Sequence[Given], members: Sequence[str], *, binding: bool) -> dict[str, Any]:
+    view = standard_view(row) | {
+        "network_id": row.network_id,
+        "mac_address": row.mac,
+        "admin_state_up": row.admin_state_up,
+        "status": row.status,
+        "device_id": row.device_id,
+        "device_owner": row.device_owner,
+        "fixed_ips": [{"subnet_id": one.subnet_id, "ip_address": one.ip} for one in given],
+        "allowed_address_pairs": list(row.pairs),
+        "security_groups": list(members),
+        "port_security_enabled": row.port_security,
+        "binding:vnic_type": row.vnic_type,
+    }
+    if binding:
+        bound = row.host is not None and row.host != ""
+        view["binding:host_id"] = row.host or ""
+        view["binding:profile"] = row.profile
+        view["binding:vif_type"] = "ovs" if bound else "unbound"
+        view["binding:vif_details"] = {"port_filter": True, "connectivity": "l2"} if bound else {}
+    return view
+
+
+def _with_address(values: list[str]) -> ColumnElement[bool]:
+    """Ports by `fixed_ips=ip_address=...`, `=subnet_id=...` or `=ip_address_substr=...`; several must all hold for one address."""
+    by_kind: dict[str, list[str]] = {}
+    for value in values:
+        kind, _, wanted = value.partition("=")
+        if kind not in ("ip_address", "subnet_id", "ip_address_substr") or not wanted:
+            raise BadRequest(f"Invalid filter: fixed_ips={value[:64]!r}.", code="HTTPBadRequest")
+        by_kind.setdefault(kind, []).append(wanted)
+    holds: list[ColumnElement[bool]] = []
+    if "ip_address" in by_kind:
+        holds.append(IpAllocation.ip.in_(by_kind["ip_address"]))
+    if "subnet_id" in by_kind:
+        holds.append(IpAllocation.subnet_id.in_(by_kind["subnet_id"]))
+    if "ip_address_substr" in by_kind:
+        holds.append(or_(*(IpAllocation.ip.contains(part, autoescape=True) for part in by_kind["ip_address_substr"])))
+    return Port.id.in_(select(IpAllocation.owner_id).where(and_(*holds)))
+
+
+def _in_groups(values: list[str]) -> ColumnElement[bool]:
+    return Port.id.in_(select(PortGroup.port_id).where(PortGroup.group_id.in_(values)))
+
+
+def _on_host(values: list[str]) -> ColumnElement[bool]:
+    return or_(Port.host.in_(values), Port.host.is_(None)) if "" in values else Port.host.in_(values)
+
+
+LISTING = Listing(
+    single="port",
+    plural="ports",
+    model=Port,
+    reach=visible,
+    views=views,
+    filters=listing.standard_filters(Port)
+    | {
+        "network_id": (Port.network_id, filters.text),
+        "mac_address": (Port.mac, lambda _name, value: value.lower()),
+        "admin_state_up": (Port.admin_state_up, filters.boolean),
+        "status": (Port.status, filters.text),
+        "device_id": (Port.device_id, filters.text),
+        "device_owner": (Port.device_owner, filters.text),
+        "port_security_enabled": (Port.port_security, filters.boolean),
+        "binding:vnic_type": (Port.vnic_type, filters.text),
+    },
+    special={
+        "fixed_ips": _with_address,
+        "security_groups": _in_groups,
+        "security_group_ids": _in_groups,
+        "binding:host_id": _on_host,
+    },
+)
+
+
+def create(call: Call[Any], body: CreatePort) -> dict[str, Any]:
+    wanted = listing.single_or_bulk(body.port, body.ports, "port")
+    made = [_create_one(call, new) for new in wanted]
+    call.tx.flush()
+    binding = call.allows("get_port:binding", **call.own_target())
+    found = [_view(one.port, one.given, one.groups, binding=binding) for one in made]
+    return {"port": found[0]} if body.ports is UNSET else {"ports": found}
+
+
+def _create_one(call: Call[Any], new: NewPortBody) -> operations.Made:
+    project_id = listing.owner_of(call, new.project_id or new.tenant_id, "create_port")
+    network: Network = listing.load_within_reach(call, NETWORKS, new.network_id)
+    _check_attributes(call, new, network, "create")
+    refuse_overrun(call.tx, "port", project_id)
+    security = network.port_security if new.port_security_enabled is UNSET else new.port_security_enabled
+    members = _members_of(call, project_id, new.security_groups, security=security)
+    mac = rules.check_mac(new.mac_address) if new.mac_address else None
+    pairs = _pairs(new.allowed_address_pairs, mac or "", security=security)
+    port = operations.NewPort(
+        project_id=project_id,
+        fixed_ips=None if new.fixed_ips is None else fixed_ip_wishes(new.fixed_ips),
+        groups=members,
+        mac=mac,
+        name=new.name,
+        description=new.description,
+        admin_state_up=new.admin_state_up,
+        port_security=security,
+        pairs=pairs,
+        device_id=new.device_id,
+        device_owner=new.device_owner,
+        host=new.host_id or None,
+        vnic_type=new.vnic_type,
+        profile=new.profile or {},
+    )
+    return operations.create_port(call.tx, call.deps, network, port)
+
+
+def _check_attributes(call: Call[Any], body: NewPortBody | PortChanges, network: Network, verb: str) -> None:
+    """The rules of single attributes, for those that the body sets."""
+    if network.external and not network.shared and verb == "create" and not _owns(call, network):
+        raise Forbidden(f"Ports on the external network {network.id} are for its owner.")
+    target = {"project_id": call.caller.project_id, "network_project_id": network.project_id}
+    for attribute in ("mac_address", "port_security_enabled", "allowed_address_pairs"):
+        if getattr(body, attribute) not in (UNSET, None):
+            call.enforce(f"{verb}_port:{attribute}", **target)
+    fixed = body.fixed_ips
+    if fixed not in (UNSET, None) and any(one.ip_address for one in fixed):  # type: ignore[union-attr]  # narrowed
+        call.enforce(f"{verb}_port:fixed_ips", **target)
+    owner = body.device_owner
+    if owner is not UNSET and owner.startswith("network:"):
+        if owner.startswith(("network:router", "network:distributed", "network:floatingip")):
+            raise errors.invalid(f"device_owner {owner} is set by the network service alone")
+        call.enforce(f"{verb}_port:device_owner", **target)
+    for attribute, name in (("host_id", "binding:host_id"), ("profile", "binding:profile")):
+        if getattr(body, attribute) not in (UNSET, None, "", {}):
+            call.enforce(f"{verb}_port:{name}", **target)
+
+
+def _owns(call: Call[Any], network: Network) -> bool:
+    return call.caller.is_admin or network.project_id == call.caller.project_id
+
+
+def _members_of(
+    call: Call[Any], project_id: str, wanted: list[str] | None | UnsetType, *, security: bool
+) -> list[str]:
+    """The port's groups: those named, the project's default when none is named, none without port security."""
+    if not security:
+        if wanted not in (UNSET, None, []):
+            raise errors.conflict(
+                "PortSecurityPortHasSecurityGroup",
+                "Port has security group associated. Cannot disable port security or IP address until it is removed.",
+            )
+        return []
+    if wanted is UNSET or wanted is None:
+        return [groups.materialise(call.tx, call.deps, project_id)]
+    return groups.resolve(call.tx, call.deps, project_id, wanted, any_project=call.caller.is_admin)
+
+
+def fixed_ip_wishes(wanted: Sequence[FixedIpBody]) -> list[IpWish]:
+    """The wishes of a body's `fixed_ips`. Raises BadRequest for an entry that names nothing."""
+    for one in wanted:
+        if one.subnet_id is None and one.ip_address is None:
+            raise errors.invalid("fixed_ips entries need a subnet_id or an ip_address")
+    return [IpWish(one.subnet_id, one.ip_address) for one in wanted]
+
+
+def _pairs(wanted: Sequence[PairBody] | None, mac: str, *, security: bool) -> list[dict[str, str]]:
+    if wanted and not security:
+        raise errors.conflict(
+            "AddressPairAndPortSecurityRequired", "Port Security must be enabled in order to have allowed address pairs on a port."
+        )
+    return rules.check_pairs([(pair.ip_address, pair.mac_address) for pair in wanted or ()], mac)
+
+
+def index(call: Call[Any]) -> dict[str, Any]:
+    return listing.index(call, LISTING)
+
+
+def show(call: Call[Any], port_id: str) -> dict[str, Any]:
+    return listing.show(call, LISTING, port_id)
+
+
+def _load(call: Call[Any], port_id: str) -> tuple[Port, Network]:
+    """A port for a change, with its network, whose owner may change it too."""
+    row: Port = listing.load_within_reach(call, LISTING, port_id)
+    network = call.tx.get_one(Network, row.network_id)
+    call.enforce(project_id=row.project_id, tenant_id=row.project_id, network_project_id=network.project_id)
+    return row, network
+
+
+def update(call: Call[Any], body: UpdatePort, port_id: str) -> dict[str, Any]:
+    wanted = body.port
+    row, network = _load(call, port_id)
+    _check_attributes(call, wanted, network, "update")
+    if row.device_owner == metadata.OWNER and (wanted.fixed_ips is not UNSET or wanted.mac_address is not UNSET):
+        raise errors.conflict("PortInUse", f"The addresses of port {row.id} follow the network's subnets.")
+    if wanted.admin_state_up is not UNSET:
+        row.admin_state_up = wanted.admin_state_up
+    if wanted.mac_address is not UNSET:
+        operations.set_mac(call.tx, row, wanted.mac_address and rules.check_mac(wanted.mac_address))
+    if wanted.fixed_ips is not UNSET:
+        operations.set_addresses(call.tx, call.deps, row, fixed_ip_wishes(wanted.fixed_ips or []))
+    _set_security(call, row, wanted)
+    _set_device(row, wanted)
+    _set_binding(row, wanted)
+    listing.set_texts(row, wanted)
+    touch(call.tx, call.deps.changes, "port", row)
+    touch_router_of(call.tx, call.deps, row)
+    call.tx.flush()
+    return {"port": views(call, [row])[0]}
+
+
+def _set_security(call: Call[Any], row: Port, wanted: PortChanges) -> None:
+    security = row.port_security if wanted.port_security_enabled is UNSET else wanted.port_security_enabled
+    if wanted.security_groups is not UNSET:
+        named = wanted.security_groups or []
+        operations.set_groups(call.tx, row, _members_of(call, row.project_id, named, security=security))
+    elif not security and row.port_security:
+        found = select(PortGroup.group_id).where(PortGroup.port_id == row.id).limit(1)
+        _members_of(call, row.project_id, list(call.tx.scalars(found)), security=False)
+    if wanted.allowed_address_pairs is not UNSET:
+        row.pairs = _pairs(wanted.allowed_address_pairs, row.mac, security=security)
+    elif row.pairs and not security:
+        raise errors.conflict(
+            "AddressPairAndPortSecurityRequired", "Port Security must be enabled in order to have allowed address pairs on a port."
+        )
+    row.port_security = security
+
+
+def _set_device(row: Port, wanted: PortChanges) -> None:
+    """The device's name on the port. A server's or a router's port keeps it: compute and routers let go themselves."""
+    for attribute in ("device_id", "device_owner"):
+        value = getattr(wanted, attribute)
+        if value is UNSET or value == getattr(row, attribute):
+            continue
+        if row.server_id is not None or row.device_owner.startswith(("network:router", "network:distributed")):
+            raise errors.conflict("PortInUse", f"Unable to complete operation on port {row.id}: it is in use by {row.device_id}.")
+        setattr(row, attribute, value)
+
+
+def _set_binding(row: Port, wanted: PortChanges) -> None:
+    if wanted.vnic_type is not UNSET:
+        row.vnic_type = wanted.vnic_type
+    if wanted.profile is not UNSET:
+        row.profile = wanted.profile or {}
+    if wanted.host_id is not UNSET and (wanted.host_id or None) != row.host:
+        row.host, row.status = wanted.host_id or None, "DOWN"
+
+
+def delete(call: Call[Any], port_id: str) -> None:
+    row, _ = _load(call, port_id)
+    operations.delete_port(call.tx, call.deps, row)
+
+
+_AT = "/v2.0/ports"
+_ONE = _AT + "/{port_id}"
+ROUTES = (
+    Route("GET", _AT, index, "get_port"),
+    Route("POST", _AT, create, "create_port", 201, body=CreatePort, target="handler"),
+    Route("GET", _ONE, show, "get_port"),
+    Route("PUT", _ONE, update, "update_port", body=UpdatePort, target="handler"),
+    Route("DELETE", _ONE, delete, "delete_port", 204, target="handler"),
+)

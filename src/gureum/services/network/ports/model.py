@@ -1,0 +1,74 @@
+"""The tables of ports, their addresses and their security groups, and who may see a port."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Index, String, UniqueConstraint, false, or_, select, true
+from sqlalchemy.orm import Mapped, mapped_column
+
+from gureum.foundation.caller import Caller
+from gureum.foundation.db.types import Id, Json, Name, Row
+from gureum.services.network.networks.model import Network
+from gureum.services.network.standard import Standard
+
+ROUTER_LEG = "network:router_interface"
+ROUTER_GATEWAY = "network:router_gateway"
+
+
+class Port(Standard, Row):
+    """`device_id` and `device_owner` are what the API shows and its users may write; `server_id` is set by compute alone.
+
+    `server_made` ports go with their server, others are only let go. `status` is ACTIVE when the engine says that the
+    port is up on `host`; it is no part of what is wanted, so it leaves the revision alone.
+    """
+
+    __tablename__ = "ports"
+    __table_args__ = (UniqueConstraint("network_id", "mac"), Index("ix_ports_device_id", "device_id"))
+
+    network_id: Mapped[str] = mapped_column(Id)
+    mac: Mapped[str] = mapped_column(String(17))
+    admin_state_up: Mapped[bool] = mapped_column(default=True)
+    status: Mapped[str] = mapped_column(String(8), default="DOWN")
+    device_id: Mapped[str] = mapped_column(Name, default="")
+    device_owner: Mapped[str] = mapped_column(Name, default="")
+    host: Mapped[str | None] = mapped_column(Name)
+    vnic_type: Mapped[str] = mapped_column(String(32), default="normal")
+    profile: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
+    port_security: Mapped[bool] = mapped_column(default=True)
+    pairs: Mapped[list[Any]] = mapped_column(Json, default=list)
+    server_id: Mapped[str | None] = mapped_column(Id, index=True)
+    server_made: Mapped[bool] = mapped_column(default=False)
+    position: Mapped[int] = mapped_column(default=0)
+    nic_tag: Mapped[str] = mapped_column(String(60), default="")
+
+
+class IpAllocation(Row):
+    """An address in use: by a port, or by a floating IP. The primary key is what makes an address nobody else's."""
+
+    __tablename__ = "ip_allocations"
+
+    subnet_id: Mapped[str] = mapped_column(Id, primary_key=True)
+    ip: Mapped[str] = mapped_column(String(64), primary_key=True)
+    owner_id: Mapped[str] = mapped_column(Id, index=True)
+    position: Mapped[int] = mapped_column(default=0)
+
+
+class PortGroup(Row):
+    """A port's membership in a security group."""
+
+    __tablename__ = "port_security_groups"
+
+    port_id: Mapped[str] = mapped_column(Id, primary_key=True)
+    group_id: Mapped[str] = mapped_column(Id, primary_key=True, index=True)
+    position: Mapped[int] = mapped_column(default=0)
+
+
+def visible(caller: Caller) -> ColumnElement[bool]:
+    """Own ports and those on own networks."""
+    if caller.is_admin:
+        return true()
+    if not caller.project_id:
+        return false()
+    own_networks = select(Network.id).where(Network.project_id == caller.project_id)
+    return or_(Port.project_id == caller.project_id, Port.network_id.in_(own_networks))

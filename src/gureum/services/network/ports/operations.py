@@ -1,0 +1,183 @@
+"""Creating, changing and deleting ports, one transaction each.
+
+Invariants: an address row exists for every fixed IP; a port in use by a server is deleted with its floating IPs let
+go; a router's leg is only touched through its router. Read next: `addresses.py`, `../floating_ips/operations.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import delete, select
+
+from gureum.foundation import clock, ids
+from gureum.foundation.db.engine import Tx
+from gureum.services.network import errors
+from gureum.services.network.context import NetworkContext
+from gureum.services.network.floating_ips import operations as floating_ips
+from gureum.services.network.networks.model import Network
+from gureum.services.network.ports import addresses, rules
+from gureum.services.network.ports.addresses import Given, IpWish
+from gureum.services.network.ports.model import IpAllocation, Port, PortGroup
+from gureum.services.network.standard import touch
+from gureum.services.network.subnets.model import Subnet
+
+
+@dataclass(frozen=True, slots=True)
+class NewPort:
+    """A port to be made. `fixed_ips` None: one address of each IP version; `groups` are resolved ids."""
+
+    project_id: str
+    fixed_ips: Sequence[IpWish] | None = None
+    groups: Sequence[str] = ()
+    mac: str | None = None
+    name: str = ""
+    description: str = ""
+    admin_state_up: bool = True
+    port_security: bool = True
+    pairs: Sequence[dict[str, str]] = ()
+    device_id: str = ""
+    device_owner: str = ""
+    host: str | None = None
+    vnic_type: str = "normal"
+    profile: dict[str, Any] = field(default_factory=dict)
+    server_id: str | None = None
+    server_made: bool = False
+    position: int = 0
+    nic_tag: str = ""
+    status: str = "DOWN"
+
+
+@dataclass(slots=True)
+class Made:
+    """A port with the relations that its view shows."""
+
+    port: Port
+    given: list[Given]
+    groups: list[str]
+
+
+def create_port(
+    tx: Tx, ctx: NetworkContext, network: Network, new: NewPort, subnets: Sequence[Subnet] | None = None
+) -> Made:
+    """Add a port to `network`, of which `subnets` are the subnets where they are known already.
+
+    Raises Conflict (address or MAC in use, none left) and BadRequest (address not of the network).
+    """
+    if new.mac is not None:
+        _refuse_mac_in_use(tx, network.id, new.mac)
+    port = Port(id=ids.new_uuid(), network_id=network.id, mac=new.mac or rules.new_mac())
+    for name in _COPIED:
+        setattr(port, name, getattr(new, name))
+    port.pairs = [dict(pair) for pair in new.pairs]
+    for pair in port.pairs:
+        pair["mac_address"] = pair["mac_address"] or port.mac
+    if new.fixed_ips is not None and not new.fixed_ips:
+        given: list[Given] = []
+    else:
+        known = addresses.subnets_of(tx, network.id) if subnets is None else subnets
+        given = addresses.allocate(tx, port.id, network.id, known, new.fixed_ips, port.mac)
+    tx.add(port)
+    _join_groups(tx, port.id, new.groups)
+    ctx.changes.mark(tx, "port", (port.id,))
+    return Made(port, given, list(new.groups))
+
+
+_COPIED = (
+    ("project_id", "name", "description", "admin_state_up", "port_security", "device_id", "device_owner", "host")
+    + ("vnic_type", "profile", "server_id", "server_made", "position", "nic_tag", "status")
+)
+
+
+def _refuse_mac_in_use(tx: Tx, network_id: str, mac: str) -> None:
+    if tx.scalar(select(Port.id).where(Port.network_id == network_id, Port.mac == mac)) is not None:
+        raise errors.conflict(
+            "MacAddressInUse",
+            f"Unable to complete operation for network {network_id}. The mac address {mac} is in use.",
+        )
+
+
+def _join_groups(tx: Tx, port_id: str, groups: Iterable[str]) -> None:
+    for place, group_id in enumerate(groups):
+        tx.add(PortGroup(port_id=port_id, group_id=group_id, position=place))
+
+
+def set_groups(tx: Tx, port: Port, groups: Sequence[str]) -> None:
+    """Replace the port's security groups."""
+    tx.execute(delete(PortGroup).where(PortGroup.port_id == port.id))
+    _join_groups(tx, port.id, groups)
+
+
+def set_mac(tx: Tx, port: Port, mac: str | None) -> None:
+    """Another MAC, a new random one for None. Raises Conflict for a bound port or a MAC in use."""
+    if mac == port.mac:
+        return
+    if port.host:
+        raise errors.conflict(
+            "PortBound", f"Unable to complete operation on port {port.id}, port is already bound, port type: ovs."
+        )
+    if mac is not None:
+        _refuse_mac_in_use(tx, port.network_id, mac)
+    old, port.mac = port.mac, mac or rules.new_mac()
+    port.pairs = [pair | {"mac_address": port.mac} if pair["mac_address"] == old else pair for pair in port.pairs]
+
+
+def set_addresses(tx: Tx, ctx: NetworkContext, port: Port, wishes: Sequence[IpWish]) -> None:
+    """Replace the port's addresses; those that are wished again stay. Floating IPs of lost addresses are let go."""
+    subnets = addresses.subnets_of(tx, port.network_id)
+    lost = addresses.held(tx, [port.id])[port.id]
+    unmet: list[IpWish] = []
+    for wish in wishes:
+        again = next((given for given in lost if _fulfils(given, wish)), None)
+        if again is None:
+            unmet.append(wish)
+        else:
+            lost.remove(again)
+    for given in lost:
+        gone = (IpAllocation.subnet_id == given.subnet_id, IpAllocation.ip == given.ip)
+        tx.execute(delete(IpAllocation).where(*gone))
+    if lost:
+        floating_ips.let_go(tx, ctx, port.id, [given.ip for given in lost])
+    addresses.allocate(tx, port.id, port.network_id, subnets, unmet, port.mac)
+
+
+def _fulfils(given: Given, wish: IpWish) -> bool:
+    """Whether a held address is what is wished for: by address, or by subnet alone."""
+    if wish.ip is not None:
+        return wish.ip == given.ip and wish.subnet_id in (None, given.subnet_id)
+    return wish.subnet_id == given.subnet_id
+
+
+def delete_ports(tx: Tx, ctx: NetworkContext, port_ids: Sequence[str]) -> None:
+    """Delete ports with their addresses and group memberships; their floating IPs are let go. A few statements for all."""
+    if not port_ids:
+        return
+    floating_ips.let_go_of_ports(tx, ctx, port_ids)
+    addresses.free(tx, port_ids)
+    tx.execute(delete(PortGroup).where(PortGroup.port_id.in_(port_ids)))
+    tx.execute(delete(Port).where(Port.id.in_(port_ids)))
+    ctx.changes.mark(tx, "port", port_ids)
+
+
+def delete_port(tx: Tx, ctx: NetworkContext, port: Port) -> None:
+    """Delete one port at a client's wish. Raises Conflict for a port that belongs to a router or to the network."""
+    if port.device_owner.startswith(("network:router", "network:distributed")):
+        raise errors.conflict(
+            "ServicePortInUse",
+            f"Port {port.id} cannot be deleted directly via the port API: has device owner {port.device_owner}.",
+        )
+    server_id = port.server_id
+    tx.expunge(port)
+    delete_ports(tx, ctx, [port.id])
+    if server_id is not None:
+        ctx.listener.call(tx, [server_id])
+
+
+def unbind(tx: Tx, ctx: NetworkContext, port: Port) -> None:
+    """A port that outlives its server: back to what it was before."""
+    port.server_id, port.host, port.device_id, port.device_owner = None, None, "", ""
+    port.status, port.position, port.nic_tag, port.server_made = "DOWN", 0, "", False
+    touch(tx, ctx.changes, "port", port)
+    port.updated_at = clock.utcnow()

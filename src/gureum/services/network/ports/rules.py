@@ -1,0 +1,87 @@
+"""Pure rules of ports: which addresses to try, addresses from MACs, allowed address pairs.
+
+Source: RFC 4291 appendix A (modified EUI-64); network API reference, "Allowed address pairs".
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from collections.abc import Collection, Iterator, Sequence
+from itertools import islice
+
+from gureum.services.network import errors
+from gureum.services.network.subnets.rules import Net, Pool
+
+WINDOW = 16
+_MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}")
+
+
+def from_cursor(pools: Sequence[Pool], cursor: str | None) -> Iterator[str]:
+    """Every address of the pools once, beginning at `cursor` (or the first) and wrapping around."""
+    spans = [(ipaddress.ip_address(start), ipaddress.ip_address(end)) for start, end in pools]
+    if not spans:
+        return
+    make = type(spans[0][0])
+    numbers = [(int(start), int(end)) for start, end in spans]
+    begin = int(ipaddress.ip_address(cursor)) if cursor else numbers[0][0]
+    for low, high in numbers:
+        yield from (str(make(n)) for n in range(max(low, begin), high + 1))
+    for low, high in numbers:
+        yield from (str(make(n)) for n in range(low, min(high + 1, begin)))
+
+
+def window(pools: Sequence[Pool], cursor: str | None, size: int = WINDOW) -> list[str]:
+    """The next `size` addresses to try."""
+    return list(islice(from_cursor(pools, cursor), size))
+
+
+def first_free(pools: Sequence[Pool], cursor: str | None, taken: Collection[str]) -> str | None:
+    """The first address from the cursor on that is not in `taken`; None when all are."""
+    return next((ip for ip in from_cursor(pools, cursor) if ip not in taken), None)
+
+
+def after(ip: str) -> str:
+    """The address that the next search begins at; the last address of all wraps by being out of every pool."""
+    address = ipaddress.ip_address(ip)
+    return str(address + 1) if int(address) < 2**address.max_prefixlen - 1 else ip
+
+
+def new_mac() -> str:
+    """A random locally administered unicast MAC: 40 random bits, so that chance makes no two ports collide."""
+    return ":".join(f"{octet:02x}" for octet in b"\xfa" + os.urandom(5))
+
+
+def check_mac(text: str) -> str:
+    """A unicast MAC in lower case with colons. Raises BadRequest."""
+    mac = text.strip().lower().replace("-", ":")
+    if not _MAC.fullmatch(mac) or int(mac[:2], 16) & 1 or mac == "00:00:00:00:00:00":
+        raise errors.invalid(f"'{text[:32]}' is not a valid MAC address")
+    return mac
+
+
+def automatic_ip(net: Net, mac: str) -> str:
+    """The address that a guest with this MAC makes for itself in a /64."""
+    octets = bytes.fromhex(mac.replace(":", ""))
+    identifier = bytes((octets[0] ^ 2, *octets[1:3], 0xFF, 0xFE, *octets[3:]))
+    return str(ipaddress.IPv6Address(int(net.network_address) | int.from_bytes(identifier)))
+
+
+def check_pairs(pairs: Sequence[tuple[str, str | None]], mac: str) -> list[dict[str, str]]:
+    """Allowed address pairs in their stored form; a pair without a MAC has the port's. Raises BadRequest."""
+    found: list[dict[str, str]] = []
+    for ip, own_mac in pairs:
+        try:
+            net = ipaddress.ip_network(ip, strict=False)
+        except ValueError as error:
+            raise errors.invalid(f"'{ip[:64]}' is not a valid IP address or subnet") from error
+        text = str(net) if "/" in ip else str(net.network_address)
+        pair = {"ip_address": text, "mac_address": check_mac(own_mac) if own_mac else mac}
+        if pair in found:
+            raise errors.invalid(
+                f"Request contains duplicate address pair: mac_address {pair['mac_address']} ip_address {text}.",
+                "DuplicateAddressPairInRequest",
+            )
+        found.append(pair)
+    return found

@@ -1,0 +1,1 @@
+"""Routers: distributed, with legs in tenants' subnets and a gateway in an external network."""

@@ -1,0 +1,309 @@
+"""Routes of routers. Source: network API reference, "Routers" and the extraroute chapters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+from sqlalchemy import ColumnElement
+
+from gureum.foundation.errors import Forbidden
+from gureum.foundation.http import filters
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.routes import Route
+from gureum.foundation.policy import Rule
+from gureum.services.network import errors, listing
+from gureum.services.network.catalog import zones
+from gureum.services.network.listing import Listing
+from gureum.services.network.networks.api import ADMIN, MEMBER
+from gureum.services.network.networks.api import LISTING as NETWORKS
+from gureum.services.network.ports import addresses
+from gureum.services.network.ports.addresses import Given
+from gureum.services.network.ports.api import LISTING as PORTS
+from gureum.services.network.ports.api import FixedIpBody, FixedIps, fixed_ip_wishes
+from gureum.services.network.ports.model import Port
+from gureum.services.network.quotas.rules import refuse_overrun
+from gureum.services.network.routers import operations
+from gureum.services.network.routers.model import Router
+from gureum.services.network.standard import IdText, NameText, ProjectText, standard_view, touch
+from gureum.services.network.subnets.api import LISTING as SUBNETS
+from gureum.services.network.subnets.api import RouteBody
+from gureum.services.network.subnets.model import Subnet
+
+RULES = (
+    Rule("get_router", "rule:admin or role:reader", "See own routers"),
+    Rule("get_router:distributed", ADMIN, "See how a router is spread over hosts"),
+    Rule("create_router", MEMBER, "Create a router"),
+    Rule("create_router:distributed", ADMIN, "Say how a router is spread over hosts"),
+    Rule("update_router", MEMBER, "Update a router"),
+    Rule("delete_router", MEMBER, "Delete a router"),
+    Rule("add_router_interface", MEMBER, "Give a router a leg"),
+    Rule("remove_router_interface", MEMBER, "Take a leg off a router"),
+    *(
+        Rule(f"{verb}_router:external_gateway_info:{name}", ADMIN, f"Set {name} of a router's gateway")
+        for verb in ("create", "update")
+        for name in ("enable_snat", "external_fixed_ips")
+    ),
+)
+
+
+class GatewayBody(Struct, forbid_unknown_fields=True):
+    network_id: IdText | None = None
+    enable_snat: bool | UnsetType = UNSET
+    external_fixed_ips: FixedIps | UnsetType = UNSET
+
+
+Routes = Annotated[list[RouteBody], Meta(max_length=256)]
+
+
+class NewRouter(Struct, forbid_unknown_fields=True):
+    name: NameText = ""
+    description: NameText = ""
+    project_id: ProjectText = ""
+    tenant_id: ProjectText = ""
+    admin_state_up: bool = True
+    external_gateway_info: GatewayBody | None = None
+    distributed: bool | None = None
+    ha: bool | None = None
+    availability_zone_hints: list[str] = []
+
+
+class RouterChanges(Struct, forbid_unknown_fields=True):
+    name: NameText | UnsetType = UNSET
+    description: NameText | UnsetType = UNSET
+    admin_state_up: bool | UnsetType = UNSET
+    external_gateway_info: GatewayBody | None | UnsetType = UNSET
+    routes: Routes | None | UnsetType = UNSET
+    distributed: bool | None = None
+    ha: bool | None = None
+
+
+class CreateRouter(Struct, forbid_unknown_fields=True):
+    router: NewRouter
+
+
+class UpdateRouter(Struct, forbid_unknown_fields=True):
+    router: RouterChanges
+
+
+class RoutesOfRouter(Struct, forbid_unknown_fields=True):
+    routes: Routes
+
+
+class ChangeRoutes(Struct, forbid_unknown_fields=True):
+    router: RoutesOfRouter
+
+
+class InterfaceBody(Struct, forbid_unknown_fields=True):
+    subnet_id: IdText | None = None
+    port_id: IdText | None = None
+
+
+def views(call: Call[Any], rows: Sequence[Any]) -> list[dict[str, Any]]:
+    given = addresses.held(call.tx, [row.gateway_port_id for row in rows if row.gateway_port_id])
+    spread = call.allows("get_router:distributed", **call.own_target())
+    return [_view(row, given.get(row.gateway_port_id or "", []), spread=spread) for row in rows]
+
+
+def _view(row: Any, given: Sequence[Given], *, spread: bool) -> dict[str, Any]:
+    gateway = None
+    if row.external_network_id is not None:
+        gateway = {
+            "network_id": row.external_network_id,
+            "external_fixed_ips": [{"subnet_id": one.subnet_id, "ip_address": one.ip} for one in given],
+            "enable_snat": row.enable_snat,
+        }
+    view = standard_view(row) | {
+        "status": "ACTIVE",
+        "admin_state_up": row.admin_state_up,
+        "external_gateway_info": gateway,
+        "routes": [{"destination": destination, "nexthop": hop} for destination, hop in row.routes],
+        "availability_zone_hints": list(row.zone_hints),
+        "availability_zones": zones.NAMES,
+    }
+    if spread:
+        view |= {"distributed": True, "ha": True}
+    return view
+
+
+def _with_status(values: list[str]) -> ColumnElement[bool]:
+    return Router.id.isnot(None) if "ACTIVE" in values else Router.id.is_(None)
+
+
+LISTING = Listing(
+    single="router",
+    plural="routers",
+    model=Router,
+    reach=listing.own(Router),
+    views=views,
+    filters=listing.standard_filters(Router)
+    | {
+        "admin_state_up": (Router.admin_state_up, filters.boolean),
+        "enable_snat": (Router.enable_snat, filters.boolean),
+    },
+    special={"status": _with_status},
+)
+
+
+def create(call: Call[Any], body: CreateRouter) -> dict[str, Any]:
+    new = body.router
+    project_id = listing.owner_of(call, new.project_id or new.tenant_id, "create_router")
+    _check_spread(call, new)
+    zones.check(new.availability_zone_hints)
+    refuse_overrun(call.tx, "router", project_id)
+    router = Router(
+        project_id=project_id,
+        name=new.name,
+        description=new.description,
+        admin_state_up=new.admin_state_up,
+        zone_hints=new.availability_zone_hints,
+        routes=[],
+    )
+    call.tx.add(router)
+    call.tx.flush()
+    _set_gateway(call, router, new.external_gateway_info, "create")
+    call.deps.changes.mark(call.tx, "router", (router.id,))
+    call.tx.flush()
+    return {"router": views(call, [router])[0]}
+
+
+def _check_spread(call: Call[Any], wanted: NewRouter | RouterChanges) -> None:
+    """Every router is distributed, its gateway stands ready on several hosts: nothing else can be had."""
+    for value in (wanted.distributed, wanted.ha):
+        if value is not None:
+            call.enforce("create_router:distributed", **call.own_target())
+        if value is False:
+            raise errors.invalid("every router of this cloud is distributed with a highly available gateway")
+
+
+def _set_gateway(call: Call[Any], router: Router, wanted: GatewayBody | None, verb: str) -> None:
+    if wanted is None or wanted.network_id is None:
+        if wanted is not None and wanted.enable_snat is not UNSET and router.external_network_id is not None:
+            _set_snat(call, router, wanted.enable_snat, verb)
+        else:
+            operations.clear_gateway(call.tx, call.deps, router)
+            router.enable_snat = True
+        return
+    network = listing.load_within_reach(call, NETWORKS, wanted.network_id)
+    wishes = None
+    if wanted.external_fixed_ips is not UNSET:
+        current = addresses.held(call.tx, [router.gateway_port_id or "-"])
+        wishes = fixed_ip_wishes(wanted.external_fixed_ips)
+        held = {(one.subnet_id, one.ip) for one in next(iter(current.values()))}
+        if any(wish.ip is not None and (wish.subnet_id, wish.ip) not in held for wish in wishes):
+            call.enforce(f"{verb}_router:external_gateway_info:external_fixed_ips", project_id=router.project_id)
+        wishes = wishes or None
+    operations.set_gateway(call.tx, call.deps, router, operations.GatewayWish(network, wishes))
+    if wanted.enable_snat is not UNSET:
+        _set_snat(call, router, wanted.enable_snat, verb)
+
+
+def _set_snat(call: Call[Any], router: Router, enabled: bool, verb: str) -> None:
+    if enabled != router.enable_snat:
+        call.enforce(f"{verb}_router:external_gateway_info:enable_snat", project_id=router.project_id)
+        router.enable_snat = enabled
+
+
+def index(call: Call[Any]) -> dict[str, Any]:
+    return listing.index(call, LISTING)
+
+
+def show(call: Call[Any], router_id: str) -> dict[str, Any]:
+    return listing.show(call, LISTING, router_id)
+
+
+def update(call: Call[Any], body: UpdateRouter, router_id: str) -> dict[str, Any]:
+    wanted = body.router
+    row: Router = listing.load(call, LISTING, router_id)
+    _check_spread(call, wanted)
+    if wanted.admin_state_up is not UNSET:
+        row.admin_state_up = wanted.admin_state_up
+    if wanted.external_gateway_info is not UNSET:
+        _set_gateway(call, row, wanted.external_gateway_info, "update")
+    if wanted.routes is not UNSET:
+        operations.set_routes(call.tx, row, _pairs(wanted.routes or []))
+    listing.set_texts(row, wanted)
+    return _changed(call, row)
+
+
+def _changed(call: Call[Any], row: Router) -> dict[str, Any]:
+    touch(call.tx, call.deps.changes, "router", row)
+    call.tx.flush()
+    return {"router": views(call, [row])[0]}
+
+
+def _pairs(routes: Sequence[RouteBody]) -> list[tuple[str, str]]:
+    return [(route.destination, route.nexthop) for route in routes]
+
+
+def add_routes(call: Call[Any], body: ChangeRoutes, router_id: str) -> dict[str, Any]:
+    row: Router = listing.load(call, LISTING, router_id, "update_router")
+    present = [tuple(pair) for pair in row.routes]
+    wanted = _pairs(body.router.routes)
+    operations.set_routes(call.tx, row, [*present, *(pair for pair in wanted if pair not in present)])  # type: ignore[list-item]  # pairs
+    return _changed(call, row)
+
+
+def remove_routes(call: Call[Any], body: ChangeRoutes, router_id: str) -> dict[str, Any]:
+    row: Router = listing.load(call, LISTING, router_id, "update_router")
+    gone = _pairs(body.router.routes)
+    row.routes = [pair for pair in row.routes if tuple(pair) not in gone]
+    return _changed(call, row)
+
+
+def delete(call: Call[Any], router_id: str) -> None:
+    operations.delete_router(call.tx, call.deps, listing.load(call, LISTING, router_id))
+
+
+def add_interface(call: Call[Any], body: InterfaceBody, router_id: str) -> dict[str, Any]:
+    router: Router = listing.load(call, LISTING, router_id)
+    if (body.subnet_id is None) == (body.port_id is None):
+        which = "Either subnet_id or port_id must be specified" if body.subnet_id is None else "Cannot specify both subnet-id and port-id"
+        raise errors.invalid(f"Bad router request: {which}.", "BadRequest")
+    if body.port_id is not None:
+        port: Port = listing.load_within_reach(call, PORTS, body.port_id)
+        if not call.caller.is_admin and port.project_id != call.caller.project_id:
+            raise errors.missing("port", body.port_id)
+        return _interface_view(router, operations.add_port(call.tx, call.deps, router, port))
+    subnet: Subnet = listing.load_within_reach(call, SUBNETS, body.subnet_id or "")
+    if not call.caller.is_admin and subnet.project_id != call.caller.project_id:
+        raise Forbidden(f"The gateway address of subnet {subnet.id} is for its owner; add the router by a port.")
+    return _interface_view(router, operations.add_subnet(call.tx, call.deps, router, subnet))
+
+
+def remove_interface(call: Call[Any], body: InterfaceBody, router_id: str) -> dict[str, Any]:
+    router: Router = listing.load(call, LISTING, router_id)
+    if body.subnet_id is None and body.port_id is None:
+        raise errors.invalid("Bad router request: Either subnet_id or port_id must be specified.", "BadRequest")
+    return _interface_view(router, operations.remove_leg(call.tx, call.deps, router, body.port_id, body.subnet_id))
+
+
+def _interface_view(router: Router, leg: operations.Leg) -> dict[str, Any]:
+    return {
+        "id": router.id,
+        "tenant_id": router.project_id,
+        "project_id": router.project_id,
+        "port_id": leg.port_id,
+        "network_id": leg.network_id,
+        "subnet_id": leg.subnet_ids[0],
+        "subnet_ids": leg.subnet_ids,
+        "tags": list(router.tags),
+    }
+
+
+_AT = "/v2.0/routers"
+_ONE = _AT + "/{router_id}"
+ROUTES = (
+    Route("GET", _AT, index, "get_router"),
+    Route("POST", _AT, create, "create_router", 201, body=CreateRouter, target="handler"),
+    Route("GET", _ONE, show, "get_router"),
+    Route("PUT", _ONE, update, "update_router", body=UpdateRouter, target="handler"),
+    Route("DELETE", _ONE, delete, "delete_router", 204, target="handler"),
+    Route("PUT", _ONE + "/add_router_interface", add_interface, "add_router_interface", body=InterfaceBody, target="handler"),
+    Route(
+        "PUT", _ONE + "/remove_router_interface", remove_interface, "remove_router_interface", body=InterfaceBody, target="handler"
+    ),
+    Route("PUT", _ONE + "/add_extraroutes", add_routes, "update_router", body=ChangeRoutes, target="handler"),
+    Route("PUT", _ONE + "/remove_extraroutes", remove_routes, "update_router", body=ChangeRoutes, target="handler"),
+)

@@ -1,0 +1,23 @@
+"""The routers table. A router's legs and its gateway are ports (`../ports/model.py`) that name it as their device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.orm import Mapped, mapped_column
+
+from gureum.foundation.db.types import Id, Json, Row
+from gureum.services.network.standard import Standard
+
+
+class Router(Standard, Row):
+    """`routes` are [destination, next hop] pairs. The gateway port is nobody's in the API: it has no project."""
+
+    __tablename__ = "routers"
+
+    admin_state_up: Mapped[bool] = mapped_column(default=True)
+    external_network_id: Mapped[str | None] = mapped_column(Id, index=True)
+    gateway_port_id: Mapped[str | None] = mapped_column(Id)
+    enable_snat: Mapped[bool] = mapped_column(default=True)
+    routes: Mapped[list[Any]] = mapped_column(Json, default=list)
+    zone_hints: Mapped[list[str]] = mapped_column(Json, default=list)

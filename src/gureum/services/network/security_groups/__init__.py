@@ -1,0 +1,1 @@
+"""Security groups and their rules: stateful allowances that ports share."""

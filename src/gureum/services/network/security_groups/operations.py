@@ -1,0 +1,161 @@
+"""Security groups and rules, one transaction each, and the default group that every project has.
+
+The default group is shown before it is written: its id and its rules' ids follow from the project's, so that reading
+writes nothing. The first write that needs it makes it real under the same ids (`materialise`).
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+
+from sqlalchemy import delete, exists, or_, select
+
+from gureum.foundation.db.engine import Tx
+from gureum.services.network import errors
+from gureum.services.network.context import NetworkContext
+from gureum.services.network.ports.model import PortGroup
+from gureum.services.network.security_groups import rules
+from gureum.services.network.security_groups.model import DEFAULT, SecurityGroup, SecurityGroupRule
+from gureum.services.network.standard import touch
+
+_SPACE = uuid.UUID("5b0f2c5e-3f4e-5d8a-9a55-0f6d2f7d1c11")
+_EPOCH_RULES = (("egress", "IPv4"), ("egress", "IPv6"), ("ingress", "IPv4"), ("ingress", "IPv6"))
+
+
+def default_id(project_id: str) -> str:
+    """The id of a project's default group, real or not yet."""
+    return str(uuid.uuid5(_SPACE, project_id))
+
+
+def default_rules(project_id: str) -> list[SecurityGroupRule]:
+    """All may leave; members of the group may enter."""
+    group_id = default_id(project_id)
+    return [
+        SecurityGroupRule(
+            id=str(uuid.uuid5(_SPACE, f"{project_id}/{direction}/{ethertype}")),
+            project_id=project_id,
+            group_id=group_id,
+            direction=direction,
+            ethertype=ethertype,
+            remote_group_id=group_id if direction == "ingress" else None,
+            description="",
+            revision=0,
+        )
+        for direction, ethertype in _EPOCH_RULES
+    ]
+
+
+def egress_rules(group: SecurityGroup) -> list[SecurityGroupRule]:
+    """What a new group allows: all that leaves."""
+    return [
+        SecurityGroupRule(project_id=group.project_id, group_id=group.id, direction="egress", ethertype=ethertype)
+        for ethertype in ("IPv4", "IPv6")
+    ]
+
+
+def materialise(tx: Tx, ctx: NetworkContext, project_id: str) -> str:
+    """Make the project's default group real unless it is; returns its id."""
+    group_id = default_id(project_id)
+    if tx.scalar(select(SecurityGroup.id).where(SecurityGroup.id == group_id)) is None:
+        tx.add(SecurityGroup(id=group_id, project_id=project_id, name=DEFAULT, description="Default security group"))
+        tx.add_all(default_rules(project_id))
+        ctx.changes.mark(tx, "security_group", (group_id,))
+    return group_id
+
+
+def resolve(tx: Tx, ctx: NetworkContext, project_id: str, wanted: Sequence[str], *, any_project: bool) -> list[str]:
+    """The ids of groups that a port of `project_id` may have, the default one made real when it is among them.
+
+    Raises NotFound for an id that is not the project's (or, with `any_project`, nobody's).
+    """
+    unique = list(dict.fromkeys(wanted))
+    if not unique:
+        return []
+    if default_id(project_id) in unique:
+        materialise(tx, ctx, project_id)
+    found = select(SecurityGroup.id).where(SecurityGroup.id.in_(unique))
+    if not any_project:
+        found = found.where(SecurityGroup.project_id == project_id)
+    known = set(tx.scalars(found).all())
+    for group_id in unique:
+        if group_id not in known:
+            raise errors.missing("security_group", group_id)
+    return unique
+
+
+def create_group(tx: Tx, ctx: NetworkContext, group: SecurityGroup) -> list[SecurityGroupRule]:
+    """Add a group with its first rules. Raises Conflict for the name of the default group."""
+    if group.name == DEFAULT:
+        raise errors.conflict("SecurityGroupDefaultAlreadyExists", "Default security group already exists.")
+    tx.add(group)
+    tx.flush()
+    made = egress_rules(group)
+    tx.add_all(made)
+    ctx.changes.mark(tx, "security_group", (group.id,))
+    return made
+
+
+def rename_group(group: SecurityGroup, name: str) -> None:
+    if group.name == DEFAULT and name != DEFAULT:
+        raise errors.conflict("SecurityGroupCannotUpdateDefault", "Updating default security group not allowed.")
+    if group.name != DEFAULT and name == DEFAULT:
+        raise errors.conflict("SecurityGroupDefaultAlreadyExists", "Default security group already exists.")
+    group.name = name
+
+
+def set_stateful(tx: Tx, group: SecurityGroup, stateful: bool) -> None:
+    if group.stateful != stateful and _in_use(tx, group.id):
+        raise errors.conflict("SecurityGroupInUse", f"Security Group {group.id} in use.")
+    group.stateful = stateful
+
+
+def _in_use(tx: Tx, group_id: str) -> bool:
+    return bool(tx.scalar(select(exists().where(PortGroup.group_id == group_id))))
+
+
+def delete_group(tx: Tx, ctx: NetworkContext, group: SecurityGroup, *, force_default: bool) -> None:
+    """Delete a group, its rules, and the rules of others that name it. Raises Conflict while a port has it."""
+    if group.name == DEFAULT and not force_default:
+        raise errors.conflict("SecurityGroupCannotRemoveDefault", "Insufficient rights for removing default security group.")
+    if _in_use(tx, group.id):
+        raise errors.conflict("SecurityGroupInUse", f"Security Group {group.id} in use.")
+    naming = select(SecurityGroupRule.group_id).where(
+        SecurityGroupRule.remote_group_id == group.id, SecurityGroupRule.group_id != group.id
+    )
+    others = tx.scalars(select(SecurityGroup).where(SecurityGroup.id.in_(naming))).all()
+    for other in others:
+        touch(tx, ctx.changes, "security_group", other)
+    gone = or_(SecurityGroupRule.group_id == group.id, SecurityGroupRule.remote_group_id == group.id)
+    tx.execute(delete(SecurityGroupRule).where(gone))
+    ctx.changes.mark(tx, "security_group", (group.id,))
+    tx.delete(group)
+
+
+def allowance_of(rule: SecurityGroupRule) -> rules.Allowance:
+    return rules.Allowance(
+        rule.direction,
+        rule.ethertype,
+        rules.number_of(rule.protocol),
+        rule.port_min,
+        rule.port_max,
+        rule.normal_prefix,
+        rule.remote_group_id,
+    )
+
+
+def add_rule(tx: Tx, ctx: NetworkContext, group: SecurityGroup, rule: SecurityGroupRule) -> None:
+    """Add a checked rule to its group. Raises Conflict when the group allows the very same already."""
+    wanted = allowance_of(rule)
+    for other in tx.scalars(select(SecurityGroupRule).where(SecurityGroupRule.group_id == group.id)):
+        if allowance_of(other) == wanted:
+            raise errors.conflict("SecurityGroupRuleExists", f"Security group rule already exists. Rule id is {other.id}.")
+    tx.add(rule)
+    touch(tx, ctx.changes, "security_group", group)
+
+
+def remove_rule(tx: Tx, ctx: NetworkContext, rule: SecurityGroupRule) -> None:
+    group = tx.get(SecurityGroup, rule.group_id)
+    tx.delete(rule)
+    if group is not None:
+        touch(tx, ctx.changes, "security_group", group)

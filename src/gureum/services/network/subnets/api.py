@@ -1,0 +1,220 @@
+"""Routes of subnets. Source: network API reference, "Subnets"."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from gureum.foundation.http import filters
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.routes import Route
+from gureum.foundation.policy import Rule
+from gureum.services.network import errors, listing
+from gureum.services.network.listing import Listing
+from gureum.services.network.networks.api import MEMBER, own_network
+from gureum.services.network.quotas.rules import refuse_overrun
+from gureum.services.network.standard import AddressText, IdText, NameText, ProjectText, standard_view, touch
+from gureum.services.network.subnets import operations, rules
+from gureum.services.network.subnets.model import Subnet, visible
+
+Mode = Literal["slaac", "dhcpv6-stateful", "dhcpv6-stateless"]
+
+RULES = (
+    Rule("get_subnet", "rule:admin or role:reader", "See subnets within reach"),
+    Rule("create_subnet", MEMBER, "Create a subnet"),
+    Rule("update_subnet", MEMBER, "Update a subnet"),
+    Rule("delete_subnet", MEMBER, "Delete a subnet"),
+)
+
+
+class PoolBody(Struct, forbid_unknown_fields=True):
+    start: AddressText
+    end: AddressText
+
+
+class RouteBody(Struct, forbid_unknown_fields=True):
+    destination: AddressText
+    nexthop: AddressText
+
+
+Pools = Annotated[list[PoolBody], Meta(max_length=64)]
+Servers = Annotated[list[AddressText], Meta(max_length=16)]
+Routes = Annotated[list[RouteBody], Meta(max_length=64)]
+
+
+class NewSubnet(Struct, forbid_unknown_fields=True):
+    network_id: IdText
+    ip_version: Literal[4, 6]
+    cidr: AddressText
+    name: NameText = ""
+    description: NameText = ""
+    project_id: ProjectText = ""
+    tenant_id: ProjectText = ""
+    gateway_ip: AddressText | None | UnsetType = UNSET
+    enable_dhcp: bool = True
+    allocation_pools: Pools | None | UnsetType = UNSET
+    dns_nameservers: Servers | None = None
+    host_routes: Routes | None = None
+    ipv6_ra_mode: Mode | None = None
+    ipv6_address_mode: Mode | None = None
+    subnetpool_id: None = None
+    use_default_subnetpool: Literal[False] | None = None
+
+
+class SubnetChanges(Struct, forbid_unknown_fields=True):
+    name: NameText | UnsetType = UNSET
+    description: NameText | UnsetType = UNSET
+    gateway_ip: AddressText | None | UnsetType = UNSET
+    enable_dhcp: bool | UnsetType = UNSET
+    allocation_pools: Pools | UnsetType = UNSET
+    dns_nameservers: Servers | None | UnsetType = UNSET
+    host_routes: Routes | None | UnsetType = UNSET
+
+
+class CreateSubnet(Struct, forbid_unknown_fields=True):
+    subnet: NewSubnet | UnsetType = UNSET
+    subnets: Annotated[list[NewSubnet], Meta(min_length=1, max_length=1000)] | UnsetType = UNSET
+
+
+class UpdateSubnet(Struct, forbid_unknown_fields=True):
+    subnet: SubnetChanges
+
+
+def views(_call: Call[Any], rows: Sequence[Any]) -> list[dict[str, Any]]:
+    return [_view(row) for row in rows]
+
+
+def _view(row: Any) -> dict[str, Any]:
+    return standard_view(row) | {
+        "network_id": row.network_id,
+        "ip_version": row.ip_version,
+        "cidr": row.cidr,
+        "gateway_ip": row.gateway_ip,
+        "enable_dhcp": row.enable_dhcp,
+        "allocation_pools": [{"start": start, "end": end} for start, end in row.pools],
+        "dns_nameservers": list(row.dns_servers),
+        "host_routes": [{"destination": destination, "nexthop": hop} for destination, hop in row.host_routes],
+        "ipv6_ra_mode": row.ra_mode,
+        "ipv6_address_mode": row.address_mode,
+        "subnetpool_id": None,
+        "service_types": [],
+    }
+
+
+LISTING = Listing(
+    single="subnet",
+    plural="subnets",
+    model=Subnet,
+    reach=visible,
+    views=views,
+    filters=listing.standard_filters(Subnet)
+    | {
+        "network_id": (Subnet.network_id, filters.text),
+        "ip_version": (Subnet.ip_version, filters.integer),
+        "cidr": (Subnet.cidr, filters.text),
+        "gateway_ip": (Subnet.gateway_ip, filters.text),
+        "enable_dhcp": (Subnet.enable_dhcp, filters.boolean),
+        "ipv6_ra_mode": (Subnet.ra_mode, filters.text),
+        "ipv6_address_mode": (Subnet.address_mode, filters.text),
+    },
+    special={"subnetpool_id": lambda values: Subnet.id.isnot(None) if "" in values else Subnet.id.is_(None)},
+)
+
+
+def create(call: Call[Any], body: CreateSubnet) -> dict[str, Any]:
+    wanted = listing.single_or_bulk(body.subnet, body.subnets, "subnet")
+    rows = [_create_one(call, new) for new in wanted]
+    return listing.created(call, LISTING, rows, bulk=body.subnets is not UNSET)
+
+
+def _create_one(call: Call[Any], new: NewSubnet) -> Subnet:
+    requested = new.project_id or new.tenant_id
+    call.enforce("create_subnet", **call.own_target())
+    network = own_network(call, new.network_id, for_what="A subnet")
+    project_id = listing.owner_of(call, requested or network.project_id, "create_subnet")
+    refuse_overrun(call.tx, "subnet", project_id)
+    net = rules.network_of(new.cidr, new.ip_version)
+    rules.check_dhcp_room(net, dhcp=new.enable_dhcp)
+    rules.check_modes(net, new.ipv6_ra_mode, new.ipv6_address_mode, dhcp=new.enable_dhcp)
+    gateway = rules.gateway_of(net, rules.first_host(net) if new.gateway_ip is UNSET else new.gateway_ip)
+    given = None if new.allocation_pools in (UNSET, None) else [(pool.start, pool.end) for pool in new.allocation_pools]  # type: ignore[union-attr]  # narrowed just before
+    if given is None:
+        pools = rules.default_pools(net, gateway)
+    else:
+        pools = rules.check_pools(net, given, None if new.gateway_ip is UNSET else gateway)
+        if new.gateway_ip is UNSET and gateway is not None:
+            rules.refuse_gateway_in(gateway, pools)
+    subnet = Subnet(
+        project_id=project_id,
+        network_id=network.id,
+        name=new.name,
+        description=new.description,
+        ip_version=new.ip_version,
+        cidr=str(net),
+        gateway_ip=gateway,
+        enable_dhcp=new.enable_dhcp,
+        pools=pools,
+        dns_servers=_servers(new.dns_nameservers),
+        host_routes=_routes(new.host_routes),
+        ra_mode=new.ipv6_ra_mode,
+        address_mode=new.ipv6_address_mode,
+    )
+    return operations.create_subnet(call.tx, call.deps, subnet)
+
+
+def _servers(wanted: Sequence[str] | None) -> list[str]:
+    found = [str(rules.ip_of(text, "nameserver")) for text in wanted or ()]
+    if len(set(found)) != len(found):
+        raise errors.invalid("Duplicate nameserver")
+    return found
+
+
+def _routes(wanted: Sequence[RouteBody] | None) -> list[tuple[str, str]]:
+    return rules.check_routes([(route.destination, route.nexthop) for route in wanted or ()])
+
+
+def index(call: Call[Any]) -> dict[str, Any]:
+    return listing.index(call, LISTING)
+
+
+def show(call: Call[Any], subnet_id: str) -> dict[str, Any]:
+    return listing.show(call, LISTING, subnet_id)
+
+
+def update(call: Call[Any], body: UpdateSubnet, subnet_id: str) -> dict[str, Any]:
+    wanted = body.subnet
+    row: Subnet = listing.load(call, LISTING, subnet_id)
+    net = ipaddress.ip_network(row.cidr)
+    if wanted.allocation_pools is not UNSET:
+        gateway = row.gateway_ip if wanted.gateway_ip is UNSET else None
+        row.pools = rules.check_pools(net, [(pool.start, pool.end) for pool in wanted.allocation_pools], gateway)
+    if wanted.gateway_ip is not UNSET:
+        operations.set_gateway(call.tx, call.deps, row, wanted.gateway_ip)
+    if wanted.enable_dhcp is not UNSET:
+        operations.set_dhcp(call.tx, call.deps, row, wanted.enable_dhcp)
+    if wanted.dns_nameservers is not UNSET:
+        row.dns_servers = _servers(wanted.dns_nameservers)
+    if wanted.host_routes is not UNSET:
+        row.host_routes = _routes(wanted.host_routes)
+    listing.set_texts(row, wanted)
+    touch(call.tx, call.deps.changes, "subnet", row)
+    call.tx.flush()
+    return {"subnet": _view(row)}
+
+
+def delete(call: Call[Any], subnet_id: str) -> None:
+    operations.delete_subnet(call.tx, call.deps, listing.load(call, LISTING, subnet_id))
+
+
+_AT = "/v2.0/subnets"
+_ONE = _AT + "/{subnet_id}"
+ROUTES = (
+    Route("GET", _AT, index, "get_subnet"),
+    Route("POST", _AT, create, "create_subnet", 201, body=CreateSubnet, target="handler"),
+    Route("GET", _ONE, show, "get_subnet"),
+    Route("PUT", _ONE, update, "update_subnet", body=UpdateSubnet, target="handler"),
+    Route("DELETE", _ONE, delete, "delete_subnet", 204, target="handler"),
+)

@@ -1,0 +1,41 @@
+"""The subnets table and who may see a subnet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, String, false, or_, select, true
+from sqlalchemy.orm import Mapped, mapped_column
+
+from gureum.foundation.caller import Caller
+from gureum.foundation.db.types import Id, Json, Row
+from gureum.services.network.networks.model import Network
+from gureum.services.network.standard import Standard
+
+
+class Subnet(Standard, Row):
+    """`pools` are [first, last] pairs; `next_ip` is where the search for a free address begins, a hint and no more."""
+
+    __tablename__ = "subnets"
+
+    network_id: Mapped[str] = mapped_column(Id, index=True)
+    ip_version: Mapped[int]
+    cidr: Mapped[str] = mapped_column(String(64))
+    gateway_ip: Mapped[str | None] = mapped_column(String(64))
+    enable_dhcp: Mapped[bool] = mapped_column(default=True)
+    pools: Mapped[list[Any]] = mapped_column(Json)
+    dns_servers: Mapped[list[str]] = mapped_column(Json, default=list)
+    host_routes: Mapped[list[Any]] = mapped_column(Json, default=list)
+    ra_mode: Mapped[str | None] = mapped_column(String(32))
+    address_mode: Mapped[str | None] = mapped_column(String(32))
+    next_ip: Mapped[str | None] = mapped_column(String(64))
+
+
+def visible(caller: Caller) -> ColumnElement[bool]:
+    """Own subnets, and those of networks that the caller owns or everyone sees."""
+    if caller.is_admin:
+        return true()
+    mine = Network.project_id == caller.project_id if caller.project_id else false()
+    seen = select(Network.id).where(or_(mine, Network.shared.is_(True), Network.external.is_(True)))
+    own = Subnet.project_id == caller.project_id if caller.project_id else false()
+    return or_(own, Subnet.network_id.in_(seen))

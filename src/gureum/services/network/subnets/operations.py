@@ -1,0 +1,118 @@
+"""Creating, changing and deleting subnets, one transaction each."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from sqlalchemy import delete, select
+
+from gureum.foundation.db.engine import Tx
+from gureum.services.network import errors
+from gureum.services.network.context import NetworkContext
+from gureum.services.network.ports import addresses, metadata
+from gureum.services.network.ports.model import ROUTER_GATEWAY, ROUTER_LEG, IpAllocation, Port
+from gureum.services.network.routers.legs import touch_routers
+from gureum.services.network.standard import touch
+from gureum.services.network.subnets import rules
+from gureum.services.network.subnets.model import Subnet
+
+
+def create_subnet(tx: Tx, ctx: NetworkContext, subnet: Subnet) -> Subnet:
+    """Add a subnet whose own attributes are checked. Raises BadRequest when it overlaps with a sibling."""
+    net = ipaddress.ip_network(subnet.cidr)
+    for sibling in addresses.subnets_of(tx, subnet.network_id):
+        if sibling.ip_version == subnet.ip_version and net.overlaps(ipaddress.ip_network(sibling.cidr)):  # type: ignore[arg-type]  # same version
+            raise errors.invalid(
+                f"Requested subnet with cidr: {subnet.cidr} for network: {subnet.network_id} overlaps with another subnet"
+            )
+    tx.add(subnet)
+    tx.flush()
+    if wants_metadata(subnet):
+        metadata.join(tx, ctx, subnet.project_id, subnet)
+    if rules.is_automatic(subnet.ra_mode, subnet.address_mode):
+        _address_all(tx, ctx, subnet)
+    ctx.changes.mark(tx, "subnet", (subnet.id,))
+    return subnet
+
+
+def _address_all(tx: Tx, ctx: NetworkContext, subnet: Subnet) -> None:
+    """Guests that are there already make themselves an address in a new subnet of an automatic mode."""
+    guests = select(Port).where(Port.network_id == subnet.network_id, Port.device_owner.not_like("network:%"))
+    for port in tx.scalars(guests).all():
+        addresses.hold(tx, port.id, [addresses.automatic(subnet, port.mac)], start=1)
+        touch(tx, ctx.changes, "port", port)
+
+
+def wants_metadata(subnet: Subnet) -> bool:
+    return subnet.ip_version == 4 and subnet.enable_dhcp
+
+
+def set_dhcp(tx: Tx, ctx: NetworkContext, subnet: Subnet, enabled: bool) -> None:
+    if subnet.enable_dhcp == enabled:
+        return
+    net = ipaddress.ip_network(subnet.cidr)
+    rules.check_dhcp_room(net, dhcp=enabled)
+    rules.check_modes(net, subnet.ra_mode, subnet.address_mode, dhcp=enabled)
+    if wants_metadata(subnet):
+        metadata.leave(tx, ctx, subnet)
+    subnet.enable_dhcp = enabled
+    if wants_metadata(subnet):
+        metadata.join(tx, ctx, subnet.project_id, subnet)
+
+
+def set_gateway(tx: Tx, ctx: NetworkContext, subnet: Subnet, wanted: str | None) -> None:
+    """Change the gateway. Raises Conflict while a router's leg has the old one."""
+    gateway = rules.gateway_of(ipaddress.ip_network(subnet.cidr), wanted)
+    if gateway == subnet.gateway_ip:
+        return
+    if subnet.gateway_ip is not None:
+        held = (
+            select(Port.id)
+            .join(IpAllocation, IpAllocation.owner_id == Port.id)
+            .where(IpAllocation.subnet_id == subnet.id, IpAllocation.ip == subnet.gateway_ip)
+            .where(Port.device_owner == ROUTER_LEG)
+        )
+        port_id = tx.scalar(held)
+        if port_id is not None:
+            raise errors.conflict(
+                "GatewayIpInUse", f"Current gateway ip {subnet.gateway_ip} already in use by port {port_id}. Unable to update."
+            )
+    if gateway is not None:
+        rules.refuse_gateway_in(gateway, subnet.pools)
+    subnet.gateway_ip = gateway
+    touch_gateways(tx, ctx, subnet.id)
+
+
+def touch_gateways(tx: Tx, ctx: NetworkContext, subnet_id: str) -> None:
+    """Routers with a gateway in this subnet learn of its next hop."""
+    routers = (
+        select(Port.device_id)
+        .join(IpAllocation, IpAllocation.owner_id == Port.id)
+        .where(IpAllocation.subnet_id == subnet_id, Port.device_owner == ROUTER_GATEWAY)
+    )
+    touch_routers(tx, ctx, tx.scalars(routers).all())
+
+
+def delete_subnet(tx: Tx, ctx: NetworkContext, subnet: Subnet) -> None:
+    """Delete a subnet; the service port's address goes with it. Raises Conflict while others are allocated."""
+    owners = tx.execute(
+        select(IpAllocation.owner_id, Port.device_owner)
+        .outerjoin(Port, Port.id == IpAllocation.owner_id)
+        .where(IpAllocation.subnet_id == subnet.id)
+    ).all()
+    automatic = rules.is_automatic(subnet.ra_mode, subnet.address_mode)
+    for _, device_owner in owners:
+        own = device_owner == metadata.OWNER
+        if not own and not (automatic and device_owner is not None and not device_owner.startswith("network:router")):
+            raise errors.conflict(
+                "SubnetInUse",
+                f"Unable to complete operation on subnet {subnet.id}: One or more ports have an IP allocation from this subnet.",
+            )
+    if wants_metadata(subnet):
+        metadata.leave(tx, ctx, subnet)
+    if automatic and owners:
+        for port in tx.scalars(select(Port).where(Port.id.in_([owner for owner, _ in owners]))):
+            touch(tx, ctx.changes, "port", port)
+        tx.execute(delete(IpAllocation).where(IpAllocation.subnet_id == subnet.id))
+    ctx.changes.mark(tx, "subnet", (subnet.id,))
+    tx.delete(subnet)

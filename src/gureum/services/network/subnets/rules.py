@@ -1,0 +1,145 @@
+"""Pure rules of subnets: ranges, pools, gateways, routes and IPv6 modes.
+
+Source: network API reference, "Subnets"; RFC 4291 section 2.5.1 (interface identifiers of 64 bits for SLAAC).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+
+from gureum.services.network import errors
+
+Net = ipaddress.IPv4Network | ipaddress.IPv6Network
+Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
+Pool = tuple[str, str]
+AUTOMATIC = ("slaac", "dhcpv6-stateless")
+"""IPv6 address modes in which a guest makes its address from its MAC."""
+
+
+def network_of(cidr: str, version: int) -> Net:
+    """The range, host bits dropped. Raises BadRequest unless it is one of this IP version."""
+    try:
+        net = ipaddress.ip_network(cidr, strict=False)
+    except ValueError as error:
+        raise errors.invalid(f"'{cidr[:64]}' is not a valid IP subnet") from error
+    if net.version != version:
+        raise errors.invalid(f"cidr '{cidr[:64]}' does not match the ip_version '{version}'")
+    if "/" not in cidr:
+        raise errors.invalid(f"'{cidr[:64]}' has no prefix length")
+    return net
+
+
+def ip_of(text: str, what: str = "IP address") -> Ip:
+    """An address without a zone. Raises BadRequest."""
+    try:
+        found = ipaddress.ip_address(text)
+    except ValueError as error:
+        raise errors.invalid(f"'{text[:64]}' is not a valid {what}") from error
+    if "%" in text:
+        raise errors.invalid(f"'{text[:64]}' is not a valid {what}")
+    return found
+
+
+def gateway_of(net: Net, wanted: str | None) -> str | None:
+    """The gateway address to keep. Raises BadRequest for one that no router can have."""
+    if wanted is None:
+        return None
+    gateway = ip_of(wanted, "gateway_ip")
+    if gateway.version != net.version:
+        raise errors.invalid(f"gateway_ip '{wanted}' does not match the ip_version '{net.version}'")
+    plain = net.version == 6 or net.prefixlen >= 31
+    if gateway == net.network_address and not plain or gateway == net.broadcast_address and net.version == 4 and not plain:
+        raise errors.invalid(f"Gateway is not valid on subnet: {wanted}")
+    return str(gateway)
+
+
+def first_host(net: Net) -> str:
+    """The gateway of a subnet that names none: the first address after the network's."""
+    return str(net.network_address + 1 if net.num_addresses > 1 else net.network_address)
+
+
+def default_pools(net: Net, gateway: str | None) -> list[Pool]:
+    """All usable addresses but the gateway's."""
+    first, last = int(net.network_address), int(net.broadcast_address)
+    if net.num_addresses > 2:
+        first, last = first + 1, last - (1 if net.version == 4 else 0)
+    hole = int(ipaddress.ip_address(gateway)) if gateway else None
+    spans = [(first, last)] if hole is None or not first <= hole <= last else [(first, hole - 1), (hole + 1, last)]
+    make = type(net.network_address)
+    return [(str(make(low)), str(make(high))) for low, high in spans if low <= high]
+
+
+def check_pools(net: Net, pools: Sequence[Pool], gateway: str | None) -> list[Pool]:
+    """The given pools in order. Raises BadRequest or Conflict for what they must not be."""
+    spans = []
+    for start, end in pools:
+        low, high = ip_of(start, "pool start"), ip_of(end, "pool end")
+        if low.version != net.version or high.version != net.version:
+            raise errors.invalid(f"The allocation pool {start}-{end} is not valid.", "InvalidAllocationPool")
+        if int(low) > int(high):
+            raise errors.invalid(f"The allocation pool {start}-{end} is not valid.", "InvalidAllocationPool")
+        edges = {net.network_address, net.broadcast_address} if net.version == 4 and net.prefixlen < 31 else set()
+        if low not in net or high not in net or low in edges or high in edges:
+            raise errors.invalid(
+                f"The allocation pool {start}-{end} spans beyond the subnet cidr {net}.", "OutOfBoundsAllocationPool"
+            )
+        spans.append((int(low), int(high), str(low), str(high)))
+    spans.sort()
+    for before, after in zip(spans, spans[1:], strict=False):
+        if after[0] <= before[1]:
+            raise errors.conflict(
+                "OverlappingAllocationPools",
+                f"Found overlapping allocation pools: {before[2]}-{before[3]} {after[2]}-{after[3]} for subnet {net}.",
+            )
+    if gateway is not None:
+        refuse_gateway_in(gateway, [(start, end) for _, _, start, end in spans])
+    return [(start, end) for _, _, start, end in spans]
+
+
+def refuse_gateway_in(gateway: str, pools: Sequence[Pool]) -> None:
+    value = int(ipaddress.ip_address(gateway))
+    for start, end in pools:
+        if int(ipaddress.ip_address(start)) <= value <= int(ipaddress.ip_address(end)):
+            raise errors.conflict(
+                "GatewayConflictWithAllocationPools",
+                f"Gateway ip {gateway} conflicts with allocation pool {start}-{end}.",
+            )
+
+
+def check_modes(net: Net, ra_mode: str | None, address_mode: str | None, *, dhcp: bool) -> None:
+    """IPv6 modes: for IPv6 with DHCP on, equal when both are set, with 64 bits left for the guest's part."""
+    if ra_mode is None and address_mode is None:
+        return
+    if net.version != 6:
+        raise errors.invalid("ipv6_ra_mode or ipv6_address_mode cannot be set when ip_version is 4")
+    if not dhcp:
+        raise errors.invalid("ipv6_ra_mode or ipv6_address_mode cannot be set when enable_dhcp is set to False")
+    if ra_mode and address_mode and ra_mode != address_mode:
+        raise errors.invalid(
+            f"ipv6_ra_mode set to '{ra_mode}' with ipv6_address_mode set to '{address_mode}' is not valid. "
+            "If both attributes are set, they must be the same value"
+        )
+    if (ra_mode in AUTOMATIC or address_mode in AUTOMATIC) and net.prefixlen != 64:
+        raise errors.invalid(f"Invalid CIDR {net} for IPv6 address mode. A prefix length of 64 is required")
+
+
+def check_dhcp_room(net: Net, *, dhcp: bool) -> None:
+    if dhcp and net.version == 4 and net.prefixlen > 30:
+        raise errors.invalid("Subnet has a prefix length that is incompatible with DHCP service enabled")
+
+
+def check_routes(routes: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """(destination, next hop) pairs, normal. Raises BadRequest for a pair that cannot be, or is there twice."""
+    found: list[tuple[str, str]] = []
+    for destination, hop in routes:
+        next_hop = ip_of(hop, "nexthop")
+        pair = (str(network_of(destination, next_hop.version)), str(next_hop))
+        if pair in found:
+            raise errors.invalid(f"Duplicate route '{destination}' via '{hop}'")
+        found.append(pair)
+    return found
+
+
+def is_automatic(ra_mode: str | None, address_mode: str | None) -> bool:
+    return address_mode in AUTOMATIC or ra_mode in AUTOMATIC and address_mode is None

@@ -1,0 +1,237 @@
+"""What other services may ask of placement, in their own transactions.
+
+A claim changes in the same transaction as what it is for, so that neither can exist without the other.
+`candidates` is one pass over the inventories; the choice among them is the caller's pure function.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy import delete, insert, select, update
+
+from gureum.foundation import clock
+from gureum.foundation.db.engine import Tx
+from gureum.services.placement.model import (
+    Allocation,
+    Consumer,
+    Provider,
+    ProviderAggregate,
+    ProviderInventory,
+    ProviderTrait,
+)
+
+Amounts = Mapping[str, Mapping[str, int]]
+"""provider id -> resource class -> amount."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    total: int
+    reserved: int = 0
+    allocation_ratio: float = 1.0
+    min_unit: int = 1
+    max_unit: int = 2**31 - 1
+    step_size: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a consumer needs of one provider."""
+
+    resources: Mapping[str, int]
+    required: frozenset[str] = frozenset()
+    forbidden: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class HostView:
+    """A provider that fits, with what it could give and what is taken, by class."""
+
+    provider_id: str
+    name: str
+    capacity: Mapping[str, int]
+    used: Mapping[str, int]
+
+    def free(self, resource_class: str) -> int:
+        return self.capacity.get(resource_class, 0) - self.used.get(resource_class, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Who fits, and for everyone who does not, the constraint that removed them: text -> provider names."""
+
+    hosts: list[HostView]
+    eliminated: dict[str, list[str]] = field(default_factory=dict)
+
+
+class PlacementFacade:
+    """Stateless: everything is in the transaction that the caller passes."""
+
+    def ensure_provider(
+        self, tx: Tx, provider_id: str, name: str, inventories: Mapping[str, Inventory], traits: set[str]
+    ) -> None:
+        """Make the provider, its inventories and its traits so; writes only what differs."""
+        provider = tx.get(Provider, provider_id)
+        changed = provider is None
+        if provider is None:
+            provider = Provider(id=provider_id, name=name, root_id=provider_id)
+            tx.add(provider)
+            tx.flush()
+        rows = tx.scalars(select(ProviderInventory).where(ProviderInventory.provider_id == provider_id))
+        present = {row.resource_class: row for row in rows}
+        for resource_class, wanted in inventories.items():
+            row = present.get(resource_class)
+            if row is None:
+                row = ProviderInventory(provider_id=provider_id, resource_class=resource_class, total=0, used=0)
+                tx.add(row)
+            for name_ in Inventory.__slots__:
+                if getattr(row, name_) != getattr(wanted, name_):
+                    setattr(row, name_, getattr(wanted, name_))
+                    changed = True
+        held = set(tx.scalars(select(ProviderTrait.trait).where(ProviderTrait.provider_id == provider_id)))
+        for trait in traits - held:
+            tx.add(ProviderTrait(provider_id=provider_id, trait=trait))
+        changed = changed or bool(traits - held)
+        if changed:
+            provider.generation = (provider.generation or 0) + 1
+            provider.updated_at = clock.utcnow()
+
+    def remove_provider(self, tx: Tx, provider_id: str) -> None:
+        """Forget a provider that nobody holds anything of; otherwise the database refuses."""
+        for table in (ProviderInventory, ProviderTrait, ProviderAggregate):
+            tx.execute(delete(table).where(table.provider_id == provider_id))
+        tx.execute(delete(Provider).where(Provider.id == provider_id))
+
+    def candidates(self, tx: Tx, wanted: Wanted) -> Snapshot:
+        """Every provider against `wanted`, in one statement for inventories and one for traits when any is named."""
+        rows = tx.execute(
+            select(
+                ProviderInventory.provider_id,
+                Provider.name,
+                ProviderInventory.resource_class,
+                ProviderInventory.total,
+                ProviderInventory.reserved,
+                ProviderInventory.allocation_ratio,
+                ProviderInventory.used,
+                ProviderInventory.max_unit,
+            )
+            .join(Provider, Provider.id == ProviderInventory.provider_id)
+            .where(ProviderInventory.resource_class.in_(sorted(wanted.resources)))
+        ).all()
+        capacity: dict[str, dict[str, int]] = defaultdict(dict)
+        used: dict[str, dict[str, int]] = defaultdict(dict)
+        names: dict[str, str] = {}
+        short: dict[str, str] = {}
+        for provider_id, name, class_, total, reserved, ratio, taken, max_unit in rows:
+            names[provider_id] = name
+            capacity[provider_id][class_] = usable = int((total - reserved) * ratio)
+            used[provider_id][class_] = taken
+            amount = wanted.resources[class_]
+            if usable - taken < amount or max_unit < amount:
+                short.setdefault(provider_id, f"not enough {class_}: {amount} wanted")
+        traits = self._traits(tx, wanted)
+        eliminated: dict[str, list[str]] = {}
+        hosts = []
+        for provider_id, name in names.items():
+            reason = short.get(provider_id) or _lacking(wanted, capacity[provider_id], traits.get(provider_id, set()))
+            if reason:
+                eliminated.setdefault(reason, []).append(name)
+            else:
+                hosts.append(HostView(provider_id, name, capacity[provider_id], used[provider_id]))
+        return Snapshot(hosts, eliminated)
+
+    def _traits(self, tx: Tx, wanted: Wanted) -> dict[str, set[str]]:
+        asked = wanted.required | wanted.forbidden
+        found: dict[str, set[str]] = defaultdict(set)
+        if asked:
+            statement = select(ProviderTrait.provider_id, ProviderTrait.trait)
+            for provider_id, trait in tx.execute(statement.where(ProviderTrait.trait.in_(sorted(asked)))):
+                found[provider_id].add(trait)
+        return found
+
+    def claim(self, tx: Tx, consumer_id: str, project_id: str, user_id: str, amounts: Amounts) -> bool:  # noqa: PLR0917
+        """Replace the consumer's claim by `amounts`. False, with nothing written, when it does not fit any more."""
+        before = self.claim_of(tx, consumer_id)
+        if {k: dict(v) for k, v in amounts.items()} == before:
+            return True
+        nested = tx.begin_nested()
+        self._give_back(tx, before)
+        for provider_id, classes in amounts.items():
+            for resource_class, amount in classes.items():
+                if not self._take(tx, provider_id, resource_class, amount):
+                    nested.rollback()
+                    return False
+        if before:
+            tx.execute(delete(Allocation).where(Allocation.consumer_id == consumer_id))
+            grown = Consumer.generation + 1
+            tx.execute(update(Consumer).where(Consumer.id == consumer_id).values(generation=grown))
+        else:
+            values = {"id": consumer_id, "project_id": project_id, "user_id": user_id, "type": "INSTANCE"}
+            tx.execute(insert(Consumer).values(values))
+        rows = [
+            {"consumer_id": consumer_id, "provider_id": provider_id, "resource_class": resource_class, "used": amount}
+            for provider_id, classes in amounts.items()
+            for resource_class, amount in classes.items()
+        ]
+        tx.execute(insert(Allocation), rows)
+        nested.commit()
+        return True
+
+    def release(self, tx: Tx, consumer_id: str) -> None:
+        """Give back everything the consumer holds; nothing held is fine."""
+        before = self.claim_of(tx, consumer_id)
+        if before:
+            self._give_back(tx, before)
+            tx.execute(delete(Allocation).where(Allocation.consumer_id == consumer_id))
+            tx.execute(delete(Consumer).where(Consumer.id == consumer_id))
+
+    def claim_of(self, tx: Tx, consumer_id: str) -> dict[str, dict[str, int]]:
+        """provider id -> class -> amount."""
+        found: dict[str, dict[str, int]] = {}
+        columns = (Allocation.provider_id, Allocation.resource_class, Allocation.used)
+        for provider_id, class_, amount in tx.execute(select(*columns).where(Allocation.consumer_id == consumer_id)):
+            found.setdefault(provider_id, {})[class_] = amount
+        return found
+
+    def _take(self, tx: Tx, provider_id: str, resource_class: str, amount: int) -> bool:
+        usable = (ProviderInventory.total - ProviderInventory.reserved) * ProviderInventory.allocation_ratio
+        statement = (
+            update(ProviderInventory)
+            .where(
+                ProviderInventory.provider_id == provider_id,
+                ProviderInventory.resource_class == resource_class,
+                ProviderInventory.used + amount <= usable,
+                ProviderInventory.max_unit >= amount,
+            )
+            .values(used=ProviderInventory.used + amount)
+            .returning(ProviderInventory.used)
+        )
+        return tx.scalar(statement, execution_options={"synchronize_session": False}) is not None
+
+    def _give_back(self, tx: Tx, amounts: Amounts) -> None:
+        for provider_id, classes in amounts.items():
+            for resource_class, amount in classes.items():
+                tx.execute(
+                    update(ProviderInventory)
+                    .where(
+                        ProviderInventory.provider_id == provider_id,
+                        ProviderInventory.resource_class == resource_class,
+                    )
+                    .values(used=ProviderInventory.used - amount),
+                    execution_options={"synchronize_session": False},
+                )
+
+
+def _lacking(wanted: Wanted, capacity: Mapping[str, int], traits: set[str]) -> str:
+    """Why a provider with room does not fit, or ""."""
+    for resource_class in wanted.resources:
+        if resource_class not in capacity:
+            return f"offers no {resource_class}"
+    if missing := wanted.required - traits:
+        return f"lacks trait {min(missing)}"
+    if refused := wanted.forbidden & traits:
+        return f"has forbidden trait {min(refused)}"
+    return ""

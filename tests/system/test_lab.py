@@ -1,0 +1,239 @@
+"""A lab on the real engines, with stand-ins for Gureum's own processes: wires, restarts, adoption, and nothing left.
+
+Needs root and the Debian packages of a real cloud. Everything is named after the lab of a folder that is made here.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from gureum.lab import packages
+from gureum.lab.launch import bring_down, bring_up, read_status
+from gureum.lab.process import Process, inside, read_pid_file
+from gureum.lab.refusal import Refusal
+from gureum.lab.state import StateFolder, open_state
+
+pytestmark = [
+    pytest.mark.engines,
+    pytest.mark.skipif(os.geteuid() != 0 or bool(packages.missing(packages.ENGINES)), reason="needs root and the engines' packages"),
+]
+STAND_INS = Path(__file__).parent / "standins"
+
+
+class Silent:
+    """A report that shows nothing."""
+
+    @contextmanager
+    def step(self, _title: str) -> Iterator[None]:
+        yield
+
+    def done(self, title: str, seconds: float) -> None: ...
+
+    def waiting(self, what: str) -> None: ...
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def up(state: StateFolder, **asked: object) -> None:
+    bring_up(state, asked, Silent(), STAND_INS)
+
+
+@pytest.fixture(scope="module")
+def machine_before() -> dict[str, str]:
+    return seen_of_the_machine()
+
+
+@pytest.fixture(scope="module")
+def lab(machine_before: dict[str, str]) -> Iterator[StateFolder]:
+    """Three hosts, up."""
+    state = open_state(tempfile.mkdtemp(prefix="gureum-lab-", dir="/tmp"))
+    try:
+        prepare_image(state)
+        up(state, hosts=3, port=free_port())
+        yield state
+    finally:
+        bring_down(state, True, Silent())
+        shutil.rmtree(state.root, ignore_errors=True)
+
+
+def prepare_image(state: StateFolder) -> None:
+    """The lab's tests start no guest, so any file will do for its image."""
+    image = Path(tempfile.gettempdir(), "gureum-lab-test-image")
+    image.touch()
+    state.root.mkdir(exist_ok=True)
+    state.remember({"guest_image": str(image)})
+
+
+def seen_of_the_machine() -> dict[str, str]:
+    return {
+        "links": run("ip", "-oneline", "link"),
+        "namespaces": run("ip", "netns"),
+        "mounts": Path("/proc/self/mounts").read_text(),
+        "tables": run("nft", "list", "tables"),
+    }
+
+
+def run(*argv: str) -> str:
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{' '.join(argv)}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def within(state: StateFolder, host: str, script: str) -> str:
+    holder = read_pid_file(state.pid_file(host))
+    assert holder
+    return run("nsenter", "-t", str(holder.pid), "-n", "-m", "-u", "--", "sh", "-ec", script)
+
+
+def eventually(what: Callable[[], object], seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.05)
+
+
+def daemon(state: StateFolder, name: str) -> Process:
+    process = read_pid_file(state.pid_file(name))
+    assert process, f"{name} does not run"
+    return process
+
+
+def plug(state: StateFolder, host: str, port: str, address: str) -> None:
+    """A namespace as a guest: a veth into br-int, named for its logical port."""
+    index = address.rpartition(".")[2]
+    within(
+        state, host,
+        f"ip netns add {port}; ip link add {port} type veth peer name eth0 netns {port}; ip link set {port} up;"
+        f"ip netns exec {port} ip link set eth0 address 02:00:00:00:00:{int(index):02x} mtu 1400 up;"
+        f"ip netns exec {port} ip address add {address}/24 dev eth0; ip netns exec {port} ip link set lo up;"
+        f"ethtool -K {port} tx off >/dev/null; ip netns exec {port} ethtool -K eth0 tx off >/dev/null;"
+        f"ovs-vsctl add-port br-int {port} -- set interface {port} external_ids:iface-id={port}",
+    )  # fmt: skip
+
+
+def test_guests_on_different_hosts_reach_each_other_over_geneve(lab: StateFolder) -> None:
+    north = f"--db=unix:{lab.ovn}/nb.sock"
+    run("ovn-nbctl", north, "ls-add", "wire")
+    for number, host in ((1, "host1"), (2, "host3")):
+        run("ovn-nbctl", north, "lsp-add", "wire", f"p{number}", "--", "lsp-set-addresses", f"p{number}", f"02:00:00:00:00:{number:02x} 10.9.0.{number}")
+        plug(lab, host, f"p{number}", f"10.9.0.{number}")
+    run("ovn-nbctl", north, "--timeout=30", "wait-until", "logical_switch_port", "p1", "up=true")
+    run("ovn-nbctl", north, "--timeout=30", "wait-until", "logical_switch_port", "p2", "up=true")
+    within(lab, "host1", "ip netns exec p1 ping -c 3 -i 0.2 -W 5 10.9.0.2")
+    before = int(within(lab, "host1", "cat /sys/class/net/underlay/statistics/tx_bytes"))
+    server = "import socket; s = socket.create_server(('10.9.0.2', 7)); c = s.accept()[0]; c.sendall(b'x' * 200000); c.close()"
+    client = "import socket; c = socket.create_connection(('10.9.0.2', 7), 5); print(len(b''.join(iter(lambda: c.recv(65536), b''))))"
+    holder = daemon(lab, "host3")
+    listening = subprocess.Popen(
+        ["nsenter", "-t", str(holder.pid), "-n", "-m", "--", "ip", "netns", "exec", "p2", "/usr/bin/python3", "-c", server]
+    )
+    try:
+        eventually(lambda: ":7 " in within(lab, "host3", "ip netns exec p2 ss -Hltn | sed 's/$/ /'"))
+        assert within(lab, "host1", f'ip netns exec p1 /usr/bin/python3 -c "{client}"').strip() == "200000"
+    finally:
+        listening.kill()
+        listening.wait()
+    assert int(within(lab, "host1", "cat /sys/class/net/underlay/statistics/tx_bytes")) > before
+
+
+def test_the_machine_reaches_the_external_network(lab: StateFolder) -> None:
+    prefix = str(lab.remembered()["external_cidr"]).rpartition(".")[0]
+    within(lab, "host2", f"ip address add {prefix}.77/24 dev br-ex; ip link set br-ex up; ethtool -K br-ex tx off >/dev/null")
+    run("ping", "-c", "2", "-i", "0.2", "-W", "5", f"{prefix}.77")
+    assert "unreachable" in run("ip", "route", "show", f"{prefix}.0/24")
+
+
+def test_libvirt_of_each_host_is_its_own(lab: StateFolder) -> None:
+    identities = {within(lab, host, "virsh -q -c qemu:///system capabilities | grep -m1 '<uuid>'") for host in ("host1", "host2", "host3")}
+    assert len(identities) == 3
+
+
+@pytest.mark.parametrize("name", ["control", "host1.agent", "host1.ovn-controller", "host2.libvirtd", "ovn-northd", "ovn-sb"])
+def test_what_is_killed_is_started_again(lab: StateFolder, name: str) -> None:
+    before = daemon(lab, name)
+    before.send(signal.SIGKILL)
+    eventually(lambda: (now := read_pid_file(lab.pid_file(name))) and now.pid != before.pid)
+    eventually(lambda: (read_status(lab) or {})["daemons"][name]["state"] == "running")
+    assert (read_status(lab) or {})["daemons"][name]["restarts"] >= 1
+
+
+def test_a_killed_switch_comes_back_with_its_tunnel_address(lab: StateFolder) -> None:
+    daemon(lab, "host3.vswitchd").send(signal.SIGKILL)
+    eventually(lambda: (read_status(lab) or {})["daemons"]["host3.vswitchd"]["restarts"])
+    eventually(lambda: (read_status(lab) or {})["daemons"]["host3.vswitchd"]["state"] == "running")
+    assert "100.64.0.4" in within(lab, "host3", "ip address show br-phy")
+    within(lab, "host1", "ip netns exec p1 ping -c 1 -w 15 10.9.0.2")
+
+
+def test_namespaces_outlive_their_holders(lab: StateFolder) -> None:
+    for name in ("fabric", "host1"):
+        before = daemon(lab, name)
+        space = before.namespace("net")
+        before.send(signal.SIGKILL)
+        assert before.wait(5)
+        eventually(lambda: (now := read_pid_file(lab.pid_file(name))) and now.namespace("net") == space)  # noqa: B023
+    eventually(lambda: all(one["state"] == "running" for one in (read_status(lab) or {})["daemons"].values()))
+    within(lab, "host1", "ip netns exec p1 ping -c 1 -w 10 10.9.0.2")
+
+
+def test_the_next_up_adopts_what_a_killed_supervisor_left(lab: StateFolder) -> None:
+    supervisor = daemon(lab, "supervisor")
+    running = {file.stem: read_pid_file(file) for file in lab.run.glob("*.pid") if file.stem != "supervisor"}
+    supervisor.send(signal.SIGKILL)
+    supervisor.wait(5)
+    up(lab)
+    assert {name: read_pid_file(lab.pid_file(name)) for name in running} == running
+    daemon(lab, "host2.agent").send(signal.SIGKILL)
+    eventually(lambda: (read_status(lab) or {})["daemons"]["host2.agent"]["restarts"] == 1)
+
+
+def test_up_on_a_running_lab_changes_nothing_and_refuses_other_options(lab: StateFolder) -> None:
+    before = daemon(lab, "control")
+    up(lab)
+    assert daemon(lab, "control") == before
+    with pytest.raises(Refusal, match="other options"):
+        up(lab, hosts=2)
+
+
+def test_down_leaves_nothing_and_up_brings_it_back(lab: StateFolder, machine_before: dict[str, str]) -> None:
+    spaces = {daemon(lab, name).namespace("net") for name in ("fabric", "host1", "host2", "host3")}
+    assert bring_down(lab, False, Silent())
+    assert not list(inside(spaces))
+    assert not list(lab.run.glob("*.pid"))
+    eventually(lambda: seen_of_the_machine() == machine_before, 10)
+    assert not bring_down(lab, False, Silent()), "a second down finds nothing"
+    up(lab)
+    assert (read_status(lab) or {})["phase"] == "running"
+    assert len((read_status(lab) or {})["daemons"]) == 4 + 3 * 6 + 1
+
+
+def test_an_up_that_fails_leaves_nothing(machine_before: dict[str, str], tmp_path: Path) -> None:
+    state = open_state(tempfile.mkdtemp(prefix="gureum-lab-", dir="/tmp"))
+    broken = tmp_path / "gureum" / "roles"
+    shutil.copytree(STAND_INS / "gureum", tmp_path / "gureum")
+    (broken / "all_in_one.py").write_text("raise SystemExit('no database')")
+    others = seen_of_the_machine()
+    try:
+        prepare_image(state)
+        with pytest.raises(Refusal, match="control plane did not start: no database"):
+            bring_up(state, {"port": free_port()}, Silent(), tmp_path)
+        eventually(lambda: seen_of_the_machine() == others, 10)
+        assert not list(state.run.glob("*.pid"))
+    finally:
+        bring_down(state, True, Silent())
+    assert not state.root.exists()
