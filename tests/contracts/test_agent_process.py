@@ -10,13 +10,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.contracts.agent_hosts import eventually, make_image
+from tests.contracts.test_hypervisor_agent import spec_of
 
 from gureum.agents.hypervisor.protocol import HostObserved, ServerObserved
 from gureum.agents.hypervisor.remote import RemoteAgent, listen_to_agents
 from gureum.foundation.bus.interface import BusError
 from gureum.foundation.bus.open import open_bus
-from tests.contracts.agent_hosts import eventually, make_image
-from tests.contracts.test_hypervisor_agent import spec_of
 
 PSS_LIMIT_KIB = 35 << 10
 
@@ -46,12 +46,13 @@ class Process:
         self.process = None
 
     def start(self):
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "gureum.roles.agent", "--host", "host-1", "--state", str(self.folder / "state"),
-             "--bus", f"unix:{self.folder}/bus", "--settings", str(self.folder / "settings.json")],
-            env={**os.environ, "PYTHONPATH": "src"},
-            stderr=(self.folder / "log").open("a"),
-        )  # fmt: skip
+        with (self.folder / "log").open("a") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "gureum.roles.agent", "--host", "host-1", "--state", str(self.folder / "state"),
+                 "--bus", f"unix:{self.folder}/bus", "--settings", str(self.folder / "settings.json")],
+                env={**os.environ, "PYTHONPATH": "src"},
+                stderr=log,
+            )  # fmt: skip
         self.listener.beats.clear()
         eventually(lambda: self.listener.beats, "a heartbeat")
 

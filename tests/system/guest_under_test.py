@@ -12,6 +12,7 @@ import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
 BOOT_TIMEOUT_S = 90
 
@@ -55,7 +56,7 @@ class Guest:
         self.serial = folder / f"serial-{self.port}.log"
         self.banner_s = 0.0
 
-    def __enter__(self) -> Guest:
+    def __enter__(self) -> Self:
         self.started = time.monotonic()
         self.process = subprocess.Popen(self._command(), stderr=subprocess.PIPE)
         try:

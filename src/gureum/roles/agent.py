@@ -21,6 +21,7 @@ import msgspec
 from gureum.agents.hypervisor.agent import Agent, AgentOptions
 from gureum.agents.hypervisor.remote import BusEvents, serve_agent
 from gureum.agents.metadata.wiring import LoopbackWiring, Wiring
+from gureum.drivers.hypervisor.interface import Hypervisor
 from gureum.foundation import log
 from gureum.foundation.bus.open import open_bus
 
@@ -60,6 +61,26 @@ def read_settings(file: Path | None) -> AgentSettings:
         return msgspec.json.decode(file.read_bytes(), type=AgentSettings)
     except (OSError, msgspec.MsgspecError) as error:
         raise SystemExit(f"{file}: {error}") from error
+
+
+def build_driver(state: Path, settings: AgentSettings) -> Hypervisor:
+    """The hypervisor driver that the host has; whether KVM works is found out here, once for each boot."""
+    if settings.driver == "fake":
+        from gureum.drivers.hypervisor.fake import FakeHypervisor
+
+        return FakeHypervisor()
+    from gureum.drivers.hypervisor.libvirt.acceleration import probe_acceleration
+    from gureum.drivers.hypervisor.libvirt.driver import LibvirtDriver, LibvirtOptions
+
+    return LibvirtDriver(
+        LibvirtOptions(
+            accelerator=probe_acceleration(Path(settings.acceleration_cache or state / "acceleration.json")),
+            userspace_datapath=settings.datapath == "netdev",
+            instances=state / "instances",
+            uri=settings.libvirt_uri,
+            integration_bridge=settings.integration_bridge,
+        )
+    )
 
 
 def build_wiring(settings: AgentSettings) -> Wiring:

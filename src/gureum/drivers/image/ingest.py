@@ -21,8 +21,8 @@ from gureum.drivers.image.errors import ImageRefused, ImageStoreError, ImageTooL
 from gureum.drivers.image.inspector import Inspection, Inspector, mismatch
 from gureum.drivers.image.interface import Chunk, ImageWriter, StoredBlob
 
-# An upload holds at most _WAITING_BATCHES + 2 batches, 16 MiB. Measured on two cores into a file: 83 % of what the
-# two hashes alone reach side by side; fewer waiting batches starve the hashes while the disk takes its time.
+# An upload holds at most _WAITING_BATCHES + 2 batches, 16 MiB; fewer starve the hashes while the disk takes its time.
+# Measured for 512 MiB into a file: 2.1 s of processor time, of which the two hashes alone are 1.6 s.
 _BATCH_BYTES = 2 << 20
 _WAITING_BATCHES = 6
 

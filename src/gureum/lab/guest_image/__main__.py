@@ -9,7 +9,8 @@ from gureum.lab.guest_image import GuestImageError, build_guest_image
 
 
 def _report(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
 
 
 def main(arguments: list[str]) -> int:
@@ -18,10 +19,11 @@ def main(arguments: list[str]) -> int:
         _report("usage: python -m gureum.lab.guest_image CACHE_DIR")
         return 2
     try:
-        print(build_guest_image(Path(arguments[0]), _report))
+        image = build_guest_image(Path(arguments[0]), _report)
     except GuestImageError as failure:
         _report(f"guest image: {failure}")
         return 1
+    sys.stdout.write(f"{image}\n")
     return 0
 
 

@@ -6,6 +6,7 @@ folders is written; apt verifies what it downloads. Read next: `build.py`.
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -22,8 +23,8 @@ SHELL_PACKAGE = "busybox"
 KERNEL_PACKAGE = "linux-image-cloud-amd64"
 
 _PROGRAM_PACKAGES = (
-    SHELL_PACKAGE, "busybox-static", "ca-certificates", "curl", "dosfstools", "dropbear-bin", "e2fsprogs", "iputils-ping",
-    "netcat-openbsd", "openssh-client", "openssh-sftp-server", "socat", "sudo", "util-linux",
+    SHELL_PACKAGE, "busybox-static", "ca-certificates", "curl", "dosfstools", "dropbear-bin", "e2fsprogs",
+    "iputils-ping", "netcat-openbsd", "openssh-client", "openssh-sftp-server", "socat", "sudo", "util-linux",
 )  # fmt: skip
 
 _LIBRARY_PACKAGES = (
@@ -46,10 +47,10 @@ def run(command: Sequence[str | Path], cwd: Path | None = None) -> str:
     Raises GuestImageError with the tool's own words when it is missing or fails.
     """
     words = [str(word) for word in command]
+    # mkfs and its kin live where a plain user's PATH may not look.
+    environment = os.environ | {"LC_ALL": "C.UTF-8", "PATH": f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"}
     try:
-        done = subprocess.run(  # noqa: S603 - fixed tools, no shell
-            words, cwd=cwd, capture_output=True, text=True, check=False, env=_ENVIRONMENT
-        )
+        done = subprocess.run(words, cwd=cwd, capture_output=True, text=True, check=False, env=environment)
     except FileNotFoundError as missing:
         raise GuestImageError(
             f"{words[0]} is not installed; the guest image needs: apt-get install {' '.join(BUILD_PACKAGES)}"
@@ -58,13 +59,6 @@ def run(command: Sequence[str | Path], cwd: Path | None = None) -> str:
         said = (done.stderr or done.stdout).strip()[-600:]
         raise GuestImageError(f"{' '.join(words[:3])} failed ({done.returncode}): {said}")
     return done.stdout
-
-
-_ENVIRONMENT = {
-    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    "LC_ALL": "C.UTF-8",
-    "DEBIAN_FRONTEND": "noninteractive",
-}
 
 
 def known_versions() -> dict[str, str]:

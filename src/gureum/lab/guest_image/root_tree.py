@@ -28,6 +28,7 @@ _PROGRAMS = (
 # Files kept at their own path; what is loaded by name at run time is listed here.
 _FILES = (
     "usr/libexec/sudo/sudoers.so", "lib/x86_64-linux-gnu/security/pam_permit.so", "etc/mke2fs.conf",
+    "usr/lib/sftp-server",
 )  # fmt: skip
 
 _LIBRARY_FOLDERS = ("lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu", "usr/libexec/sudo")
@@ -40,7 +41,6 @@ _FOLDERS = (
 )  # fmt: skip
 
 _SETUID = ("usr/bin/sudo",)
-# A second file for the few applets that need root from a user's hands would widen what is setuid: sudo is enough.
 _MODES = {
     "etc/shadow": 0o600, "etc/sudoers": 0o440, "root": 0o700, "tmp": 0o1777, "var/tmp": 0o1777,
     "home/gureum": 0o700, "home/gureum/.ssh": 0o700, "home/gureum/.ssh/authorized_keys": 0o600,
@@ -97,8 +97,7 @@ def _install(unpacked: Path, name: str, root: Path) -> None:
     if not source.exists():
         raise GuestImageError(f"the fetched packages hold no {name}")
     target.parent.mkdir(parents=True, exist_ok=True)
-    if source.is_symlink() and "/" not in os.readlink(source):
-        link = os.readlink(source)
+    if source.is_symlink() and len((link := source.readlink()).parts) == 1:
         target.symlink_to(link)
         _install(unpacked, str(Path(name).parent / link), root)
         return
@@ -185,10 +184,8 @@ def _lay_over(own_files: Path, root: Path) -> None:
 
 
 def _set_owners_and_modes(root: Path) -> None:
-    for folder, folders, files in os.walk(root):
-        for name in (*folders, *files):
-            os.chown(os.path.join(folder, name), 0, 0, follow_symlinks=False)
-    os.chown(root, 0, 0)
+    for path in (root, *root.rglob("*")):
+        os.chown(path, 0, 0, follow_symlinks=False)
     root.chmod(0o755)
     (root / "home/gureum/.ssh/authorized_keys").touch()
     for name in ("home/gureum", "home/gureum/.ssh", "home/gureum/.ssh/authorized_keys"):

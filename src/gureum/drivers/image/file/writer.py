@@ -24,6 +24,10 @@ _ZEROS = bytes(_HOLE_BYTES)
 # The disk begins on finished stretches while the next ones arrive, so that commit's fsync finds little left to do
 # (512 MiB: 0.22 s without, 0.01 s with).
 _WRITEBACK_BYTES = 8 << 20
+# What lies further back leaves the page cache: a large upload does not push out what running guests read, and uses
+# the same warm memory over and over (512 MiB on a virtual machine: 0.3 s of system time instead of 1.8 s).
+# Small images stay cached whole for their first boot.
+_CACHED_BYTES = 24 << 20
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -59,8 +63,7 @@ class FileWriter:
                 self._put(view[start:end], self._size + start)
         self._size += len(data)
         if self._size - self._handed_to_disk >= _WRITEBACK_BYTES:
-            _begin_writeback(self._descriptor, self._handed_to_disk, self._size - self._handed_to_disk)
-            self._handed_to_disk = self._size
+            self._hand_to_disk()
 
     def commit(self) -> StoredBlob:
         """See ImageWriter.commit."""
@@ -86,6 +89,14 @@ class FileWriter:
             with contextlib.suppress(OSError):
                 self._unfinished.unlink(missing_ok=True)
             self._close()
+
+    def _hand_to_disk(self) -> None:
+        _begin_writeback(self._descriptor, self._handed_to_disk, self._size - self._handed_to_disk)
+        self._handed_to_disk = self._size
+        done = self._size - _CACHED_BYTES
+        if done > 0:
+            # Advice, not an order: pages that are still on their way to the disk stay.
+            os.posix_fadvise(self._descriptor, 0, done, os.POSIX_FADV_DONTNEED)
 
     def _put(self, piece: memoryview, offset: int) -> None:
         while piece:

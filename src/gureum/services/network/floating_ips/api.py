@@ -47,8 +47,8 @@ class NewFloatingIp(Struct, forbid_unknown_fields=True):
 
 class FloatingIpChanges(Struct, forbid_unknown_fields=True):
     description: NameText | UnsetType = UNSET
-    port_id: IdText | None | UnsetType = UNSET
-    fixed_ip_address: AddressText | None | UnsetType = UNSET
+    port_id: IdText | UnsetType | None = UNSET
+    fixed_ip_address: AddressText | UnsetType | None = UNSET
 
 
 class CreateFloatingIp(Struct, forbid_unknown_fields=True):
@@ -125,7 +125,9 @@ def create(call: Call[Any], body: CreateFloatingIp) -> dict[str, Any]:
     if new.port_id is not None:
         operations.associate(call.tx, call.deps, row, _target(call, row, new.port_id, new.fixed_ip_address))
     elif new.fixed_ip_address is not None:
-        raise errors.invalid("Bad floatingip request: fixed_ip_address cannot be specified without a port_id.", "BadRequest")
+        raise errors.invalid(
+            "Bad floatingip request: fixed_ip_address cannot be specified without a port_id.", "BadRequest"
+        )
     call.tx.flush()
     return {"floatingip": views(call, [row])[0]}
 

@@ -28,12 +28,12 @@ class Target:
     fixed_ip: str | None = None
 
 
-def create_floating_ip(
-    tx: Tx, ctx: NetworkContext, floating: FloatingIp, network: Network, wish: IpWish
-) -> FloatingIp:
+def create_floating_ip(tx: Tx, ctx: NetworkContext, floating: FloatingIp, network: Network, wish: IpWish) -> FloatingIp:
     """Take an address of the external `network` for `floating`. Raises BadRequest, Conflict."""
     if not network.external:
-        raise errors.invalid(f"Bad floatingip request: Network {network.id} is not a valid external network.", "BadRequest")
+        raise errors.invalid(
+            f"Bad floatingip request: Network {network.id} is not a valid external network.", "BadRequest"
+        )
     subnets = [subnet for subnet in addresses.subnets_of(tx, network.id) if subnet.ip_version == 4]
     if not subnets:
         raise errors.invalid(

@@ -62,21 +62,21 @@ class NewNetwork(Struct, forbid_unknown_fields=True):
     availability_zone_hints: list[str] = []
     shared: bool | UnsetType = UNSET
     external: bool | UnsetType = field(default=UNSET, name="router:external")
-    is_default: bool | None | UnsetType = UNSET
-    network_type: str | None | UnsetType = field(default=UNSET, name="provider:network_type")
-    physical_network: PhysicalNetwork | None | UnsetType = field(default=UNSET, name="provider:physical_network")
-    segmentation_id: Segment | None | UnsetType = field(default=UNSET, name="provider:segmentation_id")
+    is_default: bool | UnsetType | None = UNSET
+    network_type: str | UnsetType | None = field(default=UNSET, name="provider:network_type")
+    physical_network: PhysicalNetwork | UnsetType | None = field(default=UNSET, name="provider:physical_network")
+    segmentation_id: Segment | UnsetType | None = field(default=UNSET, name="provider:segmentation_id")
 
 
 class NetworkChanges(Struct, forbid_unknown_fields=True):
     name: NameText | UnsetType = UNSET
     description: NameText | UnsetType = UNSET
     admin_state_up: bool | UnsetType = UNSET
-    mtu: Mtu | None | UnsetType = UNSET
+    mtu: Mtu | UnsetType | None = UNSET
     port_security_enabled: bool | UnsetType = UNSET
     shared: bool | UnsetType = UNSET
     external: bool | UnsetType = field(default=UNSET, name="router:external")
-    is_default: bool | None | UnsetType = UNSET
+    is_default: bool | UnsetType | None = UNSET
 
 
 class CreateNetwork(Struct, forbid_unknown_fields=True):

@@ -64,9 +64,7 @@ def set_mtu(tx: Tx, ctx: NetworkContext, network: Network, mtu: int | None) -> N
     network.mtu = wanted
     for subnet in tx.scalars(select(Subnet).where(Subnet.network_id == network.id)):
         touch(tx, ctx.changes, "subnet", subnet)
-    legs = select(Port.device_id).where(
-        Port.network_id == network.id, Port.device_owner == "network:router_interface"
-    )
+    legs = select(Port.device_id).where(Port.network_id == network.id, Port.device_owner == "network:router_interface")
     touch_routers(tx, ctx, tx.scalars(legs).all())
 
 

@@ -49,7 +49,9 @@ def allocate(  # noqa: PLR0917
 
     Raises Conflict (none left, already in use) and BadRequest (not of this network).
     """
-    choose = _one_of_each(tx, network_id, subnets, mac) if wishes is None else _each(tx, network_id, subnets, wishes, mac)
+    choose = (
+        _one_of_each(tx, network_id, subnets, mac) if wishes is None else _each(tx, network_id, subnets, wishes, mac)
+    )
     found: list[Given] = []
     for given in choose:
         if given in found:
@@ -59,9 +61,7 @@ def allocate(  # noqa: PLR0917
     return found
 
 
-def _each(
-    tx: Tx, network_id: str, subnets: Sequence[Subnet], wishes: Sequence[IpWish], mac: str
-) -> Iterator[Given]:
+def _each(tx: Tx, network_id: str, subnets: Sequence[Subnet], wishes: Sequence[IpWish], mac: str) -> Iterator[Given]:
     return (_wished(tx, network_id, subnets, wish, mac) for wish in wishes)
 
 

@@ -74,7 +74,7 @@ class NewPortBody(Struct, forbid_unknown_fields=True):
     admin_state_up: bool = True
     mac_address: Mac | None = None
     fixed_ips: FixedIps | None = None
-    security_groups: Groups | None | UnsetType = UNSET
+    security_groups: Groups | UnsetType | None = UNSET
     port_security_enabled: bool | UnsetType = UNSET
     allowed_address_pairs: Pairs | None = None
     device_id: NameText = ""
@@ -88,16 +88,16 @@ class PortChanges(Struct, forbid_unknown_fields=True):
     name: NameText | UnsetType = UNSET
     description: NameText | UnsetType = UNSET
     admin_state_up: bool | UnsetType = UNSET
-    mac_address: Mac | None | UnsetType = UNSET
-    fixed_ips: FixedIps | None | UnsetType = UNSET
-    security_groups: Groups | None | UnsetType = UNSET
+    mac_address: Mac | UnsetType | None = UNSET
+    fixed_ips: FixedIps | UnsetType | None = UNSET
+    security_groups: Groups | UnsetType | None = UNSET
     port_security_enabled: bool | UnsetType = UNSET
-    allowed_address_pairs: Pairs | None | UnsetType = UNSET
+    allowed_address_pairs: Pairs | UnsetType | None = UNSET
     device_id: NameText | UnsetType = UNSET
     device_owner: NameText | UnsetType = UNSET
     vnic_type: VnicType | UnsetType = field(default=UNSET, name="binding:vnic_type")
-    host_id: NameText | None | UnsetType = field(default=UNSET, name="binding:host_id")
-    profile: Profile | None | UnsetType = field(default=UNSET, name="binding:profile")
+    host_id: NameText | UnsetType | None = field(default=UNSET, name="binding:host_id")
+    profile: Profile | UnsetType | None = field(default=UNSET, name="binding:profile")
 
 
 class CreatePort(Struct, forbid_unknown_fields=True):
@@ -242,7 +242,7 @@ def _check_attributes(call: Call[Any], body: NewPortBody | PortChanges, network:
         if getattr(body, attribute) not in (UNSET, None):
             call.enforce(f"{verb}_port:{attribute}", **target)
     fixed = body.fixed_ips
-    if fixed not in (UNSET, None) and any(one.ip_address for one in fixed):  # type: ignore[union-attr]  # narrowed
+    if fixed not in (UNSET, None) and any(one.ip_address for one in fixed):
         call.enforce(f"{verb}_port:fixed_ips", **target)
     owner = body.device_owner
     if owner is not UNSET and owner.startswith("network:"):
@@ -258,9 +258,7 @@ def _owns(call: Call[Any], network: Network) -> bool:
     return call.caller.is_admin or network.project_id == call.caller.project_id
 
 
-def _members_of(
-    call: Call[Any], project_id: str, wanted: list[str] | None | UnsetType, *, security: bool
-) -> list[str]:
+def _members_of(call: Call[Any], project_id: str, wanted: list[str] | UnsetType | None, *, security: bool) -> list[str]:
     """The port's groups: those named, the project's default when none is named, none without port security."""
     if not security:
         if wanted not in (UNSET, None, []):
@@ -285,7 +283,8 @@ def fixed_ip_wishes(wanted: Sequence[FixedIpBody]) -> list[IpWish]:
 def _pairs(wanted: Sequence[PairBody] | None, mac: str, *, security: bool) -> list[dict[str, str]]:
     if wanted and not security:
         raise errors.conflict(
-            "AddressPairAndPortSecurityRequired", "Port Security must be enabled in order to have allowed address pairs on a port."
+            "AddressPairAndPortSecurityRequired",
+            "Port Security must be enabled in order to have allowed address pairs on a port.",
         )
     return rules.check_pairs([(pair.ip_address, pair.mac_address) for pair in wanted or ()], mac)
 
@@ -340,7 +339,8 @@ def _set_security(call: Call[Any], row: Port, wanted: PortChanges) -> None:
         row.pairs = _pairs(wanted.allowed_address_pairs, row.mac, security=security)
     elif row.pairs and not security:
         raise errors.conflict(
-            "AddressPairAndPortSecurityRequired", "Port Security must be enabled in order to have allowed address pairs on a port."
+            "AddressPairAndPortSecurityRequired",
+            "Port Security must be enabled in order to have allowed address pairs on a port.",
         )
     row.port_security = security
 
@@ -352,7 +352,9 @@ def _set_device(row: Port, wanted: PortChanges) -> None:
         if value is UNSET or value == getattr(row, attribute):
             continue
         if row.server_id is not None or row.device_owner.startswith(("network:router", "network:distributed")):
-            raise errors.conflict("PortInUse", f"Unable to complete operation on port {row.id}: it is in use by {row.device_id}.")
+            raise errors.conflict(
+                "PortInUse", f"Unable to complete operation on port {row.id}: it is in use by {row.device_id}."
+            )
         setattr(row, attribute, value)
 
 

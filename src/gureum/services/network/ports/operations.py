@@ -48,6 +48,8 @@ class NewPort:
     position: int = 0
     nic_tag: str = ""
     status: str = "DOWN"
+    announced: bool = True
+    """Whether the engine should hear of it now; a server's port waits for its host, which makes one change of two."""
 
 
 @dataclass(slots=True)
@@ -81,14 +83,21 @@ def create_port(
         given = addresses.allocate(tx, port.id, network.id, known, new.fixed_ips, port.mac)
     tx.add(port)
     _join_groups(tx, port.id, new.groups)
-    ctx.changes.mark(tx, "port", (port.id,))
+    if new.announced:
+        ctx.changes.mark(tx, "port", (port.id,))
     return Made(port, given, list(new.groups))
 
 
 _COPIED = (
-    ("project_id", "name", "description", "admin_state_up", "port_security", "device_id", "device_owner", "host")
-    + ("vnic_type", "profile", "server_id", "server_made", "position", "nic_tag", "status")
-)
+    "project_id",
+    "name",
+    "description",
+    "admin_state_up",
+    "port_security",
+    "device_id",
+    "device_owner",
+    "host",
+) + ("vnic_type", "profile", "server_id", "server_made", "position", "nic_tag", "status")
 
 
 def _refuse_mac_in_use(tx: Tx, network_id: str, mac: str) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import func, select
+from sqlalchemy import ScalarSelect, func, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from gureum.foundation.db.engine import Tx
-from gureum.foundation.quota import UNLIMITED, Overrun, limits_of, overruns
+from gureum.foundation.quota import EVERY_PROJECT, Overrun, QuotaLimit, overruns
 from gureum.services.network import errors
 from gureum.services.network.floating_ips.model import FloatingIp
 from gureum.services.network.networks.model import Network
@@ -47,11 +47,17 @@ def used(tx: Tx, resource: str, project_id: str) -> int:
 
 
 def overrun_of(tx: Tx, resource: str, project_id: str, amount: int = 1) -> list[Overrun]:
-    """What a request for `amount` more would exceed; empty when it fits."""
-    limits = limits_of(tx, SERVICE, project_id, DEFAULTS)
-    if amount <= 0 or limits[resource] == UNLIMITED:
-        return []
-    return overruns(limits, {resource: used(tx, resource, project_id)}, {resource: amount})
+    """What a request for `amount` more would exceed; empty when it fits. One statement."""
+    owner = _OWNERS[resource]
+    count = select(func.count()).select_from(owner.class_).where(owner == project_id).scalar_subquery()
+    own, general, taken = tx.execute(select(_limit(resource, project_id), _limit(resource, EVERY_PROJECT), count)).one()
+    limit = next(value for value in (own, general, DEFAULTS[resource]) if value is not None)
+    return overruns({resource: limit}, {resource: taken}, {resource: amount})
+
+
+def _limit(resource: str, project_id: str) -> ScalarSelect[int]:
+    row = (QuotaLimit.service == SERVICE, QuotaLimit.project_id == project_id, QuotaLimit.resource == resource)
+    return select(QuotaLimit.limit).where(*row).scalar_subquery()
 
 
 def refuse_overrun(tx: Tx, resource: str, project_id: str, amount: int = 1) -> None:

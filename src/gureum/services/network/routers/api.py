@@ -21,7 +21,7 @@ from gureum.services.network.networks.api import LISTING as NETWORKS
 from gureum.services.network.ports import addresses
 from gureum.services.network.ports.addresses import Given
 from gureum.services.network.ports.api import LISTING as PORTS
-from gureum.services.network.ports.api import FixedIpBody, FixedIps, fixed_ip_wishes
+from gureum.services.network.ports.api import FixedIps, fixed_ip_wishes
 from gureum.services.network.ports.model import Port
 from gureum.services.network.quotas.rules import refuse_overrun
 from gureum.services.network.routers import operations
@@ -73,8 +73,8 @@ class RouterChanges(Struct, forbid_unknown_fields=True):
     name: NameText | UnsetType = UNSET
     description: NameText | UnsetType = UNSET
     admin_state_up: bool | UnsetType = UNSET
-    external_gateway_info: GatewayBody | None | UnsetType = UNSET
-    routes: Routes | None | UnsetType = UNSET
+    external_gateway_info: GatewayBody | UnsetType | None = UNSET
+    routes: Routes | UnsetType | None = UNSET
     distributed: bool | None = None
     ha: bool | None = None
 
@@ -241,7 +241,7 @@ def add_routes(call: Call[Any], body: ChangeRoutes, router_id: str) -> dict[str,
     row: Router = listing.load(call, LISTING, router_id, "update_router")
     present = [tuple(pair) for pair in row.routes]
     wanted = _pairs(body.router.routes)
-    operations.set_routes(call.tx, row, [*present, *(pair for pair in wanted if pair not in present)])  # type: ignore[list-item]  # pairs
+    operations.set_routes(call.tx, row, [*present, *(pair for pair in wanted if pair not in present)])
     return _changed(call, row)
 
 
@@ -259,7 +259,11 @@ def delete(call: Call[Any], router_id: str) -> None:
 def add_interface(call: Call[Any], body: InterfaceBody, router_id: str) -> dict[str, Any]:
     router: Router = listing.load(call, LISTING, router_id)
     if (body.subnet_id is None) == (body.port_id is None):
-        which = "Either subnet_id or port_id must be specified" if body.subnet_id is None else "Cannot specify both subnet-id and port-id"
+        which = (
+            "Either subnet_id or port_id must be specified"
+            if body.subnet_id is None
+            else "Cannot specify both subnet-id and port-id"
+        )
         raise errors.invalid(f"Bad router request: {which}.", "BadRequest")
     if body.port_id is not None:
         port: Port = listing.load_within_reach(call, PORTS, body.port_id)
@@ -300,9 +304,21 @@ ROUTES = (
     Route("GET", _ONE, show, "get_router"),
     Route("PUT", _ONE, update, "update_router", body=UpdateRouter, target="handler"),
     Route("DELETE", _ONE, delete, "delete_router", 204, target="handler"),
-    Route("PUT", _ONE + "/add_router_interface", add_interface, "add_router_interface", body=InterfaceBody, target="handler"),
     Route(
-        "PUT", _ONE + "/remove_router_interface", remove_interface, "remove_router_interface", body=InterfaceBody, target="handler"
+        "PUT",
+        _ONE + "/add_router_interface",
+        add_interface,
+        "add_router_interface",
+        body=InterfaceBody,
+        target="handler",
+    ),
+    Route(
+        "PUT",
+        _ONE + "/remove_router_interface",
+        remove_interface,
+        "remove_router_interface",
+        body=InterfaceBody,
+        target="handler",
     ),
     Route("PUT", _ONE + "/add_extraroutes", add_routes, "update_router", body=ChangeRoutes, target="handler"),
     Route("PUT", _ONE + "/remove_extraroutes", remove_routes, "update_router", body=ChangeRoutes, target="handler"),

@@ -94,7 +94,7 @@ def add_port(tx: Tx, ctx: NetworkContext, router: Router, port: Port) -> Leg:
     if sum(":" not in one.ip for one in given) > 1:
         raise errors.invalid("Bad router request: Cannot have multiple IPv4 subnets on router port.", "BadRequest")
     legs = legs_of(tx, router.id)
-    cidrs = dict(tx.execute(select(Subnet.id, Subnet.cidr).where(Subnet.id.in_([g.subnet_id for g in given]))).all())  # type: ignore[arg-type]  # rows of two
+    cidrs = dict(tx.execute(select(Subnet.id, Subnet.cidr).where(Subnet.id.in_([g.subnet_id for g in given]))).all())
     for one in given:
         _refuse_subnet(router, one.subnet_id, cidrs[one.subnet_id], legs)
     port.device_id, port.device_owner, port.status = router.id, ROUTER_LEG, "ACTIVE"
@@ -121,7 +121,7 @@ def remove_leg(tx: Tx, ctx: NetworkContext, router: Router, port_id: str | None,
     return Leg(leg_port, mine[0].network_id, [leg.subnet_id for leg in leaving])
 
 
-def _refuse_missing(  # noqa: PLR0917
+def _refuse_missing(
     tx: Tx, router: Router, port_id: str | None, subnet_id: str | None, legs: Sequence[LegAddress]
 ) -> None:
     if port_id is not None and subnet_id is not None and any(leg.port_id == port_id for leg in legs):

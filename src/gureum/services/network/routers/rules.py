@@ -18,7 +18,7 @@ def refuse_overlap(router_id: str, cidr: str, others: Iterable[tuple[str, str]])
     net = ipaddress.ip_network(cidr)
     for subnet_id, other in others:
         theirs = ipaddress.ip_network(other)
-        if theirs.version == net.version and theirs.overlaps(net):  # type: ignore[arg-type]  # same version
+        if theirs.version == net.version and theirs.overlaps(net):
             raise errors.invalid(
                 f"Bad router request: Cidr {cidr} of subnet overlaps with cidr {other} of subnet {subnet_id} "
                 f"on router {router_id}.",

@@ -131,7 +131,12 @@ def _unwritten_default(call: Call[Any]) -> list[Any]:
     project_id = call.caller.project_id
     if not project_id:
         return []
-    shown = {"id": operations.default_id(project_id), "name": DEFAULT, "project_id": project_id, "tenant_id": project_id}
+    shown = {
+        "id": operations.default_id(project_id),
+        "name": DEFAULT,
+        "project_id": project_id,
+        "tenant_id": project_id,
+    }
     shown |= {"description": "Default security group", "stateful": "true", "shared": "false", "revision_number": "1"}
     wanted: dict[str, set[str]] = {}
     for name, value in call.query:
@@ -155,7 +160,7 @@ def _dated(row: Any) -> Any:
 
 
 def _columns(row: Any) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in type(row).__mapper__.column_attrs.keys()}
+    return {name: getattr(row, name) for name in type(row).__mapper__.column_attrs}
 
 
 def _unwritten_rules(call: Call[Any]) -> list[Any]:
@@ -228,9 +233,7 @@ def create(call: Call[Any], body: CreateGroup) -> dict[str, Any]:
         project_id = listing.owner_of(call, new.project_id or new.tenant_id, "create_security_group")
         operations.materialise(call.tx, call.deps, project_id)
         refuse_overrun(call.tx, "security_group", project_id)
-        group = SecurityGroup(
-            project_id=project_id, name=new.name, description=new.description, stateful=new.stateful
-        )
+        group = SecurityGroup(project_id=project_id, name=new.name, description=new.description, stateful=new.stateful)
         operations.create_group(call.tx, call.deps, group)
         rows.append(group)
     return listing.created(call, LISTING, rows, bulk=body.security_groups is not UNSET)

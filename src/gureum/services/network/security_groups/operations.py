@@ -117,7 +117,9 @@ def _in_use(tx: Tx, group_id: str) -> bool:
 def delete_group(tx: Tx, ctx: NetworkContext, group: SecurityGroup, *, force_default: bool) -> None:
     """Delete a group, its rules, and the rules of others that name it. Raises Conflict while a port has it."""
     if group.name == DEFAULT and not force_default:
-        raise errors.conflict("SecurityGroupCannotRemoveDefault", "Insufficient rights for removing default security group.")
+        raise errors.conflict(
+            "SecurityGroupCannotRemoveDefault", "Insufficient rights for removing default security group."
+        )
     if _in_use(tx, group.id):
         raise errors.conflict("SecurityGroupInUse", f"Security Group {group.id} in use.")
     naming = select(SecurityGroupRule.group_id).where(
@@ -149,7 +151,9 @@ def add_rule(tx: Tx, ctx: NetworkContext, group: SecurityGroup, rule: SecurityGr
     wanted = allowance_of(rule)
     for other in tx.scalars(select(SecurityGroupRule).where(SecurityGroupRule.group_id == group.id)):
         if allowance_of(other) == wanted:
-            raise errors.conflict("SecurityGroupRuleExists", f"Security group rule already exists. Rule id is {other.id}.")
+            raise errors.conflict(
+                "SecurityGroupRuleExists", f"Security group rule already exists. Rule id is {other.id}."
+            )
     tx.add(rule)
     touch(tx, ctx.changes, "security_group", group)
 

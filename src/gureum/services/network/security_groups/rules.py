@@ -112,7 +112,8 @@ def _icmp(kind: int | None, code: int | None) -> tuple[int | None, int | None]:
     for field, name, value in (("type", "port-range-min", kind), ("code", "port-range-max", code)):
         if value is not None and value > 255:
             raise errors.invalid(
-                f"Invalid value for ICMP {field} ({name}) {value}. It must be 0 to 255.", "SecurityGroupInvalidIcmpValue"
+                f"Invalid value for ICMP {field} ({name}) {value}. It must be 0 to 255.",
+                "SecurityGroupInvalidIcmpValue",
             )
     if kind is None:
         raise errors.invalid(

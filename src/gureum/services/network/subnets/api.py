@@ -53,9 +53,9 @@ class NewSubnet(Struct, forbid_unknown_fields=True):
     description: NameText = ""
     project_id: ProjectText = ""
     tenant_id: ProjectText = ""
-    gateway_ip: AddressText | None | UnsetType = UNSET
+    gateway_ip: AddressText | UnsetType | None = UNSET
     enable_dhcp: bool = True
-    allocation_pools: Pools | None | UnsetType = UNSET
+    allocation_pools: Pools | UnsetType | None = UNSET
     dns_nameservers: Servers | None = None
     host_routes: Routes | None = None
     ipv6_ra_mode: Mode | None = None
@@ -67,11 +67,11 @@ class NewSubnet(Struct, forbid_unknown_fields=True):
 class SubnetChanges(Struct, forbid_unknown_fields=True):
     name: NameText | UnsetType = UNSET
     description: NameText | UnsetType = UNSET
-    gateway_ip: AddressText | None | UnsetType = UNSET
+    gateway_ip: AddressText | UnsetType | None = UNSET
     enable_dhcp: bool | UnsetType = UNSET
     allocation_pools: Pools | UnsetType = UNSET
-    dns_nameservers: Servers | None | UnsetType = UNSET
-    host_routes: Routes | None | UnsetType = UNSET
+    dns_nameservers: Servers | UnsetType | None = UNSET
+    host_routes: Routes | UnsetType | None = UNSET
 
 
 class CreateSubnet(Struct, forbid_unknown_fields=True):
@@ -140,7 +140,7 @@ def _create_one(call: Call[Any], new: NewSubnet) -> Subnet:
     rules.check_dhcp_room(net, dhcp=new.enable_dhcp)
     rules.check_modes(net, new.ipv6_ra_mode, new.ipv6_address_mode, dhcp=new.enable_dhcp)
     gateway = rules.gateway_of(net, rules.first_host(net) if new.gateway_ip is UNSET else new.gateway_ip)
-    given = None if new.allocation_pools in (UNSET, None) else [(pool.start, pool.end) for pool in new.allocation_pools]  # type: ignore[union-attr]  # narrowed just before
+    given = None if new.allocation_pools in (UNSET, None) else [(pool.start, pool.end) for pool in new.allocation_pools]
     if given is None:
         pools = rules.default_pools(net, gateway)
     else:

@@ -21,7 +21,7 @@ def create_subnet(tx: Tx, ctx: NetworkContext, subnet: Subnet) -> Subnet:
     """Add a subnet whose own attributes are checked. Raises BadRequest when it overlaps with a sibling."""
     net = ipaddress.ip_network(subnet.cidr)
     for sibling in addresses.subnets_of(tx, subnet.network_id):
-        if sibling.ip_version == subnet.ip_version and net.overlaps(ipaddress.ip_network(sibling.cidr)):  # type: ignore[arg-type]  # same version
+        if sibling.ip_version == subnet.ip_version and net.overlaps(ipaddress.ip_network(sibling.cidr)):
             raise errors.invalid(
                 f"Requested subnet with cidr: {subnet.cidr} for network: {subnet.network_id} overlaps with another subnet"
             )
@@ -75,7 +75,8 @@ def set_gateway(tx: Tx, ctx: NetworkContext, subnet: Subnet, wanted: str | None)
         port_id = tx.scalar(held)
         if port_id is not None:
             raise errors.conflict(
-                "GatewayIpInUse", f"Current gateway ip {subnet.gateway_ip} already in use by port {port_id}. Unable to update."
+                "GatewayIpInUse",
+                f"Current gateway ip {subnet.gateway_ip} already in use by port {port_id}. Unable to update.",
             )
     if gateway is not None:
         rules.refuse_gateway_in(gateway, subnet.pools)

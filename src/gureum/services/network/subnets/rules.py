@@ -9,6 +9,7 @@ import ipaddress
 from collections.abc import Sequence
 
 from gureum.services.network import errors
+import itertools
 
 Net = ipaddress.IPv4Network | ipaddress.IPv6Network
 Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -49,7 +50,9 @@ def gateway_of(net: Net, wanted: str | None) -> str | None:
     if gateway.version != net.version:
         raise errors.invalid(f"gateway_ip '{wanted}' does not match the ip_version '{net.version}'")
     plain = net.version == 6 or net.prefixlen >= 31
-    if gateway == net.network_address and not plain or gateway == net.broadcast_address and net.version == 4 and not plain:
+    if (gateway == net.network_address and not plain) or (
+        gateway == net.broadcast_address and net.version == 4 and not plain
+    ):
         raise errors.invalid(f"Gateway is not valid on subnet: {wanted}")
     return str(gateway)
 
@@ -86,7 +89,7 @@ def check_pools(net: Net, pools: Sequence[Pool], gateway: str | None) -> list[Po
             )
         spans.append((int(low), int(high), str(low), str(high)))
     spans.sort()
-    for before, after in zip(spans, spans[1:], strict=False):
+    for before, after in itertools.pairwise(spans):
         if after[0] <= before[1]:
             raise errors.conflict(
                 "OverlappingAllocationPools",
@@ -142,4 +145,4 @@ def check_routes(routes: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def is_automatic(ra_mode: str | None, address_mode: str | None) -> bool:
-    return address_mode in AUTOMATIC or ra_mode in AUTOMATIC and address_mode is None
+    return address_mode in AUTOMATIC or (ra_mode in AUTOMATIC and address_mode is None)

@@ -1,0 +1,4 @@
+"""The first tables."""
+
+revision = "0001"
+down_revision = None

@@ -1,0 +1,234 @@
+"""The control plane put together: config to database, drivers, services and the application.
+
+One `Control` carries all services; a role decides what of it to start (`all_in_one.py`, `api.py`, `worker.py`).
+This is the only place, besides tests, that chooses concrete drivers.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gureum.agents.hypervisor.protocol import HypervisorAgent
+from gureum.agents.hypervisor.remote import RemoteAgent, listen_to_agents
+from gureum.agents.hypervisor.simulated import SimulatedHosts, World
+from gureum.drivers.image.file.store import FileImageStore
+from gureum.drivers.network.fake import FakeNetworkDriver
+from gureum.drivers.network.interface import NetworkDriver
+from gureum.foundation.bus.interface import Bus
+from gureum.foundation.bus.open import open_bus
+from gureum.foundation.config import Config
+from gureum.foundation.db.engine import Database
+from gureum.foundation.db.schema import ensure_schema
+from gureum.foundation.http.app import App
+from gureum.foundation.metrics import Metrics
+from gureum.foundation.policy import Policy
+from gureum.foundation.service import ServiceParts
+from gureum.foundation.tasks.engine import EngineOptions, TaskEngine
+from gureum.foundation.tasks.store import Tasks
+from gureum.roles.health import health_api
+from gureum.services.compute import service as compute
+from gureum.services.compute.deps import ComputeDeps
+from gureum.services.compute.flavors.bootstrap import bootstrap_flavors
+from gureum.services.compute.hosts.registry import Beat, HostOptions, HostRegistry
+from gureum.services.compute.servers.lifecycle import ServerLifecycle
+from gureum.services.compute.servers.ports import on_ports_changed
+from gureum.services.identity import service as identity
+from gureum.services.identity.bootstrap import Bootstrap
+from gureum.services.identity.tokens.revocations import READ_EVERY_S
+from gureum.services.image import service as image
+from gureum.services.network import service as network
+from gureum.services.placement import service as placement
+
+log = logging.getLogger("gureum.control")
+
+SIMULATED_BEAT_S = 2.0
+
+
+@dataclass
+class Control:
+    """Everything of one process. `start_workers` and `stop` may be called once each."""
+
+    config: Config
+    database: Database
+    app: App
+    engine: TaskEngine
+    hosts: HostRegistry
+    parts: list[ServiceParts]
+    simulated: SimulatedHosts | None
+    bus: Bus
+    prepare: Callable[[], None]
+    _beats: list[Beat] = field(default_factory=list)
+    _stops: list[Callable[[], None]] = field(default_factory=list)
+
+    def start_api(self) -> None:
+        """What a process that answers requests needs: revocations read twice a second, policy on change."""
+        identity_start = next(part for part in self.parts if part.name == "identity")
+        for start in identity_start.on_start:
+            start()
+        self._beat(self._follow, READ_EVERY_S, "revocations")
+
+    def _follow(self) -> None:
+        self.app.policy.reload()
+        self.read_revocations()
+
+    read_revocations: Callable[[], None] = lambda: None
+
+    def start_workers(self) -> None:
+        """Lifecycles, reconcilers, the network writer and the hosts' heartbeats."""
+        self.engine.release_dead()
+        for part in self.parts:
+            for start in part.on_start if part.name != "identity" else ():
+                start()
+            self._stops.extend(part.on_stop)
+        self._listen_to_hosts()
+        self.engine.start()
+        self._beat(self.hosts.flush, 1.0, "heartbeats")
+
+    def _listen_to_hosts(self) -> None:
+        if self.simulated is None:
+            self._stops.append(listen_to_agents(self.bus, self.hosts))
+            return
+        self.simulated.beat(self.hosts)
+        self.hosts.flush()
+        self._stops.append(self.simulated.keep_beating(self.hosts, SIMULATED_BEAT_S))
+
+    def _beat(self, work: Callable[[], None], every_s: float, name: str) -> None:
+        beat = Beat(work, every_s, name)
+        beat.start()
+        self._beats.append(beat)
+
+    def stop(self) -> None:
+        for beat in self._beats:
+            beat.stop()
+        for stop in reversed(self._stops):
+            stop()
+        self.engine.stop()
+        self.bus.close()
+        self.database.close()
+
+
+class _OverBus:
+    """Hosts' agents behind the bus."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._agents: dict[str, RemoteAgent] = {}
+
+    def agent(self, host: str) -> HypervisorAgent:
+        return self._agents.setdefault(host, RemoteAgent(self._bus, host))
+
+
+class _InMemory:
+    """Hosts' agents in this process."""
+
+    def __init__(self, hosts: SimulatedHosts) -> None:
+        self._hosts = hosts
+
+    def agent(self, host: str) -> HypervisorAgent:
+        return self._hosts[host]
+
+
+def build(config: Config) -> Control:
+    """Put a control plane together; nothing runs yet and no table is touched."""
+    database = Database(_absolute(config.database.url, config.state), pool_size=config.database.pool_size)
+    metrics = Metrics()
+    tasks = Tasks()
+    options = EngineOptions(config.tasks.workers, config.tasks.lease_s, config.tasks.poll_s)
+    engine = TaskEngine(database, tasks, options, metrics)
+    bus = open_bus(_absolute(config.bus.url, config.state), role="control")
+    simulated = config.hypervisor.mode == "simulated"
+    driver, hosts_in_memory = _network_driver(config, simulated=simulated)
+
+    identity_parts, identity_facade = identity.parts(database, config.auth, config.path(config.auth.keys))
+    placement_parts, placement_facade = placement.parts(database)
+    store = FileImageStore(config.path(config.image.folder))
+    image_parts, image_facade = image.parts(image.ImageDeps(database, tasks, store, config.image))
+    network_parts, network_facade = network.parts(
+        network.NetworkDeps(database, tasks, driver, identity_facade, config.network)
+    )
+    directory = _InMemory(hosts_in_memory) if hosts_in_memory else _OverBus(bus)
+    ratios = config.hypervisor
+    registry = HostRegistry(
+        database,
+        tasks,
+        placement_facade,
+        directory,
+        HostOptions(ratios.cpu_ratio, ratios.ram_ratio, ratios.disk_ratio, ratios.heartbeat_timeout_s),
+    )
+    deps = ComputeDeps(database, tasks, registry, identity_facade, image_facade, network_facade, placement_facade)
+    lifecycle = ServerLifecycle(
+        database,
+        registry,
+        placement_facade,
+        network_facade,
+        image_facade,
+        config.network.port_up_timeout_s,
+        config.hypervisor.boot_timeout_s,
+    )
+    compute_parts = compute.parts(deps, lifecycle)
+    network_facade.set_port_listener(lambda tx, servers: on_ports_changed(tasks, tx, servers))
+
+    parts = [identity_parts, placement_parts, image_parts, network_parts, compute_parts]
+    rules = [rule for part in parts for rule in part.rules]
+    policy = Policy(rules, config.path(config.policy.file) if config.policy.file else None)
+    for part in parts:
+        engine.register(part.lifecycles, part.reconcilers)
+    app = App(
+        [api for part in parts for api in part.apis],
+        database,
+        policy,
+        identity_facade.authenticate,
+        identity_facade.authenticate_slowly,
+        public_url=config.public_url,
+        threads=config.api.threads,
+        max_body_bytes=config.api.max_body_bytes,
+        metrics=metrics,
+    )
+    app.mount(health_api(database, metrics))
+
+    def prepare() -> None:
+        """Tables and what a new cloud starts with; repeating it changes nothing."""
+        ensure_schema(database)
+        start = config.bootstrap
+        wanted = Bootstrap(start.admin_password, start.demo_password, start.region, config.public_url)
+
+        def first(tx: object) -> None:
+            identity_facade.bootstrap(tx, wanted)  # type: ignore[arg-type]  # a Tx, as write() gives
+            bootstrap_flavors(tx)  # type: ignore[arg-type]
+            project_id = identity_facade.project_id(tx, "admin") or ""  # type: ignore[arg-type]
+            network_facade.bootstrap(tx, start.external_cidr, project_id)  # type: ignore[arg-type]
+
+        database.write(first)
+        if start.guest_image:
+            image_facade.ensure_public("mini", Path(start.guest_image), properties={"hw_rng_model": "virtio"})
+
+    control = Control(config, database, app, engine, registry, parts, hosts_in_memory, bus, prepare)
+    control.read_revocations = identity_facade.read_revocations
+    return control
+
+
+def _network_driver(config: Config, *, simulated: bool) -> tuple[NetworkDriver, SimulatedHosts | None]:
+    if not simulated:
+        if config.network.driver == "fake":
+            return FakeNetworkDriver(), None
+        from gureum.drivers.network.ovn.driver import OvnDriver
+
+        section = config.network
+        return OvnDriver(section.northbound, section.southbound, owner=section.owner), None
+    fake = FakeNetworkDriver()
+    hosts = SimulatedHosts(config.hypervisor.simulated_hosts, World(plugs=fake))
+    for name in hosts:
+        fake.set_host(name, alive=True)
+    return fake, hosts
+
+
+def _absolute(url: str, state: str) -> str:
+    """URLs of files are relative to the state folder."""
+    for scheme in ("sqlite:///", "unix:"):
+        rest = url.removeprefix(scheme)
+        if rest != url and not rest.startswith("/"):
+            return scheme + str(Path(state, rest).absolute())
+    return url

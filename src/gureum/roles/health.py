@@ -1,0 +1,28 @@
+"""/healthz and /metrics: whether this process answers, and what it counted."""
+
+from __future__ import annotations
+
+from gureum.foundation.db.engine import Database
+from gureum.foundation.errors import Unavailable
+from gureum.foundation.http import dialects
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.routes import PUBLIC, Api, Reply, Route
+from gureum.foundation.metrics import Metrics
+
+
+def health_api(database: Database, metrics: Metrics) -> Api:
+    def health(_call: Call[None]) -> dict[str, str]:
+        if not database.answers():
+            raise Unavailable("The database does not answer.")
+        return {"status": "ok"}
+
+    def measure(_call: Call[None]) -> Reply:
+        metrics.statements.set(database.counters.statements)
+        metrics.commits.set(database.counters.commits)
+        return Reply(metrics.render(), content_type="text/plain; version=0.0.4; charset=utf-8")
+
+    routes = (
+        Route("GET", "/healthz", health, PUBLIC, transaction="none"),
+        Route("GET", "/metrics", measure, PUBLIC, transaction="none"),
+    )
+    return Api("root", "", dialects.plain, routes)

@@ -1,0 +1,274 @@
+"""Routes of flavors, and the flavors that every cloud begins with. Source: compute API reference, "Flavors".
+
+Extra specs stand in `extra_specs.py`, access of projects in `access.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+from sqlalchemy import Select, or_, select
+
+from gureum.foundation import clock, ids
+from gureum.foundation.caller import Caller
+from gureum.foundation.db.engine import Tx
+from gureum.foundation.errors import BadRequest, Conflict, NotFound
+from gureum.foundation.http import filters
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.routes import Route
+from gureum.foundation.policy import Rule
+from gureum.services.compute.flavors import access, extra_specs, rules
+from gureum.services.compute.flavors.model import Flavor, FlavorAccess
+from gureum.services.compute.pages import page_asked, with_next
+from gureum.services.compute.servers.bodies import Flag
+from gureum.services.compute.servers.views import links
+
+READ = "os_compute_api:flavors"
+MANAGE = "os_compute_api:os-flavor-manage:"
+
+RULES = (
+    Rule(READ, "@", "List and show flavors"),
+    Rule(MANAGE + "create", "rule:admin", "Create a flavor"),
+    Rule(MANAGE + "update", "rule:admin", "Change a flavor's description"),
+    Rule(MANAGE + "delete", "rule:admin", "Delete a flavor"),
+    *extra_specs.RULES,
+    *access.RULES,
+)
+
+Amount = Annotated[int, Meta(ge=0, le=rules.MOST)] | Annotated[str, Meta(pattern=r"^[0-9]{1,10}$")]
+_RENAMED = {"ephemeral": "OS-FLV-EXT-DATA:ephemeral", "is_public": "os-flavor-access:is_public"}
+Description = Annotated[str, Meta(max_length=65535)]
+
+
+class NewFlavor(Struct, forbid_unknown_fields=True, kw_only=True, rename=_RENAMED):
+    """`ram` and `swap` in MiB, `disk` and `ephemeral` in GiB."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=255)]
+    ram: Amount
+    vcpus: Amount
+    disk: Amount
+    id: Annotated[str, Meta(max_length=255, pattern=r"^[a-zA-Z0-9. _\-]*$")] | int | None = None
+    swap: Amount = 0
+    ephemeral: Amount = 0
+    rxtx_factor: float | Annotated[str, Meta(pattern=r"^[0-9]{1,40}(\.[0-9]{1,40})?$")] = 1.0
+    is_public: Flag = True
+
+
+class NewFlavorDescribed(NewFlavor, forbid_unknown_fields=True, kw_only=True, rename=_RENAMED):
+    description: Description | None = None
+
+
+class Create(Struct, forbid_unknown_fields=True):
+    flavor: NewFlavor
+
+
+class CreateV255(Struct, forbid_unknown_fields=True):
+    flavor: NewFlavorDescribed
+
+
+class Change(Struct, forbid_unknown_fields=True):
+    description: Description | None | UnsetType = UNSET
+
+
+class Update(Struct, forbid_unknown_fields=True):
+    flavor: Change
+
+
+_SORTABLE = {
+    "created_at": Flavor.created_at,
+    "description": Flavor.description,
+    "disabled": Flavor.disabled,
+    "ephemeral_gb": Flavor.ephemeral_gib,
+    "flavorid": Flavor.id,
+    "id": Flavor.id,
+    "is_public": Flavor.is_public,
+    "memory_mb": Flavor.ram_mib,
+    "name": Flavor.name,
+    "root_gb": Flavor.root_gib,
+    "rxtx_factor": Flavor.rxtx_factor,
+    "swap": Flavor.swap_mib,
+    "updated_at": Flavor.updated_at,
+    "vcpus": Flavor.vcpus,
+}
+
+
+def visible(caller: Caller) -> Select[tuple[Flavor]]:
+    """The flavors that a caller may see and use: all for administrators."""
+    statement = select(Flavor)
+    return statement if caller.is_admin else statement.where(_open_to(caller))
+
+
+def _open_to(caller: Caller) -> Any:
+    granted = select(FlavorAccess.flavor_id).where(FlavorAccess.project_id == caller.project_id)
+    return or_(Flavor.is_public, Flavor.id.in_(granted))
+
+
+def find_flavor(call: Call[Any], flavor_id: str) -> Flavor:
+    """Raises NotFound for a flavor that is not there or not for the caller."""
+    row = call.tx.scalar(visible(call.caller).where(Flavor.id == flavor_id))
+    if row is None:
+        raise NotFound(f"Flavor {flavor_id} could not be found.")
+    return row
+
+
+def _page(call: Call[Any]) -> tuple[list[Flavor], str | None]:
+    statement = _narrowed(call)
+    paging = page_asked(call, _SORTABLE, Flavor.id)
+
+    def marker(flavor_id: str) -> Flavor | None:
+        return call.tx.scalar(visible(call.caller).where(Flavor.id == flavor_id))
+
+    shown, more = paging.cut(call.tx.scalars(paging.page(statement, marker)).all())
+    return list(shown), shown[-1].id if more else None
+
+
+def _narrowed(call: Call[Any]) -> Select[tuple[Flavor]]:
+    """`is_public` is for administrators: true by default, `none` means both kinds."""
+    statement = visible(call.caller)
+    if call.caller.is_admin:
+        asked = call.param("is_public")
+        if asked is None or (asked.lower() != "none" and _public(asked)):
+            statement = statement.where(_open_to(call.caller))
+        elif asked.lower() != "none":
+            statement = statement.where(Flavor.is_public.is_(False))
+    else:
+        statement = statement.where(Flavor.disabled.is_(False))
+    for name, column in (("minRam", Flavor.ram_mib), ("minDisk", Flavor.root_gib)):
+        if text := call.param(name):
+            statement = statement.where(column >= _at_least(name, text))
+    return statement
+
+
+def _public(text: str) -> bool:
+    try:
+        return filters.boolean("is_public", text)
+    except BadRequest as error:
+        raise BadRequest(f"Invalid is_public filter [{text[:64]}]") from error
+
+
+def _at_least(name: str, text: str) -> int:
+    try:
+        return filters.integer(name, text, minimum=-rules.MOST)
+    except BadRequest as error:
+        raise BadRequest(f"Invalid {name} filter [{text[:64]}]") from error
+
+
+def index(call: Call[Any]) -> dict[str, Any]:
+    rows, marker = _page(call)
+    view: dict[str, Any] = {"flavors": [_brief(call, row) for row in rows]}
+    return with_next(call, view, "flavors_links", marker)
+
+
+def detail(call: Call[Any]) -> dict[str, Any]:
+    rows, marker = _page(call)
+    specs = _specs_shown(call)
+    view: dict[str, Any] = {"flavors": [_view(call, row, specs=specs) for row in rows]}
+    return with_next(call, view, "flavors_links", marker)
+
+
+def show(call: Call[Any], flavor_id: str) -> dict[str, Any]:
+    return {"flavor": _view(call, find_flavor(call, flavor_id), specs=_specs_shown(call))}
+
+
+def create(call: Call[Any], body: CreateV255) -> dict[str, Any]:
+    new = body.flavor
+    name, chosen = rules.checked_name(new.name), rules.checked_id(new.id)
+    if call.tx.scalar(select(Flavor.id).where(Flavor.name == name)) is not None:
+        raise Conflict(f"Flavor with name {name} already exists.")
+    if chosen is not None and call.tx.get(Flavor, chosen) is not None:
+        raise Conflict(f"Flavor with ID {chosen} already exists.")
+    row = Flavor(
+        id=chosen or ids.new_uuid(),
+        name=name,
+        vcpus=rules.number("vcpus", new.vcpus, 1),
+        ram_mib=rules.number("ram", new.ram, 1),
+        root_gib=rules.number("disk", new.disk),
+        ephemeral_gib=rules.number("ephemeral", new.ephemeral),
+        swap_mib=rules.number("swap", new.swap),
+        rxtx_factor=rules.factor(new.rxtx_factor),
+        is_public=new.is_public if isinstance(new.is_public, bool) else filters.boolean("is_public", new.is_public),
+        disabled=False,
+        description=getattr(new, "description", None),
+        extra_specs={},
+    )
+    call.tx.add(row)
+    return {"flavor": _view(call, row, specs=_specs_shown(call))}
+
+
+def update(call: Call[Any], body: Update, flavor_id: str) -> dict[str, Any]:
+    if body.flavor.description is UNSET:
+        raise BadRequest("Invalid input for field/attribute flavor: 'description' is a required property.")
+    row = find_flavor(call, flavor_id)
+    row.description = body.flavor.description
+    row.updated_at = clock.utcnow()
+    return {"flavor": _view(call, row, specs=_specs_shown(call))}
+
+
+def delete(call: Call[Any], flavor_id: str) -> None:
+    """Servers keep their own copy of the flavor, so it may go while they stay."""
+    call.tx.delete(find_flavor(call, flavor_id))
+
+
+def _specs_shown(call: Call[Any]) -> bool:
+    return call.at_least(2, 61) and call.allows(extra_specs.INDEX, **call.own_target())
+
+
+def _brief(call: Call[Any], row: Flavor) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "name": row.name,
+        "description": row.description,
+        "links": links(call, "flavors", row.id),
+    }
+
+
+def _view(call: Call[Any], row: Flavor, *, specs: bool) -> dict[str, Any]:
+    view = {
+        **_brief(call, row),
+        "vcpus": row.vcpus,
+        "ram": row.ram_mib,
+        "disk": row.root_gib,
+        "swap": row.swap_mib,
+        "OS-FLV-EXT-DATA:ephemeral": row.ephemeral_gib,
+        "OS-FLV-DISABLED:disabled": row.disabled,
+        "os-flavor-access:is_public": row.is_public,
+        "rxtx_factor": row.rxtx_factor,
+    }
+    if specs:
+        view["extra_specs"] = row.extra_specs
+    return view
+
+
+FIRST = (
+    ("42", "m1.nano", 1, 128, 1),
+    ("84", "m1.micro", 1, 192, 1),
+    ("1", "m1.tiny", 1, 512, 1),
+    ("2", "m1.small", 1, 2048, 20),
+    ("3", "m1.medium", 2, 4096, 40),
+    ("4", "m1.large", 4, 8192, 80),
+)
+"""id, name, vcpus, memory in MiB, root disk in GiB: the names and sizes that the field's guides use."""
+
+
+def bootstrap_flavors(tx: Tx) -> None:
+    """Make the first flavors; idempotent, and an operator's own flavor of that id or name is left alone."""
+    taken = {value for row in tx.execute(select(Flavor.id, Flavor.name)) for value in row}
+    for id_, name, vcpus, ram_mib, root_gib in FIRST:
+        if id_ not in taken and name not in taken:
+            tx.add(Flavor(id=id_, name=name, vcpus=vcpus, ram_mib=ram_mib, root_gib=root_gib, extra_specs={}))
+
+
+_ALL = "/v2.1/flavors"
+_ONE = _ALL + "/{flavor_id}"
+_BODIES = {(2, 1): Create, (2, 55): CreateV255}
+ROUTES = (
+    Route("GET", _ALL, index, READ, downgrade=rules.downgrade),
+    Route("GET", _ALL + "/detail", detail, READ, downgrade=rules.downgrade),
+    Route("POST", _ALL, create, MANAGE + "create", body=_BODIES, downgrade=rules.downgrade),
+    Route("GET", _ONE, show, READ, downgrade=rules.downgrade),
+    Route("PUT", _ONE, update, MANAGE + "update", body=Update, downgrade=rules.downgrade, since=(2, 55)),
+    Route("DELETE", _ONE, delete, MANAGE + "delete", 202),
+    *extra_specs.ROUTES,
+    *access.ROUTES,
+)

@@ -1,0 +1,78 @@
+"""Pure rules of flavors: what names, ids and extra specs are legal, and the view at each microversion.
+
+Source: compute API reference, "Flavors", "Flavors extra-specs".
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from gureum.foundation.errors import BadRequest
+from gureum.foundation.http.microversions import Version
+
+MOST = 2**31 - 1
+_KEY = re.compile(r"[a-zA-Z0-9\-_:. ]{1,255}")
+
+
+def checked_name(name: str) -> str:
+    """A printable name without blanks around it. Raises BadRequest."""
+    if name != name.strip() or not name or not name.isprintable():
+        raise BadRequest("Invalid input for field/attribute name: it must be printable, without blanks around it.")
+    return name
+
+
+def checked_id(given: str | int | None) -> str | None:
+    """The chosen id as text, or None when the cloud is to choose. Raises BadRequest."""
+    if given is None or given == "":
+        return None
+    text = str(given)
+    if text != text.strip():
+        raise BadRequest("Invalid input for field/attribute id: blanks around it are not allowed.")
+    return text
+
+
+def number(name: str, value: str | int, minimum: int = 0) -> int:
+    """An amount given as a number or as digits. Raises BadRequest."""
+    amount = int(value)
+    if not minimum <= amount <= MOST:
+        raise BadRequest(f"Invalid input for field/attribute {name}: {amount} is not in {minimum} to {MOST}.")
+    return amount
+
+
+def factor(value: str | float) -> float:
+    """The rxtx_factor, a number above 0. Raises BadRequest."""
+    try:
+        found = float(value)
+    except ValueError as error:
+        raise BadRequest("Invalid input for field/attribute rxtx_factor: it is not a number.") from error
+    if not (math.isfinite(found) and 0 < found <= 3.40282e38):
+        raise BadRequest("Invalid input for field/attribute rxtx_factor: it must be above 0.")
+    return found
+
+
+def checked_specs(specs: Mapping[str, str | float]) -> dict[str, str]:
+    """Extra specs with legal keys and values as text of at most 255 characters. Raises BadRequest."""
+    found = {}
+    for key, value in specs.items():
+        if not _KEY.fullmatch(key):
+            raise BadRequest(f"Invalid input for field/attribute extra_specs: key {key[:64]!r} is not allowed.")
+        text = str(value)
+        if len(text) > 255:
+            raise BadRequest(f"Invalid input for field/attribute {key}: the value is longer than 255 characters.")
+        found[key] = text
+    return found
+
+
+def downgrade(view: dict[str, Any], version: Version) -> dict[str, Any]:
+    """description since 2.55, extra_specs since 2.61, swap as a number even when 0 since 2.75."""
+    for flavor in view.get("flavors", [view["flavor"]] if "flavor" in view else []):
+        if version < (2, 55):
+            flavor.pop("description", None)
+        if version < (2, 61):
+            flavor.pop("extra_specs", None)
+        if version < (2, 75) and flavor.get("swap") == 0:
+            flavor["swap"] = ""
+    return view

@@ -1,0 +1,188 @@
+"""Routes about the API itself. Source: network API reference, "API versions", "Extensions", "Agents",
+"Availability zones", "Network IP availability", "Service providers".
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import func, select
+
+from gureum.foundation import clock
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.routes import PUBLIC, Route
+from gureum.foundation.policy import Rule
+from gureum.services.network import errors, listing
+from gureum.services.network.catalog import zones
+from gureum.services.network.catalog.extensions import EXTENSIONS
+from gureum.services.network.networks.model import Network
+from gureum.services.network.ports.model import IpAllocation
+from gureum.services.network.subnets.model import Subnet
+
+RULES = (
+    Rule("get_agent", "rule:admin", "See the network agents of hosts"),
+    Rule("get_availability_zone", "rule:admin or role:reader", "See availability zones"),
+    Rule("get_network_ip_availability", "rule:admin", "See how many addresses networks have left"),
+)
+_AGENTS = uuid.UUID("3b1a2a4e-8a0c-5f65-9d0a-7f4f4f0f5f11")
+_RESOURCES = (
+    ("network", "networks"),
+    ("subnet", "subnets"),
+    ("port", "ports"),
+    ("router", "routers"),
+    ("floatingip", "floatingips"),
+    ("security_group", "security-groups"),
+    ("security_group_rule", "security-group-rules"),
+    ("quota", "quotas"),
+    ("agent", "agents"),
+    ("availability_zone", "availability_zones"),
+    ("network_ip_availability", "network-ip-availabilities"),
+    ("extension", "extensions"),
+)
+
+
+def versions(call: Call[Any]) -> dict[str, Any]:
+    link = {"rel": "self", "href": f"{call.base_url}/v2.0/"}
+    return {"versions": [{"id": "v2.0", "status": "CURRENT", "links": [link]}]}
+
+
+def resources(call: Call[Any]) -> dict[str, Any]:
+    return {
+        "resources": [
+            {
+                "name": name,
+                "collection": collection,
+                "links": [{"rel": "self", "href": f"{call.base_url}/v2.0/{collection}"}],
+            }
+            for name, collection in _RESOURCES
+        ]
+    }
+
+
+def extensions(call: Call[Any]) -> dict[str, Any]:
+    return {"extensions": listing.select_fields(call, EXTENSIONS)}
+
+
+def extension(_call: Call[Any], alias: str) -> dict[str, Any]:
+    for one in EXTENSIONS:
+        if one["alias"] == alias:
+            return {"extension": one}
+    raise errors.missing("extension", alias)
+
+
+def agents(call: Call[Any]) -> dict[str, Any]:
+    found = [_agent(host, alive=alive) for host, alive in sorted(call.deps.driver.hosts().items())]
+    for name, value in call.query:
+        if name in ("host", "agent_type", "binary", "id", "topic", "alive", "admin_state_up", "availability_zone"):
+            found = [one for one in found if str(one[name]).lower() == value.lower()]
+    return {"agents": listing.select_fields(call, found)}
+
+
+def agent(call: Call[Any], agent_id: str) -> dict[str, Any]:
+    for host, alive in call.deps.driver.hosts().items():
+        if _agent_id(host) == agent_id:
+            return {"agent": listing.select_fields(call, [_agent(host, alive=alive)])[0]}
+    raise errors.missing("agent", agent_id)
+
+
+def _agent_id(host: str) -> str:
+    return str(uuid.uuid5(_AGENTS, host))
+
+
+def _agent(host: str, *, alive: bool) -> dict[str, Any]:
+    now = clock.utcnow().isoformat(sep=" ", timespec="seconds")
+    return {
+        "id": _agent_id(host),
+        "agent_type": "OVN Controller Gateway agent",
+        "binary": "ovn-controller",
+        "host": host,
+        "topic": "n/a",
+        "admin_state_up": True,
+        "alive": alive,
+        "availability_zone": zones.NAMES[0],
+        "configurations": {},
+        "description": "",
+        "resources_synced": None,
+        "created_at": None,
+        "started_at": None,
+        "heartbeat_timestamp": now if alive else None,
+    }
+
+
+def availability_zones(call: Call[Any]) -> dict[str, Any]:
+    found = [
+        {"name": name, "resource": resource, "state": "available"}
+        for name in zones.NAMES
+        for resource in ("network", "router")
+    ]
+    for name, value in call.query:
+        if name in ("name", "resource", "state"):
+            found = [one for one in found if one[name] == value]
+    return {"availability_zones": found}
+
+
+def service_providers(_call: Call[Any]) -> dict[str, Any]:
+    """No service here has alternative providers."""
+    return {"service_providers": []}
+
+
+def availabilities(call: Call[Any]) -> dict[str, Any]:
+    statement = select(Network.id, Network.name, Network.project_id).order_by(Network.created_at, Network.id)
+    columns = {"network_id": Network.id, "network_name": Network.name, "tenant_id": Network.project_id}
+    columns["project_id"] = Network.project_id
+    for name, column in columns.items():
+        if call.params(name):
+            statement = statement.where(column.in_(call.params(name)))
+    versions_wanted = [int(value) for value in call.params("ip_version") if value in ("4", "6")]
+    return {"network_ip_availabilities": _availabilities(call, call.tx.execute(statement).all(), versions_wanted)}
+
+
+def availability(call: Call[Any], network_id: str) -> dict[str, Any]:
+    found = select(Network.id, Network.name, Network.project_id).where(Network.id == network_id)
+    rows = call.tx.execute(found).all()
+    if not rows:
+        raise errors.missing("network", network_id)
+    return {"network_ip_availability": _availabilities(call, rows, [])[0]}
+
+
+def _availabilities(call: Call[Any], rows: Sequence[Any], ip_versions: Sequence[int]) -> list[dict[str, Any]]:
+    subnets: dict[str, list[dict[str, Any]]] = {row.id: [] for row in rows}
+    used = dict(call.tx.execute(select(IpAllocation.subnet_id, func.count()).group_by(IpAllocation.subnet_id)).all())
+    found = select(Subnet.id, Subnet.name, Subnet.network_id, Subnet.ip_version, Subnet.cidr, Subnet.pools)
+    for row in call.tx.execute(found.where(Subnet.network_id.in_(subnets)).order_by(Subnet.created_at, Subnet.id)):
+        if not ip_versions or row.ip_version in ip_versions:
+            view = {"subnet_id": row.id, "subnet_name": row.name, "ip_version": row.ip_version, "cidr": row.cidr}
+            subnets[row.network_id].append(view | {"used_ips": used.get(row.id, 0), "total_ips": _total(row.pools)})
+    return [
+        {
+            "network_id": row.id,
+            "network_name": row.name,
+            "tenant_id": row.project_id,
+            "project_id": row.project_id,
+            "subnet_ip_availability": subnets[row.id],
+            "used_ips": sum(one["used_ips"] for one in subnets[row.id]),
+            "total_ips": sum(one["total_ips"] for one in subnets[row.id]),
+        }
+        for row in rows
+    ]
+
+
+def _total(pools: Sequence[Sequence[str]]) -> int:
+    return sum(int(ipaddress.ip_address(end)) - int(ipaddress.ip_address(start)) + 1 for start, end in pools)
+
+
+ROUTES = (
+    Route("GET", "/", versions, PUBLIC, transaction="none"),
+    Route("GET", "/v2.0", resources, PUBLIC, transaction="none"),
+    Route("GET", "/v2.0/extensions", extensions, "any_authenticated", transaction="none"),
+    Route("GET", "/v2.0/extensions/{alias}", extension, "any_authenticated", transaction="none"),
+    Route("GET", "/v2.0/agents", agents, "get_agent", transaction="none"),
+    Route("GET", "/v2.0/agents/{agent_id}", agent, "get_agent", transaction="none"),
+    Route("GET", "/v2.0/availability_zones", availability_zones, "get_availability_zone", transaction="none"),
+    Route("GET", "/v2.0/service-providers", service_providers, "any_authenticated", transaction="none"),
+    Route("GET", "/v2.0/network-ip-availabilities", availabilities, "get_network_ip_availability"),
+    Route("GET", "/v2.0/network-ip-availabilities/{network_id}", availability, "get_network_ip_availability"),
+)

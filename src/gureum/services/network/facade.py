@@ -1,0 +1,113 @@
+"""What other services may ask of the network. Everything runs in the caller's transaction.
+
+The implementation is in `server_ports/`; read its `plan.py` for what is refused and `views.py` for the documents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import or_, select
+
+from gureum.agents.hypervisor.protocol import NicSpec
+from gureum.foundation.caller import Caller
+from gureum.foundation.db.engine import Tx
+from gureum.services.network import bootstrap
+from gureum.services.network.context import NetworkContext, PortListener
+from gureum.services.network.floating_ips.model import FloatingIp
+from gureum.services.network.ports.model import IpAllocation, Port
+from gureum.services.network.server_ports import operations, planning, views
+from gureum.services.network.server_ports.model import Address, NicPlan, NicRequest, NicWanted
+
+__all__ = ["Address", "NetworkFacade", "NicPlan", "NicRequest", "NicWanted", "PortListener"]
+
+
+class NetworkFacade:
+    """One per process."""
+
+    def __init__(self, ctx: NetworkContext) -> None:
+        self._ctx = ctx
+
+    def plan(self, tx: Tx, caller: Caller, request: NicRequest, count: int) -> NicPlan:
+        """Check the interfaces of `count` servers of the caller's project, quota included.
+
+        Raises BadRequest, Forbidden (OverQuota among them), Conflict in the words of the compute API.
+        """
+        return planning.plan(tx, self._ctx, caller, request, count)
+
+    def create_server_ports(self, tx: Tx, plan: NicPlan, server_id: str, project_id: str, zone: str) -> None:
+        """Make or adopt the plan's ports, in the transaction that planned them. Raises Conflict when addresses run out."""
+        operations.create(tx, self._ctx, plan, (server_id, project_id, zone))
+
+    def bind(self, tx: Tx, server_id: str, host: str | None) -> None:
+        """The server's ports belong on `host` (nowhere for None)."""
+        operations.bind(tx, self._ctx, server_id, host)
+
+    def nics(self, tx: Tx, server_id: str) -> tuple[NicSpec, ...]:
+        """The server's interfaces as its host needs them, in attach order."""
+        return views.nics(tx, server_id)
+
+    def network_data(self, tx: Tx, server_id: str) -> dict[str, Any]:
+        """The network_data.json document: links, networks, services."""
+        return views.network_data(tx, server_id)
+
+    def wired(self, tx: Tx, server_id: str) -> list[str]:
+        """The ids of the server's ports that are not up yet; empty when all are."""
+        return views.wired(tx, server_id)
+
+    def addresses(self, tx: Tx, server_ids: Sequence[str]) -> dict[str, list[Address]]:
+        """Every server's addresses, one statement; a server without any has no entry."""
+        return views.addresses(tx, server_ids)
+
+    def security_groups(self, tx: Tx, server_ids: Sequence[str]) -> dict[str, list[str]]:
+        """Every server's security groups by name, one statement; a server without any has no entry."""
+        return views.security_groups(tx, server_ids)
+
+    def attach(self, tx: Tx, caller: Caller, server_id: str, wanted: NicWanted, zone: str) -> str:
+        """One more interface; returns its port id. Bound to where the server's others are; else `bind` binds it.
+
+        An empty `wanted` means the project's only network. Raises as `plan` does.
+        """
+        mode = "listed" if wanted.network_id or wanted.port_id else "auto"
+        request = NicRequest("listed", (wanted,)) if mode == "listed" else NicRequest("auto")
+        plan = planning.plan(tx, self._ctx, caller, request, 1)
+        place, host = operations.next_position(tx, server_id)
+        made = operations.create(tx, self._ctx, plan, (server_id, caller.project_id or "", zone), place)
+        tx.flush()
+        if host is not None:
+            operations.bind(tx, self._ctx, server_id, host)
+        return made[0] if made else ""
+
+    def detach(self, tx: Tx, server_id: str, port_id: str) -> None:
+        """Take one interface away. Raises NotFound."""
+        operations.detach(tx, self._ctx, server_id, port_id)
+
+    def release(self, tx: Tx, server_id: str) -> None:
+        """The server is gone: its own ports are deleted, its user's are free again."""
+        operations.release(tx, self._ctx, server_id)
+
+    def add_security_group(self, tx: Tx, caller: Caller, server_id: str, name: str) -> None:
+        """Give the server's ports a group by name or id. Raises NotFound."""
+        operations.add_group(tx, self._ctx, caller, server_id, name)
+
+    def remove_security_group(self, tx: Tx, caller: Caller, server_id: str, name: str) -> None:
+        """Take a group from the server's ports. Raises NotFound."""
+        operations.remove_group(tx, self._ctx, caller, server_id, name)
+
+    def servers_with_address(self, tx: Tx, parts: Sequence[str]) -> list[str]:
+        """The servers that have an address, fixed or floating, with one of `parts` in it."""
+        fixed = or_(*(IpAllocation.ip.contains(part, autoescape=True) for part in parts))
+        floating = or_(*(FloatingIp.ip.contains(part, autoescape=True) for part in parts))
+        holders = select(IpAllocation.owner_id).where(fixed).union(select(FloatingIp.port_id).where(floating))
+        return list(
+            tx.scalars(select(Port.server_id).where(Port.id.in_(holders), Port.server_id.isnot(None)).distinct())
+        )
+
+    def set_port_listener(self, callback: PortListener) -> None:
+        """`callback(tx, server_ids)` runs inside the transaction that recorded ports going up or down."""
+        self._ctx.listener.call = callback
+
+    def bootstrap(self, tx: Tx, external_cidr: str, project_id: str) -> None:
+        """Make the external network `public`, once."""
+        bootstrap.bootstrap(tx, self._ctx, external_cidr, project_id)

@@ -1,0 +1,105 @@
+"""Routes of quotas. Source: network API reference, "Quotas extension" and "Quotas details extension"."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+from sqlalchemy import select
+
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.routes import Route
+from gureum.foundation.policy import Rule
+from gureum.foundation.quota import EVERY_PROJECT, QuotaLimit, clear_limits, limits_of, set_limits
+from gureum.services.network.quotas.rules import DEFAULTS, SERVICE, used
+
+READER = "rule:admin or (role:reader and project_id:%(project_id)s)"
+RULES = (
+    Rule("get_quota", READER, "See a project's quotas"),
+    Rule("list_quotas", "rule:admin", "See every project's quotas"),
+    Rule("update_quota", "rule:admin", "Change a project's quotas"),
+    Rule("delete_quota", "rule:admin", "Put a project's quotas back to the defaults"),
+)
+Limit = Annotated[int, Meta(ge=-1, le=2**31 - 1)]
+
+
+class Limits(Struct, forbid_unknown_fields=True):
+    network: Limit | UnsetType = UNSET
+    subnet: Limit | UnsetType = UNSET
+    port: Limit | UnsetType = UNSET
+    router: Limit | UnsetType = UNSET
+    floatingip: Limit | UnsetType = UNSET
+    security_group: Limit | UnsetType = UNSET
+    security_group_rule: Limit | UnsetType = UNSET
+    rbac_policy: Limit | UnsetType = UNSET
+    subnetpool: Limit | UnsetType = UNSET
+    force: bool | UnsetType = UNSET
+    check_limit: bool | UnsetType = UNSET
+
+
+class UpdateQuota(Struct, forbid_unknown_fields=True):
+    quota: Limits
+
+
+def index(call: Call[Any]) -> dict[str, Any]:
+    """Projects with limits of their own."""
+    own = select(QuotaLimit.project_id).where(QuotaLimit.service == SERVICE, QuotaLimit.project_id != EVERY_PROJECT)
+    projects = call.tx.scalars(own.distinct().order_by(QuotaLimit.project_id)).all()
+    return {
+        "quotas": [
+            {**limits_of(call.tx, SERVICE, project_id, DEFAULTS), "project_id": project_id, "tenant_id": project_id}
+            for project_id in projects
+        ]
+    }
+
+
+def show(call: Call[Any], project_id: str) -> dict[str, Any]:
+    call.enforce(project_id=project_id)
+    return {"quota": limits_of(call.tx, SERVICE, project_id, DEFAULTS)}
+
+
+def show_default(call: Call[Any], project_id: str) -> dict[str, Any]:
+    call.enforce(project_id=project_id)
+    return {"quota": limits_of(call.tx, SERVICE, EVERY_PROJECT, DEFAULTS)}
+
+
+def show_details(call: Call[Any], project_id: str) -> dict[str, Any]:
+    call.enforce(project_id=project_id)
+    limits = limits_of(call.tx, SERVICE, project_id, DEFAULTS)
+    return {
+        "quota": {
+            name: {"limit": limit, "used": used(call.tx, name, project_id), "reserved": 0}
+            for name, limit in limits.items()
+        }
+    }
+
+
+def show_own(call: Call[Any]) -> dict[str, Any]:
+    return {"tenant": {"tenant_id": call.caller.project_id or ""}}
+
+
+def update(call: Call[Any], body: UpdateQuota, project_id: str) -> dict[str, Any]:
+    wanted = {name: getattr(body.quota, name) for name in DEFAULTS if getattr(body.quota, name) is not UNSET}
+    set_limits(call.tx, SERVICE, project_id[:36], wanted)
+    call.tx.flush()
+    return {"quota": limits_of(call.tx, SERVICE, project_id, DEFAULTS)}
+
+
+def delete(call: Call[Any], project_id: str) -> None:
+    clear_limits(call.tx, SERVICE, project_id)
+
+
+_AT = "/v2.0/quotas"
+_ONE = _AT + "/{project_id}"
+ROUTES = (
+    Route("GET", _AT, index, "list_quotas"),
+    Route("GET", _AT + "/tenant", show_own, "any_authenticated"),
+    Route("GET", _AT + "/project", show_own, "any_authenticated"),
+    Route("GET", _ONE, show, "get_quota", target="handler"),
+    Route("PUT", _ONE, update, "update_quota", body=UpdateQuota),
+    Route("DELETE", _ONE, delete, "delete_quota", 204),
+    Route("GET", _ONE + "/default", show_default, "get_quota", target="handler"),
+    Route("GET", _ONE + "/default.json", show_default, "get_quota", target="handler"),
+    Route("GET", _ONE + "/details", show_details, "get_quota", target="handler"),
+    Route("GET", _ONE + "/details.json", show_details, "get_quota", target="handler"),
+)

@@ -1,0 +1,54 @@
+"""What compute and the network tell each other about a server's interfaces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from gureum.services.network.networks.model import Network
+from gureum.services.network.ports.model import Port
+from gureum.services.network.subnets.model import Subnet
+
+
+@dataclass(frozen=True, slots=True)
+class NicWanted:
+    """One interface: on a network (with an address, perhaps), or an existing port."""
+
+    network_id: str | None = None
+    port_id: str | None = None
+    fixed_ip: str | None = None
+    tag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NicRequest:
+    """The interfaces of a new server. `security_groups` are names or ids; empty means the project's default."""
+
+    mode: Literal["auto", "none", "listed"]
+    nics: tuple[NicWanted, ...] = ()
+    security_groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NicPlan:
+    """A checked request. Good within the transaction that made it: it holds that transaction's rows."""
+
+    nics: tuple[NicWanted, ...] = ()
+    groups: tuple[str, ...] = ()
+    networks: Mapping[str, Network] = field(default_factory=dict)
+    subnets: Mapping[str, Sequence[Subnet]] = field(default_factory=dict)
+    ports: Mapping[str, Port] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An address of a server, as the compute API shows it."""
+
+    network_name: str
+    ip: str
+    version: int
+    mac: str
+    kind: Literal["fixed", "floating"]
+    port_id: str
+    network_id: str

@@ -1,0 +1,132 @@
+"""A server's ports from its creation to its end: made or adopted, bound to a host, let go.
+
+The tie is `server_id`, which the network API cannot write: a port that merely claims a server's id is not plugged into it.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import or_, select, update
+
+from gureum.foundation.caller import Caller
+from gureum.foundation.db.engine import Tx
+from gureum.foundation.errors import BadRequest, NotFound
+from gureum.services.network.context import NetworkContext
+from gureum.services.network.ports import operations as ports
+from gureum.services.network.ports.addresses import IpWish
+from gureum.services.network.ports.model import Port, PortGroup
+from gureum.services.network.security_groups import operations as groups
+from gureum.services.network.security_groups.model import DEFAULT
+from gureum.services.network.server_ports.model import NicPlan, NicWanted
+from gureum.services.network.server_ports.planning import group_named
+from gureum.services.network.standard import touch
+
+
+def create(tx: Tx, ctx: NetworkContext, plan: NicPlan, server: tuple[str, str, str], start: int = 0) -> list[str]:
+    """Make or adopt the plan's ports for `server`: (id, project, availability zone). Returns the port ids in order."""
+    server_id, project_id, zone = server
+    found = []
+    for place, nic in enumerate(plan.nics, start):
+        if nic.port_id:
+            found.append(_adopt(tx, ctx, plan.ports[nic.port_id], server_id, zone, place, nic))
+            continue
+        network = plan.networks[nic.network_id or ""]
+        new = ports.NewPort(
+            project_id=project_id,
+            fixed_ips=[IpWish(ip=nic.fixed_ip)] if nic.fixed_ip else None,
+            groups=plan.groups if network.port_security else (),
+            port_security=network.port_security,
+            device_id=server_id,
+            device_owner=f"compute:{zone}",
+            server_id=server_id,
+            server_made=True,
+            position=place,
+            nic_tag=nic.tag or "",
+            announced=False,
+        )
+        found.append(ports.create_port(tx, ctx, network, new, plan.subnets[network.id]).port.id)
+    return found
+
+
+def _adopt(  # noqa: PLR0917
+    tx: Tx, ctx: NetworkContext, port: Port, server_id: str, zone: str, place: int, nic: NicWanted
+) -> str:
+    port.server_id, port.device_id, port.device_owner = server_id, server_id, f"compute:{zone}"
+    port.position, port.nic_tag, port.server_made, port.status = place, nic.tag or "", False, "DOWN"
+    touch(tx, ctx.changes, "port", port)
+    return port.id
+
+
+def bind(tx: Tx, ctx: NetworkContext, server_id: str, host: str | None) -> None:
+    """The server's ports belong on `host` now; those that move are DOWN until they are up there."""
+    elsewhere = Port.host.isnot(None) if host is None else or_(Port.host.is_(None), Port.host != host)
+    values = {"host": host, "status": "DOWN", "revision": Port.revision + 1}
+    statement = update(Port).where(Port.server_id == server_id, elsewhere).values(**values).returning(Port.id)
+    moved = tx.scalars(statement, execution_options={"synchronize_session": False}).all()
+    ctx.changes.mark(tx, "port", moved)
+
+
+def release(tx: Tx, ctx: NetworkContext, server_id: str) -> None:
+    """The server is gone: its own ports go with it, its user's are free again."""
+    rows = tx.scalars(select(Port).where(Port.server_id == server_id)).all()
+    for row in rows:
+        if not row.server_made:
+            ports.unbind(tx, ctx, row)
+    made = [row for row in rows if row.server_made]
+    for row in made:
+        tx.expunge(row)
+    ports.delete_ports(tx, ctx, [row.id for row in made])
+
+
+def next_position(tx: Tx, server_id: str) -> tuple[int, str | None]:
+    """Where the next interface of a running server goes, and the host that its others are bound to."""
+    rows = tx.execute(select(Port.position, Port.host).where(Port.server_id == server_id)).all()
+    host = next((row.host for row in rows if row.host), None)
+    return max((row.position for row in rows), default=-1) + 1, host
+
+
+def detach(tx: Tx, ctx: NetworkContext, server_id: str, port_id: str) -> None:
+    """Take one port from the server. Raises NotFound when it is not the server's."""
+    row = tx.scalar(select(Port).where(Port.server_id == server_id, Port.id == port_id))
+    if row is None:
+        raise NotFound(f"Instance {server_id} does not have a port with id {port_id}")
+    if not row.server_made:
+        ports.unbind(tx, ctx, row)
+        return
+    tx.expunge(row)
+    ports.delete_ports(tx, ctx, [port_id])
+
+
+def add_group(tx: Tx, ctx: NetworkContext, caller: Caller, server_id: str, name: str) -> None:
+    """Give every port of the server the group. Raises NotFound for a group that is not the project's."""
+    rows = tx.scalars(select(Port).where(Port.server_id == server_id)).all()
+    if not rows:
+        raise BadRequest(f"instance_id {server_id} could not be found as device id on any ports")
+    group_id = _group(tx, ctx, rows[0].project_id, name)
+    having = set(tx.scalars(select(PortGroup.port_id).where(PortGroup.group_id == group_id)))
+    for row in rows:
+        if row.id not in having and row.port_security:
+            tx.add(PortGroup(port_id=row.id, group_id=group_id, position=len(having)))
+            touch(tx, ctx.changes, "port", row)
+
+
+def remove_group(tx: Tx, ctx: NetworkContext, caller: Caller, server_id: str, name: str) -> None:
+    """Take the group from every port of the server. Raises NotFound when none has it."""
+    rows = tx.scalars(select(Port).where(Port.server_id == server_id)).all()
+    group_id = _group(tx, ctx, rows[0].project_id if rows else caller.project_id or "", name)
+    found = select(PortGroup).where(PortGroup.group_id == group_id, PortGroup.port_id.in_([row.id for row in rows]))
+    memberships = tx.scalars(found).all()
+    if not memberships:
+        raise NotFound(f"Security group {name} is not associated with the instance {server_id}")
+    for one in memberships:
+        tx.delete(one)
+    for row in rows:
+        touch(tx, ctx.changes, "port", row)
+
+
+def _group(tx: Tx, ctx: NetworkContext, project_id: str, name: str) -> str:
+    if name in (DEFAULT, groups.default_id(project_id)):
+        return groups.materialise(tx, ctx, project_id)
+    try:
+        return group_named(tx, project_id, name)
+    except BadRequest as error:
+        raise NotFound(error.public) from error

@@ -1,0 +1,149 @@
+"""Planning a server's interfaces: checks everything that POST /servers must refuse at once. Writes nothing but, when it
+is needed for the first time, the project's default security group.
+
+Source: compute API reference, "Create server" (networks, security_groups) and its error codes.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import ColumnElement, or_, select
+
+from gureum.foundation.caller import Caller
+from gureum.foundation.db.engine import Tx
+from gureum.foundation.errors import BadRequest, Conflict, Forbidden, OverQuota
+from gureum.services.network.context import NetworkContext
+from gureum.services.network.networks.model import Network, visible
+from gureum.services.network.ports.model import IpAllocation, Port
+from gureum.services.network.ports.model import visible as visible_ports
+from gureum.services.network.quotas.rules import overrun_of
+from gureum.services.network.security_groups import operations as groups
+from gureum.services.network.security_groups.model import DEFAULT, SecurityGroup
+from gureum.services.network.server_ports.model import NicPlan, NicRequest, NicWanted
+from gureum.services.network.subnets.model import Subnet
+
+
+def plan(tx: Tx, ctx: NetworkContext, caller: Caller, request: NicRequest, count: int) -> NicPlan:
+    """The checked request. Raises BadRequest, Forbidden, Conflict with what the compute API says."""
+    if request.mode == "none":
+        return NicPlan()
+    wanted = request.nics if request.mode == "listed" else _only_network(tx, caller)
+    if not wanted:
+        return NicPlan()
+    if count > 1 and any(nic.port_id for nic in wanted):
+        raise BadRequest(
+            "Unable to launch multiple instances with a single configured port ID. Please launch your instances one by one with different ports."
+        )
+    if count > 1 and any(nic.fixed_ip for nic in wanted):
+        raise BadRequest(
+            "Invalid fixed IP Address in requested networks: one address is not enough for several instances."
+        )
+    ports = _ports(tx, caller, [nic.port_id for nic in wanted if nic.port_id])
+    networks = _networks(tx, caller, wanted)
+    subnets = _subnets(tx, networks)
+    for nic in wanted:
+        if not nic.port_id and not subnets[nic.network_id or ""]:
+            raise BadRequest(f"Network {nic.network_id} requires a subnet in order to boot instances on.")
+        if nic.fixed_ip and not nic.port_id:
+            _check_address(tx, nic, subnets[nic.network_id or ""])
+    made = sum(not nic.port_id for nic in wanted)
+    project_id = caller.project_id or ""
+    members = _groups(tx, ctx, project_id, request.security_groups) if made else ()
+    found = overrun_of(tx, "port", project_id, made * count) if made else []
+    if found:
+        raise OverQuota(f"Maximum number of ports exceeded ({found[0]}).")
+    return NicPlan(tuple(wanted), tuple(members), networks, subnets, ports)
+
+
+def _only_network(tx: Tx, caller: Caller) -> tuple[NicWanted, ...]:
+    """The one network that the project can use: its own or a shared one. None gives no interface, several a Conflict."""
+    usable = (Network.project_id == (caller.project_id or "-")) & Network.external.is_(False)
+    found = tx.scalars(select(Network.id).where(or_(usable, Network.shared.is_(True))).limit(2)).all()
+    if len(found) > 1:
+        raise Conflict("Multiple possible networks found, use a Network ID to be more specific.")
+    return tuple(NicWanted(network_id=network_id) for network_id in found)
+
+
+def _ports(tx: Tx, caller: Caller, port_ids: Sequence[str]) -> dict[str, Port]:
+    """The named ports, free and with an address each."""
+    if not port_ids:
+        return {}
+    if len(set(port_ids)) < len(port_ids):
+        raise BadRequest("Duplicate ports are not allowed in the request.")
+    mine: ColumnElement[bool] = visible_ports(caller)
+    if not caller.is_admin:
+        mine &= Port.project_id == (caller.project_id or "-")
+    rows = {row.id: row for row in tx.scalars(select(Port).where(Port.id.in_(port_ids), mine))}
+    with_address = set(tx.scalars(select(IpAllocation.owner_id).where(IpAllocation.owner_id.in_(port_ids))))
+    for port_id in port_ids:
+        row = rows.get(port_id)
+        if row is None:
+            raise BadRequest(f"Port {port_id} could not be found.")
+        if row.server_id or row.device_id or row.device_owner.startswith("network:"):
+            raise Conflict(f"Port {port_id} is still in use.")
+        if port_id not in with_address:
+            raise BadRequest(f"Port {port_id} requires a FixedIP in order to be used.")
+    return rows
+
+
+def _networks(tx: Tx, caller: Caller, wanted: Iterable[NicWanted]) -> dict[str, Network]:
+    """The named networks, within reach and for servers."""
+    named = {nic.network_id for nic in wanted if not nic.port_id and nic.network_id}
+    if not named:
+        return {}
+    rows = {row.id: row for row in tx.scalars(select(Network).where(Network.id.in_(named), visible(caller)))}
+    for network_id in sorted(named):
+        row = rows.get(network_id)
+        if row is None:
+            raise BadRequest(f"Network {network_id} could not be found.")
+        if row.external and not row.shared and not caller.is_admin:
+            raise Forbidden(f"It is not allowed to create an interface on external network {network_id}")
+    return rows
+
+
+def _subnets(tx: Tx, networks: Iterable[str]) -> dict[str, list[Subnet]]:
+    found: defaultdict[str, list[Subnet]] = defaultdict(list)
+    wanted = list(networks)
+    if wanted:
+        order = (Subnet.created_at, Subnet.id)
+        for row in tx.scalars(select(Subnet).where(Subnet.network_id.in_(wanted)).order_by(*order)):
+            found[row.network_id].append(row)
+    return found
+
+
+def _check_address(tx: Tx, nic: NicWanted, subnets: Sequence[Subnet]) -> None:
+    try:
+        address = ipaddress.ip_address(nic.fixed_ip or "")
+    except ValueError as error:
+        raise BadRequest(f"Invalid fixed IP address ({nic.fixed_ip})") from error
+    inside = [subnet for subnet in subnets if address in ipaddress.ip_network(subnet.cidr)]
+    if not inside:
+        raise BadRequest(f"Fixed IP address {nic.fixed_ip} does not belong to network {nic.network_id}.")
+    taken = select(IpAllocation.owner_id).where(IpAllocation.subnet_id == inside[0].id, IpAllocation.ip == str(address))
+    if tx.scalar(taken) is not None:
+        raise BadRequest(f"Fixed IP address {nic.fixed_ip} is already in use on instance.")
+
+
+def _groups(tx: Tx, ctx: NetworkContext, project_id: str, wanted: Sequence[str]) -> list[str]:
+    """Ids for names or ids; the default group for none."""
+    if not wanted or set(wanted) == {DEFAULT}:
+        return [groups.materialise(tx, ctx, project_id)]
+    if DEFAULT in wanted:
+        groups.materialise(tx, ctx, project_id)
+    return [group_named(tx, project_id, name) for name in dict.fromkeys(wanted)]
+
+
+def group_named(tx: Tx, project_id: str, name: str) -> str:
+    """The id of a project's group by id or name. Raises BadRequest for none, Conflict for several of a name."""
+    mine = (SecurityGroup.project_id == project_id, or_(SecurityGroup.id == name, SecurityGroup.name == name))
+    found = tx.scalars(select(SecurityGroup.id).where(*mine)).all()
+    if name in found:
+        return name
+    if not found:
+        raise BadRequest(f"Security group {name} not found for project {project_id}.")
+    if len(found) > 1:
+        raise Conflict(f"Multiple security groups found matching '{name}'. Use an ID to be more specific.")
+    return found[0]

@@ -1,0 +1,51 @@
+"""What roles mount of the network service: the API, its rules, the writer's thread, and the facade for siblings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gureum.drivers.network.interface import NetworkDriver
+from gureum.foundation.config import NetworkConfig
+from gureum.foundation.db.engine import Database
+from gureum.foundation.http import dialects
+from gureum.foundation.http.routes import Api
+from gureum.foundation.service import ServiceParts
+from gureum.foundation.tasks.store import Tasks
+from gureum.services.network.catalog import api as catalog
+from gureum.services.network.changes import Changes
+from gureum.services.network.context import Listener, NetworkContext
+from gureum.services.network.facade import NetworkFacade
+from gureum.services.network.floating_ips import api as floating_ips
+from gureum.services.network.networks import api as networks
+from gureum.services.network.ports import api as ports
+from gureum.services.network.quotas import api as quotas
+from gureum.services.network.routers import api as routers
+from gureum.services.network.security_groups import api as security_groups
+from gureum.services.network.subnets import api as subnets
+from gureum.services.network.tags import api as tags
+from gureum.services.network.writer import NetworkWriter
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkDeps:
+    """What a role gives the network service. `identity` answers which projects there are."""
+
+    database: Database
+    tasks: Tasks
+    driver: NetworkDriver
+    identity: object
+    config: NetworkConfig
+
+
+_PARTS = (networks, subnets, ports, routers, security_groups, floating_ips, quotas, tags, catalog)
+
+
+def parts(deps: NetworkDeps) -> tuple[ServiceParts, NetworkFacade]:
+    """The mountable parts and the facade. The writer starts with the process's workers."""
+    ctx = NetworkContext(deps.config, deps.driver, Changes(), Listener())
+    writer = NetworkWriter(deps.database, ctx, lambda: deps.tasks.owner)
+    routes = tuple(route for part in _PARTS for route in part.ROUTES)
+    rules = tuple(rule for part in _PARTS for rule in part.RULES)
+    api = Api("network", "/network", dialects.network, routes, deps=ctx)
+    found = ServiceParts(name="network", apis=(api,), rules=rules, on_start=(writer.start,), on_stop=(writer.stop,))
+    return found, NetworkFacade(ctx)

@@ -1,0 +1,1 @@
+"""Tags: short texts on any resource with standard attributes."""

@@ -1,0 +1,107 @@
+"""Routes of tags, under every noun that has them. Source: network API reference, "Tag extension"."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+
+from gureum.foundation import clock
+from gureum.foundation.errors import NotFound
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.routes import Route
+from gureum.foundation.policy import Rule
+from gureum.services.network import errors, listing
+from gureum.services.network.floating_ips import api as floating_ips
+from gureum.services.network.listing import Listing
+from gureum.services.network.networks import api as networks
+from gureum.services.network.ports import api as ports
+from gureum.services.network.routers import api as routers
+from gureum.services.network.security_groups import api as security_groups
+from gureum.services.network.subnets import api as subnets
+
+MAX_TAGS = 50
+MAX_LENGTH = 60
+Tag = Annotated[str, Meta(min_length=1, max_length=MAX_LENGTH)]
+RULES: tuple[Rule, ...] = ()
+
+
+class Tags(Struct, forbid_unknown_fields=True):
+    tags: Annotated[list[Tag], Meta(max_length=MAX_TAGS)]
+
+
+_PLACES = {
+    "networks": (networks.LISTING, "network"),
+    "subnets": (subnets.LISTING, "subnet"),
+    "ports": (ports.LISTING, "port"),
+    "routers": (routers.LISTING, "router"),
+    "security-groups": (security_groups.LISTING, "security_group"),
+    "floatingips": (floating_ips.LISTING, "floatingip"),
+}
+
+
+def _check(tag: str) -> None:
+    if not 1 <= len(tag) <= MAX_LENGTH or "," in tag:
+        raise errors.invalid(f"Tag {tag[:MAX_LENGTH]!r} is empty, longer than {MAX_LENGTH} or has a comma")
+
+
+def _load(call: Call[Any], place: Listing, resource_id: str) -> Any:
+    if place.single == "security_group":
+        security_groups.written(call, resource_id)
+    row = listing.load_within_reach(call, place, resource_id)
+    call.enforce(project_id=row.project_id, tenant_id=row.project_id, network_project_id=None)
+    return row
+
+
+def _store(row: Any, tags: list[str]) -> None:
+    row.tags, row.updated_at = tags, clock.utcnow()
+
+
+def _routes(collection: str, place: Listing, noun: str) -> tuple[Route, ...]:
+    """The six routes of one noun; reading needs the rule to see it, writing the one to change it."""
+
+    def index(call: Call[Any], resource_id: str) -> dict[str, Any]:
+        return {"tags": list(listing.find(call, place, resource_id).tags)}
+
+    def confirm(call: Call[Any], resource_id: str, tag: str) -> None:
+        if tag not in listing.find(call, place, resource_id).tags:
+            raise NotFound(f"Tag {tag[:MAX_LENGTH]} could not be found.", code="TagNotFound")
+
+    def replace(call: Call[Any], body: Tags, resource_id: str) -> dict[str, Any]:
+        row = _load(call, place, resource_id)
+        tags = list(dict.fromkeys(body.tags))
+        for tag in tags:
+            _check(tag)
+        _store(row, tags)
+        return {"tags": tags}
+
+    def add(call: Call[Any], resource_id: str, tag: str) -> None:
+        row = _load(call, place, resource_id)
+        _check(tag)
+        if tag not in row.tags:
+            if len(row.tags) >= MAX_TAGS:
+                raise errors.invalid(f"a resource has at most {MAX_TAGS} tags")
+            _store(row, [*row.tags, tag])
+
+    def remove(call: Call[Any], resource_id: str, tag: str) -> None:
+        row = _load(call, place, resource_id)
+        if tag not in row.tags:
+            raise NotFound(f"Tag {tag[:MAX_LENGTH]} could not be found.", code="TagNotFound")
+        _store(row, [one for one in row.tags if one != tag])
+
+    def clear(call: Call[Any], resource_id: str) -> None:
+        _store(_load(call, place, resource_id), [])
+
+    at = f"/v2.0/{collection}/{{resource_id}}/tags"
+    see, change = f"get_{noun}", f"update_{noun}"
+    return (
+        Route("GET", at, index, see),
+        Route("PUT", at, replace, change, body=Tags, target="handler"),
+        Route("DELETE", at, clear, change, 204, target="handler"),
+        Route("GET", at + "/{tag}", confirm, see, 204),
+        Route("PUT", at + "/{tag}", add, change, 201, target="handler"),
+        Route("DELETE", at + "/{tag}", remove, change, 204, target="handler"),
+    )
+
+
+ROUTES = tuple(route for collection, (place, noun) in _PLACES.items() for route in _routes(collection, place, noun))

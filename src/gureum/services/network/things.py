@@ -1,0 +1,244 @@
+"""Rows to what the engine should hold: the wanted state of any things, or of all, in a few statements.
+
+Only reads. Invariant: a thing's content changes only with its revision, except a router's gateway hosts, which follow
+the engine's own hosts (the writer watches those). Read next: `drivers/network/interface.py`, `writer.py`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import InstrumentedAttribute
+
+from gureum.drivers.network import interface as engine
+from gureum.foundation.db.engine import Tx
+from gureum.services.network.floating_ips.model import FloatingIp
+from gureum.services.network.networks.model import Network
+from gureum.services.network.ports import metadata
+from gureum.services.network.ports.model import ROUTER_GATEWAY, ROUTER_LEG, IpAllocation, Port, PortGroup
+from gureum.services.network.routers.model import Router
+from gureum.services.network.routers.rules import gateway_hosts
+from gureum.services.network.security_groups.model import SecurityGroup, SecurityGroupRule
+from gureum.services.network.security_groups.rules import ICMP, WITH_PORTS, number_of
+from gureum.services.network.subnets.model import Subnet
+
+CHUNK = 2000
+_NAMES = {6: "tcp", 17: "udp"}
+
+
+def wanted(tx: Tx, kind: engine.Kind, ids: Sequence[str], hosts: Mapping[str, bool]) -> list[engine.Thing]:
+    """What the engine should hold of these things; one that is gone, or is no thing of its own, is not among them."""
+    found: list[engine.Thing] = []
+    for start in range(0, len(ids), CHUNK):
+        part = ids[start : start + CHUNK]
+        found += _routers(tx, part, hosts) if kind == "router" else _LOADERS[kind](tx, part)
+    return found
+
+
+def revisions(tx: Tx) -> dict[tuple[engine.Kind, str], int]:
+    """The revision of everything that the engine should hold."""
+    found: dict[tuple[engine.Kind, str], int] = {}
+    for kind, model in _MODELS.items():
+        columns = select(model.id, model.revision)
+        if kind == "port":
+            columns = columns.where(Port.device_owner.not_in((ROUTER_LEG, ROUTER_GATEWAY)))
+        elif kind == "floating_ip":
+            columns = columns.where(FloatingIp.port_id.isnot(None))
+        found |= {(kind, row.id): row.revision for row in tx.execute(columns)}
+    return found
+
+
+def routers_with_gateway(tx: Tx) -> list[str]:
+    return list(tx.scalars(select(Router.id).where(Router.gateway_port_id.isnot(None))))
+
+
+def _networks(tx: Tx, ids: Sequence[str]) -> list[engine.Thing]:
+    return [
+        engine.Network(row.id, row.revision, row.mtu, row.physical_network, row.vlan)
+        for row in tx.scalars(select(Network).where(Network.id.in_(ids)))
+    ]
+
+
+def _subnets(tx: Tx, ids: Sequence[str]) -> list[engine.Thing]:
+    service = (
+        select(IpAllocation.subnet_id, IpAllocation.ip)
+        .join(Port, Port.id == IpAllocation.owner_id)
+        .where(IpAllocation.subnet_id.in_(ids), Port.device_owner == metadata.OWNER)
+    )
+    answering = dict(tx.execute(service).all())
+    found = select(Subnet, Network.mtu).join(Network, Network.id == Subnet.network_id).where(Subnet.id.in_(ids))
+    return [
+        engine.Subnet(
+            id=row.id,
+            revision=row.revision,
+            network_id=row.network_id,
+            ip_version=6 if row.ip_version == 6 else 4,
+            cidr=row.cidr,
+            gateway_ip=row.gateway_ip,
+            dhcp=row.enable_dhcp,
+            dns_servers=tuple(row.dns_servers),
+            host_routes=tuple((destination, hop) for destination, hop in row.host_routes),
+            metadata_ip=answering.get(row.id),
+            ipv6_ra_mode=row.ra_mode,
+            ipv6_address_mode=row.address_mode,
+            mtu=mtu,
+        )
+        for row, mtu in tx.execute(found)
+    ]
+
+
+def _ports(tx: Tx, ids: Sequence[str]) -> list[engine.Thing]:
+    fixed = _grouped(tx, IpAllocation.owner_id, (IpAllocation.subnet_id, IpAllocation.ip), IpAllocation.position, ids)
+    groups = _grouped(tx, PortGroup.port_id, (PortGroup.group_id,), PortGroup.position, ids)
+    own = Port.device_owner.not_in((ROUTER_LEG, ROUTER_GATEWAY))
+    columns = select(Port, Network.admin_state_up).join(Network, Network.id == Port.network_id)
+    return [
+        engine.Port(
+            id=row.id,
+            revision=row.revision,
+            network_id=row.network_id,
+            mac=row.mac,
+            fixed_ips=tuple(engine.FixedIp(subnet_id, ip) for subnet_id, ip in fixed[row.id]),
+            enabled=row.admin_state_up and network_up,
+            kind=_kind(row.device_owner),
+            host=row.host or None,
+            security_groups=tuple(group_id for (group_id,) in groups[row.id]),
+            port_security=row.port_security,
+            allowed_pairs=tuple((pair["ip_address"], pair["mac_address"]) for pair in row.pairs),
+        )
+        for row, network_up in tx.execute(columns.where(Port.id.in_(ids), own))
+    ]
+
+
+def _kind(device_owner: str) -> Any:
+    if device_owner == metadata.OWNER:
+        return "metadata"
+    return "other" if device_owner.startswith("network:") else "guest"
+
+
+def _grouped(
+    tx: Tx,
+    owner: InstrumentedAttribute[str],
+    columns: tuple[InstrumentedAttribute[Any], ...],
+    order: InstrumentedAttribute[Any],
+    ids: Sequence[str],
+) -> defaultdict[str, list[tuple[Any, ...]]]:
+    found: defaultdict[str, list[tuple[Any, ...]]] = defaultdict(list)
+    for row in tx.execute(select(owner, *columns).where(owner.in_(ids)).order_by(order, *columns)):
+        found[row[0]].append(tuple(row[1:]))
+    return found
+
+
+def _groups(tx: Tx, ids: Sequence[str]) -> list[engine.Thing]:
+    allowed: defaultdict[str, list[engine.SecurityRule]] = defaultdict(list)
+    for rule in tx.scalars(
+        select(SecurityGroupRule).where(SecurityGroupRule.group_id.in_(ids)).order_by(SecurityGroupRule.id)
+    ):
+        allowed[rule.group_id].append(_rule(rule))
+    return [
+        engine.SecurityGroup(row.id, row.revision, tuple(allowed[row.id]), row.stateful)
+        for row in tx.scalars(select(SecurityGroup).where(SecurityGroup.id.in_(ids)))
+    ]
+
+
+def _rule(row: SecurityGroupRule) -> engine.SecurityRule:
+    number = number_of(row.protocol)
+    icmp = "icmpv6" if row.ethertype == "IPv6" else "icmp"
+    ranged = number in ICMP or number in WITH_PORTS
+    return engine.SecurityRule(
+        id=row.id,
+        direction="ingress" if row.direction == "ingress" else "egress",
+        ethertype="IPv6" if row.ethertype == "IPv6" else "IPv4",
+        protocol=None if number is None else icmp if number in ICMP else _NAMES.get(number, str(number)),
+        port_min=row.port_min if ranged else None,
+        port_max=row.port_max if ranged else None,
+        remote_cidr=row.normal_prefix,
+        remote_group_id=row.remote_group_id,
+    )
+
+
+def _routers(tx: Tx, ids: Sequence[str], hosts: Mapping[str, bool]) -> list[engine.Thing]:
+    legs: defaultdict[str, list[Any]] = defaultdict(list)
+    found = (
+        select(Port, IpAllocation.ip, Subnet.cidr, Subnet.gateway_ip, Network.mtu)
+        .join(IpAllocation, IpAllocation.owner_id == Port.id)
+        .join(Subnet, Subnet.id == IpAllocation.subnet_id)
+        .join(Network, Network.id == Port.network_id)
+        .where(Port.device_id.in_(ids), Port.device_owner.in_((ROUTER_LEG, ROUTER_GATEWAY)))
+        .order_by(Port.id, IpAllocation.position)
+    )
+    for row in tx.execute(found):
+        legs[row.Port.device_id].append(row)
+    return [_router(row, legs[row.id], hosts) for row in tx.scalars(select(Router).where(Router.id.in_(ids)))]
+
+
+def _router(row: Router, legs: Iterable[Any], hosts: Mapping[str, bool]) -> engine.Router:
+    inside: dict[str, list[Any]] = defaultdict(list)
+    outside: list[Any] = []
+    for leg in legs:
+        if leg.Port.device_owner == ROUTER_LEG:
+            inside[leg.Port.id].append(leg)
+        else:
+            outside.append(leg)
+    interfaces = tuple(
+        engine.RouterInterface(
+            group[0].Port.id,
+            group[0].Port.network_id,
+            group[0].Port.mac,
+            tuple(_with_length(leg) for leg in group),
+            group[0].mtu,
+        )
+        for group in inside.values()
+    )
+    snat = (
+        sorted({leg.cidr for group in inside.values() for leg in group if ":" not in leg.ip}) if row.enable_snat else []
+    )
+    gateway = _gateway(row, outside, tuple(snat), hosts) if outside else None
+    routes = tuple((destination, hop) for destination, hop in row.routes)
+    return engine.Router(row.id, row.revision, row.admin_state_up, interfaces, gateway, routes)
+
+
+def _gateway(
+    row: Router, legs: Sequence[Any], snat: tuple[str, ...], hosts: Mapping[str, bool]
+) -> engine.RouterGateway:
+    port = legs[0].Port
+    hops = tuple(dict.fromkeys(leg.gateway_ip for leg in legs if leg.gateway_ip))
+    addresses = tuple(_with_length(leg) for leg in legs)
+    return engine.RouterGateway(port.id, port.network_id, port.mac, addresses, hops, snat, gateway_hosts(row.id, hosts))
+
+
+def _with_length(leg: Any) -> str:
+    return f"{leg.ip}/{ipaddress.ip_network(leg.cidr).prefixlen}"
+
+
+def _floating_ips(tx: Tx, ids: Sequence[str]) -> list[engine.Thing]:
+    tied = select(FloatingIp).where(FloatingIp.id.in_(ids), FloatingIp.port_id.isnot(None))
+    return [
+        engine.FloatingIp(
+            row.id, row.revision, row.router_id or "", row.ip, row.fixed_ip or "", row.port_id or "", row.mac
+        )
+        for row in tx.scalars(tied)
+    ]
+
+
+_LOADERS: dict[engine.Kind, Callable[[Tx, Sequence[str]], list[engine.Thing]]] = {
+    "network": _networks,
+    "subnet": _subnets,
+    "port": _ports,
+    "security_group": _groups,
+    "floating_ip": _floating_ips,
+}
+_MODELS: dict[engine.Kind, Any] = {
+    "network": Network,
+    "subnet": Subnet,
+    "security_group": SecurityGroup,
+    "port": Port,
+    "router": Router,
+    "floating_ip": FloatingIp,
+}
+KINDS: tuple[engine.Kind, ...] = tuple(_MODELS)
+"""Every kind, each after those that it may refer to."""

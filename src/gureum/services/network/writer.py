@@ -1,0 +1,252 @@
+"""The network writer: turns everything that changed into one transaction of the engine, and hears which ports are up.
+
+One thread in each process with workers; the lease `network-writer` lets one of them write. It wakes when this process
+commits a change and looks by itself now and then. What it reads of the change log and of the rows is one snapshot, and
+it deletes exactly the entries that it read, after the engine took them: dying at any point repeats work, nothing more.
+Every minute, and when it gets the lease, it compares the engine with all rows and repairs the difference.
+Read next: `changes.py`, `things.py`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import random
+import socket
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import cast
+
+from sqlalchemy import delete, select
+
+from gureum.drivers.network.interface import Kind, NetworkDriverError, Thing
+from gureum.foundation import clock
+from gureum.foundation.db.engine import Database, Tx
+from gureum.foundation.tasks.engine import take_lease
+from gureum.services.network import things
+from gureum.services.network.changes import NetworkChange
+from gureum.services.network.context import NetworkContext
+from gureum.services.network.ports import states
+
+log = logging.getLogger("gureum.network.writer")
+
+LEASE = "network-writer"
+LEASE_S = 15.0
+POLL_S = 0.5
+RESYNC_S = 60.0
+BATCH = 5000
+MAX_PAUSE_S = 10.0
+GIVE_UP_AFTER = 5
+
+
+class NetworkWriter:
+    """`owner` names this process in the lease; `start` runs the thread, `run_once` does one round for tests."""
+
+    def __init__(self, database: Database, ctx: NetworkContext, owner: Callable[[], str]) -> None:
+        self._database = database
+        self._ctx = ctx
+        self._owner_of = owner
+        self._owner = ""
+        self._news: queue.SimpleQueue[tuple[str, bool, str | None]] = queue.SimpleQueue()
+        self._lease_seen = 0.0
+        self._resynced = 0.0
+        self._failures = 0
+        self._hosts: dict[str, bool] | None = None
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._unwatch: Callable[[], None] = lambda: None
+
+    # -- the thread ---------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        self._unwatch = self._ctx.driver.watch_ports(self._hear)
+        self._thread = threading.Thread(target=self._run, name="network-writer", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._ctx.changes.event.set()
+        self._unwatch()
+        if self._thread is not None:
+            self._thread.join(timeout=10)
+
+    def _hear(self, port_id: str, up: bool, host: str | None) -> None:
+        self._news.put((port_id, up, host))
+        self._ctx.changes.event.set()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._ctx.changes.event.wait(POLL_S * random.uniform(0.8, 1.2))  # noqa: S311 spreading, not secrecy
+            self._ctx.changes.event.clear()
+            try:
+                self.run_once()
+            except Exception as error:
+                self._failures += 1
+                pause = min(0.2 * 2 ** min(self._failures, 10), MAX_PAUSE_S)
+                known = isinstance(error, NetworkDriverError)
+                log.error("the engine is not up to date, again in %.1f s: %s", pause, error, exc_info=not known)  # noqa: TRY400
+                self._stopping.wait(pause)
+
+    def run_once(self) -> None:
+        """Take the lease if it is free; then write what changed, note which ports came up, compare when it is time."""
+        if not self._holds_lease():
+            self._drop_news()
+            return
+        now = clock.now()
+        if not self._resynced or now - self._resynced >= RESYNC_S:
+            self.resync()
+            self._resynced = now
+        self._note_ports(self._drain_news())
+        while self._write_changes() == BATCH:
+            pass
+        self._follow_hosts()
+        self._note_ports(self._drain_news())
+        self._failures = 0
+
+    def _holds_lease(self) -> bool:
+        now = clock.now()
+        if self._lease_seen and now - self._lease_seen < LEASE_S / 3:
+            return True
+        self._owner = self._owner or self._owner_of() or _own_name()
+        held = take_lease(self._database, LEASE, self._owner, LEASE_S)
+        if not held:
+            self._lease_seen, self._resynced = 0.0, 0.0
+            return False
+        self._lease_seen = now
+        return True
+
+    # -- changes to the engine ----------------------------------------------------------------------------
+
+    def _write_changes(self) -> int:
+        """One batch of the change log, one transaction of the engine; returns how many entries it was."""
+        hosts = self._ctx.driver.hosts()
+        with self._database.read() as tx:
+            columns = select(NetworkChange.number, NetworkChange.kind, NetworkChange.resource_id)
+            entries = tx.execute(columns.order_by(NetworkChange.number).limit(BATCH)).all()
+            if not entries:
+                return 0
+            ids: defaultdict[Kind, dict[str, None]] = defaultdict(dict)
+            for _, kind, resource_id in entries:
+                ids[cast("Kind", kind)][resource_id] = None
+            ensure = [
+                thing
+                for kind in things.KINDS
+                if kind in ids
+                for thing in things.wanted(tx, kind, list(ids[kind]), hosts)
+            ]
+        keys = {things_key(thing) for thing in ensure}
+        remove = [(kind, one) for kind in ids for one in ids[kind] if (kind, one) not in keys]
+        refused = self._apply(ensure, remove)
+        done = [number for number, kind, one in entries if (cast("Kind", kind), one) not in refused]
+        if done:
+            self._database.write(lambda tx: _forget(tx, done))
+        if refused:
+            raise NetworkDriverError(f"{len(refused)} things are refused by the engine, first {min(refused)}")
+        return len(entries)
+
+    def _apply(self, ensure: Sequence[Thing], remove: Sequence[tuple[Kind, str]]) -> set[tuple[Kind, str]]:
+        """All at once; after a second failure one by one, so that one bad thing does not hold up the others.
+
+        Returns what the engine refused. Raises when it takes nothing at all.
+        """
+        try:
+            self._ctx.driver.apply(ensure, remove)
+        except NetworkDriverError as error:
+            if not self._failures or len(ensure) + len(remove) < 2:
+                raise
+            log.warning("the batch of %d things is refused, trying them singly: %s", len(ensure), error)
+        else:
+            return set()
+        refused: set[tuple[Kind, str]] = set()
+        self._ctx.driver.apply((), remove)
+        in_a_row = 0
+        for thing in ensure:
+            try:
+                self._ctx.driver.apply([thing])
+                in_a_row = 0
+            except NetworkDriverError as error:
+                log.error("%s %s is refused: %s", *things_key(thing), error)  # noqa: TRY400 the text says it all
+                refused.add(things_key(thing))
+                in_a_row += 1
+                if in_a_row >= GIVE_UP_AFTER:
+                    raise
+        return refused
+
+    def _follow_hosts(self) -> None:
+        """Routers' gateways move when hosts come, go, die or recover."""
+        hosts = dict(self._ctx.driver.hosts())
+        if hosts == self._hosts:
+            return
+        if self._hosts is not None:
+            with self._database.read() as tx:
+                ensure = things.wanted(tx, "router", things.routers_with_gateway(tx), hosts)
+            if ensure:
+                self._apply(ensure, ())
+        self._hosts = hosts
+
+    def resync(self) -> None:
+        """Compare everything the engine holds with everything it should hold, and repair the difference."""
+        driver = self._ctx.driver
+        observed = dict(driver.observe())
+        hosts = driver.hosts()
+        with self._database.read() as tx:
+            wanted = things.revisions(tx)
+            drifted = [key for key, revision in wanted.items() if observed.get(key) != revision]
+            ids: defaultdict[Kind, list[str]] = defaultdict(list)
+            for kind, one in drifted:
+                ids[kind].append(one)
+            ensure = [thing for kind in things.KINDS for thing in things.wanted(tx, kind, ids[kind], hosts)]
+        remove = [key for key in observed if key not in wanted]
+        if ensure or remove:
+            log.info("repairing the engine: %d things differ, %d are to go", len(ensure), len(remove))
+            self._apply(ensure, remove)
+        self._note_ports([(port_id, up, host) for port_id, (up, host) in driver.port_states().items()])
+
+    # -- ports that came up -------------------------------------------------------------------------------
+
+    def _drain_news(self) -> list[tuple[str, bool, str | None]]:
+        found = []
+        while not self._news.empty():
+            found.append(self._news.get())
+        return found
+
+    def _drop_news(self) -> None:
+        self._drain_news()
+
+    def _note_ports(self, news: Sequence[tuple[str, bool, str | None]]) -> None:
+        """The latest state of each port, all in one transaction, if any row differs."""
+        latest = {port_id: (up, host) for port_id, up, host in news}
+        if not latest:
+            return
+        with self._database.read() as tx:
+            changed = states.differing(tx, latest)
+        if changed:
+            self._database.write(lambda tx: states.record(tx, self._ctx, changed))
+
+
+def things_key(thing: Thing) -> tuple[Kind, str]:
+    return _KIND_OF[type(thing).__name__], thing.id
+
+
+_KIND_OF: dict[str, Kind] = {
+    "Network": "network",
+    "Subnet": "subnet",
+    "Port": "port",
+    "Router": "router",
+    "SecurityGroup": "security_group",
+    "FloatingIp": "floating_ip",
+}
+
+
+def _forget(tx: Tx, numbers: Sequence[int]) -> None:
+    tx.execute(delete(NetworkChange).where(NetworkChange.number.in_(numbers)))
+
+
+def _own_name() -> str:
+    """A lease owner of the form that task engines use, for a process without one."""
+    pid = os.getpid()
+    start = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    return f"{socket.gethostname()}/{pid}/{start}/network"

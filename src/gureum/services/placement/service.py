@@ -1,0 +1,20 @@
+"""What roles mount of placement: the REST API over the same tables that `facade.py` works on."""
+
+from __future__ import annotations
+
+from gureum.foundation.db.engine import Database
+from gureum.foundation.http import dialects
+from gureum.foundation.http.microversions import Versions
+from gureum.foundation.http.routes import Api
+from gureum.foundation.service import ServiceParts
+from gureum.services.placement.facade import PlacementFacade
+from gureum.services.placement.nouns import NOUNS
+
+VERSIONS = Versions("placement", (1, 0), (1, 39))
+
+
+def parts(_database: Database) -> tuple[ServiceParts, PlacementFacade]:
+    routes = tuple(route for noun in NOUNS for route in noun.ROUTES)
+    rules = tuple(rule for noun in NOUNS for rule in noun.RULES)
+    api = Api("placement", "/placement", dialects.placement, routes, versions=VERSIONS)
+    return ServiceParts("placement", apis=(api,), rules=rules), PlacementFacade()

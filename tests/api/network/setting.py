@@ -1,0 +1,125 @@
+"""The network API on the application in process: a database, the fake engine, callers from a dictionary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from gureum.drivers.network.fake import FakeNetworkDriver
+from gureum.foundation import ids
+from gureum.foundation.caller import Caller
+from gureum.foundation.config import NetworkConfig
+from gureum.foundation.db.engine import Database
+from gureum.foundation.db.types import Row
+from gureum.foundation.errors import Unauthorized
+from gureum.foundation.http.app import App
+from gureum.foundation.policy import Policy
+from gureum.foundation.tasks.store import Tasks
+from gureum.services.network.facade import NetworkFacade
+from gureum.services.network.service import NetworkDeps, parts
+from gureum.services.network.writer import NetworkWriter
+from tests.api.client import Client
+
+CALLERS = {
+    "alice": Caller(user_id="alice", project_id="p1", roles=("member", "reader")),
+    "reader": Caller(user_id="reader", project_id="p1", roles=("reader",)),
+    "bob": Caller(user_id="bob", project_id="p2", roles=("member", "reader")),
+    "root": Caller(user_id="root", project_id="p0", roles=("admin", "manager", "member", "reader")),
+}
+AT = "/network/v2.0"
+
+
+def authenticate(token):
+    if token not in CALLERS:
+        raise Unauthorized
+    return CALLERS[token]
+
+
+@dataclass
+class Cloud:
+    """Everything a test may look into."""
+
+    app: App
+    database: Database
+    driver: FakeNetworkDriver
+    facade: NetworkFacade
+    writer: NetworkWriter
+
+    def client(self, token: str) -> Client:
+        return Client(self.app, {"X-Auth-Token": token})
+
+    def settle(self) -> None:
+        """Let the writer do its work, on this thread."""
+        self.writer.run_once()
+
+    def held(self, kind: str) -> dict[str, Any]:
+        """What the engine holds of a kind, by id, after the writer's work."""
+        self.settle()
+        return {key[1]: thing for key, thing in self.driver._things.items() if key[0] == kind}
+
+    def write(self, work: Any) -> Any:
+        return self.database.write(work)
+
+    def public_id(self) -> str:
+        return self.client("root").get(f"{AT}/networks?name=public").json()["networks"][0]["id"]
+
+
+class Maker:
+    """Creates resources through the API and answers with their views."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    def make(self, collection: str, noun: str, **attributes: Any) -> dict[str, Any]:
+        answer = self.client.post(f"{AT}/{collection}", {noun: attributes})
+        assert answer.status == 201, answer.content
+        return answer.json()[noun]
+
+    def network(self, **attributes: Any) -> dict[str, Any]:
+        return self.make("networks", "network", **{"name": "n", **attributes})
+
+    def subnet(self, network: dict[str, Any], cidr: str = "10.0.0.0/24", **attributes: Any) -> dict[str, Any]:
+        version = 6 if ":" in cidr else 4
+        return self.make("subnets", "subnet", network_id=network["id"], cidr=cidr, ip_version=version, **attributes)
+
+    def port(self, network: dict[str, Any], **attributes: Any) -> dict[str, Any]:
+        return self.make("ports", "port", network_id=network["id"], **attributes)
+
+    def router(self, **attributes: Any) -> dict[str, Any]:
+        return self.make("routers", "router", **{"name": "r", **attributes})
+
+    def add_leg(self, router: dict[str, Any], **body: Any) -> dict[str, Any]:
+        answer = self.client.put(f"{AT}/routers/{router['id']}/add_router_interface", body)
+        assert answer.status == 200, answer.content
+        return answer.json()
+
+    def group(self, name: str = "g", **attributes: Any) -> dict[str, Any]:
+        return self.make("security-groups", "security_group", name=name, **attributes)
+
+    def rule(self, group_id: str, **attributes: Any) -> dict[str, Any]:
+        body = {"security_group_id": group_id, "direction": "ingress", **attributes}
+        return self.make("security-group-rules", "security_group_rule", **body)
+
+    def floating_ip(self, network_id: str, **attributes: Any) -> dict[str, Any]:
+        return self.make("floatingips", "floatingip", floating_network_id=network_id, **attributes)
+
+
+def absent_id() -> str:
+    return ids.new_uuid()
+
+
+def fault(answer: Any) -> tuple[int, str]:
+    """The status and the error type of an answer."""
+    return answer.status, answer.json()["NeutronError"]["type"]
+
+
+def open_cloud(database: Database) -> Cloud:
+    """A cloud with two hosts and the network `public`, whose writer runs when the test says so."""
+    Row.metadata.create_all(database.engine)
+    driver = FakeNetworkDriver(["h1", "h2"])
+    service, facade = parts(NetworkDeps(database, Tasks(), driver, None, NetworkConfig()))
+    app = App(service.apis, database, Policy(service.rules), authenticate, authenticate, public_url="http://cloud")
+    writer = service.on_start[0].__self__
+    writer._unwatch = driver.watch_ports(writer._hear)
+    database.write(lambda tx: facade.bootstrap(tx, "198.18.0.0/24", "p0"))
+    return Cloud(app, database, driver, facade, writer)
