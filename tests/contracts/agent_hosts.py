@@ -124,11 +124,14 @@ class RealHost(Host):
         return self.driver.starts[server_id]
 
     def change_power(self, server_id, power):
-        self.fake.change_power(server_id, power)
+        if power == "crashed":
+            self.fake.die(server_id)
+        else:
+            self.fake.power_off_from_inside(server_id)
 
     def set_deaf(self, server_id):
         """Let the guest ignore the power button."""
-        self.fake.set_deaf(server_id)
+        self.fake.deaf.add(server_id)
 
     def write_console(self, server_id, *lines):
         with (self.folder / "instances" / server_id / "console.log").open("a") as log:

@@ -16,8 +16,9 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
-BINARIES = ("unshare", "nsenter", "libvirtd", "qemu-system-x86_64", "ovsdb-server", "ovs-vswitchd", "ovs-vsctl")
+BINARIES = ("ip", "unshare", "nsenter", "libvirtd", "qemu-system-x86_64", "ovsdb-server", "ovs-vswitchd", "ovs-vsctl")
 
 # First process of the namespaces: reaps orphans, and leaves (taking all with it) when the test's end of the pipe closes.
 _INIT = """
@@ -58,10 +59,11 @@ remember_owner = 0
 # A disk whose boot sector says "boot" on the serial port, then at each timer tick powers off when the power
 # button was pressed and ejects the PCI devices that the host wants back (ACPI registers of QEMU's q35 machine).
 #
-#     cli; xor ax,ax; mov ds,ax; cld; mov dx,0x3F8; mov si,0x7C00+text
+#     cli; xor ax,ax; mov ds,ax; cld
+#     mov dx,0x602; mov ax,0x100; out dx,ax            power button enabled
+#     mov dx,0x3F8; mov si,0x7C00+text
 #  p: lodsb; test al,al; jz run; out dx,al; jmp p
 #  run: sti; hlt
-#     mov dx,0x602; mov ax,0x100; out dx,ax            power button enabled
 #     mov dx,0x600; in ax,dx; test ah,1; jz e          pressed?
 #     mov dx,0x604; mov ax,0x2000; out dx,ax           S5
 #  e: xor ebx,ebx
@@ -71,8 +73,8 @@ remember_owner = 0
 #  s: inc bx; cmp bx,64; jb n; jmp run
 #  text: "boot\\n", 0
 GUEST = bytes.fromhex(
-    "fa31c08ed8fcbaf803be4f7cac84c07403eeebf8fbf4ba0206b80001efba0006edf6c4017407ba0406b80020ef6631db"
-    "bad00c6689d866efbac40c66ed6685c07405bac80c66ef4383fb4072e3ebc5626f6f740a00"
+    "fa31c08ed8fcba0206b80001efbaf803be4f7cac84c07403eeebf8fbf4ba0006edf6c4017407ba0406b80020ef6631db"
+    "bad00c6689d866efbac40c66ed6685c07405bac80c66ef4383fb4072e3ebcc626f6f740a00"
 )
 
 
@@ -104,8 +106,9 @@ class Lab:
         self.folder = Path(tempfile.mkdtemp(prefix="gureum-hv-"))
         self.socket = self.folder / "run/libvirt/libvirt-sock"
         self._init: subprocess.Popen[str] | None = None
+        self._libvirtd: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> Lab:
+    def __enter__(self) -> Self:
         try:
             self._open()
         except BaseException:
@@ -117,7 +120,17 @@ class Lab:
         self.close()
 
     def _open(self) -> None:
-        for name in ("run/libvirt", "run/openvswitch", "run/lock", "var/lib", "var/cache", "var/log", "var/tmp", "etc", "log"):
+        for name in (
+            "run/libvirt",
+            "run/openvswitch",
+            "run/lock",
+            "var/lib",
+            "var/cache",
+            "var/log",
+            "var/tmp",
+            "etc",
+            "log",
+        ):
             (self.folder / name).mkdir(parents=True)
         (self.folder / "var/run").symlink_to("/run")
         self._name_the_engine_user()
@@ -164,12 +177,14 @@ class Lab:
                  f"--log-file={self.folder}/log/ovsdb.log")  # fmt: skip
         self.run("ovs-vsctl", "--no-wait", "init")
         self.run("ovs-vswitchd", "--disable-system", *common, f"--log-file={self.folder}/log/vswitchd.log")
-        self.run("ovs-vsctl", "--timeout=20", "add-br", "br-int", "--", "set", "bridge", "br-int", "datapath_type=netdev")
+        self.run(
+            "ovs-vsctl", "--timeout=20", "add-br", "br-int", "--", "set", "bridge", "br-int", "datapath_type=netdev"
+        )
 
     def start_libvirtd(self) -> None:
         """Start libvirtd and wait until it answers."""
         with (self.folder / "log/libvirtd.out").open("ab") as out:
-            subprocess.Popen(
+            self._libvirtd = subprocess.Popen(
                 self._inside("libvirtd", "--config", "/etc/libvirt/libvirtd.conf", "--pid-file", "/run/libvirtd.pid"),
                 stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
             )  # fmt: skip
@@ -184,9 +199,9 @@ class Lab:
 
     def stop_libvirtd(self) -> None:
         """End libvirtd (SIGTERM) and wait for it; machines keep running."""
-        pid = (self.folder / "run/libvirtd.pid").read_text().strip()
-        self.run("kill", pid)
-        eventually(lambda: self.run("sh", "-c", f"kill -0 {pid} 2>&1 || true"), "libvirtd ends")
+        assert self._libvirtd is not None
+        self.run("kill", (self.folder / "run/libvirtd.pid").read_text().strip())
+        self._libvirtd.wait(20)
 
     def guest_pid(self, name: str) -> str:
         """The QEMU process of a machine, as numbered inside the namespaces."""
@@ -210,4 +225,6 @@ class Lab:
                 self._init.wait(10)
             if self._init.stdout is not None:
                 self._init.stdout.close()
+        if self._libvirtd is not None:
+            self._libvirtd.wait(10)
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -12,15 +12,18 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from tests.contracts import hypervisor_lab
+from tests.contracts.agent_hosts import eventually
 
 from gureum.agents.hypervisor.protocol import GuestData, ImageSource, NicSpec, ServerSpec
 from gureum.agents.hypervisor.remote import RemoteAgent, listen_to_agents
 from gureum.foundation.bus.open import open_bus
-from tests.contracts import hypervisor_lab
-from tests.contracts.agent_hosts import eventually
 
 # The lab lets go of its daemons, which end with their namespaces.
-pytestmark = [pytest.mark.engines, pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")]
+pytestmark = [
+    pytest.mark.engines,
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 PSS_LIMIT_KIB = 35 << 10
 SERVER = str(uuid.uuid4())
 NETWORK = str(uuid.uuid4())

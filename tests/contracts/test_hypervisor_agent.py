@@ -280,7 +280,7 @@ def test_events_reach_the_control_plane(local_host):
     local_host.agent.ensure_server(spec_of(local_host))
     eventually(lambda: listener.beats[-1].servers, "the server in a heartbeat")
     local_host.change_power("server-1", "stopped")
-    eventually(lambda: ("stopped" in [told.power for _, told in listener.changes]), "the change")
+    eventually(lambda: "stopped" in [told.power for _, told in listener.changes], "the change")
     assert listener.changes[-1][0] == local_host.name
     stop()
     bus.close()

@@ -34,7 +34,19 @@ def test_loopback_wiring_may_be_repeated():
 @pytest.mark.engines
 def test_a_guest_reaches_metadata_through_open_vswitch(tmp_path):
     script = 'mount --make-rprivate /; mount -t tmpfs tmpfs /run; mkdir /run/netns; ip link set lo up; exec "$@"'
-    command = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-ec", script, "sh"]
+    command = [
+        "unshare",
+        "--net",
+        "--mount",
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "--mount-proc",
+        "sh",
+        "-ec",
+        script,
+        "sh",
+    ]
     done = subprocess.run(
         [*command, sys.executable, str(INSIDE), str(tmp_path)],
         capture_output=True,

@@ -72,7 +72,8 @@ class Guest:
 
     def _command(self) -> list[str]:
         network = f"user,id=nic0,hostfwd=tcp:127.0.0.1:{self.port}-:22{self.network}"
-        command = ["qemu-system-x86_64", "-M", "q35", "-accel", "tcg", "-cpu", "max", "-m", "192", "-nodefaults"]
+        # After a reset, translations of the system before it make every write to their pages slow: a small cache drops them.
+        command = ["qemu-system-x86_64", "-M", "q35", "-accel", "tcg,tb-size=64", "-cpu", "max", "-m", "192", "-nodefaults"]
         command += ["-vga", "std", "-display", "none", "-serial", f"file:{self.serial}"]
         command += ["-qmp", f"unix:{self._qmp_path()},server=on,wait=off"]
         command += ["-drive", f"file={self.disk},format=qcow2,if=none,id=root,cache=unsafe"]

@@ -134,7 +134,7 @@ def test_root_and_passwords_are_refused(guest):
         ("nproc; grep -c ^processor /proc/cpuinfo", "1\n1\n"),
         ("date +%s", "1"),
         ("sudo kill -USR1 $(cat /var/run/udhcpc.eth0.pid); echo renewed", "renewed"),
-        ("dmesg | head -n 1", "Linux version"),
+        ("dmesg | grep Linux.version", "Linux version"),
         ("ping -c 1 -w 5 10.0.2.2; ping6 -c 1 -w 5 ::1", "1 received"),
         ("echo abc | sha256sum; echo abc | md5sum; ps; top -bn1 >/dev/null; sync", "init"),
         ("for tool in vi wget tar dbclient scp udhcpc dd umount mkfs mkfs.vfat; do which $tool; done", "dbclient"),
@@ -208,7 +208,7 @@ def test_a_nic_plugged_in_gets_an_address_and_leaves_the_default_route(guest):
     guest.run("cat /var/run/udhcpc.eth1.pid")
     routes = guest.run("ip route").splitlines()
     assert routes[0].startswith("default via 10.0.2.2 dev eth0"), routes
-    assert guest.run("ip route get 192.0.2.1 | head -n 1").split()[4] == "eth0"
+    assert "dev eth0" in guest.run("ip route get 192.0.2.1")
     guest.qmp("device_del", id="nic1")
     guest.until("ls /sys/class/net | grep -q eth1 || echo gone", "gone")
 

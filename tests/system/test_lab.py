@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -19,14 +20,16 @@ from pathlib import Path
 import pytest
 
 from gureum.lab import packages
-from gureum.lab.launch import bring_down, bring_up, read_status
+from gureum.lab.launch import SOURCE, bring_down, bring_up, read_status
 from gureum.lab.process import Process, inside, read_pid_file
 from gureum.lab.refusal import Refusal
 from gureum.lab.state import StateFolder, open_state
 
 pytestmark = [
     pytest.mark.engines,
-    pytest.mark.skipif(os.geteuid() != 0 or bool(packages.missing(packages.ENGINES)), reason="needs root and the engines' packages"),
+    pytest.mark.skipif(
+        os.geteuid() != 0 or bool(packages.missing(packages.ENGINES)), reason="needs root and the engines' packages"
+    ),
 ]
 STAND_INS = Path(__file__).parent / "standins"
 
@@ -130,7 +133,17 @@ def test_guests_on_different_hosts_reach_each_other_over_geneve(lab: StateFolder
     north = f"--db=unix:{lab.ovn}/nb.sock"
     run("ovn-nbctl", north, "ls-add", "wire")
     for number, host in ((1, "host1"), (2, "host3")):
-        run("ovn-nbctl", north, "lsp-add", "wire", f"p{number}", "--", "lsp-set-addresses", f"p{number}", f"02:00:00:00:00:{number:02x} 10.9.0.{number}")
+        run(
+            "ovn-nbctl",
+            north,
+            "lsp-add",
+            "wire",
+            f"p{number}",
+            "--",
+            "lsp-set-addresses",
+            f"p{number}",
+            f"02:00:00:00:00:{number:02x} 10.9.0.{number}",
+        )
         plug(lab, host, f"p{number}", f"10.9.0.{number}")
     run("ovn-nbctl", north, "--timeout=30", "wait-until", "logical_switch_port", "p1", "up=true")
     run("ovn-nbctl", north, "--timeout=30", "wait-until", "logical_switch_port", "p2", "up=true")
@@ -140,7 +153,21 @@ def test_guests_on_different_hosts_reach_each_other_over_geneve(lab: StateFolder
     client = "import socket; c = socket.create_connection(('10.9.0.2', 7), 5); print(len(b''.join(iter(lambda: c.recv(65536), b''))))"
     holder = daemon(lab, "host3")
     listening = subprocess.Popen(
-        ["nsenter", "-t", str(holder.pid), "-n", "-m", "--", "ip", "netns", "exec", "p2", "/usr/bin/python3", "-c", server]
+        [
+            "nsenter",
+            "-t",
+            str(holder.pid),
+            "-n",
+            "-m",
+            "--",
+            "ip",
+            "netns",
+            "exec",
+            "p2",
+            "/usr/bin/python3",
+            "-c",
+            server,
+        ]
     )
     try:
         eventually(lambda: ":7 " in within(lab, "host3", "ip netns exec p2 ss -Hltn | sed 's/$/ /'"))
@@ -153,17 +180,26 @@ def test_guests_on_different_hosts_reach_each_other_over_geneve(lab: StateFolder
 
 def test_the_machine_reaches_the_external_network(lab: StateFolder) -> None:
     prefix = str(lab.remembered()["external_cidr"]).rpartition(".")[0]
-    within(lab, "host2", f"ip address add {prefix}.77/24 dev br-ex; ip link set br-ex up; ethtool -K br-ex tx off >/dev/null")
+    within(
+        lab,
+        "host2",
+        f"ip address add {prefix}.77/24 dev br-ex; ip link set br-ex up; ethtool -K br-ex tx off >/dev/null",
+    )
     run("ping", "-c", "2", "-i", "0.2", "-W", "5", f"{prefix}.77")
     assert "unreachable" in run("ip", "route", "show", f"{prefix}.0/24")
 
 
 def test_libvirt_of_each_host_is_its_own(lab: StateFolder) -> None:
-    identities = {within(lab, host, "virsh -q -c qemu:///system capabilities | grep -m1 '<uuid>'") for host in ("host1", "host2", "host3")}
+    identities = {
+        within(lab, host, "virsh -q -c qemu:///system capabilities | grep -m1 '<uuid>'")
+        for host in ("host1", "host2", "host3")
+    }
     assert len(identities) == 3
 
 
-@pytest.mark.parametrize("name", ["control", "host1.agent", "host1.ovn-controller", "host2.libvirtd", "ovn-northd", "ovn-sb"])
+@pytest.mark.parametrize(
+    "name", ["control", "host1.agent", "host1.ovn-controller", "host2.libvirtd", "ovn-northd", "ovn-sb"]
+)
 def test_what_is_killed_is_started_again(lab: StateFolder, name: str) -> None:
     before = daemon(lab, name)
     before.send(signal.SIGKILL)
@@ -237,3 +273,68 @@ def test_an_up_that_fails_leaves_nothing(machine_before: dict[str, str], tmp_pat
     finally:
         bring_down(state, True, Silent())
     assert not state.root.exists()
+
+
+def test_an_uplink_is_the_only_way_out_and_goes_with_the_lab(machine_before: dict[str, str]) -> None:
+    state = open_state(tempfile.mkdtemp(prefix="gureum-lab-", dir="/tmp"))
+    outside, link = f"{state.lab}-out", f"{state.lab}-up"
+    others = seen_of_the_machine()
+    try:
+        prepare_image(state)
+        run("ip", "netns", "add", outside)
+        run("ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", outside)
+        run("ip", "address", "add", "203.0.113.1/24", "dev", link)
+        run("ip", "link", "set", link, "up")
+        run("ip", "-n", outside, "address", "add", "203.0.113.2/24", "dev", "eth0")
+        run("ip", "-n", outside, "link", "set", "eth0", "up")
+        reach = "ping -c 1 -W 3 203.0.113.2"
+        for uplink in ("", link):
+            up(state, uplink=uplink, port=free_port())
+            prefix = str(state.remembered()["external_cidr"]).rpartition(".")[0]
+            within(
+                state, "host1",
+                f"ip address add {prefix}.77/24 dev br-ex; ip link set br-ex up; ethtool -K br-ex tx off >/dev/null;"
+                f"ip route add default via {prefix}.1; ping -c 1 -W 5 {prefix}.1",
+            )  # fmt: skip
+            if uplink:
+                within(state, "host1", reach)  # outside has no route back: only a masqueraded packet is answered
+                assert state.lab in run("nft", "list", "tables")
+            else:
+                with pytest.raises(AssertionError, match="100% packet loss"):
+                    within(state, "host1", reach)
+            bring_down(state, False, Silent())
+            assert Path(f"/proc/sys/net/ipv4/conf/{link}/forwarding").read_text() == "0\n"
+        assert state.lab not in run("nft", "list", "tables")
+        assert "unreachable" in run("ip", "route", "show", f"{prefix}.0/24"), "its packets stay here while it is down"
+    finally:
+        bring_down(state, True, Silent())
+        subprocess.run(["ip", "link", "delete", link], check=False, capture_output=True)
+        subprocess.run(["ip", "netns", "delete", outside], check=False, capture_output=True)
+    assert not run("ip", "route", "show", f"{prefix}.0/24")
+    eventually(lambda: {**seen_of_the_machine(), "mounts": ""} == {**others, "mounts": ""}, 10)
+
+
+def test_a_broker_is_reached_from_inside_a_hosts_namespaces() -> None:
+    holder = subprocess.Popen(["unshare", "--net", "--", "sh", "-ec", "ip link set lo up; exec sleep 60"])
+    broker = socket.create_server(("127.0.0.1", 0))
+    address = f"127.0.0.1:{broker.getsockname()[1]}"
+    eventually(lambda: Path(f"/proc/{holder.pid}/comm").read_text() == "sleep\n")
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    forward = subprocess.Popen(
+        [sys.executable, "-S", "-m", "gureum.lab.bus_forward", address, "5672", str(holder.pid)], env=environment
+    )
+    talk = "import socket; c = socket.create_connection(('127.0.0.1', 5672), 5); c.sendall(b'hello'); print(c.recv(9))"
+    client = ["nsenter", "-t", str(holder.pid), "-n", "--", "/usr/bin/python3", "-c", talk]
+    try:
+        eventually(lambda: ":5672" in run("nsenter", "-t", str(holder.pid), "-n", "--", "ss", "-Hltn"))
+        asking = subprocess.Popen(client, stdout=subprocess.PIPE, text=True)
+        broker.settimeout(10)
+        with broker.accept()[0] as connection:
+            assert connection.recv(9) == b"hello"
+            connection.sendall(b"welcome")
+            assert asking.communicate(timeout=10)[0].strip() == "b'welcome'"
+    finally:
+        broker.close()
+        for process in (forward, holder):
+            process.kill()
+            process.wait()

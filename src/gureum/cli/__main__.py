@@ -14,17 +14,29 @@ from gureum.cli.terminal import Terminal, default_state, explain
 from gureum.lab.refusal import Refusal
 from gureum.lab.state import open_state
 
-app = typer.Typer(name="gureum", no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="A cloud in one command.")
+app = typer.Typer(
+    name="gureum",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="A cloud in one command.",
+)
 task = typer.Typer(no_args_is_help=True, help="The durable tasks behind resources.")
 app.add_typer(task, name="task")
 
-State = Annotated[str, typer.Option("--state", help="The cloud's folder; one folder is one cloud.", show_default=".gureum in the clone")]
+State = Annotated[
+    str,
+    typer.Option("--state", help="The cloud's folder; one folder is one cloud.", show_default=".gureum in the clone"),
+]
 
 
 @app.command()
-def up(
+def up(  # noqa: PLR0917 - typer reads them as options
     hosts: Annotated[int | None, typer.Option(help="How many hosts (default 1, or as before).")] = None,
-    simulate: Annotated[bool | None, typer.Option("--simulate", help="Fakes for the engines: no root, no guests.")] = None,
+    simulate: Annotated[
+        bool | None, typer.Option("--simulate", help="Fakes for the engines: no root, no guests.")
+    ] = None,
     state: State = "",
     port: Annotated[int | None, typer.Option(help="The API's port (default 8774).")] = None,
     listen: Annotated[str | None, typer.Option(help="The API's address (default 127.0.0.1).")] = None,
@@ -76,7 +88,9 @@ def doctor(state: State = "") -> None:
 
 @app.command()
 def logs(
-    name: Annotated[str, typer.Argument(help="One daemon's; without it: which there are, and the control plane's.")] = "",
+    name: Annotated[
+        str, typer.Argument(help="One daemon's; without it: which there are, and the control plane's.")
+    ] = "",
     state: State = "",
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as lines come.")] = False,
     lines: Annotated[int, typer.Option("-n", "--lines", help="How many of the last lines.")] = 50,
@@ -107,8 +121,8 @@ def enter(
     enter_host(open_state(state or default_state()), host, command or [])
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def test(
+@app.command("test", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def run_test(
     context: typer.Context,
     what: Annotated[str, typer.Argument(help="A tier (unit api contracts crash compat system habits) or a path.")] = "",
 ) -> None:
@@ -129,7 +143,7 @@ def task_list(
     sys.exit(print_tasks(open_state(state or default_state()), every))
 
 
-def main() -> int:
+def main() -> int:  # noqa: PLR0911 - one for each way to end
     try:
         app(standalone_mode=False)
     except Refusal as refusal:
@@ -148,7 +162,14 @@ def main() -> int:
     except typer.Abort:
         return 130
     except Exception as error:
-        if type(error).__name__ in {"UsageError", "NoSuchOption", "BadParameter", "MissingParameter", "BadArgumentUsage", "NoArgsIsHelpError"}:
+        if type(error).__name__ in {
+            "UsageError",
+            "NoSuchOption",
+            "BadParameter",
+            "MissingParameter",
+            "BadArgumentUsage",
+            "NoArgsIsHelpError",
+        }:
             explain(str(getattr(error, "message", error)), "See `gureum --help`.")
             return 2
         raise

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 from gureum.lab.checks import Finding, findings
 from gureum.lab.launch import CACHE
@@ -22,9 +21,10 @@ def examine(state: StateFolder) -> int:
     colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     bad = 0
     running = read_pid_file(state.pid_file("control"))
-    for finding in findings(state.root, options.listen, options.port):
+    for found in findings(state.root, options.listen, options.port):
+        finding = found
         if finding.subject == "port" and running:
-            finding = Finding("port", "good", f"{options.listen} port {options.port} is this cloud's own")  # noqa: PLW2901
+            finding = Finding("port", "good", f"{options.listen} port {options.port} is this cloud's own")
         bad += _show(finding, colours)
     bad += _show(_acceleration(), colours)
     return 1 if bad else 0
@@ -46,13 +46,17 @@ def _acceleration() -> Finding:
         from gureum.drivers.hypervisor.libvirt.acceleration import probe_acceleration
     except ImportError as error:
         return Finding("KVM", "note", f"not probed: {error}", "`gureum up` installs what the probe needs.")
-    cache = CACHE / "doctor-acceleration.json"
-    cache.parent.mkdir(parents=True, exist_ok=True)
+    cache = CACHE / "acceleration.json"
     cache.unlink(missing_ok=True)
     try:
-        answer = str(probe_acceleration(Path(cache)))
+        answer = probe_acceleration(cache)
     except Exception as error:
         return Finding("KVM", "note", f"the probe guest could not be run: {error}", "apt-get install qemu-system-x86")
-    if "kvm" in answer.lower():
+    if answer == "kvm":
         return Finding("KVM", "good", "a probe guest ran under KVM")
-    return Finding("KVM", "note", "a probe guest did not run under KVM: guests are emulated (TCG), slower but whole", "Enable virtualization, or nested virtualization.")
+    return Finding(
+        "KVM",
+        "note",
+        "a probe guest did not run under KVM: guests are emulated (TCG), slower but whole",
+        "Enable virtualization, or nested virtualization.",
+    )

@@ -15,4 +15,4 @@ def enter_host(state: StateFolder, host: str, command: list[str]) -> None:
     if holder is None or "." in host or not holder.namespace("net"):
         raise Refusal(f"There is no host {host!r} running in {state.root}.", "See `gureum status`.")
     argv = ["nsenter", "-t", str(holder.pid), "-n", *([] if host == "fabric" else ["-m", "-u"]), "--"]
-    os.execvp("nsenter", [*argv, *(command or [os.environ.get("SHELL", "/bin/sh")])])
+    os.execvp("nsenter", [*argv, *(command or [os.environ.get("SHELL", "/bin/sh")])])  # noqa: S606 - no shell wanted

@@ -34,7 +34,9 @@ def facts_text(done: Up, seconds: float) -> str:
         if not options.uplink:
             lines.append(f"  {'':<12} (no way out of the machine; --uplink INTERFACE makes one)")
     if not is_loopback(options):
-        lines.append(f"  {'listening':<12} on {options.listen}: others on your network reach the API, without encryption")
+        lines.append(
+            f"  {'listening':<12} on {options.listen}: others on your network reach the API, without encryption"
+        )
     lines += [
         "",
         f"  admin        . {folder}/openrc         or  --os-cloud gureum-admin",
@@ -45,7 +47,8 @@ def facts_text(done: Up, seconds: float) -> str:
         "",
         *(f"  {line}" for line in _first_server(folder)),
         "",
-        f"{_launcher()} status | logs | trace REQUEST_ID | down" + ("" if state.root.name == ".gureum" else f"   (with --state {folder})"),
+        f"{_launcher()} status | logs | trace REQUEST_ID | down"
+        + ("" if state.root.name == ".gureum" else f"   (with --state {folder})"),
     ]
     return "\n".join(lines)
 
@@ -54,7 +57,8 @@ def _first_server(folder: str) -> list[str]:
     return [
         f". {folder}/openrc-demo",
         "openstack network create n && openstack subnet create --network n --subnet-range 10.0.0.0/24 s",
-        "openstack router create r && openstack router add subnet r s && openstack router set --external-gateway public r",
+        "openstack router create r && openstack router add subnet r s",
+        "openstack router set --external-gateway public r",
         "openstack keypair create k > k.pem && chmod 600 k.pem",
         "openstack security group rule create default --protocol tcp --dst-port 22",
         "openstack security group rule create default --protocol icmp",
@@ -73,4 +77,6 @@ def _shown(path: Path) -> str:
 
 def _launcher() -> str:
     launcher = Path(__file__).resolve().parents[3] / "gureum"
-    return "gureum" if shutil.which("gureum") else _shown(launcher) if "/" in _shown(launcher) else f"./{_shown(launcher)}"
+    return (
+        "gureum" if shutil.which("gureum") else _shown(launcher) if "/" in _shown(launcher) else f"./{_shown(launcher)}"
+    )

@@ -24,15 +24,19 @@ def print_status(state: StateFolder) -> int:
     left = sorted(file.stem for file in state.run.glob("*.pid") if file.stem != "supervisor" and read_pid_file(file))
     if not supervisor:
         if left:
-            print(f"The supervisor is gone, but {len(left)} daemons run on: {', '.join(left)}. `gureum up` takes them over.")
+            print(f"The supervisor is gone, but these run on: {', '.join(left)}. `gureum up` takes them over.")
         else:
-            print(f"The cloud in {state.root} is down." + (f" Last: {found['problem']}" if found and found.get("problem") else ""))
+            print(
+                f"The cloud in {state.root} is down."
+                + (f" Last: {found['problem']}" if found and found.get("problem") else "")
+            )
         return 3
     if not found:
         print("The supervisor is starting.")
         return 3
     options = choose_options({}, state.remembered())
-    print(f"The cloud in {state.root} is {found['phase']} for {_span(time.time() - found['since'])}, {public_url(options)} {_health(public_url(options))}")
+    url, span = public_url(options), _span(time.time() - found["since"])
+    print(f"The cloud in {state.root} is {found['phase']} for {span}, {url} {_health(url)}")
     _print_table(found, supervisor.pid)
     healthy = found["phase"] == "running" and all(one["state"] == "running" for one in found["daemons"].values())
     return 0 if healthy else 3
@@ -45,9 +49,16 @@ def _print_table(found: dict[str, Any], supervisor: int) -> None:
 
     table = Table(box=box.SIMPLE, pad_edge=False)
     for title in ("daemon", "state", "pid", "for", "restarts", "memory", "last problem"):
-        table.add_column(title, justify="right" if title in {"pid", "for", "restarts", "memory"} else "left", no_wrap=title != "last problem")
+        table.add_column(
+            title,
+            justify="right" if title in {"pid", "for", "restarts", "memory"} else "left",
+            no_wrap=title != "last problem",
+        )
     total = ours = 0
-    for name, one in {"supervisor": {"state": "running", "pid": supervisor, "since": found["since"]}, **found["daemons"]}.items():
+    for name, one in {
+        "supervisor": {"state": "running", "pid": supervisor, "since": found["since"]},
+        **found["daemons"],
+    }.items():
         memory = memory_kib(one["pid"]) if one["pid"] and identify(one["pid"]) else 0
         total += memory
         ours += memory if _is_ours(name) else 0
@@ -58,7 +69,7 @@ def _print_table(found: dict[str, Any], supervisor: int) -> None:
             f"{memory / 1024:.0f} MiB" if memory else "-", one.get("problem", ""),
         )  # fmt: skip
     Console().print(table)
-    print(f"Gureum's own processes take {ours / 1024:.0f} MiB, with the engines {total / 1024:.0f} MiB (proportional set size).")
+    print(f"Gureum's own processes take {ours / 1024:.0f} MiB, with the engines {total / 1024:.0f} (PSS).")
 
 
 def _is_ours(name: str) -> bool:

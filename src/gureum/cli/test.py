@@ -26,5 +26,11 @@ def run_tests(what: str, arguments: list[str]) -> int:
     targets = [target for target in targets if (CLONE / target.partition("::")[0]).exists()]
     if not targets:
         raise Refusal(f"There are no tests {what!r}.", f"Tiers: {' '.join(TIERS)}")
-    environment = {**os.environ, "PYTHONPATH": str(CLONE / "src"), "PATH": f"{CLONE}/.venv/bin:{os.environ.get('PATH', '')}:/usr/sbin:/sbin"}
-    return subprocess.run([sys.executable, "-m", "pytest", *targets, *arguments], cwd=CLONE, env=environment, check=False).returncode
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(CLONE / "src"),
+        "PATH": f"{CLONE}/.venv/bin:{os.environ.get('PATH', '')}:/usr/sbin:/sbin",
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *targets, *arguments], cwd=CLONE, env=environment, check=False
+    ).returncode

@@ -10,7 +10,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from .refusal import Refusal
+from gureum.lab.refusal import Refusal
 
 BENCHMARK = ipaddress.IPv4Network("198.18.0.0/15")
 _RANGES = 1 << (24 - BENCHMARK.prefixlen)
@@ -38,7 +38,11 @@ def taken_ranges(routes: Sequence[Mapping[str, Any]], lab: str, link: str) -> li
     """What `ip -json route show table all` says others use; the lab's own link and unreachable route do not count."""
     taken = []
     for route in routes:
-        if route.get("dst") in (None, "default") or route.get("dev") == link or route.get("metric") == route_metric(lab):
+        if (
+            route.get("dst") in (None, "default")
+            or route.get("dev") == link
+            or route.get("metric") == route_metric(lab)
+        ):
             continue
         try:
             taken.append(ipaddress.IPv4Network(route["dst"], strict=False))

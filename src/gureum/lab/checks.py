@@ -9,14 +9,15 @@ import os
 import shutil
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from .engines.datapath import has_family
-from .packages import ENGINES, PYTHON, missing
-from .process import living
-from .refusal import Refusal
+from gureum.lab.engines.datapath import has_family
+from gureum.lab.packages import ENGINES, PYTHON, missing
+from gureum.lab.process import living
+from gureum.lab.refusal import Refusal
 
 GIB = 1 << 30
 _REAL_DISK, _SIMULATED_DISK = 3 * GIB, GIB // 5
@@ -38,7 +39,7 @@ def require_root() -> None:
     if os.geteuid() != 0:
         raise Refusal(
             "A real cloud needs root, for network namespaces and the engines.",
-            "Run `sudo ./gureum up`, or `./gureum up --simulate`, which needs no root and serves the same APIs on fakes.",
+            "Run `sudo ./gureum up`, or `./gureum up --simulate`: no root, the same APIs on fakes.",
         )
 
 
@@ -65,12 +66,18 @@ def require_port(listen: str, port: int) -> None:
         except OSError as error:
             if error.errno == 98:  # EADDRINUSE
                 owner = port_owner(port)
-                raise Refusal(f"Port {port} is in use{owner}.", "Choose another with --port, or end what uses it.") from None
-            raise Refusal(f"Nothing can listen on {listen} port {port}: {error.strerror or error}.", "Correct --listen.") from None
+                raise Refusal(
+                    f"Port {port} is in use{owner}.", "Choose another with --port, or end what uses it."
+                ) from None
+            raise Refusal(
+                f"Nothing can listen on {listen} port {port}: {error.strerror or error}.", "Correct --listen."
+            ) from None
 
 
 def require_uplink(uplink: str) -> None:
-    if uplink and not (uplink.replace("-", "").replace(".", "").replace("_", "").isalnum() and Path("/sys/class/net", uplink).exists()):
+    if uplink and not (
+        uplink.replace("-", "").replace(".", "").replace("_", "").isalnum() and Path("/sys/class/net", uplink).exists()
+    ):
         raise Refusal(f"There is no network interface {uplink!r}.", "See `ip link` for their names.")
 
 
@@ -82,16 +89,23 @@ def port_owner(port: int) -> str:
             rows = Path(table).read_text().splitlines()[1:]
         except OSError:
             continue
-        inodes |= {f"socket:[{row.split()[9]}]" for row in rows if row.split()[1].endswith(f":{port:04X}") and row.split()[3] == "0A"}
+        inodes |= {
+            f"socket:[{row.split()[9]}]"
+            for row in rows
+            if row.split()[1].endswith(f":{port:04X}") and row.split()[3] == "0A"
+        }
     for pid in living():
-        try:
-            links = {os.readlink(f"/proc/{pid}/fd/{name}") for name in os.listdir(f"/proc/{pid}/fd")}
-            name = Path(f"/proc/{pid}/comm").read_text().strip()
-        except OSError:
-            continue
-        if links & inodes:
-            return f" by {name} (process {pid})"
+        with suppress(OSError):
+            if any(_target(file) in inodes for file in Path(f"/proc/{pid}/fd").iterdir()):
+                return f" by {Path(f'/proc/{pid}/comm').read_text().strip()} (process {pid})"
     return ""
+
+
+def _target(link: Path) -> str:
+    try:
+        return str(link.readlink())
+    except OSError:
+        return ""  # closed meanwhile
 
 
 def findings(state: Path, listen: str, port: int) -> Iterator[Finding]:
@@ -99,7 +113,11 @@ def findings(state: Path, listen: str, port: int) -> Iterator[Finding]:
     yield _root()
     yield _packages()
     yield from _kernel()
-    yield _as_finding("disk", lambda: require_space(state, simulate=False), f"{shutil.disk_usage(_existing(state)).free / GIB:.0f} GiB free")
+    yield _as_finding(
+        "disk",
+        lambda: require_space(state, simulate=False),
+        f"{shutil.disk_usage(_existing(state)).free / GIB:.0f} GiB free",
+    )
     yield _memory()
     yield _as_finding("port", lambda: require_port(listen, port), f"{listen} port {port} is free")
 
@@ -114,30 +132,50 @@ def _packages() -> Finding:
     absent = missing({**ENGINES, **PYTHON})
     if not absent:
         return Finding("packages", "good", f"all {len(ENGINES) + len(PYTHON)} Debian packages are installed")
-    return Finding("packages", "note", f"missing: {' '.join(absent)}", f"`gureum up` installs them, or: apt-get install {' '.join(absent)}")
+    return Finding(
+        "packages",
+        "note",
+        f"missing: {' '.join(absent)}",
+        f"`gureum up` installs them, or: apt-get install {' '.join(absent)}",
+    )
 
 
 def _kernel() -> Iterator[Finding]:
     tun = Path("/dev/net/tun").exists()
-    yield Finding("tun", "good", "/dev/net/tun is there") if tun else Finding(
-        "tun", "bad", "/dev/net/tun is missing: guests have no network", "modprobe tun"
+    yield (
+        Finding("tun", "good", "/dev/net/tun is there")
+        if tun
+        else Finding("tun", "bad", "/dev/net/tun is missing: guests have no network", "modprobe tun")
     )
     spaces = [kind for kind in ("net", "mnt", "uts") if not Path(f"/proc/self/ns/{kind}").exists()]
     if spaces:
-        yield Finding("namespaces", "bad", f"this kernel has no {' '.join(spaces)} namespaces", "Use a kernel of Debian's.")
+        yield Finding(
+            "namespaces", "bad", f"this kernel has no {' '.join(spaces)} namespaces", "Use a kernel of Debian's."
+        )
     else:
         yield Finding("namespaces", "good", "network, mount and UTS namespaces")
     if has_family("ovs_datapath"):
         yield Finding("switching", "good", "Open vSwitch switches in the kernel")
     else:
-        yield Finding("switching", "note", "the kernel's Open vSwitch module is not loaded; packets are switched in user space", "modprobe openvswitch")
+        yield Finding(
+            "switching",
+            "note",
+            "the kernel's Open vSwitch module is not loaded; packets are switched in user space",
+            "modprobe openvswitch",
+        )
 
 
 def _memory() -> Finding:
-    available = next(int(line.split()[1]) * 1024 for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemAvailable"))
+    available = next(
+        int(line.split()[1]) * 1024
+        for line in Path("/proc/meminfo").read_text().splitlines()
+        if line.startswith("MemAvailable")
+    )
     text = f"{available / GIB:.1f} GiB of memory available"
     if available < _REAL_MEMORY:
-        return Finding("memory", "bad", text, "A real cloud with a guest needs 2 GiB: end something, or use --simulate.")
+        return Finding(
+            "memory", "bad", text, "A real cloud with a guest needs 2 GiB: end something, or use --simulate."
+        )
     return Finding("memory", "good", text)
 
 

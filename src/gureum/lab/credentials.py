@@ -9,8 +9,8 @@ import ipaddress
 import json
 import socket
 
-from .plan import Facts, Options, control_bus, network_databases
-from .state import StateFolder, write_private
+from gureum.lab.plan import Facts, Options, control_bus, network_databases
+from gureum.lab.state import StateFolder, write_private
 
 REGION = "RegionOne"
 _CLOUDS = {"gureum-admin": ("admin", "admin"), "gureum": ("demo", "demo")}  # cloud -> (user, project)

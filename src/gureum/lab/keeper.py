@@ -17,20 +17,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .daemon import Daemon, Plan
-from .process import Process, clean_environment, identify, read_pid_file, start_detached, write_pid_file
-from .state import StateFolder
+from gureum.lab.daemon import Daemon, Plan
+from gureum.lab.process import Process, clean_environment, identify, read_pid_file, start_detached, write_pid_file
+from gureum.lab.state import StateFolder
 
 _LONGEST_BACKOFF_S = 30.0
 _HEALTHY_S = 60.0  # after this long, a death counts as the first one
 _POLL_S = 0.02
 
 
-class Stopping(Exception):
+class Stopping(Exception):  # noqa: N818 - a way out, not an error
     """The lab stops: every keeper leaves its daemon as it is and ends."""
 
 
-class StartFailed(Exception):
+class StartFailed(Exception):  # noqa: N818 - the name says it
     """The daemon cannot be started; the text is one sentence for the user."""
 
 
@@ -80,6 +80,10 @@ class Running:
             return ()
         held = self.namespaces[name].items()
         return ("nsenter", *(f"--{kind}=/proc/{os.getpid()}/fd/{descriptor}" for kind, descriptor in held), "--")
+
+    def network_namespace(self, name: str) -> str:
+        """The kernel's name of a held network namespace."""
+        return str(Path(f"/proc/self/fd/{self.namespaces[name]['net']}").readlink())
 
     def fill(self, text: str) -> str:
         """Replace `{pid:NAME}`."""
@@ -139,9 +143,7 @@ class Keeper:
         if not process or self._condition.restarts:
             return None
         inside = self._daemon.inside
-        misplaced = inside and process.namespace("net") != os.readlink(
-            f"/proc/self/fd/{self._lab.namespaces[inside]['net']}"
-        )
+        misplaced = inside and process.namespace("net") != self._lab.network_namespace(inside)
         if process.digest != self._daemon.digest() or misplaced:
             process.send(9)
             process.wait(5.0)
@@ -151,7 +153,6 @@ class Keeper:
 
     def _start(self) -> Process:
         daemon, lab = self._daemon, self._lab
-        self._condition.problem = ""
         self._show("starting")
         if daemon.before:
             self._script(daemon.before, daemon.inside)
@@ -194,8 +195,8 @@ class Keeper:
             return
         opened = {}
         for kind in ("net", "mnt", "uts"):
-            path = f"/proc/{process.pid}/ns/{kind}"
-            if os.readlink(path) != os.readlink(f"/proc/self/ns/{kind}"):
+            path = Path(f"/proc/{process.pid}/ns/{kind}")
+            if path.readlink() != Path(f"/proc/self/ns/{kind}").readlink():
                 opened["mount" if kind == "mnt" else kind] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self._lab.namespaces[self._daemon.name] = opened
 
@@ -246,7 +247,9 @@ class Keeper:
     def _command(self, text: str, inside: str) -> subprocess.CompletedProcess[bytes]:
         argv = [*self._lab.enter(inside), "sh", "-ec", self._lab.fill(text)]
         environment = clean_environment(self._daemon.environment)
-        return subprocess.run(argv, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=60, cwd="/")
+        return subprocess.run(
+            argv, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=60, cwd="/"
+        )
 
     def _last_words(self) -> str:
         """The end of its log: the best account of a death at hand."""
@@ -273,9 +276,10 @@ def accepts(socket_file: Path) -> bool:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
             client.settimeout(1.0)
             client.connect(f"/proc/self/fd/{folder}/{socket_file.name}")
-        return True
     except OSError:
         return False
+    else:
+        return True
     finally:
         os.close(folder)
 

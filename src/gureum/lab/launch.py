@@ -1,7 +1,8 @@
 """`up` and `down` as sequences: check the machine, prepare the state folder, start the supervisor and follow it.
 
 Whatever fails before the supervisor starts leaves nothing running; what fails in it, it stops itself. The caller brings
-a `Report` that shows steps; nothing is printed here. Read `plan.py` for what is decided and `supervisor.py` for what is run.
+a `Report` that shows steps; nothing is printed here.
+Read `plan.py` for what is decided and `supervisor.py` for what is run.
 """
 
 from __future__ import annotations
@@ -17,18 +18,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from . import checks, packages
-from .addressing import external_range, taken_ranges
-from .credentials import config_text, write_credentials
-from .daemon import read_plan, write_plan
-from .engines.datapath import kernel_datapath
-from .engines.fabric import Fabric
-from .engines.host import write_host_files
-from .plan import Facts, Options, agent_settings, choose_options, lab_hosts, make_plan, remembered_options
-from .process import Process, clean_environment, read_pid_file, start_detached
-from .refusal import Refusal
-from .state import StateFolder, only_one, write_private
-from .stopping import forget_route, stop_lab
+from gureum.lab import checks, packages
+from gureum.lab.addressing import external_range, taken_ranges
+from gureum.lab.credentials import config_text, write_credentials
+from gureum.lab.daemon import read_plan, write_plan
+from gureum.lab.engines.datapath import kernel_datapath
+from gureum.lab.engines.fabric import Fabric
+from gureum.lab.engines.host import write_host_files
+from gureum.lab.plan import Facts, Options, agent_settings, choose_options, lab_hosts, make_plan, remembered_options
+from gureum.lab.process import Process, clean_environment, read_pid_file, start_detached
+from gureum.lab.refusal import Refusal
+from gureum.lab.state import StateFolder, only_one, write_private
+from gureum.lab.stopping import forget_route, stop_lab
 
 SOURCE = Path(__file__).resolve().parents[2]
 CLONE = SOURCE.parent
@@ -83,7 +84,7 @@ def bring_up(state: StateFolder, asked: dict[str, Any], report: Report, source: 
         facts = replace(_prepare(state, options, remembered, report), source=source)
         write_plan(make_plan(state, options, facts), state.plan)
         try:
-            _start(state, options, facts, report)
+            _start(state, report)
         except BaseException:
             if first and not options.simulate:
                 forget_route(state.lab, facts.external_cidr)
@@ -92,7 +93,7 @@ def bring_up(state: StateFolder, asked: dict[str, Any], report: Report, source: 
 
 
 def bring_down(state: StateFolder, purge: bool, report: Report) -> bool:
-    """Stop everything; with `purge` forget everything too. Whether there was anything. What is not there is no error."""
+    """Stop everything; with `purge` forget everything too. Return whether there was anything; nothing is no error."""
     if not state.exists():
         return False
     with only_one(state):
@@ -119,11 +120,16 @@ def follow(state: StateFolder, supervisor: Process, report: Report) -> None:
                 return
             if status["phase"] == "failed":
                 supervisor.wait(10.0)
-                raise Refusal(f"{status['problem']}.".replace("..", "."), "What was started is stopped again; `gureum logs` has more.")
+                raise Refusal(
+                    f"{status['problem']}.".replace("..", "."),
+                    "What was started is stopped again; `gureum logs` has more.",
+                )
         if not supervisor.alive():
             status = read_status(state)
             if not status or status["phase"] != "failed" or status["supervisor"] != supervisor.pid:
-                raise Refusal("The supervisor ended unexpectedly.", f"See {state.log('supervisor')}, then run `gureum up` again.")
+                raise Refusal(
+                    "The supervisor ended unexpectedly.", f"See {state.log('supervisor')}, then run `gureum up` again."
+                )
             continue
         time.sleep(0.02)
 
@@ -166,11 +172,15 @@ def _group(name: str) -> str:
 def _refuse_foreign(state: StateFolder) -> None:
     """`down --purge` removes the folder, so it must be ours alone from the beginning."""
     if state.root.is_dir() and any(entry.name != "run" for entry in state.root.iterdir()):
-        raise Refusal(f"{state.root} is not empty and holds no cloud of Gureum's.", "Name an empty or new folder with --state.")
+        raise Refusal(
+            f"{state.root} is not empty and holds no cloud of Gureum's.", "Name an empty or new folder with --state."
+        )
     try:
         state.make()
     except OSError as error:
-        raise Refusal(f"The state folder {state.root} cannot be made: {error.strerror}.", "Name another with --state.") from error
+        raise Refusal(
+            f"The state folder {state.root} cannot be made: {error.strerror}.", "Name another with --state."
+        ) from error
 
 
 def _prepare(state: StateFolder, options: Options, remembered: dict[str, Any], report: Report) -> Facts:
@@ -182,15 +192,17 @@ def _prepare(state: StateFolder, options: Options, remembered: dict[str, Any], r
         checks.require_uplink(options.uplink)
         absent = packages.missing(packages.ENGINES)
         if absent:
-            with report.step(f"installing {len(absent)} Debian packages"):
+            with report.step(f"installing {packages.counted(absent)}"):
                 packages.install(absent, CACHE / "apt.log")
         packages.make_libvirt_folders()
         image = str(remembered.get("guest_image", ""))
         if not (image and Path(image).exists()):
+            image = _built_image(current=True)
+        if not image:
             with report.step("building the guest image mini"):
                 image = _build_image()
         facts = Facts(
-            SOURCE, kernel_datapath=kernel_datapath(), external_cidr=_external_cidr(state, options, remembered),
+            SOURCE, CACHE, kernel_datapath=kernel_datapath(), external_cidr=_external_cidr(state, options, remembered),
             guest_image=image, forwarding=_forwarding(state, options),
         )  # fmt: skip
     known = {"external_cidr": facts.external_cidr, "guest_image": facts.guest_image}
@@ -200,7 +212,7 @@ def _prepare(state: StateFolder, options: Options, remembered: dict[str, Any], r
     write_credentials(state, options)
     for host in lab_hosts(state, options, facts):
         write_host_files(host)
-        write_private(host.folder / "agent.json", json.dumps(agent_settings(state, host), indent=1) + "\n")
+        write_private(host.folder / "agent.json", json.dumps(agent_settings(state, facts, host), indent=1) + "\n")
     return facts
 
 
@@ -208,7 +220,7 @@ def _remembered_facts(remembered: dict[str, Any]) -> Facts:
     return Facts(SOURCE, external_cidr=remembered["external_cidr"], guest_image=remembered["guest_image"])
 
 
-def _start(state: StateFolder, options: Options, facts: Facts, report: Report) -> None:
+def _start(state: StateFolder, report: Report) -> None:
     for log in state.logs.glob("*.log"):
         if log.stat().st_size > _LOG_LIMIT:
             log.replace(log.with_suffix(".log.1"))
@@ -258,14 +270,19 @@ def _purge(state: StateFolder) -> None:
 
 def _external_cidr(state: StateFolder, options: Options, remembered: dict[str, Any]) -> str:
     """The remembered range, or a free one; Refusal when another took the remembered one meanwhile."""
-    listed = subprocess.run(["ip", "-json", "-4", "route", "show", "table", "all"], capture_output=True, check=True).stdout
+    listed = subprocess.run(
+        ["ip", "-json", "-4", "route", "show", "table", "all"], capture_output=True, check=True
+    ).stdout
     link = Fabric(state.lab, "", options.uplink).machine_link
     taken = taken_ranges(json.loads(listed or b"[]"), state.lab, link)
     known = remembered.get("external_cidr")
     if not known:
         return external_range(state.lab, taken)
     if any(str(network) == known for network in taken):
-        raise Refusal(f"Another network of this machine uses this cloud's external range {known}.", "End it, or use another --state.")
+        raise Refusal(
+            f"Another network of this machine uses this cloud's external range {known}.",
+            "End it, or use another --state.",
+        )
     return str(known)
 
 
@@ -280,15 +297,26 @@ def _forwarding(state: StateFolder, options: Options) -> dict[str, str]:
 
 
 def _build_image() -> str:
-    from .guest_image import GuestImageError, build_guest_image
+    from gureum.lab.guest_image import GuestImageError, build_guest_image
 
     try:
         return str(build_guest_image(CACHE / "guest", lambda _line: None))
     except GuestImageError as error:
-        raise Refusal(f"The guest image could not be built: {error}.", "Mend that and run `gureum up` again.") from error
+        raise Refusal(
+            f"The guest image could not be built: {error}.", "Mend that and run `gureum up` again."
+        ) from error
 
 
-def _built_image() -> str:
-    """The newest image that an earlier run built: a simulated cloud shows the same one, and builds none."""
+def _built_image(current: bool = False) -> str:
+    """The newest image that an earlier run built, empty when there is none; a simulated cloud builds none itself.
+
+    `current` asks for one newer than its builder and than what apt knows: asking apt itself takes seconds.
+    """
     found = sorted((CACHE / "guest").glob("mini-*.qcow2"), key=lambda file: file.stat().st_mtime)
-    return str(found[-1]) if found else ""
+    if not found:
+        return ""
+    newest = found[-1].stat().st_mtime
+    builder = [file for file in (SOURCE / "gureum/lab/guest_image").rglob("*") if "__pycache__" not in file.parts]
+    if current and any(file.stat().st_mtime > newest for file in (*builder, Path("/var/lib/apt/lists"))):
+        return ""
+    return str(found[-1])

@@ -1,8 +1,8 @@
 """The Debian packages behind a real lab, how each is recognised as present, and how what is missing is installed.
 
 Installing starts no service: the lab brings its own daemons, and the machine's own Open vSwitch or libvirt must not
-appear because of us. A `policy-rc.d` says so while apt runs, unless the machine has one already; on systemd the units of
-newly installed packages are disabled. Standard library only: the launcher uses this before anything is installed.
+appear because of us. A `policy-rc.d` says so while apt runs, unless the machine has one already; on systemd, units that
+do not run are disabled. Standard library only: the launcher uses this before anything is installed.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from .engines.host import LIBVIRT_FOLDERS
-from .process import SYSTEM_PATH
-from .refusal import Refusal
+from gureum.lab.engines.host import CACHE_FOLDER, LIBVIRT_FOLDERS
+from gureum.lab.process import SYSTEM_PATH
+from gureum.lab.refusal import Refusal
 
 ENGINES: Mapping[str, str] = {
     "iproute2": "ip",
@@ -53,8 +53,9 @@ PYTHON: Mapping[str, str] = {
 """What building libvirt's Python bindings needs."""
 
 _UNITS = (
-    "openvswitch-switch.service", "ovs-vswitchd.service", "ovsdb-server.service", "ovn-central.service", "ovn-host.service",
-    "libvirtd.service", "libvirtd.socket", "libvirtd-ro.socket", "libvirtd-admin.socket", "virtlogd.socket", "virtlockd.socket",
+    "openvswitch-switch.service", "ovs-vswitchd.service", "ovsdb-server.service", "ovn-central.service",
+    "ovn-host.service",    "libvirtd.service", "libvirtd.socket", "libvirtd-ro.socket", "libvirtd-admin.socket",
+    "virtlogd.socket", "virtlockd.socket",
 )  # fmt: skip
 _POLICY = Path("/usr/sbin/policy-rc.d")
 _LOCK_WAIT_S = 900
@@ -71,13 +72,22 @@ def _present(sign: str) -> bool:
     return shutil.which(sign, path=SYSTEM_PATH) is not None
 
 
+def counted(packages: Sequence[str]) -> str:
+    """For a person: how many, and which when they are few."""
+    if len(packages) > 3:
+        return f"{len(packages)} Debian packages"
+    return f"the Debian package{'s' * (len(packages) > 1)} {', '.join(packages)}"
+
+
 def install(packages: Sequence[str], log: Path) -> None:
     """Install with apt-get, as root, starting no service. Output goes to `log`. Refusal with the remedy on failure."""
     command = f"apt-get install {' '.join(packages)}"
     if os.geteuid() != 0:
         raise Refusal(f"These Debian packages are missing: {' '.join(packages)}.", f"Run as root: {command}")
     if not shutil.which("apt-get", path=SYSTEM_PATH):
-        raise Refusal("This machine has no apt-get, and a real cloud is installed from Debian packages.", "Use --simulate.")
+        raise Refusal(
+            "This machine has no apt-get, and a real cloud is installed from Debian packages.", "Use --simulate."
+        )
     log.parent.mkdir(parents=True, exist_ok=True)
     with _services_stay_off():
         if not _have_lists():
@@ -93,7 +103,7 @@ def install(packages: Sequence[str], log: Path) -> None:
 
 def make_libvirt_folders() -> None:
     """The folders that libvirtd makes at its first start: every host of a lab mounts its own over them."""
-    for folder in LIBVIRT_FOLDERS.values():
+    for folder in (*LIBVIRT_FOLDERS.values(), CACHE_FOLDER):
         Path(folder).mkdir(mode=0o755, parents=True, exist_ok=True)
 
 
@@ -103,11 +113,21 @@ def _have_lists() -> bool:
 
 def _apt(log: Path, *arguments: str) -> int:
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "PATH": SYSTEM_PATH, "LC_ALL": "C.UTF-8"}
-    words = ["apt-get", "-q", "-o", f"DPkg::Lock::Timeout={_LOCK_WAIT_S}", "-o", "Dpkg::Options::=--force-confold", *arguments]
+    words = [
+        "apt-get",
+        "-q",
+        "-o",
+        f"DPkg::Lock::Timeout={_LOCK_WAIT_S}",
+        "-o",
+        "Dpkg::Options::=--force-confold",
+        *arguments,
+    ]
     with log.open("ab") as output:
         output.write(f"\n# {' '.join(words)}\n".encode())
         output.flush()
-        return subprocess.run(words, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment, check=False).returncode
+        return subprocess.run(
+            words, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment, check=False
+        ).returncode
 
 
 @contextmanager

@@ -11,13 +11,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .addressing import tunnel_address
-from .daemon import Daemon, Plan, Ready
-from .engines.central import central, northbound, southbound
-from .engines.fabric import Fabric, cleanup, fabric_daemon
-from .engines.host import LabHost, host_daemons
-from .refusal import Refusal
-from .state import StateFolder
+from gureum.lab.addressing import tunnel_address
+from gureum.lab.daemon import Daemon, Plan, Ready
+from gureum.lab.engines.central import central, northbound, southbound
+from gureum.lab.engines.fabric import Fabric, cleanup, fabric_daemon
+from gureum.lab.engines.host import LabHost, host_daemons
+from gureum.lab.refusal import Refusal
+from gureum.lab.state import StateFolder
 
 DEFAULT_PORT = 8774
 _FORWARDED_PORT = 5672  # where a host's agent finds the broker, forwarded out of the namespace
@@ -41,6 +41,7 @@ class Facts:
     """What the machine answered: whether the kernel switches, the chosen range, forwarding before the uplink."""
 
     source: Path
+    cache: Path = Path("/var/cache/gureum")
     python: str = sys.executable
     kernel_datapath: bool = False
     external_cidr: str = "198.18.0.0/24"
@@ -49,19 +50,27 @@ class Facts:
 
 
 def choose_options(asked: dict[str, Any], remembered: dict[str, Any]) -> Options:
-    """Merge what was asked now (None: not asked) over what the folder remembers; Refusal when they cannot go together."""
+    """Merge what was asked now (None: not asked) over what the folder remembers; Refusal when they clash."""
     known = {name: value for name, value in remembered.items() if name in Options.__dataclass_fields__}
     given = {name: value for name, value in asked.items() if value is not None}
     if "simulate" in known and "simulate" in given and known["simulate"] != given["simulate"]:
         kind = "simulated" if known["simulate"] else "real"
-        raise Refusal(f"This state folder holds a {kind} cloud.", "Name another with --state, or remove it with `gureum down --purge`.")
+        raise Refusal(
+            f"This state folder holds a {kind} cloud.",
+            "Name another with --state, or remove it with `gureum down --purge`.",
+        )
     options = Options(**(known | given))
     if not 1 <= options.hosts <= (100_000 if options.simulate else 200):
-        raise Refusal(f"--hosts {options.hosts} is out of range.", "A real lab takes 1 to 200 hosts, a simulated one up to 100,000.")
+        raise Refusal(
+            f"--hosts {options.hosts} is out of range.",
+            "A real lab takes 1 to 200 hosts, a simulated one up to 100,000.",
+        )
     if not 1 <= options.port <= 65535:
         raise Refusal(f"--port {options.port} is not a port.", "Choose one from 1 to 65535.")
     if options.simulate and options.uplink:
-        raise Refusal("A simulated cloud sends no packets, so --uplink means nothing there.", "Leave one of the two out.")
+        raise Refusal(
+            "A simulated cloud sends no packets, so --uplink means nothing there.", "Leave one of the two out."
+        )
     return options
 
 
@@ -74,7 +83,10 @@ def lab_hosts(state: StateFolder, options: Options, facts: Facts) -> tuple[LabHo
     if options.simulate:
         return ()
     fabric = lab_fabric(state, options, facts)
-    return tuple(LabHost(index, state.host(f"host{index}"), state.ovn, fabric) for index in range(1, options.hosts + 1))
+    cache = facts.cache / "libvirt"
+    return tuple(
+        LabHost(index, state.host(f"host{index}"), state.ovn, fabric, cache) for index in range(1, options.hosts + 1)
+    )
 
 
 def lab_fabric(state: StateFolder, options: Options, facts: Facts) -> Fabric:
@@ -92,7 +104,7 @@ def make_plan(state: StateFolder, options: Options, facts: Facts) -> Plan:
         daemons += host_daemons(host)
     daemons.append(control_daemon(state, facts, ("ovn-nb", "ovn-sb")))
     if forwarded(options):
-        daemons.append(_bus_forward(state, options, facts, tuple(host.name for host in hosts)))
+        daemons.append(_bus_forward(options, facts, tuple(host.name for host in hosts)))
     daemons += [agent_daemon(state, options, facts, host) for host in hosts]
     names = ("fabric", *(host.name for host in hosts))
     return Plan(state.lab, tuple(daemons), names, cleanup(fabric, facts.forwarding))
@@ -152,7 +164,7 @@ def agent_bus(state: StateFolder, options: Options) -> str:
     return f"{scheme}://{credentials}{at}127.0.0.1:{_FORWARDED_PORT}{slash}{path}"
 
 
-def _bus_forward(state: StateFolder, options: Options, facts: Facts, hosts: tuple[str, ...]) -> Daemon:
+def _bus_forward(options: Options, facts: Facts, hosts: tuple[str, ...]) -> Daemon:
     authority = options.bus.partition("://")[2].partition("/")[0].rpartition("@")[2]
     broker = authority if ":" in authority else f"{authority}:5672"
     holders = [f"{{pid:{host}}}" for host in hosts]
@@ -165,7 +177,7 @@ def _bus_forward(state: StateFolder, options: Options, facts: Facts, hosts: tupl
     )
 
 
-def agent_settings(state: StateFolder, host: LabHost) -> dict[str, object]:
+def agent_settings(state: StateFolder, facts: Facts, host: LabHost) -> dict[str, object]:
     """What the agent of a lab's host is told about it; written to the host's agent.json."""
     return {
         "host_ip": tunnel_address(host.index),
@@ -173,7 +185,7 @@ def agent_settings(state: StateFolder, host: LabHost) -> dict[str, object]:
         "integration_bridge": "br-int",
         "datapath": "system" if host.kernel_datapath else "netdev",
         "images": str(state.images),
-        "acceleration_cache": str(state.root / "acceleration.json"),
+        "acceleration_cache": str(facts.cache / "acceleration.json"),
     }
 
 

@@ -60,7 +60,7 @@ class Process:
     def namespace(self, kind: str) -> str:
         """The kernel's name of its namespace, such as `net:[4026532000]`; empty when it is gone."""
         try:
-            return os.readlink(f"/proc/{self.pid}/ns/{kind}")
+            return str(Path(f"/proc/{self.pid}/ns/{kind}").readlink())
         except OSError:
             return ""
 
@@ -100,20 +100,27 @@ def start_detached(argv: Sequence[str], environment: Mapping[str, str], log: Pat
     """Start a session of its own, its output at the end of `log`: it survives whoever started it."""
     with log.open("ab", buffering=0) as output:
         return subprocess.Popen(
-            list(argv), stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, env=dict(environment), cwd="/"
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            env=dict(environment),
+            cwd="/",
         )
 
 
 def clean_environment(extra: Mapping[str, str]) -> dict[str, str]:
     """What daemons see: no variable of the user's shell but the few that Python and the network need."""
-    kept = {name: os.environ[name] for name in ("HOME", "LANG", "TZ", "TMPDIR", "PYTHONDONTWRITEBYTECODE") if name in os.environ}
+    kept = {name: os.environ[name] for name in ("HOME", "LANG", "TZ", "TMPDIR") if name in os.environ}
     return {"LANG": "C.UTF-8", **kept, "PATH": SYSTEM_PATH, **extra}
 
 
 def living() -> Iterator[int]:
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            yield int(name)
+    """The ids of all processes."""
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            yield int(folder.name)
 
 
 def inside(namespaces: set[str]) -> Iterator[Process]:

@@ -16,10 +16,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from .refusal import Refusal
+from gureum.lab.refusal import Refusal
 
 _LONGEST = 76  # unix socket addresses hold 107 bytes, and hosts/host1000/run/libvirt-like tails follow the folder
-_HIDDEN_BY_HOSTS = ("/run", "/var/run", "/var/lib/libvirt", "/etc/libvirt", "/var/cache/libvirt", "/var/log/libvirt", "/proc", "/sys", "/dev")
+_HIDDEN_BY_HOSTS = (
+    "/run",
+    "/var/run",
+    "/var/lib/libvirt",
+    "/etc/libvirt",
+    "/var/cache/libvirt",
+    "/var/log/libvirt",
+    "/proc",
+    "/sys",
+    "/dev",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +107,9 @@ class StateFolder:
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:
-            raise Refusal(f"{self.root}/lab.json cannot be read ({error}).", "Remove the folder, or name another with --state.") from error
+            raise Refusal(
+                f"{self.root}/lab.json cannot be read ({error}).", "Remove the folder, or name another with --state."
+            ) from error
         return found if isinstance(found, dict) else {}
 
     def passwords(self) -> dict[str, str]:
@@ -113,19 +125,28 @@ def open_state(folder: str | Path) -> StateFolder:
     """The folder, made absolute; Refusal when sockets or mounts could not work there."""
     root = Path(os.path.realpath(Path(folder).expanduser()))
     if len(str(root)) > _LONGEST:
-        raise Refusal(f"The state folder's path is longer than {_LONGEST} characters, too long for unix sockets.", "Name a shorter one with --state.")
+        raise Refusal(
+            f"The state folder's path is longer than {_LONGEST} characters, too long for unix sockets.",
+            "Name a shorter one with --state.",
+        )
     if any(character in str(root) for character in " \t\n\"'\\{}:,$`"):
-        raise Refusal(f"The state folder's path has a space, quote, comma, colon, brace or dollar in it: {root}.", "Name a plainer one with --state.")
+        raise Refusal(
+            f"The state folder's path has a space, quote, comma, colon, brace or dollar in it: {root}.",
+            "Name a plainer one with --state.",
+        )
     for hidden in _HIDDEN_BY_HOSTS:
         if str(root) == hidden or str(root).startswith(hidden + "/"):
-            raise Refusal(f"The state folder cannot lie under {hidden}, which every host of the lab has of its own.", "Name another with --state.")
+            raise Refusal(
+                f"The state folder cannot lie under {hidden}, which every host of the lab has of its own.",
+                "Name another with --state.",
+            )
     return StateFolder(root)
 
 
 def write_private(file: Path, text: str) -> None:
     """Write for the owner only (mode 0600), whole or not at all."""
     fresh = file.with_name(file.name + ".new")
-    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as output:
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as output:
         output.write(text)
     fresh.replace(file)
 

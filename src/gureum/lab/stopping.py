@@ -13,10 +13,10 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from .addressing import route_metric
-from .daemon import Cleanup, Daemon, Plan, in_order
-from .process import Process, clean_environment, end, inside, read_pid_file, working_on
-from .state import StateFolder
+from gureum.lab.addressing import route_metric
+from gureum.lab.daemon import Cleanup, Daemon, Plan, in_order
+from gureum.lab.process import Process, clean_environment, end, inside, read_pid_file, working_on
+from gureum.lab.state import StateFolder
 
 _GUEST_TIMEOUT_S = 3.0
 
@@ -51,7 +51,7 @@ def lab_namespaces(state: StateFolder, plan: Plan) -> set[str]:
     Those of its daemons that live, and those of any process in foreign namespaces that works on the lab's hosts'
     folders: a guest that outlived every daemon is found too.
     """
-    own = {os.readlink("/proc/self/ns/net"), os.readlink("/proc/self/ns/mnt"), ""}
+    own = {"", *(str(Path("/proc/self/ns", kind).readlink()) for kind in ("net", "mnt"))}
     files = [state.pid_file(name) for name in (*plan.namespaces, *(one.name for one in plan.daemons if one.inside))]
     members = [process for file in files if (process := read_pid_file(file))]
     mark = f"{state.root}/hosts/".encode()

@@ -20,11 +20,11 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from .daemon import in_order, read_plan
-from .keeper import Condition, Keeper, Running
-from .process import Process, identify, write_pid_file
-from .state import StateFolder, write_private
-from .stopping import stop_lab
+from gureum.lab.daemon import in_order, read_plan
+from gureum.lab.keeper import Condition, Keeper, Running
+from gureum.lab.process import Process, identify, write_pid_file
+from gureum.lab.state import StateFolder, write_private
+from gureum.lab.stopping import stop_lab
 
 _STATUS_INTERVAL_S = 0.05
 
@@ -90,7 +90,9 @@ class Supervisor:
             only = None if not adopted else {daemon.name for daemon in self._plan.daemons} - adopted
         stop_lab(self._state, self._plan, only)
         for condition in self._running.conditions.values():
-            condition.state, condition.pid = ("stopped", 0) if not condition.adopted or not failed else ("running", condition.pid)
+            condition.state, condition.pid = (
+                ("stopped", 0) if not condition.adopted or not failed else ("running", condition.pid)
+            )
         self._phase = "failed" if failed else "stopped"
         self._write_status()
         return 1 if failed else 0
@@ -110,10 +112,12 @@ class Supervisor:
 
     def _write_status(self) -> None:
         daemons = {
-            daemon.name: {"title": daemon.title, **asdict(self._running.conditions[daemon.name])} for daemon in self._plan.daemons
+            daemon.name: {"title": daemon.title, **asdict(self._running.conditions[daemon.name])}
+            for daemon in self._plan.daemons
         }
         status = {
-            "phase": self._phase, "supervisor": os.getpid(), "since": self._begun, "problem": self._problem, "daemons": daemons,
+            "phase": self._phase, "supervisor": os.getpid(), "since": self._begun, "problem": self._problem,
+            "daemons": daemons,
         }  # fmt: skip
         try:
             write_private(self._state.status, json.dumps(status))
@@ -125,7 +129,8 @@ def say(level: str, text: str) -> None:
     """One line in the format of `foundation/log.py`, which is too large to import here."""
     now = time.time()
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
-    print(f"{stamp}.{int(now % 1 * 1000):03d}Z {level} supervisor gureum.lab - - - {text}", file=sys.stderr, flush=True)
+    sys.stderr.write(f"{stamp}.{int(now % 1 * 1000):03d}Z {level} supervisor gureum.lab - - - {text}\n")
+    sys.stderr.flush()
 
 
 def main(folder: str) -> int:
@@ -141,7 +146,9 @@ def main(folder: str) -> int:
         write_pid_file(state.pid_file("supervisor"), identify(child) or Process(child, 0))
         os._exit(0)
     threading.stack_size(256 * 1024)
-    return Supervisor(state).serve()
+    code = Supervisor(state).serve()
+    state.pid_file("supervisor").unlink(missing_ok=True)
+    return code
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from gureum.foundation.tasks.store import Tasks
 from gureum.roles.health import health_api
 from gureum.services.compute import service as compute
 from gureum.services.compute.deps import ComputeDeps
-from gureum.services.compute.flavors.bootstrap import bootstrap_flavors
+from gureum.services.compute.flavors.api import bootstrap_flavors
 from gureum.services.compute.hosts.registry import Beat, HostOptions, HostRegistry
 from gureum.services.compute.servers.lifecycle import ServerLifecycle
 from gureum.services.compute.servers.ports import on_ports_changed

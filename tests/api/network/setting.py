@@ -41,7 +41,7 @@ class Cloud:
 
     app: App
     database: Database
-    driver: FakeNetworkDriver
+    driver: Any
     facade: NetworkFacade
     writer: NetworkWriter
 
@@ -113,13 +113,18 @@ def fault(answer: Any) -> tuple[int, str]:
     return answer.status, answer.json()["NeutronError"]["type"]
 
 
-def open_cloud(database: Database) -> Cloud:
-    """A cloud with two hosts and the network `public`, whose writer runs when the test says so."""
+def bootstrap(database: Database) -> None:
+    """Tables and the network `public`."""
     Row.metadata.create_all(database.engine)
-    driver = FakeNetworkDriver(["h1", "h2"])
+    _, facade = parts(NetworkDeps(database, Tasks(), FakeNetworkDriver(), None, NetworkConfig()))
+    database.write(lambda tx: facade.bootstrap(tx, "198.18.0.0/24", "p0"))
+
+
+def open_cloud(database: Database, driver: Any = None) -> Cloud:
+    """A cloud with two hosts over a bootstrapped database; its writer runs when the test says so."""
+    driver = driver or FakeNetworkDriver(["h1", "h2"])
     service, facade = parts(NetworkDeps(database, Tasks(), driver, None, NetworkConfig()))
     app = App(service.apis, database, Policy(service.rules), authenticate, authenticate, public_url="http://cloud")
     writer = service.on_start[0].__self__
     writer._unwatch = driver.watch_ports(writer._hear)
-    database.write(lambda tx: facade.bootstrap(tx, "198.18.0.0/24", "p0"))
     return Cloud(app, database, driver, facade, writer)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from gureum.drivers.hypervisor.fake import FakeHypervisor
 from tests.contracts.agent_hosts import CountingDriver, make_image
 
 from gureum.agents.hypervisor import disks, image_cache, server_store
@@ -19,6 +18,7 @@ from gureum.agents.hypervisor.pursuit import Pursuit
 from gureum.agents.hypervisor.server_store import ServerStore
 from gureum.agents.metadata.service import MetadataService
 from gureum.agents.metadata.wiring import LoopbackWiring
+from gureum.drivers.hypervisor.fake import FakeHypervisor
 
 CHANGES = {"define", "start", "resume", "pause", "shutdown", "power_off", "remove"}
 

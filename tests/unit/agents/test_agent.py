@@ -54,7 +54,10 @@ def but(spec, **changes):
 
 def info(path, image_format="qcow2"):
     done = subprocess.run(
-        ["qemu-img", "info", "-U", "--output=json", "-f", image_format, path], capture_output=True, text=True, check=True
+        ["qemu-img", "info", "-U", "--output=json", "-f", image_format, path],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return json.loads(done.stdout)
 
@@ -116,7 +119,9 @@ def test_ephemeral_disk_swap_and_config_drive(host):
     folder = folder_of(host)
     assert (folder / "disk.ephemeral0").stat().st_size == GIB
     assert (folder / "disk.ephemeral0").stat().st_blocks * 512 < GIB / 8, "it is sparse"
-    label = subprocess.run(["blkid", "-o", "value", "-s", "LABEL", folder / "disk.ephemeral0"], capture_output=True, text=True, check=True)
+    label = subprocess.run(
+        ["blkid", "-o", "value", "-s", "LABEL", folder / "disk.ephemeral0"], capture_output=True, text=True, check=True
+    )
     assert label.stdout.strip() == "ephemeral0"
     assert b"SWAPSPACE2" in (folder / "disk.swap").read_bytes()[:4096]
     assert b"config-2" in (folder / "config.iso").read_bytes()[: 40 * 2048]
@@ -334,3 +339,15 @@ def test_upkeep_bounds_console_logs_and_drops_unused_images(host):
     host.agent.remove_server("server-1")
     host.agent.keep_up()
     assert list((host.folder / "images").iterdir()) == []
+
+
+def test_metadata_is_wired_again_as_soon_as_the_switch_is_back(host):
+    host.agent.ensure_server(spec_of(host))
+    host.wiring.remove("net-1")
+    host.wiring.failing = "ovs-vsctl: database connection failed"
+    host.restart()
+    time.sleep(0.2)
+    assert host.agent.metadata_networks() == set()
+    host.wiring.failing = ""
+    eventually(lambda: host.agent.metadata_networks() == {"net-1"}, "the next round of upkeep wires it", 3)
+    assert ask(host) == (200, "i-server-1")

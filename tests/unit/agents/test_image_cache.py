@@ -78,7 +78,9 @@ def test_the_second_use_needs_no_source(cache, qcow2, tmp_path):
         assert base.virtual_size_bytes == 3 * MIB
 
 
-@pytest.mark.parametrize("change", [{"sha512": "0" * 128}, {"size_bytes": 5}, {"disk_format": "raw"}, {"disk_format": "vmdk"}])
+@pytest.mark.parametrize(
+    "change", [{"sha512": "0" * 128}, {"size_bytes": 5}, {"disk_format": "raw"}, {"disk_format": "vmdk"}]
+)
 def test_cve_2024_40767_an_image_that_is_not_what_it_says(cache, qcow2, tmp_path, change):
     source = source_of(qcow2, "qcow2")
     fields = {name: getattr(source, name) for name in source.__struct_fields__} | change
@@ -188,7 +190,10 @@ def test_the_sweep_keeps_what_is_in_use_pinned_or_fresh(cache, qcow2, tmp_path):
     assert qcow2.exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"QFI\xfb", b"QFI\xfb" + struct.pack(">IQI", 3, 0, 0), b"QFI\xfb" + struct.pack(">IQI", 3, 1 << 40, 99999)])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"QFI\xfb", b"QFI\xfb" + struct.pack(">IQI", 3, 0, 0), b"QFI\xfb" + struct.pack(">IQI", 3, 1 << 40, 99999)],
+)
 def test_a_disk_without_a_base_names_none(tmp_path, content):
     path = tmp_path / "disk"
     path.write_bytes(content)
@@ -224,18 +229,27 @@ def test_an_image_comes_over_http(cache, qcow2, web):
 
 
 def test_more_bytes_than_promised_are_not_taken(cache, qcow2, web, tmp_path):
-    with pytest.raises(AgentFailure) as caught, cache.base(source_of(qcow2, "qcow2", path="", url=web + "/i", size_bytes=100)):
+    with (
+        pytest.raises(AgentFailure) as caught,
+        cache.base(source_of(qcow2, "qcow2", path="", url=web + "/i", size_bytes=100)),
+    ):
         pass
     assert not caught.value.retry
     assert names(tmp_path) == []
 
 
 def test_a_url_that_is_gone_never_comes_and_its_signature_is_not_told(cache, qcow2, web):
-    with pytest.raises(AgentFailure) as caught, cache.base(source_of(qcow2, "qcow2", path="", url=web + "/gone?sig=secret")):
+    with (
+        pytest.raises(AgentFailure) as caught,
+        cache.base(source_of(qcow2, "qcow2", path="", url=web + "/gone?sig=secret")),
+    ):
         pass
     assert not caught.value.retry
     assert "secret" not in str(caught.value)
-    with pytest.raises(AgentFailure) as caught, cache.base(source_of(qcow2, "qcow2", path="", url="http://127.0.0.1:9/x")):
+    with (
+        pytest.raises(AgentFailure) as caught,
+        cache.base(source_of(qcow2, "qcow2", path="", url="http://127.0.0.1:9/x")),
+    ):
         pass
     assert caught.value.retry
     with pytest.raises(AgentFailure), cache.base(source_of(qcow2, "qcow2", path="", url="file:///etc/passwd")):

@@ -42,7 +42,14 @@ def test_roots_list_their_versions():
 @pytest.mark.parametrize("version", [*OPENSTACK_VERSIONS, "latest"])
 def test_every_openstack_version_lists_only_what_it_has(version):
     names = text(f"/openstack/{version}").split("\n")
-    for name in ("meta_data.json", "user_data", "password", "vendor_data.json", "network_data.json", "vendor_data2.json"):
+    for name in (
+        "meta_data.json",
+        "user_data",
+        "password",
+        "vendor_data.json",
+        "network_data.json",
+        "vendor_data2.json",
+    ):
         assert (text(f"/openstack/{version}/{name}") is not None) == (name in names)
     assert "meta_data.json" in names
     assert ("network_data.json" in names) == (version >= "2015-10-15")

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gureum.agents.hypervisor.protocol import ServerSpec
-from gureum.agents.hypervisor.rules import is_forced, is_late, next_action
+from gureum.agents.hypervisor.rules import is_forced, is_late, next_action, shown_power
 from gureum.agents.hypervisor.server_store import Effect
 
 POWERS = ("running", "paused", "stopped", "crashed", "absent")
@@ -19,7 +19,7 @@ def spec_of(power="running", boot=1, disk=1, grace_s=0):
 
 def apply(action, spec, effect, power):
     match action:
-        case "stop" | "power_off":
+        case "stop":
             return effect, "stopped"
         case "make_disks":
             return Effect(effect.boot, spec.disk), power
@@ -45,7 +45,7 @@ def test_it_settles_in_what_is_wanted(spec, effect, power):
             break
         effect, power = apply(action, spec, effect, power)
     assert next_action(spec, effect, power) is None
-    assert power == spec.power
+    assert shown_power(spec, power) == spec.power
     assert effect.boot >= spec.boot
     assert effect.disk >= spec.disk
 
@@ -57,7 +57,7 @@ def test_it_settles_in_what_is_wanted(spec, effect, power):
 )
 def test_disks_are_made_only_while_the_machine_is_off(spec, effect, power):
     if next_action(spec, effect, power) == "make_disks":
-        assert power in {"stopped", "absent"}
+        assert power in {"stopped", "absent", "crashed"}
 
 
 def test_a_settled_server_is_left_alone():

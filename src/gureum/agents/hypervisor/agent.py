@@ -30,7 +30,7 @@ from gureum.agents.hypervisor.protocol import (
 )
 from gureum.agents.hypervisor.pursuit import Pursuit
 from gureum.agents.hypervisor.reporter import Reporter
-from gureum.agents.hypervisor.rules import is_late
+from gureum.agents.hypervisor.rules import is_late, shown_power
 from gureum.agents.hypervisor.server_store import ServerStore, essence
 from gureum.agents.hypervisor.tools import Limits
 from gureum.agents.metadata.service import MetadataService
@@ -79,6 +79,7 @@ class Agent:
         self._resources: tuple[float, HostResources] | None = None
         self._reporter: Reporter | None = None
         self._stop_watching = driver.watch(self._power_changed)
+        self._metadata_whole = False
         self._stopping = threading.Event()
         self._upkeep = threading.Thread(target=self._keep_up, name="upkeep", daemon=True)
         self._upkeep.start()
@@ -181,7 +182,7 @@ class Agent:
         effect = self._store.effect(server_id)
         return ServerObserved(
             server_id=server_id,
-            power="absent" if state is None else state.power,
+            power=shown_power(self._store.spec(server_id), "absent" if state is None else state.power),
             boot=effect.boot,
             disk=effect.disk,
             nics=() if state is None else state.nics,
@@ -203,16 +204,19 @@ class Agent:
                 found = self._driver.capabilities()
             except HypervisorError as error:
                 raise AgentFailure(f"hypervisor: {error}") from error
-            self._resources = now, HostResources(
-                vcpus=found.vcpus,
-                ram_mib=found.ram_mib,
-                disk_gib=found.disk_gib,
-                hypervisor_type=found.hypervisor_type,
-                hypervisor_version=found.hypervisor_version,
-                accelerator=found.accelerator,
-                traits=found.traits,
-                cpu_info=found.cpu_info,
-                host_ip=self._options.host_ip,
+            self._resources = (
+                now,
+                HostResources(
+                    vcpus=found.vcpus,
+                    ram_mib=found.ram_mib,
+                    disk_gib=found.disk_gib,
+                    hypervisor_type=found.hypervisor_type,
+                    hypervisor_version=found.hypervisor_version,
+                    accelerator=found.accelerator,
+                    traits=found.traits,
+                    cpu_info=found.cpu_info,
+                    host_ip=self._options.host_ip,
+                ),
             )
         return self._resources[1]
 
@@ -229,8 +233,8 @@ class Agent:
 
     def keep_up(self, rounds: int = 0) -> None:
         """Bound the console logs; now and then mend the metadata wiring and drop unused images."""
-        if rounds % 6 == 0:
-            self._metadata.reconcile()
+        if rounds % 6 == 0 or not self._metadata_whole:
+            self._metadata_whole = self._metadata.reconcile()
         for server_id in self._disks.ids():
             console.trim(self._disks.of(server_id).console_log)
         if rounds % 60 == 0:

@@ -92,5 +92,3 @@ def download(url: str, sink: Sink, *, limit_bytes: int) -> int:
         if isinstance(error, OSError) and error.errno is not None and not isinstance(error, ConnectionError):
             raise
         raise AgentFailure(f"GET {where}: {error}") from error
-
-

@@ -84,7 +84,7 @@ class Pursuit:
             action = next_action(spec, self.store.effect(spec.server_id), power)
             if action is None:
                 return
-            if started and action in {"start", "power_off"}:
+            if started and action == "start":
                 raise AgentFailure(f"the machine is {power} right after its start")
             turn.yield_if_asked()
             _log.info("server %s: %s (was %s)", spec.server_id, action, power)
@@ -100,8 +100,6 @@ class Pursuit:
         match action:
             case "stop":
                 self._stop(spec, power, turn)
-            case "power_off":
-                self.driver.power_off(spec.server_id)
             case "make_disks":
                 self._make_disks(spec, turn)
             case "define":

@@ -55,9 +55,7 @@ class Reporter:
         beat_at = 0.0
         while True:
             with self._stirred:
-                self._stirred.wait_for(
-                    lambda: self._stopped or bool(self._changed), max(beat_at - time.monotonic(), 0)
-                )
+                self._stirred.wait_for(lambda: self._stopped or bool(self._changed), max(beat_at - time.monotonic(), 0))
                 if self._stopped:
                     return
                 changed, self._changed = list(self._changed), {}

@@ -12,7 +12,7 @@ from typing import Literal
 from gureum.agents.hypervisor.protocol import ObservedPower, ServerSpec
 from gureum.agents.hypervisor.server_store import Effect
 
-Action = Literal["stop", "power_off", "make_disks", "define", "start", "pause", "resume"]
+Action = Literal["stop", "make_disks", "define", "start", "pause", "resume"]
 
 
 def next_action(spec: ServerSpec, effect: Effect, power: ObservedPower) -> Action | None:
@@ -25,8 +25,6 @@ def next_action(spec: ServerSpec, effect: Effect, power: ObservedPower) -> Actio
     fresh_disk = effect.disk < spec.disk
     if active and (fresh_disk or effect.boot < spec.boot or spec.power == "stopped"):
         return "stop"
-    if power == "crashed":
-        return "power_off"
     if fresh_disk:
         return "make_disks"
     if not active:
@@ -39,7 +37,12 @@ def next_action(spec: ServerSpec, effect: Effect, power: ObservedPower) -> Actio
 def _while_off(spec: ServerSpec, effect: Effect, power: ObservedPower) -> Action | None:
     if spec.power != "stopped":
         return "start"
-    return None if power == "stopped" and effect.boot >= spec.boot else "define"
+    return None if power != "absent" and effect.boot >= spec.boot else "define"
+
+
+def shown_power(spec: ServerSpec | None, power: ObservedPower) -> ObservedPower:
+    """What to tell: a crash is news only for a server that should be on; the engine remembers it until a start."""
+    return "stopped" if power == "crashed" and spec is not None and spec.power == "stopped" else power
 
 
 def is_late(spec: ServerSpec, known: ServerSpec) -> bool:

@@ -24,7 +24,7 @@ from gureum.agents.hypervisor.protocol import (
     ServerObserved,
     ServerSpec,
 )
-from gureum.agents.hypervisor.rules import Action, is_late, next_action
+from gureum.agents.hypervisor.rules import Action, is_late, next_action, shown_power
 from gureum.agents.hypervisor.server_store import Effect
 
 DEFAULT_RESOURCES = HostResources(
@@ -231,7 +231,7 @@ def _beat(agent: SimulatedAgent, events: AgentEvents) -> None:
 def _act(server: _Server, action: Action) -> None:
     spec = server.spec
     match action:
-        case "stop" | "power_off":
+        case "stop":
             server.power = "stopped"
             _print(server, "reboot: Power down")
         case "make_disks":
@@ -266,9 +266,8 @@ def _print(server: _Server, line: str) -> None:
 def _observed(server: _Server) -> ServerObserved:
     return ServerObserved(
         server_id=server.spec.server_id,
-        power=server.power,
+        power=shown_power(server.spec, server.power),
         boot=server.effect.boot,
         disk=server.effect.disk,
         nics=server.plugged,
     )
-

@@ -163,5 +163,3 @@ def _address_changes(namespace: str, wanted: set[str]) -> list[str]:
     return [f"address delete {text} dev {_INNER}" for text in sorted(present - normal)] + [
         f"address add {text} dev {_INNER}{' nodad' if ':' in text else ''}" for text in sorted(normal - present)
     ]
-
-

@@ -27,9 +27,7 @@ _log = logging.getLogger("gureum.agents.metadata")
 _MAX_CONNECTIONS = 64
 _MAX_PER_GUEST = 6
 _MAX_PASSWORD_BYTES = 4096
-_PASSWORD_PATHS = {
-    f"/openstack/{version}/password" for version in (*formats.OPENSTACK_VERSIONS[1:], formats.LATEST)
-}
+_PASSWORD_PATHS = {f"/openstack/{version}/password" for version in (*formats.OPENSTACK_VERSIONS[1:], formats.LATEST)}
 
 FindGuest = Callable[[str, str], ServerSpec | None]
 """(network id, source address) -> the guest that has it on this host."""

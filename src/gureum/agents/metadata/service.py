@@ -54,13 +54,14 @@ class MetadataService:
             except WiringFailed as error:
                 _log.warning("network %s: %s", network_id, error)
 
-    def reconcile(self) -> None:
-        """Make wiring equal to the store's servers: at start, and as a safety net now and then."""
+    def reconcile(self) -> bool:
+        """Make wiring equal to the store's servers: at start, and as a safety net now and then. False: not all."""
+        whole = True
         try:
             existing = self._wiring.existing()
         except WiringFailed as error:
             _log.warning("%s", error)
-            return
+            return False
         for network_id in set(self._wired) - existing:
             # Somebody took it away: its socket listens in a namespace that nobody can reach.
             self._server.close(network_id)
@@ -73,7 +74,9 @@ class MetadataService:
                 self.ensure(spec)
             except AgentFailure as error:
                 _log.warning("server %s: %s", server_id, error)
+                whole = False
         self.release(existing | self._server.networks())
+        return whole
 
     def networks(self) -> set[str]:
         """The networks that are served now."""

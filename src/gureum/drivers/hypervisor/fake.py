@@ -1,14 +1,19 @@
-"""A hypervisor in memory, for `--simulate` and for tests. No guest runs.
+"""A hypervisor in memory: what `LibvirtDriver` promises, with guests that obey at once and cost a few objects.
 
-It refuses what the real engine refuses, and lets a test play the guest: `change_power` (a guest that powers
-itself off, or crashes) and `set_deaf` (a guest that ignores the power button).
+It runs no code, opens no file and writes no console. A thousand of them fit in one process. Invariant: it passes
+`tests/contracts/test_hypervisor.py`, the same suite as the real driver. Beyond the interface it lets a test play the
+outside world: `die` and `power_off_from_inside` for a guest that changes by itself, `deaf` for guests that ignore the
+power button, and `before`, called with method and server id ahead of every change, which may raise.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cache
 
 from gureum.drivers.hypervisor.interface import (
     Capabilities,
@@ -20,159 +25,207 @@ from gureum.drivers.hypervisor.interface import (
     Power,
 )
 
+_log = logging.getLogger(__name__)
+
+_DEFAULT_CAPABILITIES = Capabilities(
+    vcpus=64,
+    ram_mib=262_144,
+    disk_gib=4_096,
+    hypervisor_type="QEMU",
+    hypervisor_version=7_002_000,
+    accelerator="none",
+    traits=(
+        "COMPUTE_NODE",
+        "COMPUTE_ARCH_X86_64",
+        "COMPUTE_FIRMWARE_BIOS",
+        "COMPUTE_IMAGE_TYPE_QCOW2",
+        "COMPUTE_IMAGE_TYPE_RAW",
+        "COMPUTE_NET_ATTACH_INTERFACE",
+        "COMPUTE_NET_VIF_MODEL_VIRTIO",
+        "COMPUTE_STORAGE_BUS_VIRTIO",
+        "HW_ARCH_X86_64",
+        "HW_CPU_X86_SSE42",
+    ),
+    cpu_info='{"arch": "x86_64", "model": "fake", "vendor": "", "topology": {}, "features": ["sse4.2"]}',
+)
+
 
 @dataclass(slots=True)
-class _Kept:
-    """A definition, what it was at the last start, and the power now."""
+class _Known:
+    """`defined` is what the next start takes; `live` is what runs, None when the machine is off."""
 
-    machine: Machine
-    running: Machine | None = None
+    defined: Machine
+    live: Machine | None = None
     power: Power = "stopped"
-    nics: dict[str, Nic] = field(default_factory=dict)
+
+
+@cache
+def _reporter() -> ThreadPoolExecutor:
+    """One thread for all fakes: watchers are called from another thread than the driver's caller, as in reality."""
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="fake-hypervisor-watch")
 
 
 class FakeHypervisor:
-    """A Hypervisor whose engine is this object's own dictionary."""
+    """Implements `interface.Hypervisor`; threads may share one."""
 
-    def __init__(self, capabilities: Capabilities | None = None) -> None:
-        self._capabilities = capabilities or Capabilities(
-            vcpus=64,
-            ram_mib=262_144,
-            disk_gib=4096,
-            hypervisor_type="fake",
-            hypervisor_version=1_000_000,
-            accelerator="none",
-            traits=("COMPUTE_NODE",),
-        )
-        self._lock = threading.RLock()
-        self._kept: dict[str, _Kept] = {}
-        self._deaf: set[str] = set()
+    def __init__(self, offered: Capabilities = _DEFAULT_CAPABILITIES) -> None:
+        self._offered = offered
+        self._guard = threading.Lock()
+        self._known: dict[str, _Known] = {}
         self._watchers: list[Callable[[str], None]] = []
+        self.deaf: set[str] = set()
+        self.before: Callable[[str, str], None] | None = None
 
     def capabilities(self) -> Capabilities:
-        return self._capabilities
+        """What the constructor was given."""
+        return self._offered
 
     def machines(self) -> dict[str, MachineState]:
-        with self._lock:
-            return {server_id: _state(server_id, kept) for server_id, kept in self._kept.items()}
+        """Every machine, as it runs or as it is defined."""
+        with self._guard:
+            return {server_id: _state(known) for server_id, known in self._known.items()}
 
     def define(self, machine: Machine) -> None:
-        with self._lock:
-            kept = self._kept.get(machine.server_id)
-            if kept is None:
-                self._kept[machine.server_id] = _Kept(machine)
-            else:
-                kept.machine = machine
+        """Keep the definition for the next start."""
+        self._announce("define", machine.server_id)
+        with self._guard:
+            known = self._known.setdefault(machine.server_id, _Known(machine))
+            known.defined = machine
 
     def start(self, server_id: str, paused: bool = False) -> None:
-        with self._lock:
-            kept = self._found(server_id)
-            if kept.power in ("running", "paused"):
-                return
-            kept.running = kept.machine
-            kept.nics = {nic.port_id: nic for nic in kept.machine.nics}
-            kept.power = "paused" if paused else "running"
+        """Power on from the definition; a machine that is on is left as it is."""
+        self._announce("start", server_id)
+        with self._guard:
+            known = self._find(server_id)
+            if known.live is None:
+                known.live, known.power = known.defined, "paused" if paused else "running"
 
     def resume(self, server_id: str) -> None:
-        with self._lock:
-            kept = self._found(server_id)
-            if kept.power in ("stopped", "crashed"):
-                raise HypervisorError(f"machine {server_id} is {kept.power}: it cannot be resumed")
-            kept.power = "running"
+        """Let a paused machine run. Raises HypervisorError when it is off."""
+        self._announce("resume", server_id)
+        self._set_power(server_id, "running")
 
     def pause(self, server_id: str) -> None:
-        with self._lock:
-            kept = self._found(server_id)
-            if kept.power in ("stopped", "crashed"):
-                raise HypervisorError(f"machine {server_id} is {kept.power}: it cannot be paused")
-            kept.power = "paused"
+        """Hold a running machine. Raises HypervisorError when it is off."""
+        self._announce("pause", server_id)
+        self._set_power(server_id, "paused")
 
     def shutdown(self, server_id: str) -> None:
-        with self._lock:
-            kept = self._found(server_id)
-            if kept.power != "running" or server_id in self._deaf:
-                return
-            self._switch_off(kept, "stopped")
-        self._tell(server_id)
+        """Press the power button: a guest that runs and is not deaf powers off, and watchers hear of it."""
+        self._announce("shutdown", server_id)
+        with self._guard:
+            known = self._find(server_id)
+            obeys = known.power == "running" and server_id not in self.deaf
+        if obeys:
+            self.power_off_from_inside(server_id)
 
     def power_off(self, server_id: str) -> None:
-        with self._lock:
-            self._switch_off(self._found(server_id), "stopped")
+        """Power off at once."""
+        self._announce("power_off", server_id)
+        with self._guard:
+            known = self._find(server_id)
+            if known.live is not None:
+                known.live, known.power = None, "stopped"
 
     def remove(self, server_id: str) -> None:
-        with self._lock:
-            self._kept.pop(server_id, None)
-            self._deaf.discard(server_id)
+        """Forget the machine."""
+        self._announce("remove", server_id)
+        with self._guard:
+            self._known.pop(server_id, None)
+            self.deaf.discard(server_id)
 
     def attach_nic(self, server_id: str, nic: Nic) -> None:
-        with self._lock:
-            kept = self._found(server_id)
-            others = tuple(n for n in kept.machine.nics if n.port_id != nic.port_id)
-            kept.machine = replace(kept.machine, nics=(*others, nic))
-            if kept.power in ("running", "paused"):
-                kept.nics[nic.port_id] = nic
+        """Plug into the definition and into what runs."""
+        self._announce("attach_nic", server_id)
+        with self._guard:
+            known = self._find(server_id)
+            known.defined = _plugged(known.defined, nic)
+            if known.live is not None:
+                known.live = _plugged(known.live, nic)
 
     def detach_nic(self, server_id: str, port_id: str) -> None:
-        with self._lock:
-            kept = self._found(server_id)
-            left = tuple(nic for nic in kept.machine.nics if nic.port_id != port_id)
-            kept.machine = replace(kept.machine, nics=left)
-            kept.nics.pop(port_id, None)
+        """Unplug; the guest lets go at once."""
+        self._announce("detach_nic", server_id)
+        with self._guard:
+            known = self._find(server_id)
+            known.defined = _unplugged(known.defined, port_id)
+            if known.live is not None:
+                known.live = _unplugged(known.live, port_id)
 
     def watch(self, on_change: Callable[[str], None]) -> Callable[[], None]:
-        with self._lock:
+        """Report what `die`, `power_off_from_inside` and an obeyed power button change."""
+        with self._guard:
             self._watchers.append(on_change)
 
         def stop() -> None:
-            with self._lock:
+            with self._guard:
                 if on_change in self._watchers:
                     self._watchers.remove(on_change)
 
         return stop
 
-    # -- playing the guest -------------------------------------------------------------------------------
+    def die(self, server_id: str) -> None:
+        """The guest's process ends by itself; nothing happens to a machine that is off."""
+        self._change_by_itself(server_id, "crashed")
 
-    def change_power(self, server_id: str, power: Power) -> None:
-        """The guest changes its power by itself."""
-        with self._lock:
-            kept = self._found(server_id)
-            if power in ("stopped", "crashed"):
-                self._switch_off(kept, power)
-            else:
-                kept.power = power
-        self._tell(server_id)
+    def power_off_from_inside(self, server_id: str) -> None:
+        """The guest powers itself off; nothing happens to a machine that is off."""
+        self._change_by_itself(server_id, "stopped")
 
-    def set_deaf(self, server_id: str) -> None:
-        """The guest ignores the power button from now on."""
-        with self._lock:
-            self._deaf.add(server_id)
-
-    # -- inside ------------------------------------------------------------------------------------------
-
-    def _found(self, server_id: str) -> _Kept:
-        kept = self._kept.get(server_id)
-        if kept is None:
-            raise MachineNotFound(f"no machine {server_id} is defined here")
-        return kept
-
-    def _switch_off(self, kept: _Kept, power: Power) -> None:
-        kept.power, kept.running = power, None
-        kept.nics.clear()
-
-    def _tell(self, server_id: str) -> None:
-        with self._lock:
+    def _change_by_itself(self, server_id: str, power: Power) -> None:
+        with self._guard:
+            known = self._find(server_id)
+            if known.live is None:
+                return
+            known.live, known.power = None, power
             watchers = list(self._watchers)
         for watcher in watchers:
+            _reporter().submit(self._tell, watcher, server_id)
+
+    def _tell(self, watcher: Callable[[str], None], server_id: str) -> None:
+        with self._guard:
+            if watcher not in self._watchers:
+                return
+        try:
             watcher(server_id)
+        except Exception:
+            _log.exception("a watcher failed for server %s", server_id)
+
+    def _set_power(self, server_id: str, wanted: Power) -> None:
+        with self._guard:
+            known = self._find(server_id)
+            if known.live is None:
+                raise HypervisorError(f"machine {server_id} is {known.power}: it cannot become {wanted} before a start")
+            known.power = wanted
+
+    def _find(self, server_id: str) -> _Known:
+        try:
+            return self._known[server_id]
+        except KeyError:
+            raise MachineNotFound(f"no machine {server_id} on this host") from None
+
+    def _announce(self, method: str, server_id: str) -> None:
+        if self.before is not None:
+            self.before(method, server_id)
 
 
-def _state(server_id: str, kept: _Kept) -> MachineState:
-    machine = kept.running or kept.machine
+def _state(known: _Known) -> MachineState:
+    machine = known.live or known.defined
     return MachineState(
-        server_id,
-        kept.power,
-        tuple(kept.nics),
-        tuple(disk.serial or disk.source for disk in machine.disks),
-        machine.vcpus,
-        machine.ram_mib,
+        server_id=machine.server_id,
+        power=known.power,
+        nics=tuple(nic.port_id for nic in machine.nics),
+        disks=tuple(disk.source for disk in machine.disks),
+        vcpus=machine.vcpus,
+        ram_mib=machine.ram_mib,
     )
+
+
+def _plugged(machine: Machine, nic: Nic) -> Machine:
+    if any(each.port_id == nic.port_id for each in machine.nics):
+        return machine
+    return replace(machine, nics=(*machine.nics, nic))
+
+
+def _unplugged(machine: Machine, port_id: str) -> Machine:
+    return replace(machine, nics=tuple(each for each in machine.nics if each.port_id != port_id))

@@ -359,11 +359,11 @@ class TaskEngine:
 
     def _values(self, task: Claimed, run: Run, outcome: Goto | Wait | Sleep) -> dict[str, Any]:
         now = clock.now()
-        values: dict[str, Any] = {"data": run.data, "step": task.step, "attempts": run.attempts, "divert": None}
+        step = (outcome.step if isinstance(outcome, Goto | Wait) else None) or task.step
+        values: dict[str, Any] = {"data": run.data, "step": step, "attempts": run.attempts}
         values["divert"] = case((Task.signals == task.signals, None), else_=Task.divert)
         if isinstance(outcome, Goto):
             return values | {
-                "step": outcome.step,
                 "attempts": 0,
                 "deadline_at": None,
                 "reason": "",
@@ -385,6 +385,8 @@ class TaskEngine:
 
     def _waiting(self, task: Claimed, outcome: Wait | Sleep, now: float) -> _Rest:
         deadline, on_deadline = task.deadline_at, task.on_deadline
+        if isinstance(outcome, Wait) and outcome.step not in (None, task.step):
+            deadline = None  # another step's wait begins
         if outcome.deadline_s is not None:
             deadline, on_deadline = deadline or now + outcome.deadline_s, outcome.on_deadline
         if isinstance(outcome, Sleep):
@@ -402,9 +404,12 @@ class TaskEngine:
             task.data, task.attempts, task.signals, task.divert = run.data, run.attempts, row.signals, row.divert
             if isinstance(outcome, Goto):
                 task.step, task.attempts, task.deadline_at, task.reason = outcome.step, 0, None, ""
-            elif isinstance(outcome, Wait | Sleep) and outcome.deadline_s is not None:
-                task.deadline_at = task.deadline_at or clock.now() + outcome.deadline_s
-                task.on_deadline = outcome.on_deadline
+                return
+            rest = self._waiting(task, outcome, clock.now()) if isinstance(outcome, Wait | Sleep) else None
+            if rest is not None:
+                task.deadline_at, task.on_deadline = rest.deadline_at, rest.on_deadline
+            if isinstance(outcome, Wait):
+                task.step, task.attempts = outcome.step or task.step, 0
 
         tx.on_commit(update_copy)
 

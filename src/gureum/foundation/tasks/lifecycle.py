@@ -26,7 +26,8 @@ class Goto:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Run this same step again when signalled. `reason` is for a person: what is awaited, from whom.
+    """Run this same step again when signalled, or `step` where one is named. `reason` is for a person: what is
+    awaited, from whom.
 
     After `deadline_s` seconds (counted from the first such wait of this step) `on_deadline` runs instead.
     None waits for ever: only for a resource at rest.
@@ -36,6 +37,7 @@ class Wait:
     deadline_s: float | None = None
     on_deadline: str | None = None
     commit: Commit = None
+    step: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..daemon import Daemon, Ready
+from gureum.lab.daemon import Daemon, Ready
 
 _LOGGING = ("-vconsole:info", "-vsyslog:off", "-vfile:off")
 _SCHEMAS = "/usr/share/ovn"

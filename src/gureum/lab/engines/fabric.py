@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..addressing import machine_address, route_metric
-from ..daemon import Cleanup, Daemon
+from gureum.lab.addressing import machine_address, route_metric
+from gureum.lab.daemon import Cleanup, Daemon
 
 UNDERLAY_MTU = 9000  # room for a tunnel's header round a 1500-byte packet, and round a jumbo one
-_NO_IPV6 = 'for i in all default; do echo 1 > /proc/sys/net/ipv6/conf/$i/disable_ipv6 2>/dev/null || true; done'
+_NO_IPV6 = "for i in all default; do echo 1 > /proc/sys/net/ipv6/conf/$i/disable_ipv6 2>/dev/null || true; done"
 
 
 @dataclass(frozen=True, slots=True)

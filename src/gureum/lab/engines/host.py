@@ -8,18 +8,25 @@ systemd and without a security driver, because the namespace set is the boundary
 
 from __future__ import annotations
 
+import shlex
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..addressing import tunnel_address
-from ..daemon import Daemon, Ready
-from .central import southbound
-from .fabric import UNDERLAY_MTU, Fabric
+from gureum.lab.addressing import tunnel_address
+from gureum.lab.daemon import Daemon, Ready
+from gureum.lab.engines.central import southbound
+from gureum.lab.engines.fabric import UNDERLAY_MTU, Fabric
 
-LIBVIRT_FOLDERS = {"etc": "/etc/libvirt", "lib": "/var/lib/libvirt", "cache": "/var/cache/libvirt", "log": "/var/log/libvirt"}
+LIBVIRT_FOLDERS = {"etc": "/etc/libvirt", "lib": "/var/lib/libvirt", "log": "/var/log/libvirt"}
+CACHE_FOLDER = "/var/cache/libvirt"
+"""What QEMU can do, learnt once in seconds, is the same for every host, so all share the folder."""
 _OVS_LOGGING = ("-vconsole:info", "-vsyslog:off", "-vfile:off")
 _OVSDB = "unix:/run/openvswitch/db.sock"
+_KEEP_MOUNTS = """\
+mount --make-rprivate / 2>/dev/null ||
+  for point in $(cut -d' ' -f2 /proc/self/mounts); do mount --make-private "$point" 2>/dev/null || true; done"""
+"""No mount made here may reach the machine. Where / is no mount point (a chroot), each mount is told by itself."""
 _QEMU_CONF = """\
 user = "root"
 group = "root"
@@ -33,7 +40,7 @@ _LIBVIRT_USER = {
     "passwd": "libvirt-qemu:x:64055:64055::/var/lib/libvirt:/usr/sbin/nologin\n",
     "group": "libvirt-qemu:x:64055:\n",
 }
-"""libvirt refuses to start where its default user is unknown, though qemu.conf names another: only the hosts know it."""
+"""libvirt does not start where its default user is unknown, though qemu.conf names another: only hosts know it."""
 _LIBVIRTD_CONF = """\
 unix_sock_rw_perms = "0700"
 unix_sock_ro_perms = "0700"
@@ -52,6 +59,7 @@ class LabHost:
     folder: Path
     ovn: Path
     fabric: Fabric
+    cache: Path
 
     @property
     def name(self) -> str:
@@ -73,6 +81,7 @@ def host_daemons(host: LabHost) -> tuple[Daemon, ...]:
 
 def write_host_files(host: LabHost) -> None:
     """The folders that the host mounts and libvirt's own configuration."""
+    host.cache.mkdir(parents=True, exist_ok=True)
     for part in LIBVIRT_FOLDERS:
         (host.folder / "libvirt" / part).mkdir(parents=True, exist_ok=True)
     identity = uuid.uuid5(uuid.NAMESPACE_DNS, f"{host.name}.{host.fabric.lab}.gureum.invalid")
@@ -87,9 +96,11 @@ def _holder(host: LabHost) -> Daemon:
     run = host.folder / "run"
     binds = [(f"{run}/{name}", f"/run/{name}") for name in ("libvirt", "openvswitch", "ovn")]
     binds += [(f"{host.folder}/libvirt/{part}", target) for part, target in LIBVIRT_FOLDERS.items()]
+    binds.append((shlex.quote(str(host.cache)), CACHE_FOLDER))
     binds += [(f"{host.folder}/libvirt/{name}", f"/etc/{name}") for name in _LIBVIRT_USER]
     mounts = "\n".join(f"mount --bind {source} {target}" for source, target in binds)
     setup = f"""
+{_KEEP_MOUNTS}
 hostname {host.name}
 rm -rf {run} {host.folder}/conf.db
 mkdir -p {run}/libvirt {run}/openvswitch {run}/ovn
@@ -114,7 +125,7 @@ wire external x-{host.name} 1500
     return Daemon(
         name=host.name,
         title=f"{host.name} namespaces",
-        argv=("unshare", "--net", "--mount", "--uts", "--propagation", "private", "--", "sh", "-ec", setup),
+        argv=("unshare", "--net", "--mount", "--uts", "--propagation", "unchanged", "--", "sh", "-ec", setup),
         holds=True,
         outside=wire,
         after=links + tunnel,

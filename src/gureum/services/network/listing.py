@@ -48,7 +48,7 @@ class Listing:
     extra_rows: Callable[[Call[Any]], list[Any]] = lambda _call: []
 
     def columns(self) -> tuple[InstrumentedAttribute[Any], ...]:
-        return tuple(getattr(self.model, name) for name in self.model.__mapper__.column_attrs)
+        return tuple(getattr(self.model, column.key) for column in self.model.__mapper__.column_attrs)
 
 
 def standard_filters(model: Any) -> dict[str, Filter]:

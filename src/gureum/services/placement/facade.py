@@ -7,13 +7,14 @@ A claim changes in the same transaction as what it is for, so that neither can e
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import delete, insert, select, update
 
 from gureum.foundation import clock
 from gureum.foundation.db.engine import Tx
+from gureum.services.placement.claims import Amounts, give_back, take, take_back
 from gureum.services.placement.model import (
     Allocation,
     Consumer,
@@ -22,10 +23,6 @@ from gureum.services.placement.model import (
     ProviderInventory,
     ProviderTrait,
 )
-
-Amounts = Mapping[str, Mapping[str, int]]
-"""provider id -> resource class -> amount."""
-
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
@@ -67,6 +64,15 @@ class Snapshot:
     eliminated: dict[str, list[str]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What a provider has of a class, what it keeps for itself, and what consumers hold."""
+
+    total: int
+    reserved: int
+    used: int
+
+
 class PlacementFacade:
     """Stateless: everything is in the transaction that the caller passes."""
 
@@ -105,6 +111,22 @@ class PlacementFacade:
             tx.execute(delete(table).where(table.provider_id == provider_id))
         tx.execute(delete(Provider).where(Provider.id == provider_id))
 
+    def holdings(self, tx: Tx, provider_ids: Sequence[str]) -> dict[str, dict[str, Holding]]:
+        """provider id -> class -> what there is of it; providers without inventory are left out."""
+        columns = (
+            ProviderInventory.provider_id,
+            ProviderInventory.resource_class,
+            ProviderInventory.total,
+            ProviderInventory.reserved,
+            ProviderInventory.used,
+        )
+        found: dict[str, dict[str, Holding]] = defaultdict(dict)
+        for provider_id, class_, *amounts in tx.execute(
+            select(*columns).where(ProviderInventory.provider_id.in_(provider_ids))
+        ):
+            found[provider_id][class_] = Holding(*amounts)
+        return found
+
     def candidates(self, tx: Tx, wanted: Wanted) -> Snapshot:
         """Every provider against `wanted`, in one statement for inventories and one for traits when any is named."""
         rows = tx.execute(
@@ -117,6 +139,8 @@ class PlacementFacade:
                 ProviderInventory.allocation_ratio,
                 ProviderInventory.used,
                 ProviderInventory.max_unit,
+                ProviderInventory.min_unit,
+                ProviderInventory.step_size,
             )
             .join(Provider, Provider.id == ProviderInventory.provider_id)
             .where(ProviderInventory.resource_class.in_(sorted(wanted.resources)))
@@ -125,13 +149,15 @@ class PlacementFacade:
         used: dict[str, dict[str, int]] = defaultdict(dict)
         names: dict[str, str] = {}
         short: dict[str, str] = {}
-        for provider_id, name, class_, total, reserved, ratio, taken, max_unit in rows:
+        for provider_id, name, class_, total, reserved, ratio, taken, most, least, step in rows:
             names[provider_id] = name
             capacity[provider_id][class_] = usable = int((total - reserved) * ratio)
             used[provider_id][class_] = taken
             amount = wanted.resources[class_]
-            if usable - taken < amount or max_unit < amount:
+            if usable - taken < amount or most < amount:
                 short.setdefault(provider_id, f"not enough {class_}: {amount} wanted")
+            elif amount < least or amount % step:
+                short.setdefault(provider_id, f"gives {class_} in steps of {step} from {least}: {amount} wanted")
         traits = self._traits(tx, wanted)
         eliminated: dict[str, list[str]] = {}
         hosts = []
@@ -157,13 +183,14 @@ class PlacementFacade:
         before = self.claim_of(tx, consumer_id)
         if {k: dict(v) for k, v in amounts.items()} == before:
             return True
-        nested = tx.begin_nested()
-        self._give_back(tx, before)
+        give_back(tx, before)
+        taken: dict[str, Mapping[str, int]] = {}
         for provider_id, classes in amounts.items():
-            for resource_class, amount in classes.items():
-                if not self._take(tx, provider_id, resource_class, amount):
-                    nested.rollback()
-                    return False
+            if not take(tx, provider_id, classes):
+                give_back(tx, taken)
+                take_back(tx, before)
+                return False
+            taken[provider_id] = classes
         if before:
             tx.execute(delete(Allocation).where(Allocation.consumer_id == consumer_id))
             grown = Consumer.generation + 1
@@ -177,14 +204,13 @@ class PlacementFacade:
             for resource_class, amount in classes.items()
         ]
         tx.execute(insert(Allocation), rows)
-        nested.commit()
         return True
 
     def release(self, tx: Tx, consumer_id: str) -> None:
         """Give back everything the consumer holds; nothing held is fine."""
         before = self.claim_of(tx, consumer_id)
         if before:
-            self._give_back(tx, before)
+            give_back(tx, before)
             tx.execute(delete(Allocation).where(Allocation.consumer_id == consumer_id))
             tx.execute(delete(Consumer).where(Consumer.id == consumer_id))
 
@@ -195,34 +221,6 @@ class PlacementFacade:
         for provider_id, class_, amount in tx.execute(select(*columns).where(Allocation.consumer_id == consumer_id)):
             found.setdefault(provider_id, {})[class_] = amount
         return found
-
-    def _take(self, tx: Tx, provider_id: str, resource_class: str, amount: int) -> bool:
-        usable = (ProviderInventory.total - ProviderInventory.reserved) * ProviderInventory.allocation_ratio
-        statement = (
-            update(ProviderInventory)
-            .where(
-                ProviderInventory.provider_id == provider_id,
-                ProviderInventory.resource_class == resource_class,
-                ProviderInventory.used + amount <= usable,
-                ProviderInventory.max_unit >= amount,
-            )
-            .values(used=ProviderInventory.used + amount)
-            .returning(ProviderInventory.used)
-        )
-        return tx.scalar(statement, execution_options={"synchronize_session": False}) is not None
-
-    def _give_back(self, tx: Tx, amounts: Amounts) -> None:
-        for provider_id, classes in amounts.items():
-            for resource_class, amount in classes.items():
-                tx.execute(
-                    update(ProviderInventory)
-                    .where(
-                        ProviderInventory.provider_id == provider_id,
-                        ProviderInventory.resource_class == resource_class,
-                    )
-                    .values(used=ProviderInventory.used - amount),
-                    execution_options={"synchronize_session": False},
-                )
 
 
 def _lacking(wanted: Wanted, capacity: Mapping[str, int], traits: set[str]) -> str:

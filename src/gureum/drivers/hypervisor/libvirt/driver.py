@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -151,12 +151,24 @@ class LibvirtDriver:
         self._connection.call(lambda link: _detach(_domain(link, server_id), port_id, self._options.detach_wait_s))
 
     def watch(self, on_change: Callable[[str], None]) -> Callable[[], None]:
-        """Report changes that this driver did not make; a few more may be reported, none is left out."""
+        """Report changes that this driver did not make; a few more may be reported, none is left out.
+
+        Does not fail when libvirt is away: the watch begins when it comes, with a look at every machine.
+        """
         stop = self._events.subscribe(on_change)
-        self._connection.call(lambda link: link.isAlive())
+        try:
+            self._connection.call(lambda link: link.isAlive())
+        except HypervisorError:
+            self._events.look_when_back()
         return stop
 
     def _define(self, link: Any, machine: Machine) -> None:
+        try:
+            known = _domain(link, machine.server_id)
+        except MachineNotFound:
+            pass
+        else:
+            machine = _renamed(known, machine)
         text = machine_xml.machine_xml(machine, self._platform)
         link.defineXMLFlags(text, libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
 
@@ -211,6 +223,16 @@ def _domain(link: Any, server_id: str) -> Any:
         if error.get_error_code() in (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_INVALID_ARG):
             raise MachineNotFound(f"no machine {server_id} on this host") from error
         raise
+
+
+def _renamed(known: Any, machine: Machine) -> Machine:
+    """Give the domain the machine's name; one that runs keeps its own until it is defined while off."""
+    if known.name() == machine.name:
+        return machine
+    if known.isActive():
+        return replace(machine, name=known.name())
+    known.rename(machine.name)
+    return machine
 
 
 def _read(domain: Any, where: int) -> Element:

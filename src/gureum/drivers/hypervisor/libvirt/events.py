@@ -14,8 +14,8 @@ import itertools
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import libvirt
@@ -29,14 +29,11 @@ _loop_running = False
 
 _RECONNECT_WAIT_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 
+# libvirt answers before it has found all its guests again, and announces none that it finds dead by then.
+_SECOND_LOOK_S = 3.0
 
-@dataclass(frozen=True, slots=True)
-class _Event:
-    """`started` tells a fresh start from a resume; an empty `server_id` says that the connection was lost."""
-
-    server_id: str = ""
-    power: Power = "stopped"
-    started: bool = False
+# In the queue beside server ids: the connection was lost or opened anew, look at every machine.
+_LOOK_AGAIN = ""
 
 
 def start_event_loop() -> None:
@@ -87,7 +84,7 @@ class PowerEvents:
         self._expected: dict[str, Power] = {}
         self._watchers: dict[int, Callable[[str], None]] = {}
         self._keys = itertools.count()
-        self._events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._registered = False
         self._thread: threading.Thread | None = None
         self._closed = threading.Event()
@@ -122,7 +119,7 @@ class PowerEvents:
         connection.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._on_lifecycle, None)
         connection.registerCloseCallback(self._on_close, None)
         if self._registered:
-            self._put(_Event())
+            self._put(_LOOK_AGAIN)
         self._registered = True
 
     def unregister(self, connection: Any) -> None:
@@ -130,10 +127,14 @@ class PowerEvents:
         with contextlib.suppress(libvirt.libvirtError):
             connection.unregisterCloseCallback()
 
+    def look_when_back(self) -> None:
+        """Try to reach libvirt until it answers, then report every machine that is not as expected."""
+        self._put(_LOOK_AGAIN)
+
     def close(self) -> None:
         """End delivery and its thread."""
         self._closed.set()
-        self._events.put(_Event())
+        self._events.put(_LOOK_AGAIN)
         with self._guard:
             self._watchers.clear()
             thread = self._thread
@@ -142,35 +143,44 @@ class PowerEvents:
 
     def _on_lifecycle(self, _connection: Any, domain: Any, event: int, detail: int, _opaque: object) -> None:
         power = power_after(event, detail)
-        if power is not None:
-            self._put(_Event(domain.UUIDString(), power, event == libvirt.VIR_DOMAIN_EVENT_STARTED))
+        # Judged on arrival: by the time of delivery the driver may expect something else already.
+        if power is not None and self._is_news(domain.UUIDString(), power, event):
+            self._put(domain.UUIDString())
 
     def _on_close(self, _connection: Any, _reason: int, _opaque: object) -> None:
-        self._put(_Event())
+        self._put(_LOOK_AGAIN)
 
-    def _put(self, event: _Event) -> None:
+    def _put(self, event: str) -> None:
         # Without a watcher nobody empties the queue.
         if self._watchers:
             self._events.put(event)
 
     def _deliver(self) -> None:
+        second_look: float | None = None
         while not self._closed.is_set():
-            event = self._events.get()
+            try:
+                left_s = None if second_look is None else max(0.0, second_look - time.monotonic())
+                event = self._events.get(timeout=left_s)
+            except queue.Empty:
+                second_look = None
+                self._look_again()
+                continue
             if self._closed.is_set():
                 return
-            if not event.server_id:
+            if event == _LOOK_AGAIN:
                 self._look_again()
-            elif self._is_news(event) and self._is_ours_safely(event.server_id):
-                self._tell(event.server_id)
+                second_look = time.monotonic() + _SECOND_LOOK_S
+            elif self._is_ours_safely(event):
+                self._tell(event)
 
-    def _is_news(self, event: _Event) -> bool:
+    def _is_news(self, server_id: str, power: Power, event: int) -> bool:
         with self._guard:
-            expected = self._expected.get(event.server_id)
+            expected = self._expected.get(server_id)
             # Starting paused is announced as a start and then a suspension.
-            if event.power == expected or (event.started and expected == "paused"):
+            if power == expected or (event == libvirt.VIR_DOMAIN_EVENT_STARTED and expected == "paused"):
                 return False
             # From here on it is unknown what the machine does; the next event is news again.
-            self._expected.pop(event.server_id, None)
+            self._expected.pop(server_id, None)
             return True
 
     def _is_ours_safely(self, server_id: str) -> bool:

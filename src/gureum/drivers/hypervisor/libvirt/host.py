@@ -16,7 +16,7 @@ from typing import Any
 import libvirt
 import os_traits
 
-from gureum.drivers.hypervisor.interface import Capabilities
+from gureum.drivers.hypervisor.interface import Capabilities, HypervisorError
 from gureum.drivers.hypervisor.libvirt.machine_xml import Platform, Uefi
 
 # Where distributions put the firmware: Debian and Ubuntu, Fedora and its kin.
@@ -71,7 +71,10 @@ def capabilities(connection: Any, platform: Platform, instances: Path) -> Capabi
     """Read everything from the host; `instances` is the folder whose file system holds the guests' disks."""
     model, features = _processor(connection, platform)
     _, _, vcpus, *_ = connection.getInfo()
-    files = os.statvfs(instances)
+    try:
+        files = os.statvfs(instances)
+    except OSError as error:
+        raise HypervisorError(f"the instances folder {instances} cannot be read: {error.strerror}") from error
     return Capabilities(
         vcpus=vcpus,
         # libvirt adds up the NUMA nodes, which miss memory that was plugged in later.
@@ -117,7 +120,11 @@ def _processor(connection: Any, platform: Platform) -> tuple[str, list[str]]:
 def _cpu_info(connection: Any, model: str, features: list[str]) -> dict[str, object]:
     """The document that the hypervisors API shows: arch, model, vendor, topology, features (compute API reference)."""
     host = ET.fromstring(connection.getCapabilities()).find("host/cpu")  # noqa: S314 - libvirt's own
-    topology = host.find("topology") if host is not None else None
-    counts = {key: int(topology.get(key, "1")) for key in ("sockets", "cores", "threads")} if topology is not None else {}
-    vendor = (host.findtext("vendor") if host is not None else None) or ""
-    return {"arch": "x86_64", "model": model, "vendor": vendor, "topology": counts, "features": features}
+    topology: dict[str, int] = {}
+    vendor = ""
+    if host is not None:
+        vendor = host.findtext("vendor") or ""
+        counts = host.find("topology")
+        if counts is not None:
+            topology = {key: int(counts.get(key, "1")) for key in ("sockets", "cores", "threads")}
+    return {"arch": "x86_64", "model": model, "vendor": vendor, "topology": topology, "features": features}

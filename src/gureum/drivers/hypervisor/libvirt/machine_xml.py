@@ -22,6 +22,9 @@ METADATA_ELEMENT = f"{{{METADATA_URI}}}server"
 # Free PCI Express slots beyond what the machine starts with: q35 cannot add a root port to a running guest.
 HOTPLUG_SLOTS = 8
 
+# Emulation keeps translated code, up to 1 GiB for each guest unless told; this much holds a kernel and its daemons.
+_TRANSLATION_CACHE_MIB = 128
+
 # Balloon and random number generator each take a root port.
 _FIXED_PCI_DEVICES = 2
 
@@ -144,6 +147,8 @@ def _add_processor(domain: Element, machine: Machine, platform: Platform) -> Non
     SubElement(features, "acpi")
     SubElement(features, "apic")
     kvm = platform.accelerator == "kvm"
+    if not kvm:
+        _text(SubElement(features, "tcg"), "tb-cache", str(_TRANSLATION_CACHE_MIB), unit="MiB")
     # Emulation gives every feature it knows: guests built for newer processors crash on QEMU's default model.
     cpu = SubElement(domain, "cpu", mode="host-model" if kvm else "maximum")
     SubElement(cpu, "topology", sockets=str(machine.vcpus), dies="1", cores="1", threads="1")
@@ -160,6 +165,7 @@ def _devices(machine: Machine, platform: Platform) -> Element:
     if any(disk.bus == "scsi" for disk in machine.disks):
         SubElement(devices, "controller", type="scsi", model="virtio-scsi")
     if _chipset(machine) == "q35":
+        SubElement(devices, "controller", type="pci", index="0", model="pcie-root")
         for _ in range(_pci_devices(machine) + HOTPLUG_SLOTS):
             SubElement(devices, "controller", type="pci", model="pcie-root-port")
     for disk in _disks(machine.disks):

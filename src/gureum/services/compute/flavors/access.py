@@ -13,6 +13,7 @@ from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
 from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.flavors.model import Flavor, FlavorAccess
+from gureum.services.compute.flavors.reach import find_flavor
 
 _RULE = "os_compute_api:os-flavor-access"
 
@@ -35,7 +36,7 @@ class Action(Struct, forbid_unknown_fields=True):
 
 
 def index(call: Call[ComputeDeps], flavor_id: str) -> dict[str, Any]:
-    row = _flavor(call, flavor_id)
+    row = find_flavor(call, flavor_id)
     if row.is_public:
         raise NotFound("Access list not available for public flavors.")
     return _view(call, row)
@@ -53,7 +54,7 @@ def act(call: Call[ComputeDeps], body: Action, flavor_id: str) -> dict[str, Any]
 
 
 def _add(call: Call[ComputeDeps], flavor_id: str, project_id: str) -> dict[str, Any]:
-    row = _flavor(call, flavor_id)
+    row = find_flavor(call, flavor_id)
     _check_project(call, project_id)
     if call.at_least(2, 7) and row.is_public:
         raise Conflict("Can not add access to a public flavor.")
@@ -65,7 +66,7 @@ def _add(call: Call[ComputeDeps], flavor_id: str, project_id: str) -> dict[str, 
 
 
 def _remove(call: Call[ComputeDeps], flavor_id: str, project_id: str) -> dict[str, Any]:
-    row = _flavor(call, flavor_id)
+    row = find_flavor(call, flavor_id)
     _check_project(call, project_id)
     granted = call.tx.get(FlavorAccess, (flavor_id, project_id))
     if granted is None:
@@ -78,13 +79,6 @@ def _remove(call: Call[ComputeDeps], flavor_id: str, project_id: str) -> dict[st
 def _check_project(call: Call[ComputeDeps], project_id: str) -> None:
     if call.deps.identity.project(call.tx, project_id) is None:
         raise BadRequest(f"Project ID {project_id} is not a valid project.")
-
-
-def _flavor(call: Call[Any], flavor_id: str) -> Flavor:
-    row = call.tx.scalar(select(Flavor).where(Flavor.id == flavor_id))
-    if row is None:
-        raise NotFound(f"Flavor {flavor_id} could not be found.")
-    return row
 
 
 def _view(call: Call[Any], row: Flavor) -> dict[str, Any]:

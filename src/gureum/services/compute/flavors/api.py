@@ -8,18 +8,18 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
-from sqlalchemy import Select, or_, select
+from sqlalchemy import Select, select
 
 from gureum.foundation import clock, ids
-from gureum.foundation.caller import Caller
 from gureum.foundation.db.engine import Tx
-from gureum.foundation.errors import BadRequest, Conflict, NotFound
+from gureum.foundation.errors import BadRequest, Conflict
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
 from gureum.services.compute.flavors import access, extra_specs, rules
-from gureum.services.compute.flavors.model import Flavor, FlavorAccess
+from gureum.services.compute.flavors.model import Flavor
+from gureum.services.compute.flavors.reach import find_flavor, open_to, visible
 from gureum.services.compute.pages import page_asked, with_next
 from gureum.services.compute.servers.bodies import Flag
 from gureum.services.compute.servers.views import links
@@ -68,7 +68,7 @@ class CreateV255(Struct, forbid_unknown_fields=True):
 
 
 class Change(Struct, forbid_unknown_fields=True):
-    description: Description | None | UnsetType = UNSET
+    description: Description | UnsetType | None = UNSET
 
 
 class Update(Struct, forbid_unknown_fields=True):
@@ -93,43 +93,25 @@ _SORTABLE = {
 }
 
 
-def visible(caller: Caller) -> Select[tuple[Flavor]]:
-    """The flavors that a caller may see and use: all for administrators."""
-    statement = select(Flavor)
-    return statement if caller.is_admin else statement.where(_open_to(caller))
-
-
-def _open_to(caller: Caller) -> Any:
-    granted = select(FlavorAccess.flavor_id).where(FlavorAccess.project_id == caller.project_id)
-    return or_(Flavor.is_public, Flavor.id.in_(granted))
-
-
-def find_flavor(call: Call[Any], flavor_id: str) -> Flavor:
-    """Raises NotFound for a flavor that is not there or not for the caller."""
-    row = call.tx.scalar(visible(call.caller).where(Flavor.id == flavor_id))
-    if row is None:
-        raise NotFound(f"Flavor {flavor_id} could not be found.")
-    return row
-
-
 def _page(call: Call[Any]) -> tuple[list[Flavor], str | None]:
     statement = _narrowed(call)
     paging = page_asked(call, _SORTABLE, Flavor.id)
 
     def marker(flavor_id: str) -> Flavor | None:
-        return call.tx.scalar(visible(call.caller).where(Flavor.id == flavor_id))
+        row: Flavor | None = call.tx.scalar(visible(call.caller).where(Flavor.id == flavor_id))
+        return row
 
     shown, more = paging.cut(call.tx.scalars(paging.page(statement, marker)).all())
     return list(shown), shown[-1].id if more else None
 
 
-def _narrowed(call: Call[Any]) -> Select[tuple[Flavor]]:
+def _narrowed(call: Call[Any]) -> Select[Any]:
     """`is_public` is for administrators: true by default, `none` means both kinds."""
     statement = visible(call.caller)
     if call.caller.is_admin:
         asked = call.param("is_public")
         if asked is None or (asked.lower() != "none" and _public(asked)):
-            statement = statement.where(_open_to(call.caller))
+            statement = statement.where(open_to(call.caller))
         elif asked.lower() != "none":
             statement = statement.where(Flavor.is_public.is_(False))
     else:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import select
 
 from gureum.foundation import clock
 from gureum.foundation.errors import BadRequest, NotFound
@@ -17,6 +16,7 @@ from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
 from gureum.services.compute.flavors import rules
 from gureum.services.compute.flavors.model import Flavor
+from gureum.services.compute.flavors.reach import find_flavor
 
 _PREFIX = "os_compute_api:os-flavor-extra-specs:"
 INDEX = _PREFIX + "index"
@@ -32,43 +32,36 @@ RULES = (
 
 
 class Specs(Struct, forbid_unknown_fields=True):
-    extra_specs: dict[str, str | float]
+    extra_specs: dict[str, str | int | float]
 
 
 def index(call: Call[Any], flavor_id: str) -> dict[str, Any]:
-    return {"extra_specs": _flavor(call, flavor_id).extra_specs}
+    return {"extra_specs": find_flavor(call, flavor_id).extra_specs}
 
 
 def show(call: Call[Any], flavor_id: str, key: str) -> dict[str, Any]:
-    return {key: _held(_flavor(call, flavor_id), key)}
+    return {key: _held(find_flavor(call, flavor_id), key)}
 
 
 def create(call: Call[Any], body: Specs, flavor_id: str) -> dict[str, Any]:
     specs = rules.checked_specs(body.extra_specs)
-    _set(_flavor(call, flavor_id), specs)
+    _set(find_flavor(call, flavor_id), specs)
     return {"extra_specs": specs}
 
 
-def update(call: Call[Any], body: dict[str, str | float], flavor_id: str, key: str) -> dict[str, Any]:
+def update(call: Call[Any], body: dict[str, str | int | float], flavor_id: str, key: str) -> dict[str, Any]:
     if list(body) != [key]:
         raise BadRequest("Request body and URI mismatch")
     specs = rules.checked_specs(body)
-    _set(_flavor(call, flavor_id), specs)
+    _set(find_flavor(call, flavor_id), specs)
     return dict(specs)
 
 
 def delete(call: Call[Any], flavor_id: str, key: str) -> None:
-    row = _flavor(call, flavor_id)
+    row = find_flavor(call, flavor_id)
     _held(row, key)
     row.extra_specs = {name: value for name, value in row.extra_specs.items() if name != key}
     row.updated_at = clock.utcnow()
-
-
-def _flavor(call: Call[Any], flavor_id: str) -> Flavor:
-    row = call.tx.scalar(select(Flavor).where(Flavor.id == flavor_id))
-    if row is None:
-        raise NotFound(f"Flavor {flavor_id} could not be found.")
-    return row
 
 
 def _held(row: Flavor, key: str) -> str:
@@ -88,6 +81,6 @@ ROUTES = (
     Route("GET", _ALL, index, INDEX),
     Route("POST", _ALL, create, _PREFIX + "create", body=Specs),
     Route("GET", _ONE, show, _PREFIX + "show"),
-    Route("PUT", _ONE, update, _PREFIX + "update", body=dict[str, str | float]),
+    Route("PUT", _ONE, update, _PREFIX + "update", body=dict[str, str | int | float]),
     Route("DELETE", _ONE, delete, _PREFIX + "delete"),
 )

@@ -53,7 +53,7 @@ def factor(value: str | float) -> float:
     return found
 
 
-def checked_specs(specs: Mapping[str, str | float]) -> dict[str, str]:
+def checked_specs(specs: Mapping[str, str | int | float]) -> dict[str, str]:
     """Extra specs with legal keys and values as text of at most 255 characters. Raises BadRequest."""
     found = {}
     for key, value in specs.items():

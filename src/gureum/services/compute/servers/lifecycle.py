@@ -1,11 +1,11 @@
 """The durable task of a server: place, claim, boot, wire, run, rest; change and rest again; destroy.
 
-    place -> boot -> wire -> run -> rest <-> change
-       \\________\\_______\\_____\\-> failed -> give_back -> place again, or rest in ERROR
+    place -> boot -> wire -> rest <-> change
+       \\________\\_______\\-> failed -> give_back -> place again, or rest in ERROR
     anything -> destroy -> clear_host -> release -> (gone)
 
 `boot` has the host define the machine and hold it paused with its interfaces plugged; `wire` waits until the
-virtual network says that its ports are up; `run` lets the guest run. The invariant: a claim, ports and a host's
+virtual network says that its ports are up, then lets the guest run. The invariant: a claim, ports and a host's
 machine exist only while the row points at them, and the step that removes the pointer removed them before.
 """
 
@@ -46,6 +46,7 @@ log = logging.getLogger("gureum.servers")
 
 KIND = "server"
 HOSTS_TO_TRY = 3
+AT_REST = "nothing: the server is at rest"
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,6 @@ class ServerLifecycle:
             steps={
                 "boot": self.boot,
                 "wire": self.wire,
-                "run": self.run,
                 "change": self.change,
                 "give_back": self.give_back,
                 "clear_host": self.clear_host,
@@ -119,24 +119,30 @@ class ServerLifecycle:
         if not isinstance(answer, ServerObserved):
             return answer
         if not spec.nics:
-            return Goto("rest", lambda tx: self._built(tx, run, server, answer))
-        return Goto("wire")
+            return self._at_rest(lambda tx: self._built(tx, run, server, answer))
+        with self.database.read() as tx:
+            missing = self.network.wired(tx, run.resource_id)
+        return self._wait_for(missing) if missing else Goto("wire")
+
+    def _wait_for(self, ports: list[str]) -> Wait:
+        reason = f"the virtual network to bring up ports {', '.join(ports)}"
+        return Wait(reason, self.port_up_timeout_s, "failed", step="wire")
 
     def wire(self, run: Run) -> Outcome:
-        """Hold the guest until each of its ports is up, so that its first packets are not lost."""
+        """Hold the guest until each of its ports is up, so that its first packets are not lost; then let it run."""
         with self.database.read() as tx:
             missing = self.network.wired(tx, run.resource_id)
         if missing:
-            reason = f"the virtual network to bring up ports {', '.join(missing)}"
-            return Wait(reason, self.port_up_timeout_s, "failed")
-        return Goto("run")
-
-    def run(self, run: Run) -> Outcome:
+            return self._wait_for(missing)
         server, spec = self._spec(run.resource_id)
         answer = self._ensure(server, spec)
         if not isinstance(answer, ServerObserved):
             return answer
-        return Goto("rest", lambda tx: self._built(tx, run, server, answer))
+        return self._at_rest(lambda tx: self._built(tx, run, server, answer))
+
+    def _at_rest(self, commit: Callable[[Tx], None]) -> Wait:
+        """Come to rest; what was wanted meanwhile has signalled the task, and `rest` looks at it."""
+        return Wait(AT_REST, step="rest", commit=commit)
 
     def _built(self, tx: Tx, run: Run, seen: Server, observed: ServerObserved) -> None:
         now = clock.utcnow()
@@ -157,7 +163,7 @@ class ServerLifecycle:
         wanted = (server.boot, server.disk, server.spec)
         if server.host and wanted != (server.done_boot, server.done_disk, server.done_spec):
             return Goto("change")
-        return Wait("nothing: the server is at rest")
+        return Wait(AT_REST)
 
     def change(self, run: Run) -> Outcome:
         """Have the host make the row's wish true: power, a new boot, a new disk, new documents, other interfaces."""
@@ -165,7 +171,10 @@ class ServerLifecycle:
         answer = self._ensure(server, spec)
         if not isinstance(answer, ServerObserved):
             return answer
-        return Goto("rest", lambda tx: self._changed(tx, server, answer))
+        if answer.boot < spec.boot or answer.power != spec.power:
+            # The guest was asked politely and has its time; asking again joins the shutdown under way.
+            return Sleep(1.0, "the guest to shut down", spec.grace_s + 60.0, "failed")
+        return self._at_rest(lambda tx: self._changed(tx, server, answer))
 
     def _changed(self, tx: Tx, seen: Server, observed: ServerObserved) -> None:
         server = _get(tx, seen.id)

@@ -23,7 +23,7 @@ from gureum.services.network.ports.model import IpAllocation
 from gureum.services.network.subnets.model import Subnet
 
 RULES = (
-    Rule("get_agent", "rule:admin", "See the network agents of hosts"),
+    Rule("get_agent", "rule:admin", "See the network agents of hosts; others see an empty list"),
     Rule("get_availability_zone", "rule:admin or role:reader", "See availability zones"),
     Rule("get_network_ip_availability", "rule:admin", "See how many addresses networks have left"),
 )
@@ -74,7 +74,8 @@ def extension(_call: Call[Any], alias: str) -> dict[str, Any]:
 
 
 def agents(call: Call[Any]) -> dict[str, Any]:
-    found = [_agent(host, alive=alive) for host, alive in sorted(call.deps.driver.hosts().items())]
+    hosts = call.deps.driver.hosts() if call.allows("get_agent", **call.own_target()) else {}
+    found = [_agent(host, alive=alive) for host, alive in sorted(hosts.items())]
     for name, value in call.query:
         if name in ("host", "agent_type", "binary", "id", "topic", "alive", "admin_state_up", "availability_zone"):
             found = [one for one in found if str(one[name]).lower() == value.lower()]
@@ -179,7 +180,7 @@ ROUTES = (
     Route("GET", "/v2.0", resources, PUBLIC, transaction="none"),
     Route("GET", "/v2.0/extensions", extensions, "any_authenticated", transaction="none"),
     Route("GET", "/v2.0/extensions/{alias}", extension, "any_authenticated", transaction="none"),
-    Route("GET", "/v2.0/agents", agents, "get_agent", transaction="none"),
+    Route("GET", "/v2.0/agents", agents, "any_authenticated", transaction="none"),
     Route("GET", "/v2.0/agents/{agent_id}", agent, "get_agent", transaction="none"),
     Route("GET", "/v2.0/availability_zones", availability_zones, "get_availability_zone", transaction="none"),
     Route("GET", "/v2.0/service-providers", service_providers, "any_authenticated", transaction="none"),

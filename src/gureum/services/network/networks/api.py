@@ -24,8 +24,10 @@ from gureum.services.network.subnets.model import Subnet
 
 MEMBER = "rule:admin or (role:member and project_id:%(project_id)s)"
 ADMIN = "rule:admin"
-Mtu = Annotated[int, Meta(ge=0, le=65535)]
-Segment = Annotated[int, Meta(ge=1, le=4094)]
+# The stock client sends numbers of its command line as text.
+Digits = Annotated[str, Meta(pattern=r"^[0-9]{1,5}$")]
+Mtu = Annotated[int, Meta(ge=0, le=65535)] | Digits
+Segment = Annotated[int, Meta(ge=1, le=4094)] | Digits
 PhysicalNetwork = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[0-9A-Za-z_.:-]+$")]
 
 RULES = (
@@ -164,7 +166,7 @@ def _create_one(call: Call[Any], new: NewNetwork) -> Network:
     zones.check(new.availability_zone_hints)
     refuse_overrun(call.tx, "network", project_id)
     kind, physical, vlan = rules.provider_of(
-        new.network_type or None, new.physical_network or None, new.segmentation_id or None
+        new.network_type or None, new.physical_network or None, _number(new.segmentation_id or None)
     )
     network = Network(
         project_id=project_id,
@@ -178,7 +180,11 @@ def _create_one(call: Call[Any], new: NewNetwork) -> Network:
         zone_hints=new.availability_zone_hints,
     )
     provider = operations.Provider(kind, physical, vlan)
-    return operations.create_network(call.tx, call.deps, network, provider, new.mtu)
+    return operations.create_network(call.tx, call.deps, network, provider, _number(new.mtu))
+
+
+def _number(value: int | str | None) -> int | None:
+    return None if value is None else int(value)
 
 
 def index(call: Call[Any]) -> dict[str, Any]:
@@ -199,7 +205,7 @@ def update(call: Call[Any], body: UpdateNetwork, network_id: str) -> dict[str, A
     if wanted.admin_state_up is not UNSET:
         operations.set_admin_state(call.tx, ctx, row, wanted.admin_state_up)
     if wanted.mtu is not UNSET:
-        operations.set_mtu(call.tx, ctx, row, wanted.mtu)
+        operations.set_mtu(call.tx, ctx, row, _number(wanted.mtu))
     if wanted.external is not UNSET:
         operations.set_external(call.tx, row, wanted.external)
     if wanted.shared is not UNSET:

@@ -108,16 +108,20 @@ def set_shared(tx: Tx, network: Network, shared: bool) -> None:
 
 
 def delete_network(tx: Tx, ctx: NetworkContext, network: Network) -> None:
-    """Delete a network with its subnets and its own service port. Raises Conflict while anything else uses it."""
+    """Delete a network with its subnets, its own service port and floating IPs that lead nowhere.
+
+    Raises Conflict while anything else uses it.
+    """
     used = exists().where(Port.network_id == network.id, Port.device_owner != metadata.OWNER)
-    floating = exists().where(FloatingIp.network_id == network.id)
-    if tx.scalar(select(used | floating)):
+    tied = exists().where(FloatingIp.network_id == network.id, FloatingIp.port_id.isnot(None))
+    if tx.scalar(select(used | tied)):
         raise errors.conflict(
             "NetworkInUse",
             f"Unable to complete operation on network {network.id}. There are one or more ports still in use on the network.",
         )
     subnets = tx.scalars(select(Subnet.id).where(Subnet.network_id == network.id)).all()
     metadata.remove(tx, ctx, network.id)
+    tx.execute(delete(FloatingIp).where(FloatingIp.network_id == network.id))
     if subnets:
         tx.execute(delete(IpAllocation).where(IpAllocation.subnet_id.in_(subnets)))
         tx.execute(delete(Subnet).where(Subnet.id.in_(subnets)))

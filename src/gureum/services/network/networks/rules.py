@@ -30,6 +30,8 @@ def provider_of(kind: str | None, physical: str | None, segment: int | None) -> 
         raise errors.invalid(f"provider:physical_network is required for a {kind} network")
     if kind == "vlan" and segment is None:
         raise errors.invalid("provider:segmentation_id is required for a vlan network")
+    if segment is not None and not 1 <= segment <= 4094:
+        raise errors.invalid(f"provider:segmentation_id {segment} is not in 1 to 4094")
     if kind == "flat" and segment is not None:
         raise errors.invalid("a flat network takes no provider:segmentation_id")
     return kind, physical, segment

@@ -160,7 +160,7 @@ def _dated(row: Any) -> Any:
 
 
 def _columns(row: Any) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in type(row).__mapper__.column_attrs}
+    return {column.key: getattr(row, column.key) for column in type(row).__mapper__.column_attrs}
 
 
 def _unwritten_rules(call: Call[Any]) -> list[Any]:

@@ -1,0 +1,1 @@
+"""Aggregates: groups of hosts; one with a zone makes its hosts a zone."""

@@ -1,0 +1,284 @@
+"""Routes of host aggregates. Source: compute API reference, "Host aggregates (os-aggregates)".
+
+An aggregate with an availability zone moves its hosts into that zone; a host that leaves the last of them is in the
+default zone again. Hosts with servers do not change zone: their servers would silently change theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+from sqlalchemy import func, select, update
+
+from gureum.foundation import clock, ids
+from gureum.foundation.errors import ApiError, BadRequest, Conflict, NotFound
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.microversions import Version
+from gureum.foundation.http.routes import Route
+from gureum.foundation.policy import Rule
+from gureum.services.compute.aggregates.model import Aggregate, AggregateHost
+from gureum.services.compute.hosts.model import Host
+from gureum.services.compute.servers.bodies import MetadataKey, Text255
+from gureum.services.compute.servers.model import Server
+
+_PREFIX = "os_compute_api:os-aggregates:"
+DEFAULT_ZONE = "nova"
+
+RULES = tuple(
+    Rule(_PREFIX + name, "rule:admin", text)
+    for name, text in (
+        ("index", "List aggregates"),
+        ("show", "Show an aggregate"),
+        ("create", "Create an aggregate"),
+        ("update", "Change an aggregate's name or zone"),
+        ("delete", "Delete an aggregate"),
+        ("add_host", "Add a host to an aggregate"),
+        ("remove_host", "Remove a host from an aggregate"),
+        ("set_metadata", "Set metadata of an aggregate"),
+    )
+)
+
+AggregateName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^\S(.*\S)?$")]
+Zone = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^:]*$")]
+HostName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9\-._]+$")]
+
+
+class NewAggregate(Struct, forbid_unknown_fields=True):
+    name: AggregateName
+    availability_zone: Zone | None = None
+
+
+class ChangedAggregate(Struct, forbid_unknown_fields=True):
+    name: AggregateName | UnsetType = UNSET
+    availability_zone: Zone | UnsetType | None = UNSET
+
+
+class Create(Struct, forbid_unknown_fields=True):
+    aggregate: NewAggregate
+
+
+class Update(Struct, forbid_unknown_fields=True):
+    aggregate: ChangedAggregate
+
+
+class NamedHost(Struct, forbid_unknown_fields=True):
+    host: HostName
+
+
+class NewMetadata(Struct, forbid_unknown_fields=True):
+    metadata: Annotated[dict[MetadataKey, Text255 | None], Meta(min_length=1)]
+
+
+class Action(Struct, forbid_unknown_fields=True):
+    """Exactly one of the three."""
+
+    add_host: NamedHost | UnsetType = UNSET
+    remove_host: NamedHost | UnsetType = UNSET
+    set_metadata: NewMetadata | UnsetType = UNSET
+
+
+def create(call: Call[Any], body: Create) -> dict[str, Any]:
+    new = body.aggregate
+    _check_name(call, new.name)
+    now = clock.utcnow()
+    row = Aggregate(uuid=ids.new_uuid(), name=new.name, zone=new.availability_zone, meta={}, created_at=now)
+    call.tx.add(row)
+    call.tx.flush()
+    view = _view(row, [])
+    del view["hosts"], view["metadata"]
+    return {"aggregate": view}
+
+
+def index(call: Call[Any]) -> dict[str, Any]:
+    members: dict[int, list[str]] = {}
+    columns = (AggregateHost.aggregate_id, AggregateHost.host)
+    for id_, host in call.tx.execute(select(*columns).order_by(AggregateHost.host)):
+        members.setdefault(id_, []).append(host)
+    rows = call.tx.scalars(select(Aggregate).order_by(Aggregate.id))
+    return {"aggregates": [_view(row, members.get(row.id, [])) for row in rows]}
+
+
+def show(call: Call[Any], aggregate_id: str) -> dict[str, Any]:
+    return _shown(call, _find(call, aggregate_id))
+
+
+def change(call: Call[Any], body: Update, aggregate_id: str) -> dict[str, Any]:
+    wanted = body.aggregate
+    if wanted.name is UNSET and wanted.availability_zone is UNSET:
+        raise BadRequest("Invalid input for field/attribute aggregate: it must name what to change.")
+    row = _find(call, aggregate_id)
+    if wanted.name is not UNSET and wanted.name != row.name:
+        _check_name(call, wanted.name)
+        row.name = wanted.name
+    if wanted.availability_zone is not UNSET:
+        _set_zone(call, row, wanted.availability_zone)
+    row.updated_at = clock.utcnow()
+    return _shown(call, row)
+
+
+def delete(call: Call[Any], aggregate_id: str) -> None:
+    row = _find(call, aggregate_id)
+    if _hosts(call, row):
+        raise BadRequest(f"Cannot remove aggregate {row.id}: host aggregate is not empty")
+    call.tx.delete(row)
+
+
+def act(call: Call[Any], body: Action, aggregate_id: str) -> dict[str, Any]:
+    given = [name for name in body.__struct_fields__ if getattr(body, name) is not UNSET]
+    if len(given) != 1:
+        raise BadRequest("The request body must name exactly one action.")
+    call.enforce(_PREFIX + given[0], **call.own_target())
+    row = _find(call, aggregate_id)
+    if isinstance(body.add_host, NamedHost):
+        _add(call, row, body.add_host.host)
+    elif isinstance(body.remove_host, NamedHost):
+        _remove(call, row, body.remove_host.host)
+    elif isinstance(body.set_metadata, NewMetadata):
+        _set_metadata(call, row, body.set_metadata.metadata)
+    row.updated_at = clock.utcnow()
+    return _shown(call, row)
+
+
+def _add(call: Call[Any], row: Aggregate, name: str) -> None:
+    _host(call, name)
+    if call.tx.get(AggregateHost, (row.id, name)) is not None:
+        raise Conflict(f"Aggregate {row.id} already has host {name}.")
+    if row.zone is not None:
+        other = _zones_of(call, [name]).get(name)
+        if other is not None and other != row.zone:
+            raise Conflict(f"Cannot add host {name} in aggregate {row.id}: host already in availability zone {other}")
+        _move(call, [name], row.zone, Conflict)
+    call.tx.add(AggregateHost(aggregate_id=row.id, host=name))
+    call.tx.flush()
+
+
+def _remove(call: Call[Any], row: Aggregate, name: str) -> None:
+    member = call.tx.get(AggregateHost, (row.id, name))
+    if member is None:
+        raise NotFound(f"Cannot remove host {name} in aggregate {row.id}: the host is not in it.")
+    call.tx.delete(member)
+    call.tx.flush()
+    _move(call, [name], _zones_of(call, [name]).get(name, DEFAULT_ZONE), Conflict)
+
+
+def _set_metadata(call: Call[Any], row: Aggregate, changes: dict[str, str | None]) -> None:
+    """availability_zone among them is the aggregate's zone; null removes a key."""
+    if "availability_zone" in changes:
+        zone = changes["availability_zone"]
+        if zone is not None and (not zone or ":" in zone):
+            raise BadRequest("Invalid input for field/attribute availability_zone.")
+        _set_zone(call, row, zone)
+    rest = {name: value for name, value in changes.items() if name != "availability_zone"}
+    merged: dict[str, str | None] = {**row.meta, **rest}
+    row.meta = {name: value for name, value in merged.items() if value is not None}
+
+
+def _set_zone(call: Call[Any], row: Aggregate, zone: str | None) -> None:
+    if zone == row.zone:
+        return
+    row.zone = zone
+    call.tx.flush()
+    hosts = _hosts(call, row)
+    if zone is None:
+        zones = _zones_of(call, hosts)
+        for name in hosts:
+            _move(call, [name], zones.get(name, DEFAULT_ZONE), BadRequest)
+        return
+    for name, others in _all_zones_of(call, hosts).items():
+        if others - {zone}:
+            raise BadRequest(f"Cannot update aggregate {row.id}: host {name} is in another availability zone")
+    _move(call, hosts, zone, BadRequest)
+
+
+def _move(call: Call[Any], hosts: Sequence[str], zone: str, refusal: type[ApiError]) -> None:
+    """Give hosts their zone. Refuses to move one that has servers."""
+    moving = [row for row in call.tx.scalars(select(Host).where(Host.name.in_(hosts))) if row.zone != zone]
+    living = (Server.host.in_([row.name for row in moving]), Server.deleted_at.is_(None))
+    if moving and call.tx.scalar(select(func.count()).select_from(Server).where(*living)):
+        raise refusal("One or more hosts contain instances in this zone")
+    if moving:
+        call.tx.execute(update(Host).where(Host.id.in_([row.id for row in moving])).values(zone=zone))
+
+
+def _all_zones_of(call: Call[Any], hosts: Sequence[str]) -> dict[str, set[str]]:
+    statement = (
+        select(AggregateHost.host, Aggregate.zone)
+        .join(Aggregate, Aggregate.id == AggregateHost.aggregate_id)
+        .where(AggregateHost.host.in_(hosts), Aggregate.zone.isnot(None))
+    )
+    found: dict[str, set[str]] = {}
+    for host, zone in call.tx.execute(statement):
+        found.setdefault(host, set()).add(str(zone))
+    return found
+
+
+def _zones_of(call: Call[Any], hosts: Sequence[str]) -> dict[str, str]:
+    return {host: min(zones) for host, zones in _all_zones_of(call, hosts).items()}
+
+
+def _check_name(call: Call[Any], name: str) -> None:
+    if call.tx.scalar(select(Aggregate.id).where(Aggregate.name == name)) is not None:
+        raise Conflict(f"Aggregate {name} already exists.")
+
+
+def _host(call: Call[Any], name: str) -> Host:
+    host = call.tx.scalar(select(Host).where(Host.name == name))
+    if host is None:
+        raise NotFound(f"Compute host {name} could not be found.")
+    return host
+
+
+def _find(call: Call[Any], aggregate_id: str) -> Aggregate:
+    if not aggregate_id.isascii() or not aggregate_id.isdigit() or len(aggregate_id) > 9:
+        raise NotFound(f"Aggregate {aggregate_id[:64]} could not be found.")
+    row = call.tx.get(Aggregate, int(aggregate_id))
+    if row is None:
+        raise NotFound(f"Aggregate {aggregate_id} could not be found.")
+    return row
+
+
+def _hosts(call: Call[Any], row: Aggregate) -> list[str]:
+    statement = select(AggregateHost.host).where(AggregateHost.aggregate_id == row.id).order_by(AggregateHost.host)
+    return list(call.tx.scalars(statement))
+
+
+def _shown(call: Call[Any], row: Aggregate) -> dict[str, Any]:
+    return {"aggregate": _view(row, _hosts(call, row))}
+
+
+def _view(row: Aggregate, hosts: list[str]) -> dict[str, Any]:
+    metadata = {**row.meta, "availability_zone": row.zone} if row.zone is not None else dict(row.meta)
+    return {
+        "id": row.id,
+        "uuid": row.uuid,
+        "name": row.name,
+        "availability_zone": row.zone,
+        "hosts": hosts,
+        "metadata": metadata,
+        "created_at": clock.iso_micro(row.created_at, ""),
+        "updated_at": clock.iso_micro(row.updated_at, ""),
+        "deleted": False,
+        "deleted_at": None,
+    }
+
+
+def _downgrade(view: dict[str, Any], version: Version) -> dict[str, Any]:
+    """uuid since 2.41."""
+    if version < (2, 41):
+        for aggregate in view.get("aggregates", [view.get("aggregate", {})]):
+            del aggregate["uuid"]
+    return view
+
+
+_ALL = "/v2.1/os-aggregates"
+_ONE = _ALL + "/{aggregate_id}"
+ROUTES = (
+    Route("GET", _ALL, index, _PREFIX + "index", downgrade=_downgrade),
+    Route("POST", _ALL, create, _PREFIX + "create", body=Create, downgrade=_downgrade),
+    Route("GET", _ONE, show, _PREFIX + "show", downgrade=_downgrade),
+    Route("PUT", _ONE, change, _PREFIX + "update", body=Update, downgrade=_downgrade),
+    Route("DELETE", _ONE, delete, _PREFIX + "delete"),
+    Route("POST", _ONE + "/action", act, _PREFIX + "add_host", body=Action, target="handler", downgrade=_downgrade),
+)

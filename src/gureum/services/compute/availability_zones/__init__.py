@@ -1,0 +1,1 @@
+"""Availability zones: the zones that hosts are in."""

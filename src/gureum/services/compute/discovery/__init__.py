@@ -1,0 +1,1 @@
+"""Discovery: the version documents and the list of extensions."""

@@ -1,0 +1,25 @@
+"""The numbers that hosts carried in this API before 2.53 gave them UUIDs.
+
+A number is the first 31 bits of the UUID: stable, and no table of its own. Two hosts that share one (a chance of 1 in
+4,000 among 1,000 hosts) are told apart only by their UUIDs.
+"""
+
+from __future__ import annotations
+
+from gureum.foundation.http.microversions import Version
+
+UUIDS_SINCE: Version = (2, 53)
+
+
+def number_of(uuid: str) -> int:
+    return int(uuid.replace("-", "")[:8], 16) & 0x7FFFFFFF
+
+
+def shown(uuid: str, version: Version) -> str | int:
+    """The id as `version` shows it."""
+    return uuid if version >= UUIDS_SINCE else number_of(uuid)
+
+
+def names(text: str, uuid: str, version: Version) -> bool:
+    """Whether `text` from a URL means this id at `version`."""
+    return str(shown(uuid, version)) == text

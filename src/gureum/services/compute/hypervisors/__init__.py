@@ -1,0 +1,1 @@
+"""Hypervisors: hosts as operators see them, with what they offer and what is taken."""

@@ -1,0 +1,1 @@
+"""Quota sets: the limits of a project, and the defaults that operators set."""

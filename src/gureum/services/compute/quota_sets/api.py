@@ -1,0 +1,229 @@
+"""Routes of quota sets and of the default quota class.
+
+Sources: compute API reference, "Quota sets (os-quota-sets)", "Quota class sets (os-quota-class-sets)".
+The limits themselves are enforced where things are created (`quotas_in_force.py`).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+from sqlalchemy import func, select
+
+from gureum.foundation.errors import BadRequest, NotImplementedHere
+from gureum.foundation.http import filters
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.microversions import Version
+from gureum.foundation.http.routes import Route
+from gureum.foundation.policy import Rule
+from gureum.foundation.quota import EVERY_PROJECT, UNLIMITED, clear_limits, limits_of, set_limits
+from gureum.services.compute.deps import ComputeDeps
+from gureum.services.compute.keypairs.model import Keypair
+from gureum.services.compute.pages import only_parameters
+from gureum.services.compute.quotas_in_force import DEFAULTS, SERVICE, groups_used, usage
+from gureum.services.compute.servers.bodies import Flag
+
+_SETS = "os_compute_api:os-quota-sets:"
+_CLASSES = "os_compute_api:os-quota-class-sets:"
+READER = "rule:project_reader_or_admin"
+
+RULES = (
+    Rule(_SETS + "show", READER, "Show the quotas of a project"),
+    Rule(_SETS + "detail", READER, "Show the quotas of a project beside its use"),
+    Rule(_SETS + "defaults", "rule:any_authenticated", "Show the default quotas"),
+    Rule(_SETS + "update", "rule:admin", "Change the quotas of a project"),
+    Rule(_SETS + "delete", "rule:admin", "Give a project the default quotas again"),
+    Rule(_CLASSES + "show", "rule:admin", "Show the default quotas as a class"),
+    Rule(_CLASSES + "update", "rule:admin", "Change the default quotas"),
+)
+
+NETWORK = ("fixed_ips", "floating_ips", "security_groups", "security_group_rules")
+INJECTED = ("injected_files", "injected_file_content_bytes", "injected_file_path_bytes")
+DEFAULT_CLASS = "default"
+Limit = Annotated[int, Meta(ge=-1, le=2**31 - 1)] | Annotated[str, Meta(pattern=r"^-?[0-9]{1,10}$")]
+MaybeLimit = Limit | UnsetType
+
+
+class Lasting(Struct, forbid_unknown_fields=True, kw_only=True):
+    """The quotas that every microversion has."""
+
+    instances: MaybeLimit = UNSET
+    cores: MaybeLimit = UNSET
+    ram: MaybeLimit = UNSET
+    metadata_items: MaybeLimit = UNSET
+    key_pairs: MaybeLimit = UNSET
+    server_groups: MaybeLimit = UNSET
+    server_group_members: MaybeLimit = UNSET
+
+
+class WithFiles(Lasting, forbid_unknown_fields=True, kw_only=True):
+    """Until 2.56."""
+
+    injected_files: MaybeLimit = UNSET
+    injected_file_content_bytes: MaybeLimit = UNSET
+    injected_file_path_bytes: MaybeLimit = UNSET
+
+
+class WithNetwork(WithFiles, forbid_unknown_fields=True, kw_only=True):
+    """Until 2.35 for sets, 2.49 for classes."""
+
+    fixed_ips: MaybeLimit = UNSET
+    floating_ips: MaybeLimit = UNSET
+    networks: MaybeLimit = UNSET
+    security_groups: MaybeLimit = UNSET
+    security_group_rules: MaybeLimit = UNSET
+
+
+class SetV21(WithNetwork, forbid_unknown_fields=True, kw_only=True):
+    tenant_id: str | UnsetType = UNSET
+    force: Flag = False
+
+
+class SetV236(WithFiles, forbid_unknown_fields=True, kw_only=True):
+    tenant_id: str | UnsetType = UNSET
+    force: Flag = False
+
+
+class SetV257(Lasting, forbid_unknown_fields=True, kw_only=True):
+    tenant_id: str | UnsetType = UNSET
+    force: Flag = False
+
+
+class UpdateV21(Struct, forbid_unknown_fields=True):
+    quota_set: SetV21
+
+
+class UpdateV236(Struct, forbid_unknown_fields=True):
+    quota_set: SetV236
+
+
+class UpdateV257(Struct, forbid_unknown_fields=True):
+    quota_set: SetV257
+
+
+class ClassV21(Struct, forbid_unknown_fields=True):
+    quota_class_set: WithNetwork
+
+
+class ClassV250(Struct, forbid_unknown_fields=True):
+    quota_class_set: WithFiles
+
+
+class ClassV257(Struct, forbid_unknown_fields=True):
+    quota_class_set: Lasting
+
+
+# -- projects' sets ----------------------------------------------------------------------------------------
+
+
+def show(call: Call[ComputeDeps], project_id: str) -> dict[str, Any]:
+    call.enforce(project_id=project_id)
+    _check(call, project_id)
+    return {"quota_set": {"id": project_id, **_shown(call, limits_of(call.tx, SERVICE, project_id, DEFAULTS))}}
+
+
+def detail(call: Call[ComputeDeps], project_id: str) -> dict[str, Any]:
+    call.enforce(project_id=project_id)
+    _check(call, project_id)
+    used = {**usage(call.tx, project_id), "server_groups": groups_used(call.tx, project_id)}
+    limits = _shown(call, limits_of(call.tx, SERVICE, project_id, DEFAULTS))
+    rows = {name: {"limit": limit, "in_use": used.get(name, 0), "reserved": 0} for name, limit in limits.items()}
+    if call.param("user_id"):
+        owned = select(func.count()).select_from(Keypair).where(Keypair.user_id == call.param("user_id"))
+        rows["key_pairs"]["in_use"] = call.tx.scalar(owned) or 0
+    return {"quota_set": {"id": project_id, **rows}}
+
+
+def defaults(call: Call[ComputeDeps], project_id: str) -> dict[str, Any]:
+    _check(call, project_id)
+    return {"quota_set": {"id": project_id, **_shown(call, limits_of(call.tx, SERVICE, EVERY_PROJECT, DEFAULTS))}}
+
+
+def update(call: Call[ComputeDeps], body: Any, project_id: str) -> dict[str, Any]:
+    if call.param("user_id"):
+        raise NotImplementedHere("Quotas belong to projects; this cloud offers none for a user within a project.")
+    _check(call, project_id)
+    changes = _changes(body.quota_set)
+    force = body.quota_set.force
+    if not (force if isinstance(force, bool) else filters.boolean("force", force)):
+        used = {**usage(call.tx, project_id), "server_groups": groups_used(call.tx, project_id)}
+        for name, limit in changes.items():
+            if limit != UNLIMITED and limit < used.get(name, 0):
+                raise BadRequest(
+                    f"Quota limit {limit} for {name} must be greater than or equal to already used and reserved "
+                    f"{used[name]}."
+                )
+    set_limits(call.tx, SERVICE, project_id, changes)
+    call.tx.flush()
+    return {"quota_set": _shown(call, limits_of(call.tx, SERVICE, project_id, DEFAULTS))}
+
+
+def delete(call: Call[ComputeDeps], project_id: str) -> None:
+    clear_limits(call.tx, SERVICE, project_id)
+
+
+def _changes(given: Lasting) -> dict[str, int]:
+    """What the body sets, as numbers. Raises BadRequest."""
+    found = {}
+    for name in DEFAULTS:
+        value = getattr(given, name, UNSET)
+        if value is UNSET:
+            continue
+        found[name] = int(value)
+        if not UNLIMITED <= found[name] <= 2**31 - 1:
+            raise BadRequest(f"Invalid input for field/attribute {name}: {value} is not in -1 to {2**31 - 1}.")
+    return found
+
+
+def _check(call: Call[ComputeDeps], project_id: str) -> None:
+    if call.at_least(2, 75):
+        only_parameters(call, frozenset({"user_id"}))
+    if call.deps.identity.project(call.tx, project_id) is None:
+        raise BadRequest(f"Project ID {project_id[:64]} is not a valid project.")
+
+
+def _shown(call: Call[Any], limits: dict[str, int], network_until: Version = (2, 36)) -> dict[str, int]:
+    hidden: tuple[str, ...] = ()
+    if call.version >= network_until:
+        hidden += NETWORK
+    if call.version >= (2, 57):
+        hidden += INJECTED
+    return {name: limit for name, limit in limits.items() if name not in hidden}
+
+
+# -- the default class -------------------------------------------------------------------------------------
+
+
+def show_class(call: Call[Any], name: str) -> dict[str, Any]:
+    return {"quota_class_set": {"id": name, **_class(call)}}
+
+
+def update_class(call: Call[Any], body: Any, name: str) -> dict[str, Any]:
+    if name != DEFAULT_CLASS:
+        raise NotImplementedHere(f"The only quota class is {DEFAULT_CLASS!r}.")
+    set_limits(call.tx, SERVICE, EVERY_PROJECT, _changes(body.quota_class_set))
+    call.tx.flush()
+    return {"quota_class_set": _class(call)}
+
+
+def _class(call: Call[Any]) -> dict[str, int]:
+    shown = _shown(call, limits_of(call.tx, SERVICE, EVERY_PROJECT, DEFAULTS), (2, 50))
+    if not call.at_least(2, 50):
+        del shown["server_groups"], shown["server_group_members"]
+    return shown
+
+
+_ONE = "/v2.1/os-quota-sets/{project_id}"
+_CLASS = "/v2.1/os-quota-class-sets/{name}"
+_BODIES = {(2, 1): UpdateV21, (2, 36): UpdateV236, (2, 57): UpdateV257}
+_CLASS_BODIES = {(2, 1): ClassV21, (2, 50): ClassV250, (2, 57): ClassV257}
+ROUTES = (
+    Route("GET", _ONE, show, _SETS + "show", target="handler"),
+    Route("GET", _ONE + "/detail", detail, _SETS + "detail", target="handler"),
+    Route("GET", _ONE + "/defaults", defaults, _SETS + "defaults"),
+    Route("PUT", _ONE, update, _SETS + "update", body=_BODIES),
+    Route("DELETE", _ONE, delete, _SETS + "delete", 202),
+    Route("GET", _CLASS, show_class, _CLASSES + "show"),
+    Route("PUT", _CLASS, update_class, _CLASSES + "update", body=_CLASS_BODIES),
+)

@@ -1,0 +1,183 @@
+"""Routes of server groups. Source: compute API reference, "Server groups (os-server-groups)".
+
+The table and what a policy means for placing a server stand in `servers/groups.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+from sqlalchemy import Select, delete, select
+
+from gureum.foundation import ids
+from gureum.foundation.errors import BadRequest, NotFound, OverQuota
+from gureum.foundation.http import filters
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.microversions import Version
+from gureum.foundation.http.routes import Route
+from gureum.foundation.policy import Rule
+from gureum.foundation.quota import limits_of, overruns
+from gureum.services.compute.pages import MAX_PAGE
+from gureum.services.compute.quotas_in_force import DEFAULTS, SERVICE, groups_used
+from gureum.services.compute.servers.groups import ServerGroup, ServerGroupMember
+from gureum.services.compute.servers.model import Server
+
+_PREFIX = "os_compute_api:os-server-groups:"
+READER = "rule:project_reader_or_admin"
+MEMBER = "rule:project_member_or_admin"
+
+RULES = (
+    Rule(_PREFIX + "index", READER, "List server groups"),
+    Rule(_PREFIX + "index:all_projects", "rule:admin", "List server groups of all projects"),
+    Rule(_PREFIX + "show", READER, "Show a server group"),
+    Rule(_PREFIX + "create", MEMBER, "Create a server group"),
+    Rule(_PREFIX + "delete", MEMBER, "Delete a server group"),
+)
+
+GroupName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^\S(.*\S)?$")]
+Hard = Literal["affinity", "anti-affinity"]
+Soft = Literal["affinity", "anti-affinity", "soft-affinity", "soft-anti-affinity"]
+
+
+class NewGroup(Struct, forbid_unknown_fields=True):
+    name: GroupName
+    policies: Annotated[list[Hard], Meta(min_length=1, max_length=1)]
+
+
+class NewGroupV215(Struct, forbid_unknown_fields=True):
+    name: GroupName
+    policies: Annotated[list[Soft], Meta(min_length=1, max_length=1)]
+
+
+class Limits(Struct, forbid_unknown_fields=True):
+    max_server_per_host: Annotated[int, Meta(ge=1, le=2**31 - 1)] | Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,8}$")]
+
+
+class NewGroupV264(Struct, forbid_unknown_fields=True):
+    name: GroupName
+    policy: Soft
+    rules: Limits | None = None
+
+
+class Create(Struct, forbid_unknown_fields=True):
+    server_group: NewGroup
+
+
+class CreateV215(Struct, forbid_unknown_fields=True):
+    server_group: NewGroupV215
+
+
+class CreateV264(Struct, forbid_unknown_fields=True):
+    server_group: NewGroupV264
+
+
+def create(call: Call[Any], body: Any) -> dict[str, Any]:
+    new = body.server_group
+    policy = new.policy if isinstance(new, NewGroupV264) else new.policies[0]
+    rules: dict[str, Any] = {}
+    if isinstance(new, NewGroupV264) and new.rules is not None:
+        if policy != "anti-affinity":
+            raise BadRequest("Only anti-affinity policy supports rules.")
+        rules = {"max_server_per_host": int(new.rules.max_server_per_host)}
+    project_id = call.caller.project_id or ""
+    limits = limits_of(call.tx, SERVICE, project_id, DEFAULTS)
+    for overrun in overruns(limits, {"server_groups": groups_used(call.tx, project_id)}, {"server_groups": 1}):
+        raise OverQuota(f"Quota exceeded, too many server groups ({overrun}).")
+    row = ServerGroup(
+        id=ids.new_uuid(),
+        project_id=project_id,
+        user_id=call.caller.user_id,
+        name=new.name,
+        policy=policy,
+        rules=rules,
+    )
+    call.tx.add(row)
+    return {"server_group": _view(row, [])}
+
+
+def index(call: Call[Any]) -> dict[str, Any]:
+    everywhere = call.param("all_projects") is not None
+    if everywhere:
+        call.enforce(_PREFIX + "index:all_projects", **call.own_target())
+    statement = select(ServerGroup)
+    if not everywhere:
+        statement = statement.where(ServerGroup.project_id == call.caller.project_id)
+    limit, offset = call.param("limit"), call.param("offset")
+    statement = statement.order_by(ServerGroup.created_at, ServerGroup.id)
+    statement = statement.limit(min(filters.integer("limit", limit) if limit else MAX_PAGE, MAX_PAGE) or MAX_PAGE)
+    statement = statement.offset(filters.integer("offset", offset) if offset else 0)
+    rows = call.tx.scalars(statement).all()
+    members = _members(call, [row.id for row in rows])
+    return {"server_groups": [_view(row, members.get(row.id, [])) for row in rows]}
+
+
+def show(call: Call[Any], group_id: str) -> dict[str, Any]:
+    row = _find(call, group_id)
+    return {"server_group": _view(row, _members(call, [row.id]).get(row.id, []))}
+
+
+def remove(call: Call[Any], group_id: str) -> None:
+    row = _find(call, group_id)
+    call.tx.execute(delete(ServerGroupMember).where(ServerGroupMember.group_id == row.id))
+    call.tx.delete(row)
+
+
+def _find(call: Call[Any], group_id: str) -> ServerGroup:
+    statement: Select[Any] = select(ServerGroup).where(ServerGroup.id == group_id)
+    if not call.caller.is_admin:
+        statement = statement.where(ServerGroup.project_id == call.caller.project_id)
+    row: ServerGroup | None = call.tx.scalar(statement)
+    if row is None:
+        raise NotFound(f"Instance group {group_id} could not be found.")
+    return row
+
+
+def _members(call: Call[Any], group_ids: Sequence[str]) -> dict[str, list[str]]:
+    """The living members of each group, in the order of their ids."""
+    statement = (
+        select(ServerGroupMember.group_id, ServerGroupMember.server_id)
+        .join(Server, Server.id == ServerGroupMember.server_id)
+        .where(ServerGroupMember.group_id.in_(group_ids), Server.deleted_at.is_(None))
+        .order_by(ServerGroupMember.server_id)
+    )
+    found: dict[str, list[str]] = {}
+    for group_id, server_id in call.tx.execute(statement):
+        found.setdefault(group_id, []).append(server_id)
+    return found
+
+
+def _view(row: ServerGroup, members: list[str]) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "name": row.name,
+        "policy": row.policy,
+        "rules": row.rules,
+        "members": members,
+        "project_id": row.project_id,
+        "user_id": row.user_id,
+    }
+
+
+def _downgrade(view: dict[str, Any], version: Version) -> dict[str, Any]:
+    """Owners since 2.13; before 2.64 a list of policies and empty metadata in place of policy and rules."""
+    for group in view.get("server_groups", [view.get("server_group", {})]):
+        if version < (2, 13):
+            del group["project_id"], group["user_id"]
+        if version < (2, 64):
+            group["policies"] = [group.pop("policy")]
+            group["metadata"] = {}
+            del group["rules"]
+    return view
+
+
+_ALL = "/v2.1/os-server-groups"
+_ONE = _ALL + "/{group_id}"
+_BODIES = {(2, 1): Create, (2, 15): CreateV215, (2, 64): CreateV264}
+ROUTES = (
+    Route("GET", _ALL, index, _PREFIX + "index", downgrade=_downgrade),
+    Route("POST", _ALL, create, _PREFIX + "create", body=_BODIES, downgrade=_downgrade),
+    Route("GET", _ONE, show, _PREFIX + "show", downgrade=_downgrade),
+    Route("DELETE", _ONE, remove, _PREFIX + "delete", 204),
+)

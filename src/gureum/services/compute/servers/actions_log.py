@@ -1,0 +1,153 @@
+"""What was asked of a server, by whom and how it ended. Source: compute API reference, "Servers actions".
+
+One record is one action with one event: the verb's task is one piece of work here, not a chain of messages.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Select, func, select
+
+from gureum.foundation import clock
+from gureum.foundation.errors import BadRequest, NotFound
+from gureum.foundation.http import filters
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.microversions import Version
+from gureum.foundation.http.routes import Route
+from gureum.foundation.policy import Rule
+from gureum.services.compute.deps import ComputeDeps
+from gureum.services.compute.pages import MAX_PAGE, only_parameters, with_next
+from gureum.services.compute.servers.model import Server, ServerAction
+from gureum.services.compute.servers.views import host_id
+
+_PREFIX = "os_compute_api:os-instance-actions:"
+_EVENTS = _PREFIX + "events"
+_DETAILS = _EVENTS + ":details"
+READER = "rule:project_reader_or_admin"
+
+RULES = (
+    Rule(_PREFIX + "list", READER, "List a server's actions"),
+    Rule(_PREFIX + "show", READER, "Show a server's action"),
+    Rule(_EVENTS, "rule:admin", "See the traceback and the host of a server action's events"),
+    Rule(_DETAILS, "rule:admin", "See the details of a server action's events"),
+)
+_VERB = {"create": "compute__do_build_and_run_instance", "delete": "compute_terminate_instance"}
+
+
+def index(call: Call[ComputeDeps], server_id: str) -> dict[str, Any]:
+    server = _server(call, server_id)
+    statement = select(ServerAction).where(ServerAction.server_id == server.id)
+    marker, limit = None, None
+    if call.at_least(2, 58):
+        statement, limit = _narrowed(call, server.id, statement)
+    statement = statement.order_by(ServerAction.id.desc())
+    rows = list(call.tx.scalars(statement if limit is None else statement.limit(limit + 1)))
+    if limit is not None and len(rows) > limit:
+        rows = rows[:limit]
+        marker = rows[-1].request_id
+    return with_next(call, {"instanceActions": [_view(row) for row in rows]}, "links", marker)
+
+
+def show(call: Call[ComputeDeps], server_id: str, request_id: str) -> dict[str, Any]:
+    server = _server(call, server_id)
+    row = _action(call, server.id, request_id)
+    if row is None:
+        raise NotFound(f"Action for request_id {request_id[:64]} on instance {server_id} not found")
+    view = _view(row)
+    privileged = call.allows(_EVENTS, **call.own_target())
+    if privileged or call.at_least(2, 51):
+        view["events"] = [_event(call, server, row, privileged=privileged)]
+    return {"instanceAction": view}
+
+
+def _server(call: Call[Any], server_id: str) -> Server:
+    """The server within the caller's reach; since 2.21 a deleted one too. Raises NotFound."""
+    statement = select(Server).where(Server.id == server_id)
+    if not call.caller.is_admin:
+        statement = statement.where(Server.project_id == call.caller.project_id)
+    if not call.at_least(2, 21):
+        statement = statement.where(Server.deleted_at.is_(None))
+    server = call.tx.scalar(statement)
+    if server is None:
+        raise NotFound(f"Instance {server_id} could not be found.")
+    return server
+
+
+def _action(call: Call[Any], server_id: str, request_id: str) -> ServerAction | None:
+    mine = (ServerAction.server_id == server_id, ServerAction.request_id == request_id)
+    return call.tx.scalar(select(ServerAction).where(*mine).order_by(ServerAction.id.desc()).limit(1))
+
+
+def _narrowed(
+    call: Call[Any], server_id: str, statement: Select[Any]
+) -> tuple[Select[Any], int]:
+    """Filters and paging, newest first, since 2.58."""
+    allowed = {"limit", "marker", "changes-since"} | ({"changes-before"} if call.at_least(2, 66) else set())
+    only_parameters(call, frozenset(allowed))
+    text = call.param("limit")
+    limit = min(filters.integer("limit", text) if text else MAX_PAGE, MAX_PAGE) or MAX_PAGE
+    since, before = call.param("changes-since"), call.param("changes-before")
+    changed = func.coalesce(ServerAction.updated_at, ServerAction.started_at)
+    if since is not None:
+        statement = statement.where(changed >= filters.moment("changes-since", since))
+    if before is not None:
+        if since is not None and filters.moment("changes-since", since) > filters.moment("changes-before", before):
+            raise BadRequest("The value of changes-since must be less than or equal to changes-before.")
+        statement = statement.where(changed <= filters.moment("changes-before", before))
+    if (marker := call.param("marker")) is not None:
+        last = _action(call, server_id, marker)
+        if last is None:
+            raise BadRequest(f"marker [{marker[:64]}] not found")
+        statement = statement.where(ServerAction.id < last.id)
+    return statement, limit
+
+
+def _view(row: ServerAction) -> dict[str, Any]:
+    return {
+        "action": row.action,
+        "instance_uuid": row.server_id,
+        "request_id": row.request_id,
+        "user_id": row.user_id,
+        "project_id": row.project_id,
+        "start_time": _time(row.started_at),
+        "updated_at": _time(row.updated_at or row.started_at),
+        "message": "Error" if row.message else None,
+    }
+
+
+def _event(call: Call[Any], server: Server, row: ServerAction, *, privileged: bool) -> dict[str, Any]:
+    event: dict[str, Any] = {
+        "event": _VERB.get(row.action, f"compute_{row.action}_instance"),
+        "start_time": _time(row.started_at),
+        "finish_time": _time(row.finished_at),
+        "result": None if row.finished_at is None else "Error" if row.message else "Success",
+    }
+    if privileged:
+        event["traceback"] = row.details
+    if call.at_least(2, 62):
+        event["hostId"] = host_id(server)
+        if privileged:
+            event["host"] = server.host or ""
+    if call.at_least(2, 84):
+        detailed = call.allows(_DETAILS, **call.own_target())
+        event["details"] = row.details if detailed and row.details else row.message
+    return event
+
+
+def _time(moment: Any) -> str | None:
+    return clock.iso_micro(moment, "")
+
+
+def _downgrade(view: dict[str, Any], version: Version) -> dict[str, Any]:
+    if version < (2, 58):
+        for action in view.get("instanceActions", [view.get("instanceAction", {})]):
+            action.pop("updated_at", None)
+    return view
+
+
+_ALL = "/v2.1/servers/{server_id}/os-instance-actions"
+ROUTES = (
+    Route("GET", _ALL, index, _PREFIX + "list", downgrade=_downgrade),
+    Route("GET", _ALL + "/{request_id}", show, _PREFIX + "show", downgrade=_downgrade),
+)

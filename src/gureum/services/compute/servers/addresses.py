@@ -1,0 +1,51 @@
+"""A server's addresses by network, and its security groups. Source: compute API reference, "Servers IPs"."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gureum.foundation.errors import NotFound
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.routes import Route
+from gureum.foundation.policy import Rule
+from gureum.services.compute.deps import ComputeDeps
+from gureum.services.compute.servers import operations, views
+
+READER = "rule:project_reader_or_admin"
+_IPS = "os_compute_api:ips:"
+_GROUPS = "os_compute_api:os-security-groups:list"
+
+RULES = (
+    Rule(_IPS + "index", READER, "List a server's addresses"),
+    Rule(_IPS + "show", READER, "Show a server's addresses on one network"),
+    Rule(_GROUPS, READER, "List a server's security groups"),
+)
+
+
+def _addresses(call: Call[ComputeDeps], server_id: str) -> dict[str, list[dict[str, Any]]]:
+    server = operations.find_server(call.tx, call.caller, server_id)
+    return views.addresses_of(call.deps.network.addresses(call.tx, [server.id]).get(server.id, []))
+
+
+def index(call: Call[ComputeDeps], server_id: str) -> dict[str, Any]:
+    return {"addresses": _addresses(call, server_id)}
+
+
+def show(call: Call[ComputeDeps], server_id: str, network: str) -> dict[str, Any]:
+    found = _addresses(call, server_id)
+    if network not in found:
+        raise NotFound("Network name not found")
+    return {network: found[network]}
+
+
+def security_groups(call: Call[ComputeDeps], server_id: str) -> dict[str, Any]:
+    server = operations.find_server(call.tx, call.caller, server_id)
+    return {"security_groups": call.deps.network.server_security_groups(call.tx, server.id)}
+
+
+_ONE = "/v2.1/servers/{server_id}"
+ROUTES = (
+    Route("GET", _ONE + "/ips", index, _IPS + "index"),
+    Route("GET", _ONE + "/ips/{network}", show, _IPS + "show"),
+    Route("GET", _ONE + "/os-security-groups", security_groups, _GROUPS),
+)

@@ -1,0 +1,200 @@
+"""A server's metadata and tags. Sources: compute API reference, "Server metadata", "Server tags (servers, tags)".
+
+Metadata is part of what the host tells the guest, so that its changes reach the host; tags are the API's alone.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from msgspec import Meta, Struct
+
+from gureum.foundation import clock
+from gureum.foundation.errors import BadRequest, Conflict, Forbidden, NotFound
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.routes import Reply, Route
+from gureum.foundation.policy import Rule
+from gureum.foundation.quota import limits_of
+from gureum.services.compute.deps import ComputeDeps
+from gureum.services.compute.quotas_in_force import DEFAULTS, SERVICE
+from gureum.services.compute.servers import operations
+from gureum.services.compute.servers.bodies import Metadata, Tag, Text255
+from gureum.services.compute.servers.model import Server
+
+_META = "os_compute_api:server-metadata:"
+_TAGS = "os_compute_api:os-server-tags:"
+READER = "rule:project_reader_or_admin"
+MEMBER = "rule:project_member_or_admin"
+MOST_TAGS = 50
+_AT_REST = frozenset({"active", "paused", "suspended", "stopped"})
+
+RULES = (
+    Rule(_META + "index", READER, "List a server's metadata"),
+    Rule(_META + "show", READER, "Show an item of a server's metadata"),
+    Rule(_META + "create", MEMBER, "Add metadata to a server"),
+    Rule(_META + "update_all", MEMBER, "Replace a server's metadata"),
+    Rule(_META + "update", MEMBER, "Set an item of a server's metadata"),
+    Rule(_META + "delete", MEMBER, "Remove an item of a server's metadata"),
+    Rule(_TAGS + "index", READER, "List a server's tags"),
+    Rule(_TAGS + "show", READER, "Ask whether a server has a tag"),
+    Rule(_TAGS + "update", MEMBER, "Add a tag to a server"),
+    Rule(_TAGS + "update_all", MEMBER, "Replace a server's tags"),
+    Rule(_TAGS + "delete", MEMBER, "Remove a tag from a server"),
+    Rule(_TAGS + "delete_all", MEMBER, "Remove all tags from a server"),
+)
+
+
+class MetadataBody(Struct, forbid_unknown_fields=True):
+    metadata: Metadata
+
+
+class ItemBody(Struct, forbid_unknown_fields=True):
+    meta: Annotated[dict[str, Text255], Meta(min_length=1, max_length=1)]
+
+
+class TagsBody(Struct, forbid_unknown_fields=True):
+    tags: Annotated[list[Tag], Meta(max_length=MOST_TAGS)]
+
+
+# -- metadata --------------------------------------------------------------------------------------------
+
+
+def list_metadata(call: Call[ComputeDeps], server_id: str) -> dict[str, Any]:
+    return {"metadata": operations.find_server(call.tx, call.caller, server_id).meta}
+
+
+def show_item(call: Call[ComputeDeps], server_id: str, key: str) -> dict[str, Any]:
+    server = operations.find_server(call.tx, call.caller, server_id)
+    return {"meta": {key: _item(server, key)}}
+
+
+def add_metadata(call: Call[ComputeDeps], body: MetadataBody, server_id: str) -> dict[str, Any]:
+    server = _changeable(call, server_id)
+    return {"metadata": _set(call, server, {**server.meta, **body.metadata})}
+
+
+def replace_metadata(call: Call[ComputeDeps], body: MetadataBody, server_id: str) -> dict[str, Any]:
+    return {"metadata": _set(call, _changeable(call, server_id), dict(body.metadata))}
+
+
+def set_item(call: Call[ComputeDeps], body: ItemBody, server_id: str, key: str) -> dict[str, Any]:
+    if key not in body.meta:
+        raise BadRequest("Request body and URI mismatch")
+    if not 1 <= len(key) <= 255:
+        raise BadRequest("Invalid input for field/attribute meta: a key has 1 to 255 characters.")
+    server = _changeable(call, server_id)
+    _set(call, server, {**server.meta, **body.meta})
+    return {"meta": body.meta}
+
+
+def delete_item(call: Call[ComputeDeps], server_id: str, key: str) -> None:
+    server = _changeable(call, server_id)
+    _item(server, key)
+    _set(call, server, {name: value for name, value in server.meta.items() if name != key})
+
+
+def _item(server: Server, key: str) -> str:
+    if key not in server.meta:
+        raise NotFound("Metadata item was not found")
+    return server.meta[key]
+
+
+def _changeable(call: Call[ComputeDeps], server_id: str) -> Server:
+    """The server, when nothing is being done to it. Raises Conflict."""
+    server = operations.find_server(call.tx, call.caller, server_id)
+    operations.check_unlocked(server, call.caller)
+    if server.vm_state not in _AT_REST or server.task_state is not None:
+        where = f"vm_state {server.vm_state}" if server.vm_state not in _AT_REST else f"task_state {server.task_state}"
+        raise Conflict(f"Cannot 'update metadata' instance {server_id} while it is in {where}")
+    return server
+
+
+def _set(call: Call[ComputeDeps], server: Server, metadata: dict[str, str]) -> dict[str, str]:
+    limit = limits_of(call.tx, SERVICE, server.project_id, DEFAULTS)["metadata_items"]
+    if 0 <= limit < len(metadata) and len(metadata) > len(server.meta):
+        raise Forbidden(f"Maximum number of metadata items exceeds {limit}")
+    if metadata != server.meta:
+        server.meta = metadata
+        operations.refresh(call.deps, call.tx, server)
+    return metadata
+
+
+# -- tags ------------------------------------------------------------------------------------------------
+
+
+def list_tags(call: Call[ComputeDeps], server_id: str) -> dict[str, Any]:
+    return {"tags": operations.find_server(call.tx, call.caller, server_id).tags}
+
+
+def show_tag(call: Call[ComputeDeps], server_id: str, tag: str) -> None:
+    _held_tag(operations.find_server(call.tx, call.caller, server_id), tag)
+
+
+def add_tag(call: Call[ComputeDeps], server_id: str, tag: str) -> Reply:
+    if not 1 <= len(tag) <= 60 or "," in tag:
+        raise BadRequest(f"Tag {tag[:64]!r} is invalid: 1 to 60 characters without comma and slash are allowed.")
+    server = _tagged(call, server_id)
+    location = f"{call.base_url}/v2.1/servers/{server_id}/tags/{quote(tag, safe='')}"
+    answer = Reply(status=204, headers={"Location": location})
+    if tag in server.tags:
+        return answer
+    if len(server.tags) >= MOST_TAGS:
+        raise BadRequest(f"The number of tags exceeded the per-server limit {MOST_TAGS}")
+    _set_tags(server, [*server.tags, tag])
+    answer.status = 201
+    return answer
+
+
+def replace_tags(call: Call[ComputeDeps], body: TagsBody, server_id: str) -> dict[str, Any]:
+    server = _tagged(call, server_id)
+    _set_tags(server, body.tags)
+    return {"tags": server.tags}
+
+
+def delete_tag(call: Call[ComputeDeps], server_id: str, tag: str) -> None:
+    server = _tagged(call, server_id)
+    _held_tag(server, tag)
+    _set_tags(server, [other for other in server.tags if other != tag])
+
+
+def delete_tags(call: Call[ComputeDeps], server_id: str) -> None:
+    _set_tags(_tagged(call, server_id), [])
+
+
+def _held_tag(server: Server, tag: str) -> None:
+    if tag not in server.tags:
+        raise NotFound(f"Server {server.id} has no tag '{tag[:64]}'")
+
+
+def _tagged(call: Call[ComputeDeps], server_id: str) -> Server:
+    server = operations.find_server(call.tx, call.caller, server_id)
+    if server.vm_state not in _AT_REST:
+        raise Conflict(f"Cannot 'update tags' instance {server_id} while it is in vm_state {server.vm_state}")
+    return server
+
+
+def _set_tags(server: Server, tags: list[str]) -> None:
+    server.tags = sorted(set(tags))
+    server.updated_at = clock.utcnow()
+
+
+_META_ALL = "/v2.1/servers/{server_id}/metadata"
+_META_ONE = _META_ALL + "/{key}"
+_TAGS_ALL = "/v2.1/servers/{server_id}/tags"
+_TAGS_ONE = _TAGS_ALL + "/{tag}"
+_SINCE = (2, 26)
+ROUTES = (
+    Route("GET", _META_ALL, list_metadata, _META + "index"),
+    Route("POST", _META_ALL, add_metadata, _META + "create", body=MetadataBody),
+    Route("PUT", _META_ALL, replace_metadata, _META + "update_all", body=MetadataBody),
+    Route("GET", _META_ONE, show_item, _META + "show"),
+    Route("PUT", _META_ONE, set_item, _META + "update", body=ItemBody),
+    Route("DELETE", _META_ONE, delete_item, _META + "delete", 204),
+    Route("GET", _TAGS_ALL, list_tags, _TAGS + "index", since=_SINCE),
+    Route("PUT", _TAGS_ALL, replace_tags, _TAGS + "update_all", body=TagsBody, since=_SINCE),
+    Route("DELETE", _TAGS_ALL, delete_tags, _TAGS + "delete_all", 204, since=_SINCE),
+    Route("GET", _TAGS_ONE, show_tag, _TAGS + "show", 204, since=_SINCE),
+    Route("PUT", _TAGS_ONE, add_tag, _TAGS + "update", 201, since=_SINCE),
+    Route("DELETE", _TAGS_ONE, delete_tag, _TAGS + "delete", 204, since=_SINCE),
+)

@@ -1,0 +1,72 @@
+"""What roles mount of compute: the API, its rules, the servers' lifecycle, and the threads that follow hosts."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import delete, select
+
+from gureum.foundation import clock
+from gureum.foundation.db.engine import Database, Tx
+from gureum.foundation.http import dialects
+from gureum.foundation.http.microversions import Versions
+from gureum.foundation.http.routes import Api
+from gureum.foundation.service import ServiceParts
+from gureum.foundation.tasks.lifecycle import Reconciler
+from gureum.services.compute.deps import ComputeDeps
+from gureum.services.compute.discovery.api import MAXIMUM, MINIMUM
+from gureum.services.compute.hosts.registry import Beat
+from gureum.services.compute.nouns import NOUNS
+from gureum.services.compute.servers.groups import ServerGroupMember
+from gureum.services.compute.servers.lifecycle import KIND, ServerLifecycle
+from gureum.services.compute.servers.model import Server, ServerAction
+
+KEEP_DELETED = timedelta(days=1)
+PURGE_EVERY_S = 3600.0
+PURGE_AT_ONCE = 500
+FLUSH_EVERY_S = 1.0
+
+
+def parts(deps: ComputeDeps, lifecycle: ServerLifecycle) -> ServiceParts:
+    """Compute over its dependencies. Ports that come up wake the tasks of their servers."""
+    deps.network.set_port_listener(lambda tx, server_ids: deps.tasks.signal(tx, KIND, server_ids))
+
+    def purge() -> None:
+        purge_deleted(deps.database)
+
+    beat = Beat(deps.hosts.flush, FLUSH_EVERY_S, "hosts")
+    api = Api(
+        "compute",
+        "/compute",
+        dialects.compute,
+        tuple(route for noun in NOUNS for route in noun.ROUTES),
+        deps,
+        versions=Versions("compute", MINIMUM, MAXIMUM, "X-OpenStack-Nova-API-Version"),
+    )
+    return ServiceParts(
+        "compute",
+        apis=(api,),
+        rules=tuple(rule for noun in NOUNS for rule in noun.RULES),
+        lifecycles=(lifecycle.lifecycle(),),
+        reconcilers=(Reconciler("purge-deleted-servers", PURGE_EVERY_S, purge),),
+        on_start=(beat.start,),
+        on_stop=(beat.stop,),
+    )
+
+
+def purge_deleted(database: Database) -> int:
+    """Forget servers that were deleted longer than a day ago; returns how many."""
+    gone = 0
+    while purged := database.write(_purge_some):
+        gone += purged
+    return gone
+
+
+def _purge_some(tx: Tx) -> int:
+    limit = clock.utcnow() - KEEP_DELETED
+    old = list(tx.scalars(select(Server.id).where(Server.deleted_at < limit).limit(PURGE_AT_ONCE)))
+    if old:
+        tx.execute(delete(ServerAction).where(ServerAction.server_id.in_(old)))
+        tx.execute(delete(ServerGroupMember).where(ServerGroupMember.server_id.in_(old)))
+        tx.execute(delete(Server).where(Server.id.in_(old)))
+    return len(old)

@@ -1,0 +1,1 @@
+"""Services: the agents of hosts, enabled, disabled, or forced down by operators."""

@@ -1,0 +1,1 @@
+"""Usage: what the servers of projects consumed over time."""

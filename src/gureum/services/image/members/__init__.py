@@ -1,0 +1,1 @@
+"""Members: projects that a shared image is shared with."""

@@ -1,0 +1,1 @@
+"""Allocation candidates: where a request would fit."""

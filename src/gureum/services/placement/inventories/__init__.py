@@ -1,0 +1,1 @@
+"""Inventories: how much of each class a provider offers."""

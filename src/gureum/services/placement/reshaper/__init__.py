@@ -1,0 +1,1 @@
+"""Reshaper: inventories and allocations moved between providers at once."""

@@ -1,0 +1,1 @@
+"""Resource classes: the kinds of what is counted."""

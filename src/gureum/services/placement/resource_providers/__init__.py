@@ -1,0 +1,1 @@
+"""Resource providers: what offers resources, in trees."""

@@ -1,0 +1,1 @@
+"""Traits: qualities of providers, by name."""

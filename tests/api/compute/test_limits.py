@@ -1,0 +1,118 @@
+"""Limits, quota sets, server groups, discovery, and what a day later is left of deleted servers."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from gureum.foundation import clock
+from gureum.services.compute.service import purge_deleted
+from tests.api.compute.setting import P1, P2, at
+
+V21 = "/compute/v2.1"
+SETS = f"{V21}/os-quota-sets"
+GROUPS = f"{V21}/os-server-groups"
+
+
+def test_limits_show_what_is_used(world, alice, root):
+    world.server()
+    world.server(deleted_at=clock.utcnow())
+    used = alice.get(f"{V21}/limits").json()["limits"]["absolute"]
+    assert (used["totalInstancesUsed"], used["totalCoresUsed"], used["totalRAMUsed"]) == (1, 1, 512)
+    assert used["maxTotalCores"] == 20
+    assert alice.get(f"{V21}/limits?tenant_id={P2}").status == 403
+    assert root.get(f"{V21}/limits?tenant_id={P1}").json()["limits"]["absolute"]["totalInstancesUsed"] == 1
+
+
+def test_quotas_are_changed_shown_and_reset(world, alice, root):
+    assert root.put(f"{SETS}/{P1}", {"quota_set": {"cores": 7, "ram": "-1"}}).json()["quota_set"]["cores"] == 7
+    shown = alice.get(f"{SETS}/{P1}").json()["quota_set"]
+    assert (shown["id"], shown["cores"], shown["ram"], shown["instances"]) == (P1, 7, -1, 10)
+    assert alice.get(f"{SETS}/{P1}/defaults").json()["quota_set"]["cores"] == 20
+    assert alice.get(f"{V21}/limits").json()["limits"]["absolute"]["maxTotalCores"] == 7
+    assert root.delete(f"{SETS}/{P1}").status == 202
+    assert alice.get(f"{SETS}/{P1}").json()["quota_set"]["cores"] == 20
+
+
+def test_the_default_class_is_every_projects_default(alice, root):
+    answer = root.put(f"{V21}/os-quota-class-sets/default", {"quota_class_set": {"cores": 33}})
+    assert answer.json()["quota_class_set"]["cores"] == 33
+    assert alice.get(f"{SETS}/{P1}").json()["quota_set"]["cores"] == 33
+    assert alice.get(f"{V21}/os-quota-class-sets/default").status == 403
+    assert root.put(f"{V21}/os-quota-class-sets/gold", {"quota_class_set": {"cores": 33}}).status == 501
+
+
+def test_a_quota_below_its_use_needs_force(world, root):
+    world.server()
+    assert root.put(f"{SETS}/{P1}", {"quota_set": {"instances": 0}}).status == 400
+    assert root.put(f"{SETS}/{P1}", {"quota_set": {"instances": 0, "force": True}}).status == 200
+    detail = root.get(f"{SETS}/{P1}/detail").json()["quota_set"]["instances"]
+    assert detail == {"limit": 0, "in_use": 1, "reserved": 0}
+
+
+@pytest.mark.parametrize("change", [{"cores": -2}, {"cores": 2**31}, {"cores": "x"}, {"colour": 1}, {"cores": None}])
+def test_bad_quotas_are_refused(root, change):
+    assert root.put(f"{SETS}/{P1}", {"quota_set": change}).status == 400
+
+
+def test_quotas_of_others_are_not_shown(world, alice, root):
+    assert world.as_("bob").get(f"{SETS}/{P1}").status == 403
+    assert alice.put(f"{SETS}/{P1}", {"quota_set": {"cores": 99}}).status == 403
+    assert root.get(f"{SETS}/{'f' * 32}").status == 400
+    assert root.put(f"{SETS}/{P1}", {"quota_set": {"floating_ips": 1}}, **at("2.36")).status == 400
+    assert root.put(f"{SETS}/{P1}", {"quota_set": {"injected_files": 1}}, **at("2.57")).status == 400
+
+
+def test_server_groups_live_and_die(world, alice):
+    new = {"name": "g", "policy": "anti-affinity", "rules": {"max_server_per_host": "3"}}
+    made = alice.post(GROUPS, {"server_group": new}, **at("2.64")).json()["server_group"]
+    assert made["rules"] == {"max_server_per_host": 3}
+    old = alice.get(f"{GROUPS}/{made['id']}").json()["server_group"]
+    assert old == {"id": made["id"], "name": "g", "policies": ["anti-affinity"], "members": [], "metadata": {}}
+    assert [g["id"] for g in alice.get(GROUPS).json()["server_groups"]] == [made["id"]]
+    bob = world.as_("bob")
+    assert bob.get(f"{GROUPS}/{made['id']}").status == 404
+    assert bob.delete(f"{GROUPS}/{made['id']}").status == 404
+    assert bob.get(f"{GROUPS}?all_projects=1").status == 403
+    assert alice.delete(f"{GROUPS}/{made['id']}").status == 204
+    assert alice.get(f"{GROUPS}/{made['id']}").status == 404
+
+
+def test_bad_server_groups_are_refused(alice, root):
+    def post(group, version):
+        return alice.post(GROUPS, {"server_group": group}, **at(version)).status
+
+    assert post({"name": "g", "policies": ["soft-affinity"]}, "2.14") == 400
+    assert post({"name": "g", "policies": ["soft-affinity"]}, "2.15") == 200
+    assert post({"name": "g", "policies": ["affinity", "anti-affinity"]}, "2.1") == 400
+    assert post({"name": "g", "policies": ["affinity"]}, "2.64") == 400
+    assert post({"name": "", "policy": "affinity"}, "2.64") == 400
+    assert post({"name": "g", "policy": "affinity", "rules": {"max_server_per_host": 3}}, "2.64") == 400
+    assert post({"name": "g", "policy": "anti-affinity", "rules": {"max_server_per_host": 0}}, "2.64") == 400
+    root.put(f"{SETS}/{P1}", {"quota_set": {"server_groups": 1}})
+    assert post({"name": "g", "policy": "affinity"}, "2.64") == 403
+
+
+def test_the_version_documents_need_no_token(world):
+    anyone = world.as_("nobody")
+    (version,) = anyone.get("/compute/").json()["versions"]
+    assert (version["id"], version["status"]) == ("v2.1", "CURRENT")
+    assert (version["min_version"], version["version"]) == ("2.1", "2.96")
+    assert anyone.get("/compute/v2.1/").json()["version"]["links"][0]["href"] == "http://cloud/compute/v2.1/"
+    assert anyone.get("/compute/v2.1/extensions").status == 401
+    aliases = [e["alias"] for e in world.as_("alice").get("/compute/v2.1/extensions").json()["extensions"]]
+    assert "os-keypairs" in aliases
+    assert world.as_("alice").get("/compute/v2.1/extensions/os-keypairs").status == 200
+    assert world.as_("alice").get("/compute/v2.1/extensions/os-none").status == 404
+
+
+def test_deleted_servers_are_forgotten_after_a_day(world):
+    old = world.server(vm_state="deleted", deleted_at=clock.utcnow() - timedelta(hours=25))
+    young = world.server(vm_state="deleted", deleted_at=clock.utcnow() - timedelta(hours=23))
+    living = world.server()
+    world.action(old, "req-1")
+    assert purge_deleted(world.database) == 1
+    assert world.row(old) is None
+    assert world.row(young) is not None
+    assert world.row(living) is not None

@@ -1,0 +1,160 @@
+"""Subnets: ranges, pools, gateways, DHCP and the service port, IPv6."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.api.network.setting import AT, absent_id, fault
+
+
+@pytest.fixture
+def network(make):
+    return make.network()
+
+
+def post(client, network, **attributes):
+    body = {"network_id": network["id"], "ip_version": 4, "cidr": "10.0.0.0/24", **attributes}
+    return client.post(f"{AT}/subnets", {"subnet": body})
+
+
+def test_a_subnet_has_the_documented_keys(make, network):
+    made = make.subnet(network, "10.0.0.7/24", dns_nameservers=["9.9.9.9"], name="s")
+    assert set(made) == {
+        *("id", "name", "description", "tenant_id", "project_id", "tags", "revision_number", "created_at", "updated_at"),
+        *("network_id", "ip_version", "cidr", "gateway_ip", "enable_dhcp", "allocation_pools", "dns_nameservers"),
+        *("host_routes", "ipv6_ra_mode", "ipv6_address_mode", "subnetpool_id", "service_types"),
+    }
+    assert (made["cidr"], made["dns_nameservers"]) == ("10.0.0.0/24", ["9.9.9.9"])
+
+
+@pytest.mark.parametrize(
+    ("attributes", "expected"),
+    [
+        ({"cidr": "10.0.0.0"}, (400, "InvalidInput")),
+        ({"cidr": "ten"}, (400, "InvalidInput")),
+        ({"cidr": "fd00::/64"}, (400, "InvalidInput")),
+        ({"gateway_ip": "10.0.0.0"}, (400, "InvalidInput")),
+        ({"gateway_ip": "10.0.0.255"}, (400, "InvalidInput")),
+        ({"gateway_ip": "fd00::1"}, (400, "InvalidInput")),
+        ({"allocation_pools": [{"start": "10.0.0.9", "end": "10.0.0.5"}]}, (400, "InvalidAllocationPool")),
+        ({"allocation_pools": [{"start": "10.0.0.9", "end": "10.0.1.5"}]}, (400, "OutOfBoundsAllocationPool")),
+        (
+            {"allocation_pools": [{"start": "10.0.0.9", "end": "10.0.0.50"}, {"start": "10.0.0.40", "end": "10.0.0.60"}]},
+            (409, "OverlappingAllocationPools"),
+        ),
+        (
+            {"gateway_ip": "10.0.0.10", "allocation_pools": [{"start": "10.0.0.9", "end": "10.0.0.50"}]},
+            (409, "GatewayConflictWithAllocationPools"),
+        ),
+        ({"dns_nameservers": ["one"]}, (400, "InvalidInput")),
+        ({"dns_nameservers": ["9.9.9.9", "9.9.9.9"]}, (400, "InvalidInput")),
+        ({"host_routes": [{"destination": "10.1.0.0/24", "nexthop": "fd00::1"}]}, (400, "InvalidInput")),
+        ({"ipv6_ra_mode": "slaac"}, (400, "InvalidInput")),
+        ({"cidr": "10.0.0.0/31"}, (400, "InvalidInput")),
+    ],
+)
+def test_what_cannot_be_is_refused_by_name(alice, network, attributes, expected):
+    assert fault(post(alice, network, **attributes)) == expected
+    assert alice.get(f"{AT}/subnets?project_id=p1").json()["subnets"] == []
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [{"ip_version": 5}, {"cidr": None}, {"colour": 1}, {"enable_dhcp": "yes"}, {"host_routes": [{"destination": "x"}]}],
+)
+def test_bad_bodies_are_refused(alice, network, attributes):
+    assert post(alice, network, **attributes).status == 400
+
+
+def test_overlap_is_refused_in_a_network_and_nowhere_else(alice, make, network):
+    make.subnet(network)
+    answer = post(alice, network, cidr="10.0.0.128/25")
+    assert answer.status == 400
+    assert "overlaps with another subnet" in answer.json()["NeutronError"]["message"]
+    make.subnet(make.network(), "10.0.0.0/24")
+
+
+def test_subnets_go_onto_own_networks_only(cloud, alice, bob, root, network):
+    assert fault(post(alice, {"id": absent_id()})) == (404, "NetworkNotFound")
+    assert fault(post(bob, network)) == (404, "NetworkNotFound")
+    assert post(bob, {"id": cloud.public_id()}, cidr="10.9.0.0/24").status == 403
+    assert post(root, network).status == 201
+
+
+def test_subnets_of_external_networks_are_seen_by_all(cloud, bob):
+    listed = bob.get(f"{AT}/subnets?network_id={cloud.public_id()}").json()["subnets"]
+    assert [one["cidr"] for one in listed] == ["198.18.0.0/24"]
+    assert listed[0]["allocation_pools"] == [{"start": "198.18.0.10", "end": "198.18.0.250"}]
+
+
+def test_the_gateway_can_be_none_and_pools_then_begin_at_the_first_host(make, network):
+    made = make.subnet(network, gateway_ip=None)
+    assert made["gateway_ip"] is None
+    assert made["allocation_pools"] == [{"start": "10.0.0.1", "end": "10.0.0.254"}]
+
+
+def test_a_gateway_inside_splits_the_pool(make, network):
+    made = make.subnet(network, gateway_ip="10.0.0.100")
+    assert made["allocation_pools"] == [{"start": "10.0.0.1", "end": "10.0.0.99"}, {"start": "10.0.0.101", "end": "10.0.0.254"}]
+
+
+def test_dhcp_comes_and_goes_with_the_service_ports_address(cloud, alice, make, network):
+    subnet = make.subnet(network)
+    at = f"{AT}/subnets/{subnet['id']}"
+    assert cloud.held("subnet")[subnet["id"]].metadata_ip == "10.0.0.2"
+    assert [one.kind for one in cloud.held("port").values()] == ["metadata"]
+    assert alice.put(at, {"subnet": {"enable_dhcp": False}}).json()["subnet"]["enable_dhcp"] is False
+    assert cloud.held("port") == {}
+    assert cloud.held("subnet")[subnet["id"]].metadata_ip is None
+    alice.put(at, {"subnet": {"enable_dhcp": True}})
+    assert cloud.held("subnet")[subnet["id"]].metadata_ip is not None
+    port = alice.get(f"{AT}/ports?device_owner=network:distributed").json()["ports"][0]
+    assert port["device_id"] == f"ovnmeta-{network['id']}"
+    assert alice.delete(f"{AT}/ports/{port['id']}").status == 409
+    assert alice.put(f"{AT}/ports/{port['id']}", {"port": {"fixed_ips": []}}).status == 409
+    assert alice.delete(at).status == 204
+    assert cloud.held("port") == {}
+
+
+def test_updates_change_what_may_change(cloud, alice, make, network):
+    subnet = make.subnet(network)
+    at = f"{AT}/subnets/{subnet['id']}"
+    routes = [{"destination": "10.20.0.0/24", "nexthop": "10.0.0.9"}]
+    wanted = {"name": "new", "dns_nameservers": ["1.1.1.1", "9.9.9.9"], "host_routes": routes, "gateway_ip": None}
+    changed = alice.put(at, {"subnet": wanted}).json()["subnet"]
+    assert {key: changed[key] for key in wanted} == wanted
+    held = cloud.held("subnet")[subnet["id"]]
+    assert (held.dns_servers, held.host_routes, held.gateway_ip) == (("1.1.1.1", "9.9.9.9"), (("10.20.0.0/24", "10.0.0.9"),), None)
+    assert alice.put(at, {"subnet": {"cidr": "10.1.0.0/24"}}).status == 400
+    assert alice.put(at, {"subnet": {"gateway_ip": "10.0.0.50"}}).status == 409
+    pools = [{"start": "10.0.0.100", "end": "10.0.0.110"}]
+    assert alice.put(at, {"subnet": {"allocation_pools": pools}}).json()["subnet"]["allocation_pools"] == pools
+    assert make.port(network)["fixed_ips"][0]["ip_address"] == "10.0.0.100"
+
+
+def test_a_subnet_in_use_stays(alice, make, network):
+    subnet = make.subnet(network)
+    port = make.port(network)
+    assert fault(alice.delete(f"{AT}/subnets/{subnet['id']}")) == (409, "SubnetInUse")
+    alice.delete(f"{AT}/ports/{port['id']}")
+    assert alice.delete(f"{AT}/subnets/{subnet['id']}").status == 204
+
+
+def test_the_gateway_that_a_router_has_stays(alice, make, wan):
+    _, subnet, _ = wan
+    answer = alice.put(f"{AT}/subnets/{subnet['id']}", {"subnet": {"gateway_ip": None}})
+    assert fault(answer) == (409, "GatewayIpInUse")
+
+
+def test_ipv6_addresses_follow_the_mode(cloud, alice, make, network):
+    before = make.port(network)
+    slaac = make.subnet(network, "fd00:1::/64", ipv6_ra_mode="slaac", ipv6_address_mode="slaac")
+    stateful = make.subnet(network, "fd00:2::/64", ipv6_ra_mode="dhcpv6-stateful", ipv6_address_mode="dhcpv6-stateful")
+    port = make.port(network, mac_address="FA:16:3e:00:00:01")
+    by_subnet = {one["subnet_id"]: one["ip_address"] for one in port["fixed_ips"]}
+    assert by_subnet[slaac["id"]] == "fd00:1::f816:3eff:fe00:1"
+    assert by_subnet[stateful["id"]] == "fd00:2::2"
+    assert len(alice.get(f"{AT}/ports/{before['id']}").json()["port"]["fixed_ips"]) == 1
+    assert fault(alice.delete(f"{AT}/subnets/{stateful['id']}")) == (409, "SubnetInUse")
+    assert alice.delete(f"{AT}/subnets/{slaac['id']}").status == 204
+    assert len(cloud.held("port")[port["id"]].fixed_ips) == 1

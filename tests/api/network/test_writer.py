@@ -1,0 +1,199 @@
+"""The network writer: few transactions, nothing lost, drift repaired, one writer at a time."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from sqlalchemy import func, select
+
+from gureum.drivers.network.interface import NetworkDriverError
+from gureum.drivers.network.things import key_of
+from gureum.foundation import clock
+from gureum.services.network import things
+from gureum.services.network.changes import NetworkChange
+from gureum.services.network.writer import LEASE_S, RESYNC_S, NetworkWriter
+from tests.api.network.setting import AT
+
+
+@pytest.fixture
+def applied(cloud, monkeypatch):
+    """The sizes of the engine's transactions, from now on."""
+    sizes = []
+    real = cloud.driver.apply
+
+    def apply(ensure, remove=()):
+        sizes.append(len(ensure) + len(remove))
+        real(ensure, remove)
+
+    monkeypatch.setattr(cloud.driver, "apply", apply)
+    return sizes
+
+
+def pending(cloud):
+    with cloud.database.read() as tx:
+        return tx.scalar(select(func.count()).select_from(NetworkChange))
+
+
+def differences(cloud):
+    with cloud.database.read() as tx:
+        wanted = things.revisions(tx)
+    return wanted.items() ^ dict(cloud.driver.observe()).items()
+
+
+def test_a_burst_is_one_transaction(cloud, alice, make, applied):
+    network = make.network()
+    make.subnet(network, "10.0.0.0/16")
+    cloud.settle()
+    applied.clear()
+    alice.post(f"{AT}/ports", {"ports": [{"network_id": network["id"]} for _ in range(300)]})
+    cloud.settle()
+    assert applied == [301]  # the ports and the default security group
+    assert pending(cloud) == 0
+    assert differences(cloud) == set()
+
+
+def test_an_empty_engine_is_filled(cloud, make, wan):
+    cloud.settle()
+    assert differences(cloud) == set()
+    cloud.driver._things.clear()
+    cloud.driver._referrers.clear()
+    cloud.writer.resync()
+    assert differences(cloud) == set()
+
+
+def test_drift_of_every_kind_is_repaired(cloud, make, wan):
+    network, _, router = wan
+    port = make.port(network)
+    make.floating_ip(cloud.public_id(), port_id=port["id"])
+    cloud.settle()
+    stray = cloud.driver._things[("network", network["id"])]
+    for key in (("port", port["id"]), ("router", router["id"])):
+        cloud.driver.apply((), [key])
+    object.__setattr__(stray, "revision", 99)
+    cloud.driver.apply([type(stray)("stray", 1, 1400)])
+    assert differences(cloud)
+    cloud.writer.resync()
+    assert differences(cloud) == set()
+
+
+def test_an_engine_that_is_away_loses_nothing(cloud, make, monkeypatch):
+    make.network()
+
+    def away(*_):
+        raise NetworkDriverError("no connection")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cloud.driver, "apply", away)
+        for _ in range(3):
+            with pytest.raises(NetworkDriverError):
+                cloud.settle()
+    assert pending(cloud)
+    cloud.settle()
+    assert pending(cloud) == 0
+    assert differences(cloud) == set()
+
+
+def test_one_thing_that_the_engine_refuses_holds_up_no_other(cloud, alice, make, monkeypatch):
+    """CVE-2019-9735, CVE-2019-10876: one bad rule stopped a whole host's firewall."""
+    cloud.settle()
+    bad, good = make.group("bad"), make.group("good")
+    network = make.network()
+    real = cloud.driver.apply
+
+    def picky(ensure, remove=()):
+        if any(key_of(thing)[1] == bad["id"] for thing in ensure):
+            raise NetworkDriverError("a rule that this engine does not take")
+        real(ensure, remove)
+
+    monkeypatch.setattr(cloud.driver, "apply", picky)
+    for _ in range(2):
+        with pytest.raises(NetworkDriverError):
+            cloud.settle()
+        cloud.writer._failures += 1
+    held = {key[1] for key in cloud.driver._things}
+    assert {good["id"], network["id"]} <= held
+    assert bad["id"] not in held
+    monkeypatch.setattr(cloud.driver, "apply", real)
+    cloud.settle()
+    assert differences(cloud) == set()
+
+
+def test_dying_after_the_engine_took_it_repeats_it(cloud, make, monkeypatch):
+    make.network()
+    cloud.settle()
+    network = make.network()
+
+    def died(_work):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(cloud.database, "write", died)
+        cloud.settle()
+    assert network["id"] in {key[1] for key in cloud.driver._things}
+    assert pending(cloud)
+    cloud.settle()
+    assert pending(cloud) == 0
+    assert differences(cloud) == set()
+
+
+def test_a_change_made_while_the_engine_works_is_not_lost(cloud, alice, make, monkeypatch):
+    network = make.network()
+    real = cloud.driver.apply
+
+    def slow(ensure, remove=()):
+        monkeypatch.setattr(cloud.driver, "apply", real)
+        alice.put(f"{AT}/networks/{network['id']}", {"network": {"mtu": 1300}})
+        real(ensure, remove)
+
+    cloud.settle()
+    alice.put(f"{AT}/networks/{network['id']}", {"network": {"mtu": 1350}})
+    monkeypatch.setattr(cloud.driver, "apply", slow)
+    cloud.settle()
+    cloud.settle()
+    assert cloud.driver._things[("network", network["id"])].mtu == 1300
+
+
+def test_one_writer_at_a_time_and_another_after_the_lease(cloud, make, virtual_clock):
+    first = NetworkWriter(cloud.database, cloud.writer._ctx, lambda: "host/1/1/a")
+    second = NetworkWriter(cloud.database, cloud.writer._ctx, lambda: "host/2/2/b")
+    first.run_once()
+    make.network()
+    second.run_once()
+    assert pending(cloud)
+    virtual_clock.advance(LEASE_S + 1)
+    second.run_once()
+    assert pending(cloud) == 0
+    make.network()
+    first.run_once()
+    assert pending(cloud)
+
+
+def test_the_comparison_is_made_every_minute(cloud, make, virtual_clock):
+    network = make.network()
+    cloud.settle()
+    cloud.driver.apply((), [("network", network["id"])])
+    cloud.settle()
+    assert differences(cloud)
+    virtual_clock.advance(RESYNC_S)
+    cloud.settle()
+    assert differences(cloud) == set()
+
+
+def test_ports_that_came_up_unheard_are_noticed_by_the_comparison(cloud, alice, root, make, wan):
+    port = make.port(wan[0])
+    root.put(f"{AT}/ports/{port['id']}", {"port": {"binding:host_id": "h1"}})
+    cloud.settle()
+    cloud.driver.bring_up(port["id"], "h1")
+    cloud.writer._drop_news()
+    cloud.writer.resync()
+    assert alice.get(f"{AT}/ports/{port['id']}").json()["port"]["status"] == "ACTIVE"
+
+
+def test_the_thread_wakes_after_a_commit(cloud, make):
+    cloud.writer.start()
+    network = make.network()
+    until = clock.now() + 5
+    while ("network", network["id"]) not in cloud.driver._things and clock.now() < until:
+        time.sleep(0.01)
+    assert ("network", network["id"]) in cloud.driver._things

@@ -1,0 +1,37 @@
+"""A request's story over all logs, in order of time."""
+
+from __future__ import annotations
+
+import pytest
+
+from gureum.cli.logs import print_trace, trace
+from gureum.lab.refusal import Refusal
+from gureum.lab.state import StateFolder
+
+
+def line(second: int, role: str, request: str, text: str) -> str:
+    return f"2026-01-31T12:00:{second:02d}.000Z INFO {role} gureum.x {request} u p {text}\n"
+
+
+def test_lines_of_all_processes_come_in_order_and_others_stay_away(tmp_path):
+    (tmp_path / "control.log").write_text(
+        line(1, "api", "req-1", "asked") + line(2, "api", "req-2", "other") + line(5, "api", "req-1", "done")
+    )
+    (tmp_path / "host1.agent.log").write_text(
+        line(3, "agent", "req-1", "boots") + line(4, "agent", "req-11", "not this one")
+    )
+    assert [record.rpartition(" ")[2] for _, _, record in trace(tmp_path, "req-1")] == ["asked", "boots", "done"]
+
+
+def test_a_traceback_belongs_to_its_line(tmp_path):
+    (tmp_path / "a.log").write_text(
+        line(1, "api", "req-1", "failed") + "Traceback:\n  boom\n" + line(2, "api", "req-2", "x") + "  stray\n"
+    )
+    (found,) = trace(tmp_path, "req-1")
+    assert found[2].endswith("failed\nTraceback:\n  boom")
+
+
+def test_an_id_that_nobody_spoke_of_is_said(tmp_path):
+    (tmp_path / "log").mkdir()
+    with pytest.raises(Refusal, match="No log has a line"):
+        print_trace(StateFolder(tmp_path), "req-9")
