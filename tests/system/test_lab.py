@@ -100,7 +100,7 @@ def run(*argv: str) -> str:
 def within(state: StateFolder, host: str, script: str) -> str:
     holder = read_pid_file(state.pid_file(host))
     assert holder
-    return run("nsenter", "-t", str(holder.pid), "-n", "-m", "-u", "--", "sh", "-ec", script)
+    return run("nsenter", "-t", str(holder.pid), "-n", "-m", "-u", "-r", "-w", "--", "sh", "-ec", script)
 
 
 def eventually(what: Callable[[], object], seconds: float = 20.0) -> None:

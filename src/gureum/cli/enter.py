@@ -14,5 +14,5 @@ def enter_host(state: StateFolder, host: str, command: list[str]) -> None:
     holder = read_pid_file(state.pid_file(host))
     if holder is None or "." in host or not holder.namespace("net"):
         raise Refusal(f"There is no host {host!r} running in {state.root}.", "See `gureum status`.")
-    argv = ["nsenter", "-t", str(holder.pid), "-n", *([] if host == "fabric" else ["-m", "-u"]), "--"]
+    argv = ["nsenter", "-t", str(holder.pid), "-n", *([] if host == "fabric" else ["-m", "-u", "-r", "-w"]), "--"]
     os.execvp("nsenter", [*argv, *(command or [os.environ.get("SHELL", "/bin/sh")])])  # noqa: S606 - no shell wanted

@@ -198,6 +198,9 @@ class Keeper:
             path = Path(f"/proc/{process.pid}/ns/{kind}")
             if path.readlink() != Path(f"/proc/self/ns/{kind}").readlink():
                 opened["mount" if kind == "mnt" else kind] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        if "mount" in opened:  # setns(2) goes to the namespace's own root, which is not ours inside a chroot
+            root = os.open(f"/proc/{process.pid}/root", os.O_RDONLY | os.O_CLOEXEC)
+            opened |= {"root": root, "wd": root}
         self._lab.namespaces[self._daemon.name] = opened
 
     def _is_ready(self, process: Process) -> bool:

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from typing import cast
 
-from sqlalchemy import String
+from sqlalchemy import String, Table, insert
 from sqlalchemy.orm import Mapped, mapped_column
 
 from gureum.drivers.network.interface import Kind
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.db.types import Id, Row
+from gureum.services.network.prepared import run
 
 _WAKES = "network writer wakes"
 
@@ -29,6 +31,9 @@ class NetworkChange(Row):
     resource_id: Mapped[str] = mapped_column(Id)
 
 
+_INSERT = insert(cast("Table", NetworkChange.__table__))
+
+
 class Changes:
     """Marks things as changed; wakes this process's writer after the commit."""
 
@@ -37,10 +42,10 @@ class Changes:
 
     def mark(self, tx: Tx, kind: Kind, ids: Iterable[str]) -> None:
         """The rows of these things change in this transaction."""
-        found = False
-        for resource_id in ids:
-            found = True
-            tx.add(NetworkChange(kind=kind, resource_id=resource_id))
-        if found and not tx.info.get(_WAKES):
+        entries = [{"kind": kind, "resource_id": resource_id} for resource_id in ids]
+        if not entries:
+            return
+        run(tx, _INSERT, entries)
+        if not tx.info.get(_WAKES):
             tx.info[_WAKES] = True
             tx.on_commit(self.event.set)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, Text, and_, func, not_, or_, select, true, type_coerce
+from sqlalchemy import ColumnElement, Select, Text, and_, bindparam, func, not_, or_, select, true, type_coerce
 from sqlalchemy.orm import InstrumentedAttribute
 
 from gureum.foundation.caller import Caller
@@ -21,31 +22,39 @@ from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.paging import paging_of
 from gureum.services.network import errors
+from gureum.services.network.prepared import run
 
 Filter = tuple[InstrumentedAttribute[Any], filters.Convert]
+NOBODY = "-"
+"""The project of a caller without one: owns nothing."""
+
 _CONTROL = frozenset(
     ("fields", "limit", "marker", "sort_key", "sort_dir", "page_reverse")
     + ("tags", "tags-any", "not-tags", "not-tags-any", "changed_since")
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Listing:
     """How a noun is listed.
 
-    `reach(caller)` is the predicate of what the caller may see; `views(call, rows)` renders a whole page, loading
+    `seen_by(project)` is the predicate of what a project may see; `views(call, rows)` renders a whole page, loading
     each relation with one statement; `filters` are plain columns, `special` filters make their own predicate from the values.
     """
 
     single: str
     plural: str
     model: Any
-    reach: Callable[[Caller], ColumnElement[bool]]
+    seen_by: Callable[[Any], ColumnElement[bool]]
     views: Callable[[Call[Any], Sequence[Any]], list[dict[str, Any]]]
     filters: Mapping[str, Filter]
     special: Mapping[str, Callable[[list[str]], ColumnElement[bool]]] = field(default_factory=dict)
     path: str = ""
     extra_rows: Callable[[Call[Any]], list[Any]] = lambda _call: []
+
+    def reach(self, caller: Caller) -> ColumnElement[bool]:
+        """What the caller may see: everything for an administrator."""
+        return true() if caller.is_admin else self.seen_by(caller.project_id or NOBODY)
 
     def columns(self) -> tuple[InstrumentedAttribute[Any], ...]:
         return tuple(getattr(self.model, column.key) for column in self.model.__mapper__.column_attrs)
@@ -63,13 +72,14 @@ def standard_filters(model: Any) -> dict[str, Filter]:
     }
 
 
-def own(model: Any) -> Callable[[Caller], ColumnElement[bool]]:
-    """Reach over what belongs to the caller's project, or everything for an administrator."""
+def own(model: Any) -> Callable[[Any], ColumnElement[bool]]:
+    """Reach over what belongs to the project alone."""
 
-    def reach(caller: Caller) -> ColumnElement[bool]:
-        return true() if caller.is_admin else model.project_id == (caller.project_id or "-")
+    def seen_by(project: Any) -> ColumnElement[bool]:
+        mine: ColumnElement[bool] = model.project_id == project
+        return mine
 
-    return reach
+    return seen_by
 
 
 def index(call: Call[Any], listing: Listing) -> dict[str, Any]:
@@ -129,13 +139,21 @@ def show(call: Call[Any], listing: Listing, resource_id: str) -> dict[str, Any]:
 
 def find(call: Call[Any], listing: Listing, resource_id: str) -> Any:
     """The columns of one resource within reach. Raises NotFound."""
-    found = select(*listing.columns()).where(listing.model.id == resource_id, listing.reach(call.caller))
-    row = call.tx.execute(found).one_or_none()
+    project_id = call.caller.project_id or NOBODY
+    statement = _one(listing, all_projects=call.caller.is_admin)
+    row: Any = run(call.tx, statement, {"wanted": resource_id, "project": project_id}).one_or_none()
     if row is None:
         row = next((one for one in listing.extra_rows(call) if one.id == resource_id), None)
     if row is None:
         raise errors.missing(listing.single, resource_id)
     return row
+
+
+@lru_cache(maxsize=64)
+def _one(listing: Listing, *, all_projects: bool) -> Select[Any]:
+    """The statement for one resource within a project's reach, or in any project."""
+    statement = select(*listing.model.__table__.c).where(listing.model.id == bindparam("wanted"))
+    return statement if all_projects else statement.where(listing.seen_by(bindparam("project")))
 
 
 def load(call: Call[Any], listing: Listing, resource_id: str, rule: str | None = None) -> Any:

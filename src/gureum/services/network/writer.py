@@ -36,6 +36,7 @@ log = logging.getLogger("gureum.network.writer")
 LEASE = "network-writer"
 LEASE_S = 15.0
 POLL_S = 0.5
+GAP_S = 0.03
 RESYNC_S = 60.0
 BATCH = 5000
 MAX_PAUSE_S = 10.0
@@ -79,16 +80,19 @@ class NetworkWriter:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            self._ctx.changes.event.wait(POLL_S * random.uniform(0.8, 1.2))  # noqa: S311 spreading, not secrecy
+            self._ctx.changes.event.wait(POLL_S * random.uniform(0.8, 1.2))
             self._ctx.changes.event.clear()
+            began = clock.now()
             try:
                 self.run_once()
             except Exception as error:
                 self._failures += 1
                 pause = min(0.2 * 2 ** min(self._failures, 10), MAX_PAUSE_S)
                 known = isinstance(error, NetworkDriverError)
-                log.error("the engine is not up to date, again in %.1f s: %s", pause, error, exc_info=not known)  # noqa: TRY400
+                log.error("the engine is not up to date, again in %.1f s: %s", pause, error, exc_info=not known)
                 self._stopping.wait(pause)
+            # Whatever comes within the gap goes into one transaction: a busy writer would take one for each port.
+            self._stopping.wait(max(0.0, GAP_S - (clock.now() - began)))
 
     def run_once(self) -> None:
         """Take the lease if it is free; then write what changed, note which ports came up, compare when it is time."""
@@ -168,7 +172,7 @@ class NetworkWriter:
                 self._ctx.driver.apply([thing])
                 in_a_row = 0
             except NetworkDriverError as error:
-                log.error("%s %s is refused: %s", *things_key(thing), error)  # noqa: TRY400 the text says it all
+                log.error("%s %s is refused: %s", *things_key(thing), error)
                 refused.add(things_key(thing))
                 in_a_row += 1
                 if in_a_row >= GIVE_UP_AFTER:

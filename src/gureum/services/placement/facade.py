@@ -24,6 +24,7 @@ from gureum.services.placement.model import (
     ProviderTrait,
 )
 
+
 @dataclass(frozen=True, slots=True)
 class Inventory:
     total: int

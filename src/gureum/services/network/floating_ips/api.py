@@ -97,7 +97,7 @@ LISTING = Listing(
     single="floatingip",
     plural="floatingips",
     model=FloatingIp,
-    reach=listing.own(FloatingIp),
+    seen_by=listing.own(FloatingIp),
     views=views,
     filters={name: entry for name, entry in listing.standard_filters(FloatingIp).items() if name != "name"}
     | {

@@ -17,7 +17,7 @@ from gureum.services.network import listing
 from gureum.services.network.catalog import zones
 from gureum.services.network.listing import Listing
 from gureum.services.network.networks import operations, rules
-from gureum.services.network.networks.model import Network, visible
+from gureum.services.network.networks.model import Network, seen_by
 from gureum.services.network.quotas.rules import refuse_overrun
 from gureum.services.network.standard import NameText, ProjectText, standard_view, touch
 from gureum.services.network.subnets.model import Subnet
@@ -134,7 +134,7 @@ LISTING = Listing(
     single="network",
     plural="networks",
     model=Network,
-    reach=visible,
+    seen_by=seen_by,
     views=views,
     filters=listing.standard_filters(Network)
     | {

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, String, false, or_, select, true
+from typing import Any
+
+from sqlalchemy import ColumnElement, String, or_
 from sqlalchemy.orm import Mapped, mapped_column
 
-from gureum.foundation.caller import Caller
 from gureum.foundation.db.types import Json, Row
 from gureum.services.network.standard import Standard
 
@@ -29,14 +30,6 @@ class Network(Standard, Row):
     zone_hints: Mapped[list[str]] = mapped_column(Json, default=list)
 
 
-def visible(caller: Caller) -> ColumnElement[bool]:
-    """Own networks, shared ones and external ones; all for an administrator."""
-    if caller.is_admin:
-        return true()
-    mine = Network.project_id == caller.project_id if caller.project_id else false()
-    return or_(mine, Network.shared.is_(True), Network.external.is_(True))
-
-
-def open_networks() -> ColumnElement[bool]:
-    """A predicate on a `network_id` column's values: networks that everyone sees."""
-    return select(Network.id).where(or_(Network.shared.is_(True), Network.external.is_(True))).scalar_subquery()
+def seen_by(project: Any) -> ColumnElement[bool]:
+    """Own networks, shared ones and external ones; `project` is an id or a parameter's place."""
+    return or_(Network.project_id == project, Network.shared.is_(True), Network.external.is_(True))

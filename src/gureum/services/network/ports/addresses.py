@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any, cast
 
-from sqlalchemy import delete, select
+from sqlalchemy import Table, bindparam, delete, insert, select, update
 
 from gureum.foundation.db.engine import Tx
 from gureum.services.network import errors
 from gureum.services.network.ports import rules
 from gureum.services.network.ports.model import IpAllocation
+from gureum.services.network.prepared import run
 from gureum.services.network.subnets.model import Subnet
 from gureum.services.network.subnets.rules import ip_of, is_automatic
 
@@ -36,14 +38,41 @@ class Given:
     ip: str
 
 
-def subnets_of(tx: Tx, network_id: str) -> Sequence[Subnet]:
-    """The subnets of a network, oldest first."""
-    found = select(Subnet).where(Subnet.network_id == network_id).order_by(Subnet.created_at, Subnet.id)
-    return tx.scalars(found).all()
+@dataclass(slots=True)
+class Range:
+    """What allocation needs to know of a subnet. `next_ip` moves with each address taken, here and in the row."""
+
+    id: str
+    network_id: str
+    ip_version: int
+    cidr: str
+    pools: list[Any]
+    ra_mode: str | None
+    address_mode: str | None
+    next_ip: str | None
 
 
-def allocate(  # noqa: PLR0917
-    tx: Tx, owner_id: str, network_id: str, subnets: Sequence[Subnet], wishes: Sequence[IpWish] | None, mac: str
+_SUBNETS = cast("Table", Subnet.__table__)
+_ALLOCATIONS = cast("Table", IpAllocation.__table__)
+_OF_NETWORKS = (
+    select(*(_SUBNETS.c[column.name] for column in fields(Range)))
+    .where(_SUBNETS.c.network_id.in_(bindparam("networks", expanding=True)))
+    .order_by(_SUBNETS.c.created_at, _SUBNETS.c.id)
+)
+_MOVE = update(_SUBNETS).where(_SUBNETS.c.id == bindparam("subnet")).values(next_ip=bindparam("following"))
+_HOLD = insert(_ALLOCATIONS)
+_TAKEN = select(_ALLOCATIONS.c.ip).where(
+    _ALLOCATIONS.c.subnet_id == bindparam("subnet"), _ALLOCATIONS.c.ip.in_(bindparam("near", expanding=True))
+)
+
+
+def subnets_of(tx: Tx, *network_ids: str) -> list[Range]:
+    """The subnets of networks, oldest first."""
+    return [Range(*row) for row in run(tx, _OF_NETWORKS, {"networks": network_ids})]
+
+
+def allocate(
+    tx: Tx, owner_id: str, network_id: str, subnets: Sequence[Range], wishes: Sequence[IpWish] | None, mac: str
 ) -> list[Given]:
     """Choose and hold addresses; `wishes` None means one of each IP version that the network has.
 
@@ -61,11 +90,11 @@ def allocate(  # noqa: PLR0917
     return found
 
 
-def _each(tx: Tx, network_id: str, subnets: Sequence[Subnet], wishes: Sequence[IpWish], mac: str) -> Iterator[Given]:
+def _each(tx: Tx, network_id: str, subnets: Sequence[Range], wishes: Sequence[IpWish], mac: str) -> Iterator[Given]:
     return (_wished(tx, network_id, subnets, wish, mac) for wish in wishes)
 
 
-def _one_of_each(tx: Tx, network_id: str, subnets: Sequence[Subnet], mac: str) -> Iterator[Given]:
+def _one_of_each(tx: Tx, network_id: str, subnets: Sequence[Range], mac: str) -> Iterator[Given]:
     for version in (4, 6):
         choices = [s for s in subnets if s.ip_version == version and not is_automatic(s.ra_mode, s.address_mode)]
         if choices:
@@ -75,12 +104,12 @@ def _one_of_each(tx: Tx, network_id: str, subnets: Sequence[Subnet], mac: str) -
             yield automatic(subnet, mac)
 
 
-def automatic(subnet: Subnet, mac: str) -> Given:
+def automatic(subnet: Range | Subnet, mac: str) -> Given:
     """The address that a guest with this MAC makes for itself in a subnet of an automatic mode."""
     return Given(subnet.id, rules.automatic_ip(ipaddress.ip_network(subnet.cidr), mac))
 
 
-def _wished(tx: Tx, network_id: str, subnets: Sequence[Subnet], wish: IpWish, mac: str) -> Given:
+def _wished(tx: Tx, network_id: str, subnets: Sequence[Range], wish: IpWish, mac: str) -> Given:
     choices = [s for s in subnets if wish.subnet_id is None or s.id == wish.subnet_id]
     if not choices:
         raise errors.invalid(
@@ -102,7 +131,7 @@ def _wished(tx: Tx, network_id: str, subnets: Sequence[Subnet], wish: IpWish, ma
     raise errors.invalid(f"IP address {wish.ip} is not a valid IP for {where}.", code)
 
 
-def take(tx: Tx, subnet: Subnet, ip: str) -> Given:
+def take(tx: Tx, subnet: Range | Subnet, ip: str) -> Given:
     """This very address. Raises Conflict when it is in use."""
     taken = select(IpAllocation.owner_id).where(IpAllocation.subnet_id == subnet.id, IpAllocation.ip == ip)
     if tx.scalar(taken) is not None:
@@ -110,32 +139,36 @@ def take(tx: Tx, subnet: Subnet, ip: str) -> Given:
     return Given(subnet.id, ip)
 
 
-def take_any(tx: Tx, network_id: str, subnets: Iterable[Subnet]) -> Given:
+def take_any(tx: Tx, network_id: str, subnets: Iterable[Range]) -> Given:
     """A free address of the first subnet that has one. Raises Conflict."""
     for subnet in subnets:
         ip = _free_near(tx, subnet) or _free_anywhere(tx, subnet)
         if ip is not None:
             subnet.next_ip = rules.after(ip)
+            run(tx, _MOVE, {"subnet": subnet.id, "following": subnet.next_ip})
             return Given(subnet.id, ip)
     raise errors.no_address_left(network_id)
 
 
-def _free_near(tx: Tx, subnet: Subnet) -> str | None:
+def _free_near(tx: Tx, subnet: Range) -> str | None:
     near = rules.window(subnet.pools, subnet.next_ip)
-    taken = select(IpAllocation.ip).where(IpAllocation.subnet_id == subnet.id, IpAllocation.ip.in_(near))
-    used = set(tx.scalars(taken).all())
+    used = {ip for (ip,) in run(tx, _TAKEN, {"subnet": subnet.id, "near": near})}
     return next((ip for ip in near if ip not in used), None)
 
 
-def _free_anywhere(tx: Tx, subnet: Subnet) -> str | None:
+def _free_anywhere(tx: Tx, subnet: Range) -> str | None:
     taken = set(tx.scalars(select(IpAllocation.ip).where(IpAllocation.subnet_id == subnet.id)).all())
     return rules.first_free(subnet.pools, subnet.next_ip, taken)
 
 
 def hold(tx: Tx, owner_id: str, given: Iterable[Given], start: int = 0) -> None:
     """Write the rows that make the chosen addresses the owner's."""
-    for place, one in enumerate(given, start):
-        tx.add(IpAllocation(subnet_id=one.subnet_id, ip=one.ip, owner_id=owner_id, position=place))
+    rows = [
+        {"subnet_id": one.subnet_id, "ip": one.ip, "owner_id": owner_id, "position": place}
+        for place, one in enumerate(given, start)
+    ]
+    if rows:
+        run(tx, _HOLD, rows)
 
 
 def free(tx: Tx, owner_ids: Sequence[str]) -> None:

@@ -20,7 +20,7 @@ from gureum.services.network.networks.api import LISTING as NETWORKS
 from gureum.services.network.networks.model import Network
 from gureum.services.network.ports import addresses, metadata, operations, rules
 from gureum.services.network.ports.addresses import Given, IpWish
-from gureum.services.network.ports.model import IpAllocation, Port, PortGroup, visible
+from gureum.services.network.ports.model import IpAllocation, Port, PortGroup, seen_by
 from gureum.services.network.quotas.rules import refuse_overrun
 from gureum.services.network.routers.legs import touch_router_of
 from gureum.services.network.security_groups import operations as groups
@@ -174,7 +174,7 @@ LISTING = Listing(
     single="port",
     plural="ports",
     model=Port,
-    reach=visible,
+    seen_by=seen_by,
     views=views,
     filters=listing.standard_filters(Port)
     | {
@@ -207,7 +207,7 @@ def create(call: Call[Any], body: CreatePort) -> dict[str, Any]:
 
 def _create_one(call: Call[Any], new: NewPortBody) -> operations.Made:
     project_id = listing.owner_of(call, new.project_id or new.tenant_id, "create_port")
-    network: Network = listing.load_within_reach(call, NETWORKS, new.network_id)
+    network = listing.find(call, NETWORKS, new.network_id)
     _check_attributes(call, new, network, "create")
     refuse_overrun(call.tx, "port", project_id)
     security = network.port_security if new.port_security_enabled is UNSET else new.port_security_enabled
@@ -233,7 +233,7 @@ def _create_one(call: Call[Any], new: NewPortBody) -> operations.Made:
     return operations.create_port(call.tx, call.deps, network, port)
 
 
-def _check_attributes(call: Call[Any], body: NewPortBody | PortChanges, network: Network, verb: str) -> None:
+def _check_attributes(call: Call[Any], body: NewPortBody | PortChanges, network: Any, verb: str) -> None:
     """The rules of single attributes, for those that the body sets."""
     if network.external and not network.shared and verb == "create" and not _owns(call, network):
         raise Forbidden(f"Ports on the external network {network.id} are for its owner.")
@@ -254,7 +254,7 @@ def _check_attributes(call: Call[Any], body: NewPortBody | PortChanges, network:
             call.enforce(f"{verb}_port:{name}", **target)
 
 
-def _owns(call: Call[Any], network: Network) -> bool:
+def _owns(call: Call[Any], network: Any) -> bool:
     return call.caller.is_admin or network.project_id == call.caller.project_id
 
 

@@ -40,7 +40,9 @@ def join(tx: Tx, ctx: NetworkContext, project_id: str, subnet: Subnet) -> None:
         ctx.changes.mark(tx, "port", (port.id,))
     else:
         touch(tx, ctx.changes, "port", port)
-    addresses.hold(tx, port.id, [addresses.take_any(tx, subnet.network_id, [subnet])])
+    tx.flush()
+    ranges = [one for one in addresses.subnets_of(tx, subnet.network_id) if one.id == subnet.id]
+    addresses.hold(tx, port.id, [addresses.take_any(tx, subnet.network_id, ranges)])
 
 
 def leave(tx: Tx, ctx: NetworkContext, subnet: Subnet) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Index, String, UniqueConstraint, false, or_, select, true
+from sqlalchemy import ColumnElement, Index, String, UniqueConstraint, or_, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from gureum.foundation.caller import Caller
 from gureum.foundation.db.types import Id, Json, Name, Row
 from gureum.services.network.networks.model import Network
 from gureum.services.network.standard import Standard
@@ -64,11 +63,7 @@ class PortGroup(Row):
     position: Mapped[int] = mapped_column(default=0)
 
 
-def visible(caller: Caller) -> ColumnElement[bool]:
+def seen_by(project: Any) -> ColumnElement[bool]:
     """Own ports and those on own networks."""
-    if caller.is_admin:
-        return true()
-    if not caller.project_id:
-        return false()
-    own_networks = select(Network.id).where(Network.project_id == caller.project_id)
-    return or_(Port.project_id == caller.project_id, Port.network_id.in_(own_networks))
+    own_networks = select(Network.id).where(Network.project_id == project)
+    return or_(Port.project_id == project, Port.network_id.in_(own_networks))

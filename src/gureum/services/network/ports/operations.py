@@ -8,21 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
-from sqlalchemy import delete, select
+from sqlalchemy import Table, delete, insert, select
 
 from gureum.foundation import clock, ids
 from gureum.foundation.db.engine import Tx
 from gureum.services.network import errors
 from gureum.services.network.context import NetworkContext
 from gureum.services.network.floating_ips import operations as floating_ips
-from gureum.services.network.networks.model import Network
 from gureum.services.network.ports import addresses, rules
-from gureum.services.network.ports.addresses import Given, IpWish
+from gureum.services.network.ports.addresses import Given, IpWish, Range
 from gureum.services.network.ports.model import IpAllocation, Port, PortGroup
+from gureum.services.network.prepared import run
 from gureum.services.network.standard import touch
-from gureum.services.network.subnets.model import Subnet
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,34 +54,34 @@ class NewPort:
 
 @dataclass(slots=True)
 class Made:
-    """A port with the relations that its view shows."""
+    """A port with the relations that its view shows; `port` has a row's attributes and is none of the ORM's."""
 
-    port: Port
+    port: Any
     given: list[Given]
     groups: list[str]
 
 
 def create_port(
-    tx: Tx, ctx: NetworkContext, network: Network, new: NewPort, subnets: Sequence[Subnet] | None = None
+    tx: Tx, ctx: NetworkContext, network: Any, new: NewPort, subnets: Sequence[Range] | None = None
 ) -> Made:
-    """Add a port to `network`, of which `subnets` are the subnets where they are known already.
+    """Add a port to `network` (a row of any kind), of which `subnets` are the subnets where they are known already.
 
     Raises Conflict (address or MAC in use, none left) and BadRequest (address not of the network).
     """
     if new.mac is not None:
         _refuse_mac_in_use(tx, network.id, new.mac)
-    port = Port(id=ids.new_uuid(), network_id=network.id, mac=new.mac or rules.new_mac())
-    for name in _COPIED:
-        setattr(port, name, getattr(new, name))
-    port.pairs = [dict(pair) for pair in new.pairs]
-    for pair in port.pairs:
-        pair["mac_address"] = pair["mac_address"] or port.mac
+    mac, now = new.mac or rules.new_mac(), clock.utcnow()
+    values: dict[str, Any] = {name: getattr(new, name) for name in _COPIED}
+    values |= {"id": ids.new_uuid(), "network_id": network.id, "mac": mac, "tags": [], "revision": 1}
+    values |= {"created_at": now, "updated_at": now}
+    values["pairs"] = [pair | {"mac_address": pair["mac_address"] or mac} for pair in new.pairs]
+    port = SimpleNamespace(**values)
     if new.fixed_ips is not None and not new.fixed_ips:
         given: list[Given] = []
     else:
         known = addresses.subnets_of(tx, network.id) if subnets is None else subnets
         given = addresses.allocate(tx, port.id, network.id, known, new.fixed_ips, port.mac)
-    tx.add(port)
+    run(tx, _INSERT, values)
     _join_groups(tx, port.id, new.groups)
     if new.announced:
         ctx.changes.mark(tx, "port", (port.id,))
@@ -100,6 +100,10 @@ _COPIED = (
 ) + ("vnic_type", "profile", "server_id", "server_made", "position", "nic_tag", "status")
 
 
+_INSERT = insert(cast("Table", Port.__table__))
+_JOIN = insert(cast("Table", PortGroup.__table__))
+
+
 def _refuse_mac_in_use(tx: Tx, network_id: str, mac: str) -> None:
     if tx.scalar(select(Port.id).where(Port.network_id == network_id, Port.mac == mac)) is not None:
         raise errors.conflict(
@@ -109,8 +113,9 @@ def _refuse_mac_in_use(tx: Tx, network_id: str, mac: str) -> None:
 
 
 def _join_groups(tx: Tx, port_id: str, groups: Iterable[str]) -> None:
-    for place, group_id in enumerate(groups):
-        tx.add(PortGroup(port_id=port_id, group_id=group_id, position=place))
+    rows = [{"port_id": port_id, "group_id": one, "position": place} for place, one in enumerate(groups)]
+    if rows:
+        run(tx, _JOIN, rows)
 
 
 def set_groups(tx: Tx, port: Port, groups: Sequence[str]) -> None:

@@ -135,7 +135,7 @@ LISTING = Listing(
     single="router",
     plural="routers",
     model=Router,
-    reach=listing.own(Router),
+    seen_by=listing.own(Router),
     views=views,
     filters=listing.standard_filters(Router)
     | {

@@ -33,7 +33,7 @@ RULES = (
     Rule("create_security_group_rule", MEMBER, "Create a security group rule"),
     Rule("delete_security_group_rule", MEMBER, "Delete a security group rule"),
 )
-_BEGINNING = datetime(2026, 1, 1)  # noqa: DTZ001 database times are naive UTC
+_BEGINNING = datetime(2026, 1, 1)
 
 
 class NewGroup(Struct, forbid_unknown_fields=True):
@@ -184,7 +184,7 @@ LISTING = Listing(
     single="security_group",
     plural="security_groups",
     model=SecurityGroup,
-    reach=listing.own(SecurityGroup),
+    seen_by=listing.own(SecurityGroup),
     views=views,
     filters=listing.standard_filters(SecurityGroup) | {"stateful": (SecurityGroup.stateful, filters.boolean)},
     special={
@@ -198,7 +198,7 @@ RULE_LISTING = Listing(
     single="security_group_rule",
     plural="security_group_rules",
     model=SecurityGroupRule,
-    reach=listing.own(SecurityGroupRule),
+    seen_by=listing.own(SecurityGroupRule),
     views=_rule_views,
     filters={
         "id": (SecurityGroupRule.id, filters.text),

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from gureum.services.network.networks.model import Network
+from gureum.services.network.ports.addresses import Range
 from gureum.services.network.ports.model import Port
-from gureum.services.network.subnets.model import Subnet
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class NicPlan:
     nics: tuple[NicWanted, ...] = ()
     groups: tuple[str, ...] = ()
     networks: Mapping[str, Network] = field(default_factory=dict)
-    subnets: Mapping[str, Sequence[Subnet]] = field(default_factory=dict)
+    subnets: Mapping[str, Sequence[Range]] = field(default_factory=dict)
     ports: Mapping[str, Port] = field(default_factory=dict)
 
 

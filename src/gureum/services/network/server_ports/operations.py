@@ -47,9 +47,7 @@ def create(tx: Tx, ctx: NetworkContext, plan: NicPlan, server: tuple[str, str, s
     return found
 
 
-def _adopt(  # noqa: PLR0917
-    tx: Tx, ctx: NetworkContext, port: Port, server_id: str, zone: str, place: int, nic: NicWanted
-) -> str:
+def _adopt(tx: Tx, ctx: NetworkContext, port: Port, server_id: str, zone: str, place: int, nic: NicWanted) -> str:
     port.server_id, port.device_id, port.device_owner = server_id, server_id, f"compute:{zone}"
     port.position, port.nic_tag, port.server_made, port.status = place, nic.tag or "", False, "DOWN"
     touch(tx, ctx.changes, "port", port)

@@ -10,20 +10,21 @@ import ipaddress
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, or_, select, true
 
 from gureum.foundation.caller import Caller
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.errors import BadRequest, Conflict, Forbidden, OverQuota
 from gureum.services.network.context import NetworkContext
-from gureum.services.network.networks.model import Network, visible
+from gureum.services.network.listing import NOBODY
+from gureum.services.network.networks.model import Network
+from gureum.services.network.networks.model import seen_by as networks_seen_by
+from gureum.services.network.ports.addresses import Range, subnets_of
 from gureum.services.network.ports.model import IpAllocation, Port
-from gureum.services.network.ports.model import visible as visible_ports
 from gureum.services.network.quotas.rules import overrun_of
 from gureum.services.network.security_groups import operations as groups
 from gureum.services.network.security_groups.model import DEFAULT, SecurityGroup
 from gureum.services.network.server_ports.model import NicPlan, NicRequest, NicWanted
-from gureum.services.network.subnets.model import Subnet
 
 
 def plan(tx: Tx, ctx: NetworkContext, caller: Caller, request: NicRequest, count: int) -> NicPlan:
@@ -60,7 +61,7 @@ def plan(tx: Tx, ctx: NetworkContext, caller: Caller, request: NicRequest, count
 
 def _only_network(tx: Tx, caller: Caller) -> tuple[NicWanted, ...]:
     """The one network that the project can use: its own or a shared one. None gives no interface, several a Conflict."""
-    usable = (Network.project_id == (caller.project_id or "-")) & Network.external.is_(False)
+    usable = (Network.project_id == (caller.project_id or NOBODY)) & Network.external.is_(False)
     found = tx.scalars(select(Network.id).where(or_(usable, Network.shared.is_(True))).limit(2)).all()
     if len(found) > 1:
         raise Conflict("Multiple possible networks found, use a Network ID to be more specific.")
@@ -73,9 +74,7 @@ def _ports(tx: Tx, caller: Caller, port_ids: Sequence[str]) -> dict[str, Port]:
         return {}
     if len(set(port_ids)) < len(port_ids):
         raise BadRequest("Duplicate ports are not allowed in the request.")
-    mine: ColumnElement[bool] = visible_ports(caller)
-    if not caller.is_admin:
-        mine &= Port.project_id == (caller.project_id or "-")
+    mine: ColumnElement[bool] = true() if caller.is_admin else Port.project_id == (caller.project_id or NOBODY)
     rows = {row.id: row for row in tx.scalars(select(Port).where(Port.id.in_(port_ids), mine))}
     with_address = set(tx.scalars(select(IpAllocation.owner_id).where(IpAllocation.owner_id.in_(port_ids))))
     for port_id in port_ids:
@@ -94,7 +93,8 @@ def _networks(tx: Tx, caller: Caller, wanted: Iterable[NicWanted]) -> dict[str, 
     named = {nic.network_id for nic in wanted if not nic.port_id and nic.network_id}
     if not named:
         return {}
-    rows = {row.id: row for row in tx.scalars(select(Network).where(Network.id.in_(named), visible(caller)))}
+    seen = true() if caller.is_admin else networks_seen_by(caller.project_id or NOBODY)
+    rows = {row.id: row for row in tx.scalars(select(Network).where(Network.id.in_(named), seen))}
     for network_id in sorted(named):
         row = rows.get(network_id)
         if row is None:
@@ -104,17 +104,15 @@ def _networks(tx: Tx, caller: Caller, wanted: Iterable[NicWanted]) -> dict[str, 
     return rows
 
 
-def _subnets(tx: Tx, networks: Iterable[str]) -> dict[str, list[Subnet]]:
-    found: defaultdict[str, list[Subnet]] = defaultdict(list)
+def _subnets(tx: Tx, networks: Iterable[str]) -> dict[str, list[Range]]:
+    found: defaultdict[str, list[Range]] = defaultdict(list)
     wanted = list(networks)
-    if wanted:
-        order = (Subnet.created_at, Subnet.id)
-        for row in tx.scalars(select(Subnet).where(Subnet.network_id.in_(wanted)).order_by(*order)):
-            found[row.network_id].append(row)
+    for row in subnets_of(tx, *wanted) if wanted else ():
+        found[row.network_id].append(row)
     return found
 
 
-def _check_address(tx: Tx, nic: NicWanted, subnets: Sequence[Subnet]) -> None:
+def _check_address(tx: Tx, nic: NicWanted, subnets: Sequence[Range]) -> None:
     try:
         address = ipaddress.ip_address(nic.fixed_ip or "")
     except ValueError as error:

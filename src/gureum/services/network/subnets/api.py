@@ -18,7 +18,7 @@ from gureum.services.network.networks.api import MEMBER, own_network
 from gureum.services.network.quotas.rules import refuse_overrun
 from gureum.services.network.standard import AddressText, IdText, NameText, ProjectText, standard_view, touch
 from gureum.services.network.subnets import operations, rules
-from gureum.services.network.subnets.model import Subnet, visible
+from gureum.services.network.subnets.model import Subnet, seen_by
 
 Mode = Literal["slaac", "dhcpv6-stateful", "dhcpv6-stateless"]
 
@@ -108,7 +108,7 @@ LISTING = Listing(
     single="subnet",
     plural="subnets",
     model=Subnet,
-    reach=visible,
+    seen_by=seen_by,
     views=views,
     filters=listing.standard_filters(Subnet)
     | {

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, false, or_, select, true
+from sqlalchemy import ColumnElement, String, or_, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from gureum.foundation.caller import Caller
 from gureum.foundation.db.types import Id, Json, Row
 from gureum.services.network.networks.model import Network
+from gureum.services.network.networks.model import seen_by as networks_seen_by
 from gureum.services.network.standard import Standard
 
 
@@ -31,11 +31,7 @@ class Subnet(Standard, Row):
     next_ip: Mapped[str | None] = mapped_column(String(64))
 
 
-def visible(caller: Caller) -> ColumnElement[bool]:
-    """Own subnets, and those of networks that the caller owns or everyone sees."""
-    if caller.is_admin:
-        return true()
-    mine = Network.project_id == caller.project_id if caller.project_id else false()
-    seen = select(Network.id).where(or_(mine, Network.shared.is_(True), Network.external.is_(True)))
-    own = Subnet.project_id == caller.project_id if caller.project_id else false()
-    return or_(own, Subnet.network_id.in_(seen))
+def seen_by(project: Any) -> ColumnElement[bool]:
+    """Own subnets, and those of networks that the project owns or everyone sees."""
+    seen = select(Network.id).where(networks_seen_by(project))
+    return or_(Subnet.project_id == project, Subnet.network_id.in_(seen))

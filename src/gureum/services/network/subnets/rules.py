@@ -6,10 +6,10 @@ Source: network API reference, "Subnets"; RFC 4291 section 2.5.1 (interface iden
 from __future__ import annotations
 
 import ipaddress
+import itertools
 from collections.abc import Sequence
 
 from gureum.services.network import errors
-import itertools
 
 Net = ipaddress.IPv4Network | ipaddress.IPv6Network
 Ip = ipaddress.IPv4Address | ipaddress.IPv6Address

@@ -1,0 +1,116 @@
+"""Routes of resource classes. Source: placement API reference, "Resource classes"."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from msgspec import Struct
+from sqlalchemy import select
+
+from gureum.foundation.errors import BadRequest, Conflict, NotFound
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.routes import Reply, Route
+from gureum.foundation.policy import Rule
+from gureum.services.placement import names
+from gureum.services.placement.answers import ADMIN, PREFIX, CustomName, fresh
+from gureum.services.placement.model import CustomClass, ProviderInventory
+
+_P = "placement:resource_classes:"
+_CUSTOM = re.compile(r"CUSTOM_[A-Z0-9_]{1,248}")
+
+RULES = (
+    Rule(_P + "list", ADMIN, "List resource classes"),
+    Rule(_P + "create", ADMIN, "Create a resource class"),
+    Rule(_P + "show", ADMIN, "Show a resource class"),
+    Rule(_P + "update", ADMIN, "Create or rename a resource class"),
+    Rule(_P + "delete", ADMIN, "Delete a resource class"),
+)
+
+
+class Named(Struct, forbid_unknown_fields=True):
+    name: CustomName
+
+
+def index(call: Call[Any]) -> Reply:
+    return fresh(call, {"resource_classes": [_view(name) for name in names.classes(call.tx)]})
+
+
+def create(call: Call[Any], body: Named) -> Reply:
+    if call.tx.get(CustomClass, body.name) is not None:
+        raise Conflict(f"Conflicting resource class already exists: {body.name}")
+    call.tx.add(CustomClass(name=body.name))
+    return fresh(call, None, status=201, location=_href(body.name))
+
+
+def show(call: Call[Any], name: str) -> Reply:
+    if names.unknown_classes(call.tx, [name]):
+        raise _missing(name)
+    return fresh(call, _view(name))
+
+
+def ensure(call: Call[Any], name: str) -> Reply:
+    """Since 1.7: make sure that the class exists."""
+    if not _CUSTOM.fullmatch(name):
+        raise BadRequest(f"JSON does not validate: {name[:255]!r} does not match '^CUSTOM_[A-Z0-9_]+$'")
+    if call.tx.get(CustomClass, name) is not None:
+        return fresh(call, None, status=204, location=_href(name))
+    call.tx.add(CustomClass(name=name))
+    return fresh(call, None, status=201, location=_href(name))
+
+
+def rename(call: Call[Any], body: Named, name: str) -> Reply:
+    """Until 1.6; not while inventories are of it, which hold its name."""
+    row = _own(call, name, "update")
+    if call.tx.get(CustomClass, body.name) is not None:
+        raise Conflict(f"Resource class already exists: {body.name}")
+    _check_unused(call, name)
+    call.tx.delete(row)
+    call.tx.add(CustomClass(name=body.name))
+    return fresh(call, _view(body.name))
+
+
+def remove(call: Call[Any], name: str) -> None:
+    row = _own(call, name, "delete")
+    _check_unused(call, name)
+    call.tx.delete(row)
+
+
+def _own(call: Call[Any], name: str, verb: str) -> CustomClass:
+    if name in names.STANDARD_CLASSES:
+        raise BadRequest(f"Cannot {verb} standard resource class {name}")
+    row = call.tx.get(CustomClass, name)
+    if row is None:
+        raise _missing(name)
+    return row
+
+
+def _check_unused(call: Call[Any], name: str) -> None:
+    used = select(ProviderInventory.provider_id).where(ProviderInventory.resource_class == name).limit(1)
+    if call.tx.scalar(used) is not None:
+        raise Conflict(f"Cannot delete resource class {name}. Class is in use in inventory.")
+
+
+def _missing(name: str) -> NotFound:
+    return NotFound(f"No such resource class {name[:255]}.")
+
+
+def _href(name: str) -> str:
+    return f"{PREFIX}/resource_classes/{name}"
+
+
+def _view(name: str) -> dict[str, Any]:
+    return {"name": name, "links": [{"rel": "self", "href": _href(name)}]}
+
+
+_ALL = "/resource_classes"
+_ONE = _ALL + "/{name}"
+_SINCE = (1, 2)
+ROUTES = (
+    Route("GET", _ALL, index, _P + "list", since=_SINCE),
+    Route("POST", _ALL, create, _P + "create", 201, body=Named, since=_SINCE),
+    Route("GET", _ONE, show, _P + "show", since=_SINCE),
+    Route("PUT", _ONE, rename, _P + "update", body=Named, since=_SINCE, until=(1, 6)),
+    Route("PUT", _ONE, ensure, _P + "update", 201, since=(1, 7)),
+    Route("DELETE", _ONE, remove, _P + "delete", 204, since=_SINCE),
+)

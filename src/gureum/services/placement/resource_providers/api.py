@@ -1,0 +1,249 @@
+"""Routes of resource providers, their aggregates and usages.
+
+Source: placement API reference, "Resource providers", "Resource provider aggregates", "Resource provider usages".
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+from sqlalchemy import delete as delete_rows
+from sqlalchemy import select
+
+from gureum.foundation import clock, ids
+from gureum.foundation.db.engine import Tx
+from gureum.foundation.errors import BadRequest, Conflict
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.routes import Reply, Route
+from gureum.foundation.policy import Rule
+from gureum.services.placement.answers import (
+    ADMIN,
+    DUPLICATE_NAME,
+    PREFIX,
+    PROVIDER_HAS_CHILDREN,
+    PROVIDER_IN_USE,
+    Generation,
+    Uuid,
+    dashed,
+    find_provider,
+    fresh,
+    grow,
+)
+from gureum.services.placement.model import (
+    Allocation,
+    Provider,
+    ProviderAggregate,
+    ProviderInventory,
+    ProviderTrait,
+)
+from gureum.services.placement.resource_providers.listing import providers_asked
+
+_P = "placement:resource_providers:"
+
+RULES = (
+    Rule(_P + "list", ADMIN, "List resource providers"),
+    Rule(_P + "create", ADMIN, "Create a resource provider"),
+    Rule(_P + "show", ADMIN, "Show a resource provider"),
+    Rule(_P + "update", ADMIN, "Change a resource provider"),
+    Rule(_P + "delete", ADMIN, "Delete a resource provider"),
+    Rule(_P + "usages", ADMIN, "Show what is used of a resource provider"),
+    Rule(_P + "aggregates:list", ADMIN, "List the aggregates of a resource provider"),
+    Rule(_P + "aggregates:update", ADMIN, "Change the aggregates of a resource provider"),
+)
+
+ProviderName = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class New(Struct, forbid_unknown_fields=True):
+    name: ProviderName
+    uuid: Uuid | None = None
+
+
+class NewNested(New, forbid_unknown_fields=True):
+    parent_provider_uuid: Uuid | None = None
+
+
+class Change(Struct, forbid_unknown_fields=True):
+    name: ProviderName
+
+
+class ChangeNested(Change, forbid_unknown_fields=True):
+    parent_provider_uuid: Uuid | UnsetType | None = UNSET
+
+
+class Aggregates(Struct, forbid_unknown_fields=True):
+    aggregates: list[Uuid]
+    resource_provider_generation: Generation
+
+
+def index(call: Call[Any]) -> Reply:
+    rows = providers_asked(call)
+    view = {"resource_providers": [_view(call, row) for row in rows]}
+    return fresh(call, view, (row.updated_at for row in rows))
+
+
+def create(call: Call[Any], body: NewNested) -> Reply:
+    uuid = dashed(body.uuid) if body.uuid else ids.new_uuid()
+    parent = getattr(body, "parent_provider_uuid", None)
+    _check_free(call.tx, uuid, body.name)
+    root_id, parent_id = uuid, None
+    if parent is not None:
+        parent_id = dashed(parent)
+        if parent_id == uuid:
+            raise BadRequest(
+                f'Unable to create resource provider "{body.name}", {uuid}: parent provider UUID cannot be same as '
+                "UUID. Please set parent provider UUID to None if there is no parent."
+            )
+        root_id = _parent(call.tx, parent_id, f'Unable to create resource provider "{body.name}", {uuid}').root_id
+    now = clock.utcnow()
+    row = Provider(id=uuid, name=body.name, generation=0, parent_id=parent_id, root_id=root_id, updated_at=now)
+    call.tx.add(row)
+    call.tx.flush()
+    location = f"{PREFIX}/resource_providers/{uuid}"
+    if not call.at_least(1, 20):
+        return Reply(None, 201, {"Location": location})
+    return fresh(call, _view(call, row), (now,), location=location)
+
+
+def show(call: Call[Any], uuid: str) -> Reply:
+    row = find_provider(call.tx, uuid)
+    return fresh(call, _view(call, row), (row.updated_at,))
+
+
+def update(call: Call[Any], body: ChangeNested, uuid: str) -> Reply:
+    """The generation stays: nothing that a claim depends on changes."""
+    row = find_provider(call.tx, uuid)
+    if body.name != row.name:
+        _check_free(call.tx, "", body.name)
+        row.name = body.name
+    parent = getattr(body, "parent_provider_uuid", UNSET)
+    if parent is not UNSET:
+        _adopt(call, row, dashed(parent) if parent else None)
+    row.updated_at = clock.utcnow()
+    call.tx.flush()
+    return fresh(call, _view(call, row), (row.updated_at,))
+
+
+def delete(call: Call[Any], uuid: str) -> None:
+    row = find_provider(call.tx, uuid)
+    if call.tx.scalar(select(Provider.id).where(Provider.parent_id == row.id).limit(1)) is not None:
+        raise Conflict(
+            f"Unable to delete parent resource provider {row.id}: It has child resource providers.",
+            code=PROVIDER_HAS_CHILDREN,
+        )
+    if call.tx.scalar(select(Allocation.consumer_id).where(Allocation.provider_id == row.id).limit(1)) is not None:
+        raise Conflict(
+            f"Unable to delete resource provider {row.id}: Resource provider has allocations.", code=PROVIDER_IN_USE
+        )
+    for table in (ProviderInventory, ProviderTrait, ProviderAggregate):
+        call.tx.execute(delete_rows(table).where(table.provider_id == row.id))
+    call.tx.delete(row)
+
+
+def usages(call: Call[Any], uuid: str) -> Reply:
+    row = find_provider(call.tx, uuid)
+    held = select(ProviderInventory.resource_class, ProviderInventory.used).where(ProviderInventory.provider_id == row.id)
+    used = {class_: amount for class_, amount in call.tx.execute(held.order_by(ProviderInventory.resource_class))}
+    return fresh(call, {"resource_provider_generation": row.generation, "usages": used}, (row.updated_at,))
+
+
+def aggregates(call: Call[Any], uuid: str) -> Reply:
+    row = find_provider(call.tx, uuid)
+    return _aggregates_of(call, row)
+
+
+def set_aggregates(call: Call[Any], body: Any, uuid: str) -> Reply:
+    row = find_provider(call.tx, uuid)
+    given = body.aggregates if isinstance(body, Aggregates) else body
+    wanted = {dashed(text) for text in given}
+    if len(wanted) != len(given):
+        raise BadRequest("JSON does not validate: aggregates must be unique.")
+    if isinstance(body, Aggregates):
+        grow(call.tx, row, body.resource_provider_generation)
+    call.tx.execute(delete_rows(ProviderAggregate).where(ProviderAggregate.provider_id == row.id))
+    for aggregate_id in sorted(wanted):
+        call.tx.add(ProviderAggregate(provider_id=row.id, aggregate_id=aggregate_id))
+    row.updated_at = clock.utcnow()
+    call.tx.flush()
+    return _aggregates_of(call, row)
+
+
+def _aggregates_of(call: Call[Any], row: Provider) -> Reply:
+    held = select(ProviderAggregate.aggregate_id).where(ProviderAggregate.provider_id == row.id)
+    view: dict[str, Any] = {"aggregates": sorted(call.tx.scalars(held))}
+    if call.at_least(1, 19):
+        view["resource_provider_generation"] = row.generation
+    return fresh(call, view, (row.updated_at,))
+
+
+def _check_free(tx: Tx, uuid: str, name: str) -> None:
+    if uuid and tx.get(Provider, uuid) is not None:
+        raise Conflict(f"Conflicting resource provider uuid: {uuid} already exists.", code=DUPLICATE_NAME)
+    if tx.scalar(select(Provider.id).where(Provider.name == name)) is not None:
+        raise Conflict(f"Conflicting resource provider name: {name} already exists.", code=DUPLICATE_NAME)
+
+
+def _parent(tx: Tx, uuid: str, what: str) -> Provider:
+    parent = tx.get(Provider, uuid)
+    if parent is None:
+        raise BadRequest(f"{what}: parent provider UUID does not exist.")
+    return parent
+
+
+def _adopt(call: Call[Any], row: Provider, parent_id: str | None) -> None:
+    """Hang a provider with all below it under another parent; since 1.37 also away from one that it had."""
+    if parent_id == row.parent_id:
+        return
+    what = f'Unable to update resource provider "{row.name}", {row.id}'
+    if row.parent_id is not None and not call.at_least(1, 37):
+        how = "un-parenting" if parent_id is None else "re-parenting"
+        raise BadRequest(f"{what}: {how} a provider is not currently allowed.")
+    family = call.tx.scalars(select(Provider).where(Provider.root_id == row.root_id)).all()
+    below = {row.id}
+    while grown := {member.id for member in family if member.parent_id in below} - below:
+        below |= grown
+    if parent_id in below:
+        raise BadRequest(f"{what}: creating loop in the provider tree is not allowed.")
+    root_id = row.id if parent_id is None else _parent(call.tx, parent_id, what).root_id
+    row.parent_id = parent_id
+    for member in family:
+        if member.id in below:
+            member.root_id = root_id
+
+
+def _view(call: Call[Any], row: Provider) -> dict[str, Any]:
+    href = f"{PREFIX}/resource_providers/{row.id}"
+    names = ["inventories", "usages"]
+    names += [name for name, since in (("aggregates", 1), ("traits", 6), ("allocations", 11)) if call.at_least(1, since)]
+    view: dict[str, Any] = {
+        "uuid": row.id,
+        "name": row.name,
+        "generation": row.generation,
+        "links": [{"rel": "self", "href": href}, *({"rel": name, "href": f"{href}/{name}"} for name in names)],
+    }
+    if call.at_least(1, 14):
+        view["parent_provider_uuid"] = row.parent_id
+        view["root_provider_uuid"] = row.root_id
+    return view
+
+
+_ALL = "/resource_providers"
+_ONE = _ALL + "/{uuid}"
+ROUTES = (
+    Route("GET", _ALL, index, _P + "list"),
+    Route("POST", _ALL, create, _P + "create", body={(1, 0): New, (1, 14): NewNested}),
+    Route("GET", _ONE, show, _P + "show"),
+    Route("PUT", _ONE, update, _P + "update", body={(1, 0): Change, (1, 14): ChangeNested}),
+    Route("DELETE", _ONE, delete, _P + "delete", 204),
+    Route("GET", _ONE + "/usages", usages, _P + "usages"),
+    Route("GET", _ONE + "/aggregates", aggregates, _P + "aggregates:list", since=(1, 1)),
+    Route(
+        "PUT",
+        _ONE + "/aggregates",
+        set_aggregates,
+        _P + "aggregates:update",
+        body={(1, 0): list[Uuid], (1, 19): Aggregates},
+        since=(1, 1),
+    ),
+)
