@@ -7,6 +7,7 @@ argparse, because it costs 10 ms of the two seconds that `up --simulate` has.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -150,6 +151,9 @@ def main(words: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         explain("Interrupted; what this command started is stopped.", "Run it again to go on.")
         return 130
+    except BrokenPipeError:  # whoever read our words, `head` say, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:
         if error.errno != 28:  # ENOSPC
             raise

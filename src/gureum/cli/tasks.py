@@ -27,7 +27,7 @@ def print_tasks(state: StateFolder, every: bool) -> int:
     database = Database(load(state.config).database.url)
     busy = select(Task).order_by(Task.since)
     if not every:
-        busy = busy.where(Task.wake_at.is_not(None) | (Task.reason != "") | (Task.lease_owner != ""))
+        busy = busy.where(~Task.reason.startswith("nothing"))  # what lifecycles say of a resource at rest
     table = Table(*_COLUMNS, box=box.SIMPLE, pad_edge=False)
     try:
         with database.read() as tx:

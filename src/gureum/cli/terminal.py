@@ -67,7 +67,7 @@ class Terminal:
         mark = "\033[32m✓\033[0m" if self._colours else "✓"
         with self._lock:
             self._clear()
-            print(f" {mark} {title:<58} {seconds:6.1f} s", flush=True)
+            self._write(f" {mark} {title:<58} {seconds:6.1f} s\n")
             self._text = ""
 
     def waiting(self, what: str) -> None:
@@ -84,12 +84,18 @@ class Terminal:
                 if self._text and not self._over.is_set():
                     waited = time.monotonic() - self._text_since
                     line = f" {_FRAMES[frame % len(_FRAMES)]} {self._text} ({waited:.0f} s)"
-                    print(f"\r\033[K{line[: _width()]}", end="", flush=True)
+                    self._write(f"\r\033[K{line[: _width()]}")
             frame += 1
 
     def _clear(self) -> None:
         if self._live and self._text:
-            print("\r\033[K", end="", flush=True)
+            self._write("\r\033[K")
+
+    def _write(self, text: str) -> None:
+        """Whoever stopped reading (`| head`) does not stop the work."""
+        with suppress(BrokenPipeError):
+            sys.stdout.write(text)
+            sys.stdout.flush()
 
 
 def _width() -> int:

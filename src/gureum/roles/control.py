@@ -34,7 +34,6 @@ from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.flavors.api import bootstrap_flavors
 from gureum.services.compute.hosts.registry import Beat, HostOptions, HostRegistry
 from gureum.services.compute.servers.lifecycle import ServerLifecycle
-from gureum.services.compute.servers.ports import on_ports_changed
 from gureum.services.identity import service as identity
 from gureum.services.identity.bootstrap import Bootstrap
 from gureum.services.identity.tokens.revocations import READ_EVERY_S
@@ -169,7 +168,6 @@ def build(config: Config) -> Control:
         config.hypervisor.boot_timeout_s,
     )
     compute_parts = compute.parts(deps, lifecycle)
-    network_facade.set_port_listener(lambda tx, servers: on_ports_changed(tasks, tx, servers))
 
     parts = [identity_parts, placement_parts, image_parts, network_parts, compute_parts]
     rules = [rule for part in parts for rule in part.rules]

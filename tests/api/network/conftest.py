@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 
 import pytest
 
 from gureum.foundation.db.engine import Database
+from gureum.foundation.db.types import Row
 from tests.api.network.setting import Maker, bootstrap, open_cloud
 
 
@@ -22,7 +24,12 @@ def template(tmp_path_factory):
 
 @pytest.fixture
 def cloud(template, tmp_path):
-    database = Database(f"sqlite:///{shutil.copy(template, tmp_path / 'test.sqlite')}")
+    """Over SQLite, or over the database that GUREUM_TEST_DATABASE names, whose tables are made anew for each test."""
+    url = os.environ.get("GUREUM_TEST_DATABASE")
+    database = Database(url or f"sqlite:///{shutil.copy(template, tmp_path / 'test.sqlite')}")
+    if url:
+        Row.metadata.drop_all(database.engine)
+        bootstrap(database)
     cloud = open_cloud(database)
     yield cloud
     cloud.writer.stop()

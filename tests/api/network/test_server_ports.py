@@ -33,7 +33,7 @@ def listed(*nics, groups=()):
 def test_a_servers_port_from_boot_to_release(cloud, alice, make, wan):
     network, _, _ = wan
     woken = []
-    cloud.facade.set_port_listener(lambda _tx, servers: woken.extend(servers))
+    cloud.facade.set_port_listener(*[lambda _tx, servers: woken.extend(servers)] * 2)
     boot(cloud)
     port = alice.get(f"{AT}/ports?device_id=s1").json()["ports"][0]
     assert (port["device_owner"], port["name"], port["status"], len(port["security_groups"])) == ("compute:nova", "", "DOWN", 1)
@@ -221,7 +221,7 @@ def test_static_network_data_has_address_mask_and_routes(cloud, make):
 
 def test_deleting_a_servers_port_tells_compute(cloud, alice, wan):
     woken = []
-    cloud.facade.set_port_listener(lambda _tx, servers: woken.extend(servers))
+    cloud.facade.set_port_listener(*[lambda _tx, servers: woken.extend(servers)] * 2)
     boot(cloud)
     port_id = read(cloud, "nics", "s1")[0].port_id
     assert alice.delete(f"{AT}/ports/{port_id}").status == 204

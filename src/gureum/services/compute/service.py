@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 from sqlalchemy import delete, select
 
@@ -18,8 +19,9 @@ from gureum.services.compute.discovery.api import MAXIMUM, MINIMUM
 from gureum.services.compute.hosts.registry import Beat
 from gureum.services.compute.nouns import NOUNS
 from gureum.services.compute.servers.groups import ServerGroupMember
-from gureum.services.compute.servers.lifecycle import KIND, ServerLifecycle
+from gureum.services.compute.servers.lifecycle import ServerLifecycle
 from gureum.services.compute.servers.model import Server, ServerAction
+from gureum.services.compute.servers.ports import on_addresses_changed, on_ports_changed
 
 KEEP_DELETED = timedelta(days=1)
 PURGE_EVERY_S = 3600.0
@@ -28,8 +30,8 @@ FLUSH_EVERY_S = 1.0
 
 
 def parts(deps: ComputeDeps, lifecycle: ServerLifecycle) -> ServiceParts:
-    """Compute over its dependencies. Ports that come up wake the tasks of their servers."""
-    deps.network.set_port_listener(lambda tx, server_ids: deps.tasks.signal(tx, KIND, server_ids))
+    """Compute over its dependencies. Ports that come up, and addresses that change, wake the tasks of their servers."""
+    deps.network.set_port_listener(partial(on_ports_changed, deps.tasks), partial(on_addresses_changed, deps.tasks))
 
     def purge() -> None:
         purge_deleted(deps.database)

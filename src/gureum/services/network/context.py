@@ -19,9 +19,13 @@ PortListener = Callable[[Tx, list[str]], None]
 
 @dataclass(slots=True)
 class Listener:
-    """Who is told about servers' ports; compute sets it once at start."""
+    """Who is told about servers' ports; compute sets it once at start.
+
+    `call` hears that ports went up or down, `addresses` that what their guests are told of themselves changed.
+    """
 
     call: PortListener = field(default=lambda _tx, _servers: None)
+    addresses: PortListener = field(default=lambda _tx, _servers: None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +36,5 @@ class NetworkContext:
     driver: NetworkDriver
     changes: Changes
     listener: Listener
+    cursors: dict[str, str] = field(default_factory=dict)
+    """Subnet id -> where the search for a free address begins: a hint of this process, right or wrong."""

@@ -37,7 +37,10 @@ class NetworkFacade:
         return planning.plan(tx, self._ctx, caller, request, count)
 
     def create_server_ports(self, tx: Tx, plan: NicPlan, server_id: str, project_id: str, zone: str) -> None:
-        """Make or adopt the plan's ports, in the transaction that planned them. Raises Conflict when addresses run out."""
+        """Make or adopt the plan's ports, in the transaction that planned them.
+
+        Raises Conflict when addresses run out.
+        """
         operations.create(tx, self._ctx, plan, (server_id, project_id, zone))
 
     def bind(self, tx: Tx, server_id: str, host: str | None) -> None:
@@ -63,6 +66,14 @@ class NetworkFacade:
     def security_groups(self, tx: Tx, server_ids: Sequence[str]) -> dict[str, list[str]]:
         """Every server's security groups by name, one statement; a server without any has no entry."""
         return views.security_groups(tx, server_ids)
+
+    def interfaces(self, tx: Tx, server_id: str) -> list[dict[str, Any]]:
+        """The server's interfaces as the compute API shows them, in attach order."""
+        return views.interfaces(tx, server_id)
+
+    def server_security_groups(self, tx: Tx, server_id: str) -> list[dict[str, Any]]:
+        """The server's security groups with their ingress rules, as the compute API shows them."""
+        return views.server_security_groups(tx, server_id)
 
     def attach(self, tx: Tx, caller: Caller, server_id: str, wanted: NicWanted, zone: str) -> str:
         """One more interface; returns its port id. Bound to where the server's others are; else `bind` binds it.
@@ -104,9 +115,11 @@ class NetworkFacade:
             tx.scalars(select(Port.server_id).where(Port.id.in_(holders), Port.server_id.isnot(None)).distinct())
         )
 
-    def set_port_listener(self, callback: PortListener) -> None:
-        """`callback(tx, server_ids)` runs inside the transaction that recorded ports going up or down."""
-        self._ctx.listener.call = callback
+    def set_port_listener(self, ports: PortListener, addresses: PortListener) -> None:
+        """Each gets (tx, server ids) inside the transaction that recorded ports going up or down (`ports`), or what
+        the servers' guests are told of their addresses changing (`addresses`).
+        """
+        self._ctx.listener.call, self._ctx.listener.addresses = ports, addresses
 
     def bootstrap(self, tx: Tx, external_cidr: str, project_id: str) -> None:
         """Make the external network `public`, once."""

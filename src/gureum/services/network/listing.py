@@ -29,8 +29,10 @@ NOBODY = "-"
 """The project of a caller without one: owns nothing."""
 
 _CONTROL = frozenset(
-    ("fields", "limit", "marker", "sort_key", "sort_dir", "page_reverse")
-    + ("tags", "tags-any", "not-tags", "not-tags-any", "changed_since")
+    (
+        *("fields", "limit", "marker", "sort_key", "sort_dir", "page_reverse"),
+        *("tags", "tags-any", "not-tags", "not-tags-any", "changed_since"),
+    )
 )
 
 
@@ -39,7 +41,8 @@ class Listing:
     """How a noun is listed.
 
     `seen_by(project)` is the predicate of what a project may see; `views(call, rows)` renders a whole page, loading
-    each relation with one statement; `filters` are plain columns, `special` filters make their own predicate from the values.
+    each relation with one statement; `filters` are plain columns, `special` filters make their own predicate from the
+    values; `extra_rows(call)` are rows to show that are not written yet.
     """
 
     single: str

@@ -10,7 +10,7 @@ from gureum.foundation.http.routes import PUBLIC, Route
 RULES = ()
 
 
-def versions(call: Call[Any]) -> dict[str, Any]:
+def versions(_call: Call[Any]) -> dict[str, Any]:
     return {
         "versions": [
             {

@@ -28,7 +28,7 @@ def classes(tx: Tx) -> list[str]:
 def traits(tx: Tx) -> set[str]:
     """Every trait; a host may carry one of its own before anyone named it here."""
     own = union(select(CustomTrait.name), select(ProviderTrait.trait))
-    return STANDARD_TRAITS | set(tx.scalars(own))
+    return {*STANDARD_TRAITS, *tx.scalars(own)}
 
 
 def unknown_classes(tx: Tx, asked: Iterable[str]) -> list[str]:

@@ -54,7 +54,10 @@ class Membership:
 
 def resources_of(text: str) -> dict[str, int]:
     """`VCPU:1,MEMORY_MB:64` -> {"VCPU": 1, "MEMORY_MB": 64}; amounts are at least 1."""
-    form = "Badly formed resources parameter. Expected resources query string parameter in form: ?resources=VCPU:2,MEMORY_MB:1024."
+    form = (
+        "Badly formed resources parameter. Expected resources query string parameter in form: "
+        "?resources=VCPU:2,MEMORY_MB:1024."
+    )
     if not text:
         raise BadRequest(f"{form} Got: empty string.", code=BAD_VALUE)
     found: dict[str, int] = {}
@@ -84,7 +87,8 @@ def traits_of(values: Sequence[str], version: Version) -> Traits:
                 required.append(frozenset({_trait(name, value, version)}))
     clash = forbidden & {name for group in required if len(group) == 1 for name in group}
     if clash:
-        raise BadRequest(f"Conflicting required and forbidden traits found: {', '.join(sorted(clash))}.", code=BAD_VALUE)
+        names = ", ".join(sorted(clash))
+        raise BadRequest(f"Conflicting required and forbidden traits found: {names}.", code=BAD_VALUE)
     return Traits(tuple(required), frozenset(forbidden))
 
 
@@ -126,6 +130,7 @@ def _aggregate(text: str) -> str:
         return dashed(text)
     except BadRequest as error:
         raise BadRequest(
-            f"Invalid query string parameters: Expected 'member_of' parameter to contain valid UUID(s). Got: {text[:64]}",
+            "Invalid query string parameters: Expected 'member_of' parameter to contain valid UUID(s). "
+            f"Got: {text[:64]}",
             code=BAD_VALUE,
         ) from error

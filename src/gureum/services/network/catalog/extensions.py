@@ -37,7 +37,7 @@ _NAMES = {
     "sorting": "Sorting support",
     "standard-attr-description": "standard-attr-description",
     "standard-attr-revisions": "Resource revision numbers",
-    "standard-attr-tag": "Tag support for resources with standard attribute: port, subnet, network, router, security group, floatingip",
+    "standard-attr-tag": "Tag support for resources with standard attributes",
     "standard-attr-timestamp": "Resource timestamps",
     "stateful-security-group": "Stateful security group",
     "subnet-external-network": "Subnet belongs to an external network",

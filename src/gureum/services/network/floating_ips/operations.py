@@ -41,10 +41,11 @@ def create_floating_ip(tx: Tx, ctx: NetworkContext, floating: FloatingIp, networ
         )
     floating.id, floating.network_id, floating.mac = ids.new_uuid(), network.id, rules.new_mac()
     if wish.subnet_id is None and wish.ip is None:
-        given = addresses.take_any(tx, network.id, subnets)
+        given = addresses.take_any(tx, ctx, network.id, subnets)
         addresses.hold(tx, floating.id, [given])
     else:
-        given = addresses.allocate(tx, floating.id, network.id, subnets, [wish], floating.mac)[0]
+        claim = addresses.Claim(floating.id, network.id, floating.mac)
+        given = addresses.allocate(tx, ctx, claim, subnets, [wish])[0]
     floating.ip = given.ip
     tx.add(floating)
     return floating
@@ -76,10 +77,20 @@ def associate(tx: Tx, ctx: NetworkContext, floating: FloatingIp, target: Target)
     router_id = _router_between(tx, fixed.subnet_id, floating.network_id)
     if router_id is None:
         raise _no_gateway(floating, port, fixed.subnet_id)
+    if floating.port_id not in (None, port.id):
+        _tell(tx, ctx, floating.port_id)
     floating.port_id, floating.fixed_ip, floating.router_id = port.id, fixed.ip, router_id
     floating.status = "ACTIVE"
     ctx.changes.mark(tx, "port", (port.id,))
     ctx.changes.mark(tx, "floating_ip", (floating.id,))
+    _tell(tx, ctx, port.id)
+
+
+def _tell(tx: Tx, ctx: NetworkContext, port_id: str | None) -> None:
+    """The guest behind the port learns its floating addresses from its metadata."""
+    server_id = tx.scalar(select(Port.server_id).where(Port.id == port_id))
+    if server_id is not None:
+        ctx.listener.addresses(tx, [server_id])
 
 
 def _no_gateway(floating: FloatingIp, port: Port, subnet_id: str) -> Exception:
@@ -109,30 +120,37 @@ def _router_between(tx: Tx, subnet_id: str, external_network_id: str) -> str | N
 def dissociate(tx: Tx, ctx: NetworkContext, floating: FloatingIp) -> None:
     """The address stays, leading nowhere."""
     if floating.port_id is not None:
-        floating.port_id = floating.fixed_ip = floating.router_id = None
-        floating.status = "DOWN"
-        ctx.changes.mark(tx, "floating_ip", (floating.id,))
+        _tell(tx, ctx, floating.port_id)
+        _untie(tx, ctx, floating)
+
+
+def _untie(tx: Tx, ctx: NetworkContext, floating: FloatingIp) -> None:
+    floating.port_id = floating.fixed_ip = floating.router_id = None
+    floating.status = "DOWN"
+    ctx.changes.mark(tx, "floating_ip", (floating.id,))
 
 
 def let_go(tx: Tx, ctx: NetworkContext, port_id: str, fixed_ips: Sequence[str]) -> None:
-    """Some of a port's addresses go: so do the floating IPs' ties to them."""
+    """Some of a port's addresses go: so do the floating IPs' ties to them. The caller tells the server."""
     mine = select(FloatingIp).where(FloatingIp.port_id == port_id, FloatingIp.fixed_ip.in_(fixed_ips))
     _let_go(tx, ctx, tx.scalars(mine).all())
 
 
 def let_go_of_ports(tx: Tx, ctx: NetworkContext, port_ids: Sequence[str]) -> None:
-    """Whole ports go."""
+    """Whole ports go; whoever takes them from a server tells it."""
     _let_go(tx, ctx, tx.scalars(select(FloatingIp).where(FloatingIp.port_id.in_(port_ids))).all())
 
 
 def _let_go(tx: Tx, ctx: NetworkContext, found: Sequence[FloatingIp]) -> None:
     for floating in found:
-        dissociate(tx, ctx, floating)
+        _untie(tx, ctx, floating)
         touch(tx, ctx.changes, "floating_ip", floating)
 
 
 def delete_floating_ip(tx: Tx, ctx: NetworkContext, floating: FloatingIp) -> None:
     """The address is free again."""
+    if floating.port_id is not None:
+        _tell(tx, ctx, floating.port_id)
     addresses.free(tx, [floating.id])
     ctx.changes.mark(tx, "floating_ip", (floating.id,))
     tx.delete(floating)

@@ -88,7 +88,8 @@ def set_external(tx: Tx, network: Network, external: bool) -> None:
         if tx.scalar(select(gateway | floating)):
             raise errors.conflict(
                 "ExternalNetworkInUse",
-                f"External network {network.id} cannot be updated to be made non-external, since it has existing gateway ports.",
+                f"External network {network.id} cannot be updated to be made non-external, "
+                "since it has existing gateway ports.",
             )
     network.external = external
 
@@ -117,7 +118,8 @@ def delete_network(tx: Tx, ctx: NetworkContext, network: Network) -> None:
     if tx.scalar(select(used | tied)):
         raise errors.conflict(
             "NetworkInUse",
-            f"Unable to complete operation on network {network.id}. There are one or more ports still in use on the network.",
+            f"Unable to complete operation on network {network.id}. "
+            "There are one or more ports still in use on the network.",
         )
     subnets = tx.scalars(select(Subnet.id).where(Subnet.network_id == network.id)).all()
     metadata.remove(tx, ctx, network.id)

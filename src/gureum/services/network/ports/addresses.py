@@ -11,10 +11,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, cast
 
-from sqlalchemy import Table, bindparam, delete, insert, select, update
+from sqlalchemy import Table, bindparam, delete, insert, select
 
 from gureum.foundation.db.engine import Tx
 from gureum.services.network import errors
+from gureum.services.network.context import NetworkContext
 from gureum.services.network.ports import rules
 from gureum.services.network.ports.model import IpAllocation
 from gureum.services.network.prepared import run
@@ -38,9 +39,9 @@ class Given:
     ip: str
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Range:
-    """What allocation needs to know of a subnet. `next_ip` moves with each address taken, here and in the row."""
+    """What allocation needs to know of a subnet."""
 
     id: str
     network_id: str
@@ -49,7 +50,15 @@ class Range:
     pools: list[Any]
     ra_mode: str | None
     address_mode: str | None
-    next_ip: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Who wants addresses of which network; the MAC decides those that a guest makes for itself."""
+
+    owner_id: str
+    network_id: str
+    mac: str
 
 
 _SUBNETS = cast("Table", Subnet.__table__)
@@ -59,7 +68,6 @@ _OF_NETWORKS = (
     .where(_SUBNETS.c.network_id.in_(bindparam("networks", expanding=True)))
     .order_by(_SUBNETS.c.created_at, _SUBNETS.c.id)
 )
-_MOVE = update(_SUBNETS).where(_SUBNETS.c.id == bindparam("subnet")).values(next_ip=bindparam("following"))
 _HOLD = insert(_ALLOCATIONS)
 _TAKEN = select(_ALLOCATIONS.c.ip).where(
     _ALLOCATIONS.c.subnet_id == bindparam("subnet"), _ALLOCATIONS.c.ip.in_(bindparam("near", expanding=True))
@@ -72,36 +80,33 @@ def subnets_of(tx: Tx, *network_ids: str) -> list[Range]:
 
 
 def allocate(
-    tx: Tx, owner_id: str, network_id: str, subnets: Sequence[Range], wishes: Sequence[IpWish] | None, mac: str
+    tx: Tx, ctx: NetworkContext, claim: Claim, subnets: Sequence[Range], wishes: Sequence[IpWish] | None
 ) -> list[Given]:
     """Choose and hold addresses; `wishes` None means one of each IP version that the network has.
 
     Raises Conflict (none left, already in use) and BadRequest (not of this network).
     """
-    choose = (
-        _one_of_each(tx, network_id, subnets, mac) if wishes is None else _each(tx, network_id, subnets, wishes, mac)
-    )
+    if wishes is None:
+        choose = _one_of_each(tx, ctx, claim, subnets)
+    else:
+        choose = (_wished(tx, ctx, claim, subnets, wish) for wish in wishes)
     found: list[Given] = []
     for given in choose:
         if given in found:
             raise errors.invalid(f"Duplicate IP address '{given.ip}'")
-        hold(tx, owner_id, [given], len(found))
+        hold(tx, claim.owner_id, [given], len(found))
         found.append(given)
     return found
 
 
-def _each(tx: Tx, network_id: str, subnets: Sequence[Range], wishes: Sequence[IpWish], mac: str) -> Iterator[Given]:
-    return (_wished(tx, network_id, subnets, wish, mac) for wish in wishes)
-
-
-def _one_of_each(tx: Tx, network_id: str, subnets: Sequence[Range], mac: str) -> Iterator[Given]:
+def _one_of_each(tx: Tx, ctx: NetworkContext, claim: Claim, subnets: Sequence[Range]) -> Iterator[Given]:
     for version in (4, 6):
         choices = [s for s in subnets if s.ip_version == version and not is_automatic(s.ra_mode, s.address_mode)]
         if choices:
-            yield take_any(tx, network_id, choices)
+            yield take_any(tx, ctx, claim.network_id, choices)
     for subnet in subnets:
         if is_automatic(subnet.ra_mode, subnet.address_mode):
-            yield automatic(subnet, mac)
+            yield automatic(subnet, claim.mac)
 
 
 def automatic(subnet: Range | Subnet, mac: str) -> Given:
@@ -109,17 +114,18 @@ def automatic(subnet: Range | Subnet, mac: str) -> Given:
     return Given(subnet.id, rules.automatic_ip(ipaddress.ip_network(subnet.cidr), mac))
 
 
-def _wished(tx: Tx, network_id: str, subnets: Sequence[Range], wish: IpWish, mac: str) -> Given:
+def _wished(tx: Tx, ctx: NetworkContext, claim: Claim, subnets: Sequence[Range], wish: IpWish) -> Given:
     choices = [s for s in subnets if wish.subnet_id is None or s.id == wish.subnet_id]
     if not choices:
         raise errors.invalid(
-            f"Failed to create port on network {network_id}, because fixed_ips included invalid subnet {wish.subnet_id}"
+            f"Failed to create port on network {claim.network_id}, "
+            f"because fixed_ips included invalid subnet {wish.subnet_id}"
         )
     if wish.ip is None:
         subnet = choices[0]
         if wish.subnet_id is not None and is_automatic(subnet.ra_mode, subnet.address_mode):
-            return automatic(subnet, mac)
-        return take_any(tx, network_id, choices)
+            return automatic(subnet, claim.mac)
+        return take_any(tx, ctx, claim.network_id, choices)
     address = ip_of(wish.ip)
     for subnet in choices:
         net = ipaddress.ip_network(subnet.cidr)
@@ -139,26 +145,30 @@ def take(tx: Tx, subnet: Range | Subnet, ip: str) -> Given:
     return Given(subnet.id, ip)
 
 
-def take_any(tx: Tx, network_id: str, subnets: Iterable[Range]) -> Given:
-    """A free address of the first subnet that has one. Raises Conflict."""
+def take_any(tx: Tx, ctx: NetworkContext, network_id: str, subnets: Iterable[Range]) -> Given:
+    """A free address of the first subnet that has one. Raises Conflict.
+
+    The search begins after the last address that this process took: a hint in memory, for a row that every new port
+    changes would make them all wait for each other.
+    """
     for subnet in subnets:
-        ip = _free_near(tx, subnet) or _free_anywhere(tx, subnet)
+        cursor = ctx.cursors.get(subnet.id)
+        ip = _free_near(tx, subnet, cursor) or _free_anywhere(tx, subnet, cursor)
         if ip is not None:
-            subnet.next_ip = rules.after(ip)
-            run(tx, _MOVE, {"subnet": subnet.id, "following": subnet.next_ip})
+            ctx.cursors[subnet.id] = rules.after(ip)
             return Given(subnet.id, ip)
     raise errors.no_address_left(network_id)
 
 
-def _free_near(tx: Tx, subnet: Range) -> str | None:
-    near = rules.window(subnet.pools, subnet.next_ip)
+def _free_near(tx: Tx, subnet: Range, cursor: str | None) -> str | None:
+    near = rules.window(subnet.pools, cursor)
     used = {ip for (ip,) in run(tx, _TAKEN, {"subnet": subnet.id, "near": near})}
     return next((ip for ip in near if ip not in used), None)
 
 
-def _free_anywhere(tx: Tx, subnet: Range) -> str | None:
+def _free_anywhere(tx: Tx, subnet: Range, cursor: str | None) -> str | None:
     taken = set(tx.scalars(select(IpAllocation.ip).where(IpAllocation.subnet_id == subnet.id)).all())
-    return rules.first_free(subnet.pools, subnet.next_ip, taken)
+    return rules.first_free(subnet.pools, cursor, taken)
 
 
 def hold(tx: Tx, owner_id: str, given: Iterable[Given], start: int = 0) -> None:

@@ -145,7 +145,10 @@ def _view(row: Any, given: Sequence[Given], members: Sequence[str], *, binding: 
 
 
 def _with_address(values: list[str]) -> ColumnElement[bool]:
-    """Ports by `fixed_ips=ip_address=...`, `=subnet_id=...` or `=ip_address_substr=...`; several must all hold for one address."""
+    """Ports by `fixed_ips=ip_address=...`, `=subnet_id=...` or `=ip_address_substr=...`.
+
+    Several kinds must hold for one and the same address.
+    """
     by_kind: dict[str, list[str]] = {}
     for value in values:
         kind, _, wanted = value.partition("=")

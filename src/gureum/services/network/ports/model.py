@@ -16,7 +16,7 @@ ROUTER_GATEWAY = "network:router_gateway"
 
 
 class Port(Standard, Row):
-    """`device_id` and `device_owner` are what the API shows and its users may write; `server_id` is set by compute alone.
+    """`device_id` and `device_owner` are what the API shows and its users may write; compute alone sets `server_id`.
 
     `server_made` ports go with their server, others are only let go. `status` is ACTIVE when the engine says that the
     port is up on `host`; it is no part of what is wanted, so it leaves the revision alone.

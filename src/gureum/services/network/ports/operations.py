@@ -80,7 +80,7 @@ def create_port(
         given: list[Given] = []
     else:
         known = addresses.subnets_of(tx, network.id) if subnets is None else subnets
-        given = addresses.allocate(tx, port.id, network.id, known, new.fixed_ips, port.mac)
+        given = addresses.allocate(tx, ctx, addresses.Claim(port.id, network.id, mac), known, new.fixed_ips)
     run(tx, _INSERT, values)
     _join_groups(tx, port.id, new.groups)
     if new.announced:
@@ -154,7 +154,9 @@ def set_addresses(tx: Tx, ctx: NetworkContext, port: Port, wishes: Sequence[IpWi
         tx.execute(delete(IpAllocation).where(*gone))
     if lost:
         floating_ips.let_go(tx, ctx, port.id, [given.ip for given in lost])
-    addresses.allocate(tx, port.id, port.network_id, subnets, unmet, port.mac)
+    addresses.allocate(tx, ctx, addresses.Claim(port.id, port.network_id, port.mac), subnets, unmet)
+    if (lost or unmet) and port.server_id is not None:
+        ctx.listener.addresses(tx, [port.server_id])
 
 
 def _fulfils(given: Given, wish: IpWish) -> bool:
@@ -186,7 +188,7 @@ def delete_port(tx: Tx, ctx: NetworkContext, port: Port) -> None:
     tx.expunge(port)
     delete_ports(tx, ctx, [port.id])
     if server_id is not None:
-        ctx.listener.call(tx, [server_id])
+        ctx.listener.addresses(tx, [server_id])
 
 
 def unbind(tx: Tx, ctx: NetworkContext, port: Port) -> None:

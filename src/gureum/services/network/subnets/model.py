@@ -14,7 +14,7 @@ from gureum.services.network.standard import Standard
 
 
 class Subnet(Standard, Row):
-    """`pools` are [first, last] pairs; `next_ip` is where the search for a free address begins, a hint and no more."""
+    """`pools` are [first, last] pairs."""
 
     __tablename__ = "subnets"
 
@@ -28,7 +28,6 @@ class Subnet(Standard, Row):
     host_routes: Mapped[list[Any]] = mapped_column(Json, default=list)
     ra_mode: Mapped[str | None] = mapped_column(String(32))
     address_mode: Mapped[str | None] = mapped_column(String(32))
-    next_ip: Mapped[str | None] = mapped_column(String(64))
 
 
 def seen_by(project: Any) -> ColumnElement[bool]:

@@ -60,7 +60,7 @@ def create(call: Call[Any], body: NewInventory, uuid: str) -> Reply:
     grow(call.tx, provider, body.resource_provider_generation)
     operations.check(call.tx, provider, {body.resource_class: body}, call.version)
     if body.resource_class in operations.held(call.tx, provider):
-        raise Conflict(f"Update conflict: inventory for {body.resource_class} exists on resource provider {provider.id}.")
+        raise Conflict(f"Update conflict: {provider.id} has an inventory of {body.resource_class}.")
     operations.put(call.tx, provider, {body.resource_class: body})
     location = f"{PREFIX}/resource_providers/{provider.id}/inventories/{body.resource_class}"
     return _one(call, provider, body.resource_class, status=201, location=location)
@@ -96,7 +96,7 @@ def _all(call: Call[Any], provider: Provider) -> Reply:
     return fresh(call, view, (provider.updated_at,))
 
 
-def _one(  # noqa: PLR0917 one view in one place
+def _one(
     call: Call[Any], provider: Provider, resource_class: str, status: int | None = None, location: str = ""
 ) -> Reply:
     row = operations.held(call.tx, provider).get(resource_class)

@@ -58,7 +58,8 @@ def check(tx: Tx, provider: Provider, stocks: Mapping[str, Stock], version: Vers
 def held(tx: Tx, provider: Provider) -> dict[str, ProviderInventory]:
     """The provider's inventories by class."""
     statement = select(ProviderInventory).where(ProviderInventory.provider_id == provider.id)
-    rows = tx.scalars(statement.order_by(ProviderInventory.resource_class), execution_options={"populate_existing": True})
+    ordered = statement.order_by(ProviderInventory.resource_class)
+    rows = tx.scalars(ordered, execution_options={"populate_existing": True})
     return {row.resource_class: row for row in rows}
 
 
@@ -82,7 +83,8 @@ def drop(tx: Tx, provider: Provider, classes: Collection[str]) -> None:
     used = sorted(row.resource_class for row in rows if row.used)
     if used:
         raise Conflict(
-            f"Unable to delete inventory: Inventory for '{', '.join(used)}' on resource provider '{provider.id}' in use.",
+            f"Unable to delete inventory: Inventory for '{', '.join(used)}' on resource provider "
+            f"'{provider.id}' in use.",
             code=INVENTORY_IN_USE,
         )
     for row in rows:

@@ -143,8 +143,9 @@ def delete(call: Call[Any], uuid: str) -> None:
 
 def usages(call: Call[Any], uuid: str) -> Reply:
     row = find_provider(call.tx, uuid)
-    held = select(ProviderInventory.resource_class, ProviderInventory.used).where(ProviderInventory.provider_id == row.id)
-    used = {class_: amount for class_, amount in call.tx.execute(held.order_by(ProviderInventory.resource_class))}
+    columns = (ProviderInventory.resource_class, ProviderInventory.used)
+    held = select(*columns).where(ProviderInventory.provider_id == row.id).order_by(ProviderInventory.resource_class)
+    used = dict(list(call.tx.execute(held)))
     return fresh(call, {"resource_provider_generation": row.generation, "usages": used}, (row.updated_at,))
 
 
@@ -215,7 +216,8 @@ def _adopt(call: Call[Any], row: Provider, parent_id: str | None) -> None:
 def _view(call: Call[Any], row: Provider) -> dict[str, Any]:
     href = f"{PREFIX}/resource_providers/{row.id}"
     names = ["inventories", "usages"]
-    names += [name for name, since in (("aggregates", 1), ("traits", 6), ("allocations", 11)) if call.at_least(1, since)]
+    later = (("aggregates", 1), ("traits", 6), ("allocations", 11))
+    names += [name for name, since in later if call.at_least(1, since)]
     view: dict[str, Any] = {
         "uuid": row.id,
         "name": row.name,

@@ -52,7 +52,8 @@ def _uuid(name: str, text: str) -> str:
     try:
         return dashed(text)
     except BadRequest as error:
-        raise BadRequest(f"Invalid query string parameters: {name} {text[:64]!r} is not a 'uuid'", code=BAD_VALUE) from error
+        said = f"Invalid query string parameters: {name} {text[:64]!r} is not a 'uuid'"
+        raise BadRequest(said, code=BAD_VALUE) from error
 
 
 def _traits(call: Call[Any]) -> list[ColumnElement[bool]]:

@@ -1,0 +1,68 @@
+"""POST /reshaper: inventories and the allocations of them moved between providers in one step.
+
+Source: placement API reference, "Reshaper". All of it happens in one transaction: what is held is given back, the
+inventories change, and everything is taken again, so that `used` is right at the end or nothing happened.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct
+
+from gureum.foundation.errors import BadRequest
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.routes import Route
+from gureum.foundation.policy import Rule
+from gureum.services.placement.allocations import bodies
+from gureum.services.placement.allocations.operations import replace
+from gureum.services.placement.answers import ADMIN, ClassName, Generation, Uuid, dashed, grow
+from gureum.services.placement.inventories import operations as inventories
+from gureum.services.placement.inventories.operations import Stock
+from gureum.services.placement.model import Provider
+
+_RULE = "placement:reshaper:reshape"
+
+RULES = (Rule(_RULE, ADMIN, "Move inventories and allocations between providers"),)
+
+
+class Shape(Struct, forbid_unknown_fields=True):
+    inventories: dict[ClassName, Stock]
+    resource_provider_generation: Generation
+
+
+class ReshapeV130(Struct, forbid_unknown_fields=True):
+    inventories: dict[Uuid, Shape]
+    allocations: dict[Uuid, bodies.OneV128]
+
+
+class ReshapeV134(Struct, forbid_unknown_fields=True):
+    inventories: dict[Uuid, Shape]
+    allocations: dict[Uuid, bodies.OneV134]
+
+
+class ReshapeV138(Struct, forbid_unknown_fields=True):
+    inventories: dict[Uuid, Shape]
+    allocations: dict[Uuid, bodies.OneV138]
+
+
+def reshape(call: Call[Any], body: Any) -> None:
+    if not body.inventories:
+        raise BadRequest("JSON does not validate: inventories must name at least one resource provider.")
+    shapes: list[tuple[Provider, Shape]] = []
+    for uuid, shape in body.inventories.items():
+        provider = call.tx.get(Provider, dashed(uuid))
+        if provider is None:
+            raise BadRequest(f"Resource provider {uuid} in inventories not found.")
+        grow(call.tx, provider, shape.resource_provider_generation)
+        inventories.check(call.tx, provider, shape.inventories, call.version)
+        shapes.append((provider, shape))
+    for provider, shape in shapes:
+        inventories.put(call.tx, provider, shape.inventories)
+    replace(call.tx, [bodies.write_of(consumer_id, one) for consumer_id, one in body.allocations.items()])
+    for provider, shape in shapes:
+        inventories.drop(call.tx, provider, inventories.held(call.tx, provider).keys() - shape.inventories.keys())
+
+
+_BODIES = {(1, 30): ReshapeV130, (1, 34): ReshapeV134, (1, 38): ReshapeV138}
+ROUTES = (Route("POST", "/reshaper", reshape, _RULE, 204, body=_BODIES, since=(1, 30)),)

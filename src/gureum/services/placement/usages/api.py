@@ -1,0 +1,56 @@
+"""GET /usages: what the consumers of a project hold. Source: placement API reference, "Usages"."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import func, select
+
+from gureum.foundation.errors import BadRequest
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.routes import Reply, Route
+from gureum.foundation.policy import Rule
+from gureum.services.placement.allocations.bodies import UNKNOWN
+from gureum.services.placement.answers import MISSING_VALUE, check_query, fresh
+from gureum.services.placement.model import Allocation, Consumer
+
+_RULE = "placement:usages"
+EVERY = "all"
+
+RULES = (Rule(_RULE, "rule:project_reader_or_admin or role:service", "Show what a project uses"),)
+
+
+def show(call: Call[Any]) -> Reply:
+    check_query(call, {"project_id": (1, 9), "user_id": (1, 9), "consumer_type": (1, 38)})
+    project_id = call.param("project_id")
+    if not project_id:
+        raise BadRequest("Invalid query string parameters: 'project_id' is a required property", code=MISSING_VALUE)
+    call.enforce(project_id=project_id)
+    where = [Consumer.project_id == project_id]
+    if (user_id := call.param("user_id")) is not None:
+        where.append(Consumer.user_id == user_id)
+    asked = call.param("consumer_type")
+    if asked is not None and asked != EVERY:
+        where.append(Consumer.type.is_(None) if asked == UNKNOWN else Consumer.type == asked)
+    sums = (
+        select(Consumer.type, Allocation.resource_class, func.sum(Allocation.used))
+        .join(Consumer, Consumer.id == Allocation.consumer_id)
+        .where(*where)
+        .group_by(Consumer.type, Allocation.resource_class)
+        .order_by(Allocation.resource_class)
+    )
+    together = not call.at_least(1, 38) or asked == EVERY
+    used: dict[str, dict[str, int]] = {}
+    for kind, name, amount in call.tx.execute(sums):
+        group = used.setdefault(EVERY if together else kind or UNKNOWN, {})
+        group[name] = group.get(name, 0) + int(amount)
+    if not call.at_least(1, 38):
+        return fresh(call, {"usages": used.get(EVERY, {})})
+    counts = select(Consumer.type, func.count()).where(*where).group_by(Consumer.type)
+    for kind, count in call.tx.execute(counts):
+        group = used.setdefault(EVERY if together else kind or UNKNOWN, {})
+        group["consumer_count"] = group.get("consumer_count", 0) + count
+    return fresh(call, {"usages": used})
+
+
+ROUTES = (Route("GET", "/usages", show, _RULE, target="handler", since=(1, 9)),)
