@@ -19,10 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import case, delete, or_, select, update
+from sqlalchemy import Float, String, bindparam, case, delete, null, or_, select, update
 
 from gureum.foundation import clock, log
 from gureum.foundation.db.engine import Database, Tx
+from gureum.foundation.db.types import Json
 from gureum.foundation.metrics import Metrics
 from gureum.foundation.tasks.lifecycle import (
     Done,
@@ -347,40 +348,39 @@ class TaskEngine:
                 raise LeaseLostError
             return False
         values = self._values(task, run, outcome)
-        row = tx.execute(update(Task).where(*mine).values(**values).returning(Task.signals, Task.divert)).one_or_none()
+        row = tx.execute(_MOVE, {**values, "task_id": task.id, "owner": self.owner}, execution_options=_UNSYNCED).one_or_none()
         if row is None:
             raise LeaseLostError
         signalled = row.signals != task.signals
         again = isinstance(outcome, Goto) or signalled
-        if not again and values["wake_at"] is not None:
+        if not again and values["rest_wake"] is not None:
             tx.on_commit(lambda: self._at(self._wake_moment(outcome), task.id))
         self._remember(tx, task, run, outcome, row)
         return again
 
     def _values(self, task: Claimed, run: Run, outcome: Goto | Wait | Sleep) -> dict[str, Any]:
+        """The parameters of `_MOVE` for an outcome: one set for a task that goes on, one for one that rests."""
         now = clock.now()
+        lease = now + self.options.lease_s
         step = (outcome.step if isinstance(outcome, Goto | Wait) else None) or task.step
-        values: dict[str, Any] = {"data": run.data, "step": step, "attempts": run.attempts}
-        values["divert"] = case((Task.signals == task.signals, None), else_=Task.divert)
+        common = {"new_data": run.data, "new_step": step, "seen": task.signals, "now": now, "lease": lease}
         if isinstance(outcome, Goto):
-            return values | {
-                "attempts": 0,
-                "deadline_at": None,
-                "reason": "",
-                "since": now,
-                "wake_at": now,
-                "lease_until": now + self.options.lease_s,
+            return common | {
+                "new_attempts": 0,
+                "new_reason": "",
+                "new_deadline": None,
+                "new_on_deadline": None,
+                "rest_wake": now,
+                "rest_lease": lease,
             }
-        unmoved = Task.signals == task.signals
         rest = self._waiting(task, outcome, now)
-        return values | {
-            "reason": outcome.reason,
-            "since": case((Task.reason == outcome.reason, Task.since), else_=now),
-            "deadline_at": rest.deadline_at,
-            "on_deadline": rest.on_deadline,
-            "attempts": run.attempts if isinstance(outcome, Sleep) else 0,
-            "wake_at": case((unmoved, rest.wake_at), else_=now),
-            "lease_until": case((unmoved, 0.0), else_=now + self.options.lease_s),
+        return common | {
+            "new_attempts": run.attempts if isinstance(outcome, Sleep) else 0,
+            "new_reason": outcome.reason,
+            "new_deadline": rest.deadline_at,
+            "new_on_deadline": rest.on_deadline,
+            "rest_wake": rest.wake_at,
+            "rest_lease": 0.0,
         }
 
     def _waiting(self, task: Claimed, outcome: Wait | Sleep, now: float) -> _Rest:
@@ -428,6 +428,30 @@ class TaskEngine:
                 reconciler.work()
         except Exception:
             logger.exception("reconciler %s failed; it runs again in %s s", reconciler.name, reconciler.every_s)
+
+
+_UNSYNCED = {"synchronize_session": False}
+_UNMOVED = Task.signals == bindparam("seen")
+_MOVE = (
+    update(Task)
+    .where(Task.id == bindparam("task_id"), Task.lease_owner == bindparam("owner"))
+    .values(
+        {
+            Task.step: bindparam("new_step"),
+            Task.data: bindparam("new_data", type_=Json),
+            Task.attempts: bindparam("new_attempts"),
+            Task.reason: bindparam("new_reason"),
+            Task.since: case((Task.reason == bindparam("new_reason"), Task.since), else_=bindparam("now")),
+            Task.deadline_at: bindparam("new_deadline", type_=Float(53)),
+            Task.on_deadline: bindparam("new_on_deadline", type_=String(64)),
+            Task.divert: case((_UNMOVED, null()), else_=Task.divert),
+            Task.wake_at: case((_UNMOVED, bindparam("rest_wake", type_=Float(53))), else_=bindparam("now")),
+            Task.lease_until: case((_UNMOVED, bindparam("rest_lease")), else_=bindparam("lease")),
+        }
+    )
+    .returning(Task.signals, Task.divert)
+)
+"""Moves a task, if its lease is still ours; one that was signalled meanwhile stays due and leased."""
 
 
 def take_lease(database: Database, name: str, owner: str, seconds: float) -> bool:

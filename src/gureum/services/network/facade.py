@@ -98,9 +98,9 @@ class NetworkFacade:
         """The server is gone: its own ports are deleted, its user's are free again."""
         operations.release(tx, self._ctx, server_id)
 
-    def add_security_group(self, tx: Tx, caller: Caller, server_id: str, name: str) -> None:
+    def add_security_group(self, tx: Tx, _caller: Caller, server_id: str, name: str) -> None:
         """Give the server's ports a group by name or id. Raises NotFound."""
-        operations.add_group(tx, self._ctx, caller, server_id, name)
+        operations.add_group(tx, self._ctx, server_id, name)
 
     def remove_security_group(self, tx: Tx, caller: Caller, server_id: str, name: str) -> None:
         """Take a group from the server's ports. Raises NotFound."""

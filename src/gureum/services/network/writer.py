@@ -80,7 +80,7 @@ class NetworkWriter:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            self._ctx.changes.event.wait(POLL_S * random.uniform(0.8, 1.2))
+            self._ctx.changes.event.wait(POLL_S * random.uniform(0.8, 1.2))  # noqa: S311 spreading, not secrecy
             self._ctx.changes.event.clear()
             began = clock.now()
             try:
@@ -89,7 +89,7 @@ class NetworkWriter:
                 self._failures += 1
                 pause = min(0.2 * 2 ** min(self._failures, 10), MAX_PAUSE_S)
                 known = isinstance(error, NetworkDriverError)
-                log.error("the engine is not up to date, again in %.1f s: %s", pause, error, exc_info=not known)
+                log.error("the engine is not up to date, again in %.1f s: %s", pause, error, exc_info=not known)  # noqa: TRY400
                 self._stopping.wait(pause)
             # Whatever comes within the gap goes into one transaction: a busy writer would take one for each port.
             self._stopping.wait(max(0.0, GAP_S - (clock.now() - began)))
@@ -172,7 +172,7 @@ class NetworkWriter:
                 self._ctx.driver.apply([thing])
                 in_a_row = 0
             except NetworkDriverError as error:
-                log.error("%s %s is refused: %s", *things_key(thing), error)
+                log.error("%s %s is refused: %s", *things_key(thing), error)  # noqa: TRY400 the text says it all
                 refused.add(things_key(thing))
                 in_a_row += 1
                 if in_a_row >= GIVE_UP_AFTER:

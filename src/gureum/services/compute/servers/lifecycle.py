@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 
 from gureum.agents.hypervisor.protocol import AgentFailure, ServerObserved, ServerSpec
 from gureum.foundation import clock
@@ -298,8 +298,11 @@ class ServerLifecycle:
             raise PermanentFailureError(str(failure), public=failure.public) from failure
 
 
+_ONE = select(Server).where(Server.id == bindparam("server_id"))
+
+
 def _get(tx: Tx, server_id: str) -> Server:
-    server = tx.scalar(select(Server).where(Server.id == server_id))
+    server = tx.scalar(_ONE, {"server_id": server_id})
     if server is None:
         raise PermanentFailureError(f"server {server_id} has no row")
     return server

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from gureum.foundation import clock, ids, log
 from gureum.foundation.caller import Caller
@@ -206,12 +206,16 @@ def new_action(server: Server, caller: Caller, action: str) -> ServerAction:
 # -- finding ---------------------------------------------------------------------------------------------
 
 
+_ANY = select(Server).where(Server.id == bindparam("server_id"), Server.deleted_at.is_(None))
+_OWN = _ANY.where(Server.project_id == bindparam("project_id"))
+
+
 def find_server(tx: Tx, caller: Caller, server_id: str) -> Server:
     """A living server within the caller's reach. Raises NotFound."""
-    statement = select(Server).where(Server.id == server_id, Server.deleted_at.is_(None))
-    if not caller.is_admin:
-        statement = statement.where(Server.project_id == caller.project_id)
-    server = tx.scalar(statement)
+    if caller.is_admin:
+        server = tx.scalar(_ANY, {"server_id": server_id})
+    else:
+        server = tx.scalar(_OWN, {"server_id": server_id, "project_id": caller.project_id})
     if server is None:
         raise NotFound(f"Instance {server_id} could not be found.")
     return server

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from gureum.agents.hypervisor.protocol import GuestData, ImageSource, NicSpec, ServerSpec
+from gureum.foundation import log
 from gureum.services.compute.servers.model import Server
 from gureum.services.network.facade import Address
 
@@ -43,6 +44,7 @@ def spec_of(
         nics=nics,
         config_drive=server.config_drive,
         guest=_guest(server, network_data, addresses),
+        request_id=log.request_id.get(),
         hardware={name: str(server.image[name]) for name in _HARDWARE if name in server.image},
     )
 

@@ -10,7 +10,7 @@ from gureum.services.network.standard import Standard
 
 
 class FloatingIp(Standard, Row):
-    """`port_id`, `fixed_ip` and `router_id` are set together, then the address is ACTIVE; or none is, and it is DOWN."""
+    """`port_id`, `fixed_ip` and `router_id` are set together, the address is ACTIVE; or none is, and it is DOWN."""
 
     __tablename__ = "floating_ips"
 

@@ -71,8 +71,8 @@ def associate(tx: Tx, ctx: NetworkContext, floating: FloatingIp, target: Target)
     if other is not None:
         raise errors.conflict(
             "FloatingIPPortAlreadyAssociated",
-            f"Cannot associate floating IP {floating.ip} ({floating.id}) with port {port.id} using fixed IP {fixed.ip}, "
-            f"as that fixed IP already has a floating IP on external network {floating.network_id}.",
+            f"Cannot associate floating IP {floating.ip} ({floating.id}) with port {port.id}: "
+            f"its fixed IP {fixed.ip} already has a floating IP on external network {floating.network_id}.",
         )
     router_id = _router_between(tx, fixed.subnet_id, floating.network_id)
     if router_id is None:

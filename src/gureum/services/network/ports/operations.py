@@ -89,17 +89,9 @@ def create_port(
 
 
 _COPIED = (
-    "project_id",
-    "name",
-    "description",
-    "admin_state_up",
-    "port_security",
-    "device_id",
-    "device_owner",
-    "host",
-) + ("vnic_type", "profile", "server_id", "server_made", "position", "nic_tag", "status")
-
-
+    *("project_id", "name", "description", "admin_state_up", "port_security", "device_id", "device_owner", "host"),
+    *("vnic_type", "profile", "server_id", "server_made", "position", "nic_tag", "status"),
+)
 _INSERT = insert(cast("Table", Port.__table__))
 _JOIN = insert(cast("Table", PortGroup.__table__))
 
@@ -167,7 +159,10 @@ def _fulfils(given: Given, wish: IpWish) -> bool:
 
 
 def delete_ports(tx: Tx, ctx: NetworkContext, port_ids: Sequence[str]) -> None:
-    """Delete ports with their addresses and group memberships; their floating IPs are let go. A few statements for all."""
+    """Delete ports with their addresses and group memberships; their floating IPs are let go.
+
+    A few statements for all of them.
+    """
     if not port_ids:
         return
     floating_ips.let_go_of_ports(tx, ctx, port_ids)

@@ -144,8 +144,8 @@ def _refuse_needed(tx: Tx, router: Router, leaving: Sequence[LegAddress]) -> Non
         if any(ipaddress.ip_address(hop) in net for _, hop in router.routes):
             raise errors.conflict(
                 "RouterInterfaceInUseByRoute",
-                f"Router interface for subnet {leg.subnet_id} on router {router.id} cannot be deleted, as it is required "
-                "by one or more routes.",
+                f"Router interface for subnet {leg.subnet_id} on router {router.id} cannot be deleted, "
+                "as it is required by one or more routes.",
             )
         behind = select(FloatingIp.id).join(
             IpAllocation, (IpAllocation.owner_id == FloatingIp.port_id) & (IpAllocation.ip == FloatingIp.fixed_ip)
@@ -154,8 +154,8 @@ def _refuse_needed(tx: Tx, router: Router, leaving: Sequence[LegAddress]) -> Non
         if tx.scalar(used.limit(1)) is not None:
             raise errors.conflict(
                 "RouterInterfaceInUseByFloatingIP",
-                f"Router interface for subnet {leg.subnet_id} on router {router.id} cannot be deleted, as it is required "
-                "by one or more floating IPs.",
+                f"Router interface for subnet {leg.subnet_id} on router {router.id} cannot be deleted, "
+                "as it is required by one or more floating IPs.",
             )
 
 

@@ -27,7 +27,7 @@ def refuse_overlap(router_id: str, cidr: str, others: Iterable[tuple[str, str]])
 
 
 def routes_of(wanted: Sequence[tuple[str, str]], cidrs: Iterable[str], own: Iterable[str]) -> list[tuple[str, str]]:
-    """The routes in their stored form. Raises BadRequest for a next hop that is nobody's neighbour, or is the router."""
+    """The routes in their stored form. Raises BadRequest for a next hop that is no neighbour, or is the router."""
     if len(wanted) > MAX_ROUTES:
         raise errors.invalid(
             f"Unable to complete operation. The number of routes exceeds the maximum {MAX_ROUTES}.", "RoutesExhausted"

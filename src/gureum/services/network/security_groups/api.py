@@ -33,7 +33,7 @@ RULES = (
     Rule("create_security_group_rule", MEMBER, "Create a security group rule"),
     Rule("delete_security_group_rule", MEMBER, "Delete a security group rule"),
 )
-_BEGINNING = datetime(2026, 1, 1)
+_BEGINNING = datetime(2026, 1, 1)  # noqa: DTZ001 database times are naive UTC
 
 
 class NewGroup(Struct, forbid_unknown_fields=True):

@@ -1,6 +1,6 @@
 """A server's ports from its creation to its end: made or adopted, bound to a host, let go.
 
-The tie is `server_id`, which the network API cannot write: a port that merely claims a server's id is not plugged into it.
+The tie is `server_id`, which the network API cannot write: a port that merely claims a server's id is not plugged in.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gureum.services.network.ports.addresses import IpWish
 from gureum.services.network.ports.model import Port, PortGroup
 from gureum.services.network.security_groups import operations as groups
 from gureum.services.network.security_groups.model import DEFAULT
-from gureum.services.network.server_ports.model import NicPlan, NicWanted
+from gureum.services.network.server_ports.model import NicPlan
 from gureum.services.network.server_ports.planning import group_named
 from gureum.services.network.standard import touch
 
@@ -27,7 +27,9 @@ def create(tx: Tx, ctx: NetworkContext, plan: NicPlan, server: tuple[str, str, s
     found = []
     for place, nic in enumerate(plan.nics, start):
         if nic.port_id:
-            found.append(_adopt(tx, ctx, plan.ports[nic.port_id], server_id, zone, place, nic))
+            port = plan.ports[nic.port_id]
+            port.nic_tag = nic.tag or ""
+            found.append(_adopt(tx, ctx, port, server, place))
             continue
         network = plan.networks[nic.network_id or ""]
         new = ports.NewPort(
@@ -47,9 +49,10 @@ def create(tx: Tx, ctx: NetworkContext, plan: NicPlan, server: tuple[str, str, s
     return found
 
 
-def _adopt(tx: Tx, ctx: NetworkContext, port: Port, server_id: str, zone: str, place: int, nic: NicWanted) -> str:
+def _adopt(tx: Tx, ctx: NetworkContext, port: Port, server: tuple[str, str, str], place: int) -> str:
+    server_id, _, zone = server
     port.server_id, port.device_id, port.device_owner = server_id, server_id, f"compute:{zone}"
-    port.position, port.nic_tag, port.server_made, port.status = place, nic.tag or "", False, "DOWN"
+    port.position, port.server_made, port.status = place, False, "DOWN"
     touch(tx, ctx.changes, "port", port)
     return port.id
 
@@ -94,7 +97,7 @@ def detach(tx: Tx, ctx: NetworkContext, server_id: str, port_id: str) -> None:
     ports.delete_ports(tx, ctx, [port_id])
 
 
-def add_group(tx: Tx, ctx: NetworkContext, caller: Caller, server_id: str, name: str) -> None:
+def add_group(tx: Tx, ctx: NetworkContext, server_id: str, name: str) -> None:
     """Give every port of the server the group. Raises NotFound for a group that is not the project's."""
     rows = tx.scalars(select(Port).where(Port.server_id == server_id)).all()
     if not rows:

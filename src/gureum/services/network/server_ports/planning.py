@@ -36,12 +36,11 @@ def plan(tx: Tx, ctx: NetworkContext, caller: Caller, request: NicRequest, count
         return NicPlan()
     if count > 1 and any(nic.port_id for nic in wanted):
         raise BadRequest(
-            "Unable to launch multiple instances with a single configured port ID. Please launch your instances one by one with different ports."
+            "Unable to launch multiple instances with a single configured port ID. "
+            "Please launch your instances one by one with different ports."
         )
     if count > 1 and any(nic.fixed_ip for nic in wanted):
-        raise BadRequest(
-            "Invalid fixed IP Address in requested networks: one address is not enough for several instances."
-        )
+        raise BadRequest("Invalid fixed IP address in requested networks: one address cannot serve several instances.")
     ports = _ports(tx, caller, [nic.port_id for nic in wanted if nic.port_id])
     networks = _networks(tx, caller, wanted)
     subnets = _subnets(tx, networks)
@@ -60,7 +59,7 @@ def plan(tx: Tx, ctx: NetworkContext, caller: Caller, request: NicRequest, count
 
 
 def _only_network(tx: Tx, caller: Caller) -> tuple[NicWanted, ...]:
-    """The one network that the project can use: its own or a shared one. None gives no interface, several a Conflict."""
+    """The one network that the project can use, its own or a shared one. Several are a Conflict."""
     usable = (Network.project_id == (caller.project_id or NOBODY)) & Network.external.is_(False)
     found = tx.scalars(select(Network.id).where(or_(usable, Network.shared.is_(True))).limit(2)).all()
     if len(found) > 1:

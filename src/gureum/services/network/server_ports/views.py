@@ -1,6 +1,7 @@
 """What hosts, guests and the compute API are told of servers' ports: interfaces, network data, addresses, groups.
 
-Each is one statement for any number of servers. Source for network data: nova's user guide on metadata, cloud-init's
+Each is one statement for any number of servers, built once: these are the hottest reads of the cloud, and building
+a statement costs as much as running it. Source for network data: nova's user guide on metadata, cloud-init's
 "Network configuration sources: network-data".
 """
 
@@ -11,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, or_, select, type_coerce
+from sqlalchemy import and_, bindparam, or_, select, type_coerce
 
 from gureum.agents.hypervisor.protocol import NicSpec
 from gureum.foundation.db.engine import Tx
@@ -24,26 +25,63 @@ from gureum.services.network.security_groups.model import SecurityGroup, Securit
 from gureum.services.network.server_ports.model import Address
 from gureum.services.network.subnets.model import Subnet
 
+_SERVER = bindparam("server_id", type_=Id)
+_SERVERS = bindparam("server_ids", type_=Id, expanding=True)
+_THEIR_SERVER = type_coerce(Port.server_id, Id)  # of a row that is known to have one
+
+_NICS = (
+    select(Port.id, Port.network_id, Port.mac, Port.device_owner, Network.mtu, IpAllocation.ip, Subnet.cidr)
+    .join(Network, Network.id == Port.network_id)
+    .outerjoin(IpAllocation, IpAllocation.owner_id == Port.id)
+    .outerjoin(Subnet, Subnet.id == IpAllocation.subnet_id)
+    .where(
+        or_(
+            Port.server_id == _SERVER,
+            and_(
+                Port.network_id.in_(select(Port.network_id).where(Port.server_id == _SERVER)),
+                Port.device_owner == metadata.OWNER,
+            ),
+        )
+    )
+    .order_by(Port.position, Port.created_at, Port.id, IpAllocation.position)
+)
+_NETWORK_DATA = (
+    select(Port.id, Port.network_id, Port.mac, Network.mtu, IpAllocation.ip, Subnet)
+    .join(Network, Network.id == Port.network_id)
+    .outerjoin(IpAllocation, IpAllocation.owner_id == Port.id)
+    .outerjoin(Subnet, Subnet.id == IpAllocation.subnet_id)
+    .where(Port.server_id == _SERVER)
+    .order_by(Port.position, Port.created_at, Port.id, IpAllocation.position)
+)
+_UNWIRED = (
+    select(Port.id)
+    .join(Network, Network.id == Port.network_id)
+    .where(Port.server_id == _SERVER, Port.status != "ACTIVE")
+    .where(Port.admin_state_up.is_(True), Network.admin_state_up.is_(True))
+    .order_by(Port.position)
+)
+_ADDRESSES = (
+    select(_THEIR_SERVER, Port.id, Port.mac, Port.network_id, Network.name, IpAllocation.ip, FloatingIp.ip)
+    .join(Network, Network.id == Port.network_id)
+    .join(IpAllocation, IpAllocation.owner_id == Port.id)
+    .outerjoin(FloatingIp, and_(FloatingIp.port_id == Port.id, FloatingIp.fixed_ip == IpAllocation.ip))
+    .where(Port.server_id.in_(_SERVERS))
+    .order_by(Port.position, Port.created_at, Port.id, IpAllocation.position)
+)
+_GROUPS = (
+    select(_THEIR_SERVER, SecurityGroup.name)
+    .join(PortGroup, PortGroup.port_id == Port.id)
+    .join(SecurityGroup, SecurityGroup.id == PortGroup.group_id)
+    .where(Port.server_id.in_(_SERVERS))
+    .order_by(Port.position, PortGroup.position)
+)
+
 
 def nics(tx: Tx, server_id: str) -> tuple[NicSpec, ...]:
     """The server's interfaces in attach order, each with its network's metadata port."""
-    on_networks = select(Port.network_id).where(Port.server_id == server_id)
-    statement = (
-        select(Port.id, Port.network_id, Port.mac, Port.device_owner, Network.mtu, IpAllocation.ip, Subnet.cidr)
-        .join(Network, Network.id == Port.network_id)
-        .outerjoin(IpAllocation, IpAllocation.owner_id == Port.id)
-        .outerjoin(Subnet, Subnet.id == IpAllocation.subnet_id)
-        .where(
-            or_(
-                Port.server_id == server_id,
-                and_(Port.network_id.in_(on_networks), Port.device_owner == metadata.OWNER),
-            )
-        )
-        .order_by(Port.position, Port.created_at, Port.id, IpAllocation.position)
-    )
     own: dict[str, list[Any]] = {}
     service: dict[str, list[Any]] = defaultdict(list)
-    for row in tx.execute(statement):
+    for row in tx.execute(_NICS, {"server_id": server_id}):
         if row.device_owner == metadata.OWNER:
             service[row.network_id].append(row)
         else:
@@ -67,18 +105,10 @@ def _nic(rows: Sequence[Any], service: Sequence[Any]) -> NicSpec:
 
 def network_data(tx: Tx, server_id: str) -> dict[str, Any]:
     """The network_data.json document of a server."""
-    statement = (
-        select(Port.id, Port.network_id, Port.mac, Network.mtu, IpAllocation.ip, Subnet)
-        .join(Network, Network.id == Port.network_id)
-        .outerjoin(IpAllocation, IpAllocation.owner_id == Port.id)
-        .outerjoin(Subnet, Subnet.id == IpAllocation.subnet_id)
-        .where(Port.server_id == server_id)
-        .order_by(Port.position, Port.created_at, Port.id, IpAllocation.position)
-    )
     links: dict[str, dict[str, Any]] = {}
     networks: list[dict[str, Any]] = []
     services: list[dict[str, str]] = []
-    for row in tx.execute(statement):
+    for row in tx.execute(_NETWORK_DATA, {"server_id": server_id}):
         link_id = f"tap{row.id[:11]}"
         links[row.id] = {
             "id": link_id,
@@ -125,29 +155,13 @@ def _route(destination: str, hop: str) -> dict[str, str]:
 
 def wired(tx: Tx, server_id: str) -> list[str]:
     """The server's ports that are not up yet; a port that its owner switched off is not waited for."""
-    awaited = (Port.server_id == server_id, Port.status != "ACTIVE", Port.admin_state_up.is_(True))
-    switched_on = select(Port.id).join(Network, Network.id == Port.network_id)
-    return list(tx.scalars(switched_on.where(*awaited, Network.admin_state_up.is_(True)).order_by(Port.position)))
-
-
-def _server_id() -> ColumnElement[str]:
-    """The server of a row that is known to have one."""
-    return type_coerce(Port.server_id, Id)
+    return list(tx.scalars(_UNWIRED, {"server_id": server_id}))
 
 
 def addresses(tx: Tx, server_ids: Sequence[str]) -> dict[str, list[Address]]:
     """Every server's addresses, floating ones after the fixed one that they lead to."""
-    tied = and_(FloatingIp.port_id == Port.id, FloatingIp.fixed_ip == IpAllocation.ip)
-    statement = (
-        select(_server_id(), Port.id, Port.mac, Port.network_id, Network.name, IpAllocation.ip, FloatingIp.ip)
-        .join(Network, Network.id == Port.network_id)
-        .join(IpAllocation, IpAllocation.owner_id == Port.id)
-        .outerjoin(FloatingIp, tied)
-        .where(Port.server_id.in_(server_ids))
-        .order_by(Port.position, Port.created_at, Port.id, IpAllocation.position)
-    )
     found: defaultdict[str, list[Address]] = defaultdict(list)
-    for server_id, port_id, mac, network_id, name, ip, floating in tx.execute(statement):
+    for server_id, port_id, mac, network_id, name, ip, floating in tx.execute(_ADDRESSES, {"server_ids": server_ids}):
         version = 6 if ":" in ip else 4
         found[server_id].append(Address(name, ip, version, mac, "fixed", port_id, network_id))
         if floating is not None:
@@ -157,15 +171,8 @@ def addresses(tx: Tx, server_ids: Sequence[str]) -> dict[str, list[Address]]:
 
 def security_groups(tx: Tx, server_ids: Sequence[str]) -> dict[str, list[str]]:
     """The names of the groups that the servers' ports have, each once."""
-    statement = (
-        select(_server_id(), SecurityGroup.name)
-        .join(PortGroup, PortGroup.port_id == Port.id)
-        .join(SecurityGroup, SecurityGroup.id == PortGroup.group_id)
-        .where(Port.server_id.in_(server_ids))
-        .order_by(Port.position, PortGroup.position)
-    )
     found: defaultdict[str, list[str]] = defaultdict(list)
-    for server_id, name in tx.execute(statement):
+    for server_id, name in tx.execute(_GROUPS, {"server_ids": server_ids}):
         if name not in found[server_id]:
             found[server_id].append(name)
     return dict(found)

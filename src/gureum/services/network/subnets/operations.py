@@ -23,7 +23,8 @@ def create_subnet(tx: Tx, ctx: NetworkContext, subnet: Subnet) -> Subnet:
     for sibling in addresses.subnets_of(tx, subnet.network_id):
         if sibling.ip_version == subnet.ip_version and net.overlaps(ipaddress.ip_network(sibling.cidr)):
             raise errors.invalid(
-                f"Requested subnet with cidr: {subnet.cidr} for network: {subnet.network_id} overlaps with another subnet"
+                f"Requested subnet with cidr: {subnet.cidr} for network: {subnet.network_id} "
+                "overlaps with another subnet"
             )
     tx.add(subnet)
     tx.flush()
@@ -107,7 +108,8 @@ def delete_subnet(tx: Tx, ctx: NetworkContext, subnet: Subnet) -> None:
         if not own and not (automatic and device_owner is not None and not device_owner.startswith("network:router")):
             raise errors.conflict(
                 "SubnetInUse",
-                f"Unable to complete operation on subnet {subnet.id}: One or more ports have an IP allocation from this subnet.",
+                f"Unable to complete operation on subnet {subnet.id}: "
+                "One or more ports have an IP allocation from this subnet.",
             )
     if wants_metadata(subnet):
         metadata.leave(tx, ctx, subnet)

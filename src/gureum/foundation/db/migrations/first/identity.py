@@ -1,0 +1,225 @@
+"""The tables of the identity service. Written by tools/first-revision from the models; not edited by hand."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+
+def create() -> None:
+    """Make the tables, those that others refer to first."""
+    _projects()
+    _regions()
+    _revocations()
+    _roles()
+    _services()
+    _assignments()
+    _endpoints()
+    _groups()
+    _implied_roles()
+    _users()
+    _application_credentials()
+    _group_members()
+
+
+def _projects() -> None:
+    op.create_table(
+        "projects",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("name", sa.String(length=255), nullable=False),
+        sa.Column("domain_id", sa.String(length=36), nullable=False),
+        sa.Column("parent_id", sa.String(length=36), nullable=True),
+        sa.Column("is_domain", sa.Boolean(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("enabled", sa.Boolean(), nullable=False),
+        sa.Column("tags", sa.Text(), nullable=False),
+        sa.Column("options", sa.Text(), nullable=False),
+        sa.Column("extra", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["parent_id"], ["projects.id"], name=op.f("fk_projects_parent_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_projects")),
+        sa.UniqueConstraint("domain_id", "name", name=op.f("uq_projects_domain_id_name")),
+    )
+    op.create_index(op.f("ix_projects_is_domain"), "projects", ["is_domain"], unique=False)
+    op.create_index(op.f("ix_projects_parent_id"), "projects", ["parent_id"], unique=False)
+
+
+def _regions() -> None:
+    op.create_table(
+        "regions",
+        sa.Column("id", sa.String(length=255), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("parent_region_id", sa.String(length=255), nullable=True),
+        sa.Column("extra", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["parent_region_id"], ["regions.id"], name=op.f("fk_regions_parent_region_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_regions")),
+    )
+
+
+def _revocations() -> None:
+    op.create_table(
+        "revocations",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("value", sa.String(length=255), nullable=False),
+        sa.Column("before", sa.Float(precision=53), nullable=False),
+        sa.Column("created_at", sa.DateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_revocations")),
+    )
+    op.create_index("ix_revocations_created_at", "revocations", ["created_at"], unique=False)
+
+
+def _roles() -> None:
+    op.create_table(
+        "roles",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("name", sa.String(length=255), nullable=False),
+        sa.Column("scope", sa.String(length=36), nullable=False),
+        sa.Column("description", sa.Text(), nullable=True),
+        sa.Column("options", sa.Text(), nullable=False),
+        sa.Column("extra", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_roles")),
+        sa.UniqueConstraint("scope", "name", name=op.f("uq_roles_scope_name")),
+    )
+
+
+def _services() -> None:
+    op.create_table(
+        "services",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("type", sa.String(length=255), nullable=False),
+        sa.Column("name", sa.String(length=255), nullable=True),
+        sa.Column("description", sa.Text(), nullable=True),
+        sa.Column("enabled", sa.Boolean(), nullable=False),
+        sa.Column("extra", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_services")),
+    )
+
+
+def _assignments() -> None:
+    op.create_table(
+        "assignments",
+        sa.Column("actor_kind", sa.String(length=8), nullable=False),
+        sa.Column("actor_id", sa.String(length=36), nullable=False),
+        sa.Column("target_kind", sa.String(length=8), nullable=False),
+        sa.Column("target_id", sa.String(length=36), nullable=False),
+        sa.Column("role_id", sa.String(length=36), nullable=False),
+        sa.Column("inherited", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(["role_id"], ["roles.id"], name=op.f("fk_assignments_role_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint(
+            "actor_kind", "actor_id", "target_kind", "target_id", "role_id", "inherited", name=op.f("pk_assignments")
+        ),
+    )
+    op.create_index(op.f("ix_assignments_role_id"), "assignments", ["role_id"], unique=False)
+    op.create_index("ix_assignments_target", "assignments", ["target_kind", "target_id"], unique=False)
+
+
+def _endpoints() -> None:
+    op.create_table(
+        "endpoints",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("service_id", sa.String(length=36), nullable=False),
+        sa.Column("interface", sa.String(length=16), nullable=False),
+        sa.Column("region_id", sa.String(length=255), nullable=True),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("enabled", sa.Boolean(), nullable=False),
+        sa.Column("name", sa.String(length=255), nullable=True),
+        sa.Column("extra", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["region_id"], ["regions.id"], name=op.f("fk_endpoints_region_id")),
+        sa.ForeignKeyConstraint(
+            ["service_id"], ["services.id"], name=op.f("fk_endpoints_service_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_endpoints")),
+    )
+    op.create_index(op.f("ix_endpoints_service_id"), "endpoints", ["service_id"], unique=False)
+
+
+def _groups() -> None:
+    op.create_table(
+        "groups",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("name", sa.String(length=255), nullable=False),
+        sa.Column("domain_id", sa.String(length=36), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("extra", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["domain_id"], ["projects.id"], name=op.f("fk_groups_domain_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_groups")),
+        sa.UniqueConstraint("domain_id", "name", name=op.f("uq_groups_domain_id_name")),
+    )
+
+
+def _implied_roles() -> None:
+    op.create_table(
+        "implied_roles",
+        sa.Column("prior_id", sa.String(length=36), nullable=False),
+        sa.Column("implied_id", sa.String(length=36), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["implied_id"], ["roles.id"], name=op.f("fk_implied_roles_implied_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(["prior_id"], ["roles.id"], name=op.f("fk_implied_roles_prior_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("prior_id", "implied_id", name=op.f("pk_implied_roles")),
+    )
+
+
+def _users() -> None:
+    op.create_table(
+        "users",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("name", sa.String(length=255), nullable=False),
+        sa.Column("domain_id", sa.String(length=36), nullable=False),
+        sa.Column("default_project_id", sa.String(length=36), nullable=True),
+        sa.Column("description", sa.Text(), nullable=True),
+        sa.Column("email", sa.String(length=255), nullable=True),
+        sa.Column("enabled", sa.Boolean(), nullable=False),
+        sa.Column("password_hash", sa.Text(), nullable=True),
+        sa.Column("password_set_at", sa.DateTime(), nullable=True),
+        sa.Column("password_expires_at", sa.DateTime(), nullable=True),
+        sa.Column("options", sa.Text(), nullable=False),
+        sa.Column("extra", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["domain_id"], ["projects.id"], name=op.f("fk_users_domain_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
+        sa.UniqueConstraint("domain_id", "name", name=op.f("uq_users_domain_id_name")),
+    )
+
+
+def _application_credentials() -> None:
+    op.create_table(
+        "application_credentials",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("name", sa.String(length=255), nullable=False),
+        sa.Column("user_id", sa.String(length=36), nullable=False),
+        sa.Column("project_id", sa.String(length=36), nullable=False),
+        sa.Column("secret_hash", sa.Text(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=True),
+        sa.Column("role_ids", sa.Text(), nullable=False),
+        sa.Column("unrestricted", sa.Boolean(), nullable=False),
+        sa.Column("access_rules", sa.Text(), nullable=False),
+        sa.Column("expires_at", sa.DateTime(), nullable=True),
+        sa.Column("created_at", sa.DateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["project_id"], ["projects.id"], name=op.f("fk_application_credentials_project_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["users.id"], name=op.f("fk_application_credentials_user_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_application_credentials")),
+        sa.UniqueConstraint("user_id", "name", name=op.f("uq_application_credentials_user_id_name")),
+    )
+    op.create_index(
+        op.f("ix_application_credentials_project_id"), "application_credentials", ["project_id"], unique=False
+    )
+
+
+def _group_members() -> None:
+    op.create_table(
+        "group_members",
+        sa.Column("group_id", sa.String(length=36), nullable=False),
+        sa.Column("user_id", sa.String(length=36), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["group_id"], ["groups.id"], name=op.f("fk_group_members_group_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_group_members_user_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("group_id", "user_id", name=op.f("pk_group_members")),
+    )
+    op.create_index(op.f("ix_group_members_user_id"), "group_members", ["user_id"], unique=False)

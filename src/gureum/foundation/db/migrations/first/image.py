@@ -1,0 +1,59 @@
+"""The tables of the image service. Written by tools/first-revision from the models; not edited by hand."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+
+def create() -> None:
+    """Make the tables, those that others refer to first."""
+    _images()
+    _image_members()
+
+
+def _images() -> None:
+    op.create_table(
+        "images",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("name", sa.String(length=255), nullable=True),
+        sa.Column("owner", sa.String(length=36), nullable=True),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("visibility", sa.String(length=16), nullable=False),
+        sa.Column("hidden", sa.Boolean(), nullable=False),
+        sa.Column("protected", sa.Boolean(), nullable=False),
+        sa.Column("disk_format", sa.String(length=20), nullable=True),
+        sa.Column("container_format", sa.String(length=20), nullable=True),
+        sa.Column("min_disk_gib", sa.Integer(), nullable=False),
+        sa.Column("min_ram_mib", sa.Integer(), nullable=False),
+        sa.Column("size_bytes", sa.BigInteger(), nullable=True),
+        sa.Column("virtual_size_bytes", sa.BigInteger(), nullable=True),
+        sa.Column("md5", sa.String(length=32), nullable=True),
+        sa.Column("sha512", sa.String(length=128), nullable=True),
+        sa.Column("location", sa.String(length=255), nullable=True),
+        sa.Column("properties", sa.Text(), nullable=False),
+        sa.Column("tags", sa.Text(), nullable=False),
+        sa.Column("saving_at", sa.Float(precision=53), nullable=False),
+        sa.Column("created_at", sa.DateTime(), nullable=False),
+        sa.Column("updated_at", sa.DateTime(), nullable=False),
+        sa.Column("deleted_at", sa.DateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_images")),
+    )
+    op.create_index("ix_images_list", "images", ["deleted_at", "created_at", "id"], unique=False)
+    op.create_index(op.f("ix_images_owner"), "images", ["owner"], unique=False)
+
+
+def _image_members() -> None:
+    op.create_table(
+        "image_members",
+        sa.Column("image_id", sa.String(length=36), nullable=False),
+        sa.Column("member_id", sa.String(length=255), nullable=False),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("created_at", sa.DateTime(), nullable=False),
+        sa.Column("updated_at", sa.DateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["image_id"], ["images.id"], name=op.f("fk_image_members_image_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("image_id", "member_id", name=op.f("pk_image_members")),
+    )
+    op.create_index(op.f("ix_image_members_member_id"), "image_members", ["member_id"], unique=False)
