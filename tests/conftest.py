@@ -9,6 +9,7 @@ import pytest
 
 from gureum.foundation import clock
 from gureum.foundation.db.engine import Database
+from tests.postgresql_server import PostgresqlServer, binaries
 
 
 def pytest_collection_modifyitems(config, items):
@@ -30,3 +31,20 @@ def database(tmp_path):
     database = Database(f"sqlite:///{tmp_path}/test.sqlite")
     yield database
     database.close()
+
+
+@pytest.fixture(scope="session")
+def postgresql_server():
+    """One PostgreSQL for the whole session, gone after it. `new_database()` gives the URL of an empty database."""
+    folder = binaries()
+    if folder is None:
+        pytest.skip("needs PostgreSQL's own programs: apt-get install postgresql")
+    server = PostgresqlServer(folder)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def postgresql_url(postgresql_server):
+    """A database on PostgreSQL, empty when the test module begins: `SimulatedCloud(folder, database=postgresql_url)`."""
+    return postgresql_server.new_database()

@@ -52,6 +52,12 @@ PYTHON: Mapping[str, str] = {
 }
 """What building libvirt's Python bindings needs."""
 
+TESTS: Mapping[str, str] = {
+    "postgresql": "/usr/lib/postgresql/*/bin/pg_ctl",
+    "rabbitmq-server": "rabbitmq-server",
+}
+"""Servers that the tests start by themselves, on loopback and with data of their own."""
+
 _UNITS = (
     "openvswitch-switch.service", "ovs-vswitchd.service", "ovsdb-server.service", "ovn-central.service",
     "ovn-host.service",    "libvirtd.service", "libvirtd.socket", "libvirtd-ro.socket", "libvirtd-admin.socket",

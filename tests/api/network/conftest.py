@@ -6,10 +6,10 @@ import os
 import shutil
 
 import pytest
+from tests.api.network.setting import Maker, bootstrap, open_cloud
 
 from gureum.foundation.db.engine import Database
 from gureum.foundation.db.types import Row
-from tests.api.network.setting import Maker, bootstrap, open_cloud
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from tests.api.client import Client
+
 from gureum.drivers.network.fake import FakeNetworkDriver
 from gureum.foundation import ids
 from gureum.foundation.caller import Caller
@@ -18,7 +20,6 @@ from gureum.foundation.tasks.store import Tasks
 from gureum.services.network.facade import NetworkFacade
 from gureum.services.network.service import NetworkDeps, parts
 from gureum.services.network.writer import NetworkWriter
-from tests.api.client import Client
 
 CALLERS = {
     "alice": Caller(user_id="alice", project_id="p1", roles=("member", "reader")),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from tests.api.network.setting import AT, fault
 
 DEFAULTS = {
@@ -36,7 +35,9 @@ def test_quotas_are_shown_changed_and_put_back(alice, bob, root, make):
     assert alice.get(f"{AT}/quotas/p1").json()["quota"] == DEFAULTS
 
 
-@pytest.mark.parametrize(("noun", "limit"), [("subnet", 0), ("port", 0), ("router", 0), ("floatingip", 0), ("security_group", 1)])
+@pytest.mark.parametrize(
+    ("noun", "limit"), [("subnet", 0), ("port", 0), ("router", 0), ("floatingip", 0), ("security_group", 1)]
+)
 def test_every_noun_has_its_quota(cloud, alice, root, make, noun, limit):
     network = make.network()
     root.put(f"{AT}/quotas/p1", {"quota": {noun: limit}})
@@ -75,9 +76,14 @@ def test_tags_on_every_noun(cloud, alice, bob, make, collection):
     assert bob.get(at).status == 404
     assert bob.put(at, {"tags": []}).status == 404
     key = collection.replace("-", "_")
-    found = lambda query: {one["id"] for one in alice.get(f"{AT}/{collection}?{query}").json()[key]}
+
+    def found(query):
+        return {one["id"] for one in alice.get(f"{AT}/{collection}?{query}").json()[key]}
+
     assert made["id"] in found("tags=blue,green") & found("tags-any=blue,none") & found("not-tags=blue,none")
-    assert made["id"] not in found("tags=blue,none") | found("tags=Blue") | found("tags=lue") | found("not-tags-any=blue,none")
+    assert made["id"] not in found("tags=blue,none") | found("tags=Blue") | found("tags=lue") | found(
+        "not-tags-any=blue,none"
+    )
     assert alice.delete(at).status == 204
     assert alice.get(at).json() == {"tags": []}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from tests.api.network.setting import AT, Maker, absent_id, fault
 
 FLOATING = f"{AT}/floatingips"
@@ -22,14 +21,27 @@ def test_a_floating_ip_has_the_documented_keys_and_a_life(cloud, alice, make, wa
     assert cloud.held("floating_ip") == {}
     at = f"{FLOATING}/{made['id']}"
     tied = alice.put(at, {"floatingip": {"port_id": port["id"]}}).json()["floatingip"]
-    assert (tied["status"], tied["router_id"], tied["fixed_ip_address"]) == ("ACTIVE", router["id"], port["fixed_ips"][0]["ip_address"])
+    assert (tied["status"], tied["router_id"], tied["fixed_ip_address"]) == (
+        "ACTIVE",
+        router["id"],
+        port["fixed_ips"][0]["ip_address"],
+    )
     assert tied["port_details"]["name"] == "one"
     moved = alice.put(at, {"floatingip": {"port_id": other["id"]}}).json()["floatingip"]
-    assert cloud.held("floating_ip")[made["id"]].fixed_ip == moved["fixed_ip_address"] == other["fixed_ips"][0]["ip_address"]
+    assert (
+        cloud.held("floating_ip")[made["id"]].fixed_ip
+        == moved["fixed_ip_address"]
+        == other["fixed_ips"][0]["ip_address"]
+    )
     kept = alice.put(at, {"floatingip": {"description": "d"}}).json()["floatingip"]
     assert (kept["port_id"], kept["description"]) == (other["id"], "d")
     loose = alice.put(at, {"floatingip": {"port_id": None}}).json()["floatingip"]
-    assert (loose["status"], loose["port_id"], loose["fixed_ip_address"], loose["router_id"]) == ("DOWN", None, None, None)
+    assert (loose["status"], loose["port_id"], loose["fixed_ip_address"], loose["router_id"]) == (
+        "DOWN",
+        None,
+        None,
+        None,
+    )
     assert cloud.held("floating_ip") == {}
     assert alice.delete(at).status == 204
     assert alice.get(at).status == 404
@@ -43,7 +55,12 @@ def test_a_deleted_port_lets_its_floating_ip_go(cloud, alice, make, wan):
     assert cloud.held("floating_ip")
     assert alice.delete(f"{AT}/ports/{port['id']}").status == 204
     shown = alice.get(f"{FLOATING}/{made['id']}").json()["floatingip"]
-    assert (shown["status"], shown["port_id"], shown["fixed_ip_address"], shown["router_id"]) == ("DOWN", None, None, None)
+    assert (shown["status"], shown["port_id"], shown["fixed_ip_address"], shown["router_id"]) == (
+        "DOWN",
+        None,
+        None,
+        None,
+    )
     assert cloud.held("floating_ip") == {}
 
 
@@ -79,7 +96,10 @@ def test_what_cannot_be_tied_is_refused_by_name(cloud, alice, bob, make, wan):
     network, _, _ = wan
     public, port, lonely = cloud.public_id(), make.port(network), make.network()
     make.subnet(lonely, "10.3.0.0/24")
-    post = lambda **body: fault(alice.post(FLOATING, {"floatingip": {"floating_network_id": public, **body}}))
+
+    def post(**body):
+        return fault(alice.post(FLOATING, {"floatingip": {"floating_network_id": public, **body}}))
+
     assert post(floating_network_id=absent_id()) == (404, "NetworkNotFound")
     assert post(floating_network_id=network["id"]) == (400, "BadRequest")
     assert post(port_id=absent_id()) == (404, "PortNotFound")
@@ -87,7 +107,10 @@ def test_what_cannot_be_tied_is_refused_by_name(cloud, alice, bob, make, wan):
     assert post(port_id=make.port(network, fixed_ips=[])["id"]) == (400, "BadRequest")
     make.floating_ip(public, port_id=port["id"])
     assert post(port_id=port["id"]) == (409, "FloatingIPPortAlreadyAssociated")
-    assert fault(bob.post(FLOATING, {"floatingip": {"floating_network_id": public, "port_id": port["id"]}})) == (404, "PortNotFound")
+    assert fault(bob.post(FLOATING, {"floatingip": {"floating_network_id": public, "port_id": port["id"]}})) == (
+        404,
+        "PortNotFound",
+    )
     assert len(alice.get(FLOATING).json()["floatingips"]) == 1
 
 
@@ -103,7 +126,10 @@ def test_lists_filter_and_foreign_ones_are_not_there(cloud, alice, bob, make, wa
     port = make.port(network)
     one = make.floating_ip(cloud.public_id(), port_id=port["id"])
     two = make.floating_ip(cloud.public_id())
-    ids = lambda query: {entry["id"] for entry in alice.get(f"{FLOATING}?{query}").json()["floatingips"]}
+
+    def ids(query):
+        return {entry["id"] for entry in alice.get(f"{FLOATING}?{query}").json()["floatingips"]}
+
     assert ids("") == {one["id"], two["id"]}
     assert ids(f"port_id={port['id']}") == ids(f"router_id={router['id']}") == ids("status=ACTIVE") == {one["id"]}
     assert ids(f"floating_ip_address={two['floating_ip_address']}") == {two["id"]}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from tests.api.network.setting import AT, absent_id, fault
 
 KEYS = {
@@ -23,7 +22,9 @@ def test_a_network_has_the_documented_keys_and_administrators_see_more(alice, ro
 
 def test_changes_show_and_raise_the_revision(alice, make):
     made = make.network()
-    answer = alice.put(f"{AT}/networks/{made['id']}", {"network": {"name": "new", "admin_state_up": False, "mtu": 1400}})
+    answer = alice.put(
+        f"{AT}/networks/{made['id']}", {"network": {"name": "new", "admin_state_up": False, "mtu": 1400}}
+    )
     changed = answer.json()["network"]
     assert (changed["name"], changed["admin_state_up"], changed["mtu"]) == ("new", False, 1400)
     assert changed["revision_number"] > made["revision_number"]
@@ -55,7 +56,13 @@ def test_bad_bodies_are_refused_and_nothing_is_written(alice, body):
 
 @pytest.mark.parametrize(
     "attributes",
-    [{"shared": True}, {"router:external": True}, {"is_default": True}, {"provider:physical_network": "x"}, {"project_id": "p2"}],
+    [
+        {"shared": True},
+        {"router:external": True},
+        {"is_default": True},
+        {"provider:physical_network": "x"},
+        {"project_id": "p2"},
+    ],
 )
 def test_what_is_for_administrators_is_forbidden_to_others(alice, root, attributes):
     body = {"network": {"name": "n", **attributes}}
@@ -82,13 +89,18 @@ def test_foreign_networks_are_not_there_unless_shared_or_external(cloud, bob, ro
     assert bob.get(at).status == 200
     assert bob.put(at, {"network": {"name": "x"}}).status == 403
     assert {one["id"] for one in bob.get(f"{AT}/networks?shared=True").json()["networks"]} == {made["id"]}
-    assert {one["id"] for one in bob.get(f"{AT}/networks?router:external=true").json()["networks"]} == {cloud.public_id()}
+    assert {one["id"] for one in bob.get(f"{AT}/networks?router:external=true").json()["networks"]} == {
+        cloud.public_id()
+    }
 
 
 def test_lists_filter_select_sort_and_page(alice, make):
     for name in ("c", "a", "b"):
         make.network(name=name, description="x")
-    names = lambda query: [one["name"] for one in alice.get(f"{AT}/networks?project_id=p1&{query}").json()["networks"]]
+
+    def names(query):
+        return [one["name"] for one in alice.get(f"{AT}/networks?project_id=p1&{query}").json()["networks"]]
+
     assert names("sort_key=name") == ["a", "b", "c"]
     assert names("sort_key=name&sort_dir=desc") == ["c", "b", "a"]
     assert names("name=a&name=c&sort_key=name") == ["a", "c"]

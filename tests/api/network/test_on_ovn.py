@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 
 import pytest
+from tests.api.network.setting import AT, CALLERS, Maker, open_cloud
 
 from gureum.foundation.db.engine import Database
 from gureum.services.network import things
 from gureum.services.network.facade import NicRequest
-from tests.api.network.setting import AT, CALLERS, Maker, open_cloud
 
 pytestmark = pytest.mark.engines
 
@@ -49,7 +49,9 @@ def test_everything_the_api_makes_is_taken_and_given_back(on_ovn):
     cloud, alice, root = on_ovn, on_ovn.client("alice"), on_ovn.client("root")
     make = Maker(alice)
     network, router = make.network(), make.router(external_gateway_info={"network_id": cloud.public_id()})
-    subnet = make.subnet(network, dns_nameservers=["9.9.9.9"], host_routes=[{"destination": "10.8.0.0/24", "nexthop": "10.0.0.9"}])
+    subnet = make.subnet(
+        network, dns_nameservers=["9.9.9.9"], host_routes=[{"destination": "10.8.0.0/24", "nexthop": "10.0.0.9"}]
+    )
     make.subnet(network, "fd00:1::/64", ipv6_ra_mode="slaac", ipv6_address_mode="slaac")
     settled(cloud)
     make.add_leg(router, subnet_id=subnet["id"])
@@ -65,7 +67,9 @@ def test_everything_the_api_makes_is_taken_and_given_back(on_ovn):
         make.rule(group["id"], **attributes)
     port = make.port(network, security_groups=[group["id"]], allowed_address_pairs=[{"ip_address": "10.0.0.77"}])
     floating = make.floating_ip(cloud.public_id(), port_id=port["id"])
-    alice.put(f"{AT}/routers/{router['id']}", {"router": {"routes": [{"destination": "10.50.0.0/16", "nexthop": "10.0.0.9"}]}})
+    alice.put(
+        f"{AT}/routers/{router['id']}", {"router": {"routes": [{"destination": "10.50.0.0/16", "nexthop": "10.0.0.9"}]}}
+    )
     root.put(f"{AT}/ports/{port['id']}", {"port": {"binding:host_id": "h1"}})
     settled(cloud)
 
@@ -76,14 +80,22 @@ def test_everything_the_api_makes_is_taken_and_given_back(on_ovn):
     make.add_leg(router, port_id=leg["id"])
     settled(cloud)
     alice.put(f"{AT}/networks/{network['id']}", {"network": {"mtu": 1300, "admin_state_up": False}})
-    alice.put(f"{AT}/ports/{port['id']}", {"port": {"port_security_enabled": False, "security_groups": [], "allowed_address_pairs": []}})
+    alice.put(
+        f"{AT}/ports/{port['id']}",
+        {"port": {"port_security_enabled": False, "security_groups": [], "allowed_address_pairs": []}},
+    )
     alice.put(f"{AT}/subnets/{subnet['id']}", {"subnet": {"enable_dhcp": False}})
     settled(cloud)
 
     alice.delete(f"{AT}/floatingips/{floating['id']}")
     alice.put(f"{AT}/routers/{router['id']}", {"router": {"routes": [], "external_gateway_info": None}})
     settled(cloud)
-    for one in (leg["id"], alice.get(f"{AT}/ports?device_owner=network:router_interface&network_id={network['id']}").json()["ports"][0]["id"]):
+    for one in (
+        leg["id"],
+        alice.get(f"{AT}/ports?device_owner=network:router_interface&network_id={network['id']}").json()["ports"][0][
+            "id"
+        ],
+    ):
         assert alice.put(f"{AT}/routers/{router['id']}/remove_router_interface", {"port_id": one}).status == 200
     alice.delete(f"{AT}/routers/{router['id']}")
     alice.delete(f"{AT}/ports/{port['id']}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from tests.api.network.setting import AT, Maker, absent_id, fault
 
 
@@ -24,7 +23,17 @@ def post(client, network, **attributes):
 def test_a_port_has_the_documented_keys(root, make, network, subnet):
     made = make.port(network)
     keys = {
-        *("id", "name", "description", "tenant_id", "project_id", "tags", "revision_number", "created_at", "updated_at"),
+        *(
+            "id",
+            "name",
+            "description",
+            "tenant_id",
+            "project_id",
+            "tags",
+            "revision_number",
+            "created_at",
+            "updated_at",
+        ),
         *("network_id", "mac_address", "admin_state_up", "status", "device_id", "device_owner", "fixed_ips"),
         *("allowed_address_pairs", "security_groups", "port_security_enabled", "binding:vnic_type"),
     }
@@ -191,7 +200,10 @@ def test_filters_by_address_group_device_and_emptiness(alice, make, network, sub
     group = make.group()
     one = make.port(network, security_groups=[group["id"]], device_id="d1", name="one")
     two = make.port(network, name="two")
-    ids = lambda query: {port["id"] for port in alice.get(f"{AT}/ports?{query}").json()["ports"]}
+
+    def ids(query):
+        return {port["id"] for port in alice.get(f"{AT}/ports?{query}").json()["ports"]}
+
     assert ids(f"fixed_ips=ip_address={one['fixed_ips'][0]['ip_address']}") == {one["id"]}
     assert {one["id"], two["id"]} <= ids(f"fixed_ips=subnet_id={subnet['id']}")
     assert {one["id"], two["id"]} <= ids("fixed_ips=ip_address_substr=10.0.0")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from tests.api.network.setting import AT, Maker, absent_id, fault
 
 ROUTERS = f"{AT}/routers"
@@ -16,8 +15,25 @@ def leg(client, router, verb, **body):
 def test_a_router_has_the_documented_keys(root, make):
     made = make.router(admin_state_up=False, description="d", external_gateway_info={})
     keys = {
-        *("id", "name", "description", "tenant_id", "project_id", "tags", "revision_number", "created_at", "updated_at"),
-        *("status", "admin_state_up", "external_gateway_info", "routes", "availability_zone_hints", "availability_zones"),
+        *(
+            "id",
+            "name",
+            "description",
+            "tenant_id",
+            "project_id",
+            "tags",
+            "revision_number",
+            "created_at",
+            "updated_at",
+        ),
+        *(
+            "status",
+            "admin_state_up",
+            "external_gateway_info",
+            "routes",
+            "availability_zone_hints",
+            "availability_zones",
+        ),
     }
     assert set(made) == keys
     assert (made["status"], made["admin_state_up"], made["external_gateway_info"]) == ("ACTIVE", False, None)
@@ -30,7 +46,11 @@ def test_a_leg_by_subnet_comes_and_goes_with_its_port(cloud, alice, make):
     added = make.add_leg(router, subnet_id=subnet["id"])
     assert set(added) == {"id", "tenant_id", "project_id", "port_id", "network_id", "subnet_id", "subnet_ids", "tags"}
     port = alice.get(f"{AT}/ports/{added['port_id']}").json()["port"]
-    assert (port["device_id"], port["device_owner"], port["status"]) == (router["id"], "network:router_interface", "ACTIVE")
+    assert (port["device_id"], port["device_owner"], port["status"]) == (
+        router["id"],
+        "network:router_interface",
+        "ACTIVE",
+    )
     assert port["fixed_ips"] == [{"subnet_id": subnet["id"], "ip_address": "10.0.0.1"}]
     assert port["id"] not in cloud.held("port")
     assert cloud.held("router")[router["id"]].interfaces[0].mac == port["mac_address"]
@@ -108,7 +128,11 @@ def test_snat_and_outside_addresses_are_for_administrators(cloud, alice, root, m
     public, (_, _, router) = cloud.public_id(), wan
     at = f"{ROUTERS}/{router['id']}"
     off = {"router": {"external_gateway_info": {"network_id": public, "enable_snat": False}}}
-    chosen = {"router": {"external_gateway_info": {"network_id": public, "external_fixed_ips": [{"ip_address": "198.18.0.99"}]}}}
+    chosen = {
+        "router": {
+            "external_gateway_info": {"network_id": public, "external_fixed_ips": [{"ip_address": "198.18.0.99"}]}
+        }
+    }
     same = {"router": {"external_gateway_info": {"network_id": public, "enable_snat": True}}}
     assert alice.put(at, off).status == 403
     assert alice.put(at, chosen).status == 403
@@ -176,10 +200,18 @@ def test_changes_by_owners_and_others(cloud, alice, bob, make):
     assert alice.put(at, {"router": {"distributed": True}}).status == 403
 
 
-def test_gateways_follow_the_hosts(cloud, make, wan):
+def test_gateways_follow_the_hosts_that_come_and_not_their_moments_of_weakness(cloud, make, wan):
     _, _, router = wan
     before = cloud.held("router")[router["id"]].gateway.hosts
     cloud.driver.set_host(before[0], alive=False)
-    assert cloud.held("router")[router["id"]].gateway.hosts == (before[1], before[0])
+    assert cloud.held("router")[router["id"]].gateway.hosts == before
     cloud.driver.set_host("h3", alive=True)
     assert set(cloud.held("router")[router["id"]].gateway.hosts) == {"h1", "h2", "h3"}
+    for number in range(4, 9):
+        cloud.driver.set_host(f"h{number}", alive=True)
+    chosen = cloud.held("router")[router["id"]].gateway.hosts
+    assert len(chosen) == 5
+    cloud.driver.set_host(chosen[2], alive=False)
+    after = cloud.held("router")[router["id"]].gateway.hosts
+    assert chosen[2] not in after
+    assert set(chosen) - {chosen[2]} < set(after)

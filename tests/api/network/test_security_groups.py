@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import pytest
-
 from tests.api.network.setting import AT, Maker, absent_id, fault
 
 GROUPS, RULES = f"{AT}/security-groups", f"{AT}/security-group-rules"
 
 
 def default_of(client):
-    return client.get(f"{GROUPS}?name=default&project_id={ {'alice': 'p1', 'bob': 'p2'}[client.headers['X-Auth-Token']] }").json()["security_groups"][0]
+    return client.get(
+        f"{GROUPS}?name=default&project_id={ {'alice': 'p1', 'bob': 'p2'}[client.headers['X-Auth-Token']] }"
+    ).json()["security_groups"][0]
 
 
 def test_reading_shows_the_default_group_and_writes_nothing(cloud, alice):
@@ -59,7 +60,10 @@ def test_the_default_group_is_kept(alice, root, make):
     at = f"{GROUPS}/{group['id']}"
     assert fault(alice.delete(at)) == (409, "SecurityGroupCannotRemoveDefault")
     assert fault(alice.put(at, {"security_group": {"name": "x"}})) == (409, "SecurityGroupCannotUpdateDefault")
-    assert fault(alice.post(GROUPS, {"security_group": {"name": "default"}})) == (409, "SecurityGroupDefaultAlreadyExists")
+    assert fault(alice.post(GROUPS, {"security_group": {"name": "default"}})) == (
+        409,
+        "SecurityGroupDefaultAlreadyExists",
+    )
     other = make.group()
     assert alice.put(f"{GROUPS}/{other['id']}", {"security_group": {"name": "default"}}).status == 409
     assert root.delete(at).status == 204
@@ -68,7 +72,17 @@ def test_the_default_group_is_kept(alice, root, make):
 def test_a_new_group_lets_out_all_and_in_nothing(make):
     group = make.group(description="d")
     assert set(group) == {
-        *("id", "name", "description", "tenant_id", "project_id", "tags", "revision_number", "created_at", "updated_at"),
+        *(
+            "id",
+            "name",
+            "description",
+            "tenant_id",
+            "project_id",
+            "tags",
+            "revision_number",
+            "created_at",
+            "updated_at",
+        ),
         *("stateful", "shared", "security_group_rules"),
     }
     rules = group["security_group_rules"]
@@ -98,14 +112,42 @@ def test_a_rule_has_the_documented_keys_and_is_listed(alice, make):
     [
         ({"protocol": "magic"}, (400, "SecurityGroupRuleInvalidProtocol"), "magic"),
         ({"protocol": 256}, (400, "SecurityGroupRuleInvalidProtocol"), "256"),
-        ({"protocol": "tcp", "port_range_min": -16, "port_range_max": 80}, (400, "SecurityGroupInvalidPortValue"), "Invalid value for port -16"),
-        ({"protocol": "tcp", "port_range_min": 80, "port_range_max": 79}, (400, "SecurityGroupInvalidPortRange"), "port_range_min must be <= port_range_max"),
-        ({"protocol": "tcp", "port_range_max": 6}, (400, "SecurityGroupInvalidPortRange"), "port_range_min must be <= port_range_max"),
-        ({"protocol": "tcp", "port_range_min": 80, "port_range_max": 65536}, (400, "SecurityGroupInvalidPortValue"), "65536"),
+        (
+            {"protocol": "tcp", "port_range_min": -16, "port_range_max": 80},
+            (400, "SecurityGroupInvalidPortValue"),
+            "Invalid value for port -16",
+        ),
+        (
+            {"protocol": "tcp", "port_range_min": 80, "port_range_max": 79},
+            (400, "SecurityGroupInvalidPortRange"),
+            "port_range_min must be <= port_range_max",
+        ),
+        (
+            {"protocol": "tcp", "port_range_max": 6},
+            (400, "SecurityGroupInvalidPortRange"),
+            "port_range_min must be <= port_range_max",
+        ),
+        (
+            {"protocol": "tcp", "port_range_min": 80, "port_range_max": 65536},
+            (400, "SecurityGroupInvalidPortValue"),
+            "65536",
+        ),
         ({"port_range_min": 80, "port_range_max": 80}, (400, "SecurityGroupProtocolRequiredWithPorts"), "protocol"),
-        ({"protocol": "icmp", "port_range_min": 1, "port_range_max": 256}, (400, "SecurityGroupInvalidIcmpValue"), "Invalid value for ICMP code"),
-        ({"protocol": "icmp", "port_range_min": 300, "port_range_max": 1}, (400, "SecurityGroupInvalidIcmpValue"), "Invalid value for ICMP type"),
-        ({"protocol": "icmp", "port_range_max": 6}, (400, "SecurityGroupMissingIcmpType"), "ICMP type (port-range-min) is missing"),
+        (
+            {"protocol": "icmp", "port_range_min": 1, "port_range_max": 256},
+            (400, "SecurityGroupInvalidIcmpValue"),
+            "Invalid value for ICMP code",
+        ),
+        (
+            {"protocol": "icmp", "port_range_min": 300, "port_range_max": 1},
+            (400, "SecurityGroupInvalidIcmpValue"),
+            "Invalid value for ICMP type",
+        ),
+        (
+            {"protocol": "icmp", "port_range_max": 6},
+            (400, "SecurityGroupMissingIcmpType"),
+            "ICMP type (port-range-min) is missing",
+        ),
         ({"protocol": "gre", "port_range_min": 1, "port_range_max": 2}, (400, "SecurityGroupInvalidPortRange"), "gre"),
         ({"ethertype": "IPX"}, (400, "SecurityGroupRuleInvalidEtherType"), "IPX"),
         ({"protocol": "icmpv6"}, (400, "SecurityGroupEthertypeConflictWithProtocol"), "icmpv6"),
@@ -127,7 +169,12 @@ def test_rules_that_cannot_be_are_refused_by_name(alice, make, attributes, expec
 
 def test_a_rule_has_one_remote(alice, make):
     group = make.group()
-    body = {"security_group_id": group["id"], "direction": "ingress", "remote_ip_prefix": "10.0.0.0/8", "remote_group_id": group["id"]}
+    body = {
+        "security_group_id": group["id"],
+        "direction": "ingress",
+        "remote_ip_prefix": "10.0.0.0/8",
+        "remote_group_id": group["id"],
+    }
     assert fault(alice.post(RULES, {"security_group_rule": body})) == (400, "SecurityGroupRemoteGroupAndRemoteIpPrefix")
     assert fault(alice.post(RULES, {"security_group_rule": body | {"security_group_id": absent_id()}}))[0] in (400, 404)
 
@@ -135,7 +182,10 @@ def test_a_rule_has_one_remote(alice, make):
 @pytest.mark.parametrize(
     ("one", "same"),
     [
-        ({"protocol": "tcp", "port_range_min": 5, "port_range_max": 5}, {"protocol": 6, "port_range_min": "5", "port_range_max": 5}),
+        (
+            {"protocol": "tcp", "port_range_min": 5, "port_range_max": 5},
+            {"protocol": 6, "port_range_min": "5", "port_range_max": 5},
+        ),
         ({"remote_ip_prefix": "10.0.0.1/24"}, {"remote_ip_prefix": "10.0.0.0/24", "description": "other"}),
         ({"protocol": "any"}, {}),
         ({"protocol": "ICMP"}, {"protocol": "icmp"}),
@@ -157,7 +207,10 @@ def test_deleting_a_group_takes_the_rules_that_name_it_and_spares_groups_in_use(
     network = make.network()
     port = make.port(network, security_groups=[remote["id"]])
     assert fault(alice.delete(f"{GROUPS}/{remote['id']}")) == (409, "SecurityGroupInUse")
-    assert fault(alice.put(f"{GROUPS}/{remote['id']}", {"security_group": {"stateful": False}})) == (409, "SecurityGroupInUse")
+    assert fault(alice.put(f"{GROUPS}/{remote['id']}", {"security_group": {"stateful": False}})) == (
+        409,
+        "SecurityGroupInUse",
+    )
     alice.delete(f"{AT}/ports/{port['id']}")
     assert alice.delete(f"{GROUPS}/{remote['id']}").status == 204
     assert len(cloud.held("security_group")[group["id"]].rules) == 2

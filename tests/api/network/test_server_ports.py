@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from tests.api.network.setting import AT, CALLERS, Maker, absent_id
 
 from gureum.foundation.errors import BadRequest, Conflict, Forbidden, NotFound, OverQuota
 from gureum.services.network.facade import NicRequest, NicWanted
-from tests.api.network.setting import AT, CALLERS, Maker, absent_id
 
 ALICE = CALLERS["alice"]
 
@@ -36,7 +36,12 @@ def test_a_servers_port_from_boot_to_release(cloud, alice, make, wan):
     cloud.facade.set_port_listener(*[lambda _tx, servers: woken.extend(servers)] * 2)
     boot(cloud)
     port = alice.get(f"{AT}/ports?device_id=s1").json()["ports"][0]
-    assert (port["device_owner"], port["name"], port["status"], len(port["security_groups"])) == ("compute:nova", "", "DOWN", 1)
+    assert (port["device_owner"], port["name"], port["status"], len(port["security_groups"])) == (
+        "compute:nova",
+        "",
+        "DOWN",
+        1,
+    )
     assert read(cloud, "wired", "s1") == [port["id"]]
     nic = read(cloud, "nics", "s1")[0]
     assert (nic.port_id, nic.mac, nic.mtu, nic.fixed_ips) == (port["id"], port["mac_address"], 1442, ("10.0.0.3",))
@@ -57,7 +62,9 @@ def test_a_servers_port_from_boot_to_release(cloud, alice, make, wan):
         ("floating", floating["floating_ip_address"], network["name"]),
     ]
     assert read(cloud, "security_groups", ["s1", "other"]) == {"s1": ["default"]}
-    assert read(cloud, "servers_with_address", ["10.0.0.3"]) == read(cloud, "servers_with_address", ["198.18"]) == ["s1"]
+    assert (
+        read(cloud, "servers_with_address", ["10.0.0.3"]) == read(cloud, "servers_with_address", ["198.18"]) == ["s1"]
+    )
 
     cloud.write(lambda tx: cloud.facade.release(tx, "s1"))
     assert alice.get(f"{AT}/ports/{port['id']}").status == 404
@@ -259,5 +266,3 @@ def test_the_statements_of_one_server_stay_few(cloud, make, wan):
     assert (steps["bind"], steps["nics"], steps["addresses"]) == (2, 1, 1)
     assert steps["write"] <= 6
     assert steps["up"] <= 4
-
-

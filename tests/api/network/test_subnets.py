@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from tests.api.network.setting import AT, absent_id, fault
 
 
@@ -20,7 +19,17 @@ def post(client, network, **attributes):
 def test_a_subnet_has_the_documented_keys(make, network):
     made = make.subnet(network, "10.0.0.7/24", dns_nameservers=["9.9.9.9"], name="s")
     assert set(made) == {
-        *("id", "name", "description", "tenant_id", "project_id", "tags", "revision_number", "created_at", "updated_at"),
+        *(
+            "id",
+            "name",
+            "description",
+            "tenant_id",
+            "project_id",
+            "tags",
+            "revision_number",
+            "created_at",
+            "updated_at",
+        ),
         *("network_id", "ip_version", "cidr", "gateway_ip", "enable_dhcp", "allocation_pools", "dns_nameservers"),
         *("host_routes", "ipv6_ra_mode", "ipv6_address_mode", "subnetpool_id", "service_types"),
     }
@@ -39,7 +48,12 @@ def test_a_subnet_has_the_documented_keys(make, network):
         ({"allocation_pools": [{"start": "10.0.0.9", "end": "10.0.0.5"}]}, (400, "InvalidAllocationPool")),
         ({"allocation_pools": [{"start": "10.0.0.9", "end": "10.0.1.5"}]}, (400, "OutOfBoundsAllocationPool")),
         (
-            {"allocation_pools": [{"start": "10.0.0.9", "end": "10.0.0.50"}, {"start": "10.0.0.40", "end": "10.0.0.60"}]},
+            {
+                "allocation_pools": [
+                    {"start": "10.0.0.9", "end": "10.0.0.50"},
+                    {"start": "10.0.0.40", "end": "10.0.0.60"},
+                ]
+            },
             (409, "OverlappingAllocationPools"),
         ),
         (
@@ -95,7 +109,10 @@ def test_the_gateway_can_be_none_and_pools_then_begin_at_the_first_host(make, ne
 
 def test_a_gateway_inside_splits_the_pool(make, network):
     made = make.subnet(network, gateway_ip="10.0.0.100")
-    assert made["allocation_pools"] == [{"start": "10.0.0.1", "end": "10.0.0.99"}, {"start": "10.0.0.101", "end": "10.0.0.254"}]
+    assert made["allocation_pools"] == [
+        {"start": "10.0.0.1", "end": "10.0.0.99"},
+        {"start": "10.0.0.101", "end": "10.0.0.254"},
+    ]
 
 
 def test_dhcp_comes_and_goes_with_the_service_ports_address(cloud, alice, make, network):
@@ -124,7 +141,11 @@ def test_updates_change_what_may_change(cloud, alice, make, network):
     changed = alice.put(at, {"subnet": wanted}).json()["subnet"]
     assert {key: changed[key] for key in wanted} == wanted
     held = cloud.held("subnet")[subnet["id"]]
-    assert (held.dns_servers, held.host_routes, held.gateway_ip) == (("1.1.1.1", "9.9.9.9"), (("10.20.0.0/24", "10.0.0.9"),), None)
+    assert (held.dns_servers, held.host_routes, held.gateway_ip) == (
+        ("1.1.1.1", "9.9.9.9"),
+        (("10.20.0.0/24", "10.0.0.9"),),
+        None,
+    )
     assert alice.put(at, {"subnet": {"cidr": "10.1.0.0/24"}}).status == 400
     assert alice.put(at, {"subnet": {"gateway_ip": "10.0.0.50"}}).status == 409
     pools = [{"start": "10.0.0.100", "end": "10.0.0.110"}]

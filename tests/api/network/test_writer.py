@@ -6,6 +6,7 @@ import time
 
 import pytest
 from sqlalchemy import func, select
+from tests.api.network.setting import AT
 
 from gureum.drivers.network.interface import NetworkDriverError
 from gureum.drivers.network.things import key_of
@@ -13,7 +14,6 @@ from gureum.foundation import clock
 from gureum.services.network import things
 from gureum.services.network.changes import NetworkChange
 from gureum.services.network.writer import LEASE_S, RESYNC_S, NetworkWriter
-from tests.api.network.setting import AT
 
 
 @pytest.fixture
@@ -127,9 +127,10 @@ def test_dying_after_the_engine_took_it_repeats_it(cloud, make, monkeypatch):
     def died(_work):
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(cloud.database, "write", died)
-        cloud.settle()
+        with pytest.raises(KeyboardInterrupt):
+            cloud.settle()
     assert network["id"] in {key[1] for key in cloud.driver._things}
     assert pending(cloud)
     cloud.settle()
@@ -197,3 +198,11 @@ def test_the_thread_wakes_after_a_commit(cloud, make):
     while ("network", network["id"]) not in cloud.driver._things and clock.now() < until:
         time.sleep(0.01)
     assert ("network", network["id"]) in cloud.driver._things
+
+
+def test_a_writer_that_stops_lets_the_next_one_write_at_once(cloud, make):
+    cloud.settle()
+    cloud.writer.stop()
+    make.network()
+    NetworkWriter(cloud.database, cloud.writer._ctx, lambda: "host/2/2/b").run_once()
+    assert pending(cloud) == 0

@@ -35,7 +35,7 @@ def ensure_schema(database: Database) -> None:
         if current is None and "servers" not in tables:
             _create(connection)
             return
-    _migrate(database)
+    migrate(database)
 
 
 def _current(connection: Connection) -> str | None:
@@ -52,7 +52,7 @@ def _create(connection: Connection) -> None:
     log.info("made the tables of revision %s", head())
 
 
-def _migrate(database: Database) -> None:
+def migrate(database: Database) -> None:
     from alembic import command
     from alembic.config import Config
 

@@ -1,4 +1,7 @@
-"""What roles mount of compute: the API, its rules, the servers' lifecycle, and the threads that follow hosts."""
+"""What roles mount of compute: the API, its rules, the servers' lifecycle, and the purge of what is gone.
+
+The thread that writes heartbeats (`HostRegistry.flush`) belongs to the role, which knows where they come from.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,6 @@ from gureum.foundation.service import ServiceParts
 from gureum.foundation.tasks.lifecycle import Reconciler
 from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.discovery.api import MAXIMUM, MINIMUM
-from gureum.services.compute.hosts.registry import Beat
 from gureum.services.compute.nouns import NOUNS
 from gureum.services.compute.servers.groups import ServerGroupMember
 from gureum.services.compute.servers.lifecycle import ServerLifecycle
@@ -26,7 +28,6 @@ from gureum.services.compute.servers.ports import on_addresses_changed, on_ports
 KEEP_DELETED = timedelta(days=1)
 PURGE_EVERY_S = 3600.0
 PURGE_AT_ONCE = 500
-FLUSH_EVERY_S = 1.0
 
 
 def parts(deps: ComputeDeps, lifecycle: ServerLifecycle) -> ServiceParts:
@@ -36,7 +37,6 @@ def parts(deps: ComputeDeps, lifecycle: ServerLifecycle) -> ServiceParts:
     def purge() -> None:
         purge_deleted(deps.database)
 
-    beat = Beat(deps.hosts.flush, FLUSH_EVERY_S, "hosts")
     api = Api(
         "compute",
         "/compute",
@@ -51,8 +51,6 @@ def parts(deps: ComputeDeps, lifecycle: ServerLifecycle) -> ServiceParts:
         rules=tuple(rule for noun in NOUNS for rule in noun.RULES),
         lifecycles=(lifecycle.lifecycle(),),
         reconcilers=(Reconciler("purge-deleted-servers", PURGE_EVERY_S, purge),),
-        on_start=(beat.start,),
-        on_stop=(beat.stop,),
     )
 
 

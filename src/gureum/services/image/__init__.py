@@ -1,1 +1,1 @@
-"""The image API (Glance v2): images, their data in a store, who may see them."""
+"""The image API (Glance v2): images, their data in a store, and who may see and use them. Read README.md."""

@@ -1,4 +1,4 @@
-"""What other services may ask of images, in their own transactions."""
+"""What other services may ask of images, in their own transactions, and what bootstrap asks for."""
 
 from __future__ import annotations
 
@@ -7,25 +7,28 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy.orm import lazyload
 
 from gureum.agents.hypervisor.protocol import ImageSource
-from gureum.drivers.image.ingest import Ingest
-from gureum.foundation import clock, ids
+from gureum.drivers.image.errors import BlobNotFound
+from gureum.drivers.image.ingest import Ingest, Ingested
+from gureum.foundation import ids
 from gureum.foundation.caller import Caller
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.errors import BadRequest
+from gureum.services.image.data.claim import take_in
 from gureum.services.image.deps import ImageDeps
-from gureum.services.image.images.model import Image, visible
+from gureum.services.image.images.model import Image, living, visible
+from gureum.services.image.images.operations import delete_image
 
 log = logging.getLogger("gureum.image")
 
-_CHUNK = 4 << 20
+_CHUNK_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class BootImage:
-    """What a server needs to know of its image."""
+    """What a server needs to know of its image. `properties` are the image's own, beside the API's."""
 
     id: str
     name: str
@@ -45,9 +48,10 @@ class ImageFacade:
 
     def boot_image(self, tx: Tx, caller: Caller, image_id: str) -> BootImage:
         """An active image that the caller may use. Raises BadRequest in the words of the compute API."""
-        row = tx.scalar(visible(caller).where(Image.id == image_id)) if ids.is_uuid(image_id) else None
+        statement = visible(caller).where(Image.id == image_id).options(lazyload(Image.tag_rows))
+        row = tx.scalar(statement) if ids.is_uuid(image_id) else None
         if row is None:
-            raise BadRequest(f"Image {image_id} could not be found.")
+            raise BadRequest("Can not find requested image")
         if row.status != "active":
             raise BadRequest(f"Image {image_id} is not active.")
         return BootImage(
@@ -60,60 +64,71 @@ class ImageFacade:
             row.min_disk_gib,
             row.min_ram_mib,
             row.sha512 or "",
-            {key: value for key, value in row.properties.items() if isinstance(value, str)},
+            dict(row.properties),
         )
 
     def source(self, tx: Tx, image_id: str) -> ImageSource | None:
-        """Where a host takes the image's data from; None when the image is gone."""
-        row = tx.scalar(select(Image).where(Image.id == image_id, Image.deleted_at.is_(None)))
+        """Where a host takes the image's data from; None when the image or its data is gone.
+
+        A deactivated image still has a source: servers that were made from it live on.
+        """
+        statement = (
+            living().where(Image.id == image_id).options(lazyload(Image.tag_rows), lazyload(Image.property_rows))
+        )
+        row = tx.scalar(statement)
         if row is None or row.location is None:
             return None
-        path = self._deps.store.local_path(row.location)
+        try:
+            path = self._deps.store.local_path(row.location)
+        except BlobNotFound:
+            log.error("image %s: its data at %s is missing in the store", row.id, row.location)  # noqa: TRY400
+            return None
         return ImageSource(
-            row.id,
-            row.disk_format or "raw",
-            row.size_bytes or 0,
-            row.sha512 or "",
-            str(path.absolute()) if path is not None else "",
+            image_id=row.id,
+            disk_format=row.disk_format or "raw",
+            size_bytes=row.size_bytes or 0,
+            sha512=row.sha512 or "",
+            path=str(path.absolute()) if path is not None else "",
         )
 
     def ensure_public(self, name: str, file: Path, *, properties: dict[str, str]) -> str:
-        """A public qcow2 image with the file's content, once; a file with other content replaces an older image."""
+        """A public qcow2 image of this name that belongs to the cloud itself and holds the file's content; its id.
+
+        Safe to repeat. Other content under the same name takes the older image's place: what was made from that one
+        keeps its own disk. Raises OSError for the file and the store's errors.
+        """
         with file.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha512").hexdigest()
+        mine = living().where(Image.name == name, Image.owner.is_(None), Image.status == "active")
         with self._deps.database.read() as tx:
-            mine = (Image.name == name, Image.owner.is_(None), Image.status == "active", Image.deleted_at.is_(None))
-            rows = tx.scalars(select(Image).where(*mine)).all()
-        for row in rows:
-            if row.sha512 == digest:
-                return row.id
+            for row in tx.scalars(mine):
+                if row.sha512 == digest:
+                    return row.id
         image_id = ids.new_uuid()
-        with Ingest(self._deps.store.create(image_id), declared_format="qcow2") as ingest, file.open("rb") as stream:
-            while chunk := stream.read(_CHUNK):
-                ingest.feed(chunk)
-            found = ingest.finish()
+        found = self._read(image_id, file)
 
-        def write(tx: Tx) -> None:
-            for row in tx.scalars(select(Image).where(*mine)):
-                row.hidden = True
-            tx.add(
-                Image(
-                    id=image_id,
-                    name=name,
-                    status="active",
-                    visibility="public",
-                    disk_format="qcow2",
-                    container_format="bare",
-                    size_bytes=found.size,
-                    virtual_size_bytes=found.inspection.virtual_size_bytes,
-                    md5=found.md5_hex,
-                    sha512=found.sha512_hex,
-                    location=found.blob.location,
-                    properties=dict(properties),
-                    updated_at=clock.utcnow(),
-                )
+        def publish(tx: Tx) -> None:
+            for older in tx.scalars(mine):
+                delete_image(self._deps.tasks, tx, older)
+            row = Image(
+                id=image_id,
+                name=name,
+                visibility="public",
+                disk_format="qcow2",
+                container_format="bare",
+                properties=dict(properties),
+                tags=[],
             )
+            take_in(row, found)
+            tx.add(row)
 
-        self._deps.database.write(write)
-        log.info("image %s is there as %s", name, image_id)
+        self._deps.database.write(publish)
+        log.info("image %s holds %s", image_id, name)
         return image_id
+
+    def _read(self, image_id: str, file: Path) -> Ingested:
+        writer = self._deps.store.create(image_id)
+        with Ingest(writer, declared_format="qcow2") as ingest, file.open("rb") as stream:
+            while chunk := stream.read(_CHUNK_BYTES):
+                ingest.feed(chunk)
+            return ingest.finish()

@@ -20,12 +20,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 
 from gureum.drivers.network.interface import Kind, NetworkDriverError, Thing
 from gureum.foundation import clock
 from gureum.foundation.db.engine import Database, Tx
 from gureum.foundation.tasks.engine import take_lease
+from gureum.foundation.tasks.model import Lease
 from gureum.services.network import things
 from gureum.services.network.changes import NetworkChange
 from gureum.services.network.context import NetworkContext
@@ -68,11 +69,16 @@ class NetworkWriter:
         self._thread.start()
 
     def stop(self) -> None:
+        """Finish the round under way and let go of the lease, so that the next process need not wait for its end."""
         self._stopping.set()
         self._ctx.changes.event.set()
         self._unwatch()
         if self._thread is not None:
             self._thread.join(timeout=10)
+        if self._lease_seen:
+            mine = (Lease.name == LEASE, Lease.owner == self._owner)
+            self._database.write(lambda tx: tx.execute(update(Lease).where(*mine).values(until=0.0)))
+            self._lease_seen = 0.0
 
     def _hear(self, port_id: str, up: bool, host: str | None) -> None:
         self._news.put((port_id, up, host))

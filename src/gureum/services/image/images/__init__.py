@@ -1,1 +1,1 @@
-"""Images: rows from queued to active, data streamed into and out of the store."""
+"""Images: rows from queued to deleted, their properties, and what lists show of them."""

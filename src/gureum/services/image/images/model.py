@@ -1,27 +1,69 @@
-"""The images table. A deleted image leaves its id behind: ids are never used again."""
+"""The images table with its properties and tags, and the queries that say who sees which image.
+
+Invariant: a deleted image leaves its row behind (status `deleted`, no data, no properties), so that its id is never
+used again. Every query of tenants' images starts from `visible` or `listed`.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import BigInteger, Float, ForeignKey, Index, Select, String, and_, or_, select
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import BigInteger, Float, ForeignKey, Index, Select, String, Text, and_, or_, select
+from sqlalchemy.ext.associationproxy import AssociationProxy, association_proxy
+from sqlalchemy.orm import Mapped, attribute_keyed_dict, mapped_column, relationship
 
 from gureum.foundation import clock
 from gureum.foundation.caller import Caller
-from gureum.foundation.db.types import Id, Json, Name, Row
+from gureum.foundation.db.types import Id, Name, Row
+from gureum.services.image.members.model import ImageMember
+
+HASH_ALGORITHM = "sha512"
+
+
+class ImageProperty(Row):
+    """One property that the API does not know itself."""
+
+    __tablename__ = "image_properties"
+    __table_args__ = (Index("ix_image_properties_name", "name"),)
+
+    image_id: Mapped[str] = mapped_column(Id, ForeignKey("images.id"), primary_key=True)
+    name: Mapped[str] = mapped_column(Name, primary_key=True)
+    value: Mapped[str] = mapped_column(Text)
+
+
+class ImageTag(Row):
+    __tablename__ = "image_tags"
+    __table_args__ = (Index("ix_image_tags_tag", "tag"),)
+
+    image_id: Mapped[str] = mapped_column(Id, ForeignKey("images.id"), primary_key=True)
+    tag: Mapped[str] = mapped_column(Name, primary_key=True)
+
+
+def _property(name: str, value: str) -> ImageProperty:
+    return ImageProperty(name=name, value=value)
+
+
+def _tag(tag: str) -> ImageTag:
+    return ImageTag(tag=tag)
 
 
 class Image(Row):
-    """`status` is queued, saving, active, deactivated or deleted. `saving_at` is the upload's heartbeat (epoch)."""
+    """`status` is queued, saving, active, deactivated or deleted (services/image/README.md draws the moves).
+
+    `upload_id` names the one upload that may finish a `saving` image; `upload_seen_at` is its last sign of life in
+    seconds since the epoch. `location` is the store's name for the data.
+    """
 
     __tablename__ = "images"
-    __table_args__ = (Index("ix_images_list", "deleted_at", "created_at", "id"),)
+    __table_args__ = (
+        Index("ix_images_owner", "owner", "deleted_at"),
+        Index("ix_images_list", "deleted_at", "created_at", "id"),
+        Index("ix_images_status", "status"),
+    )
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
     name: Mapped[str | None] = mapped_column(Name)
-    owner: Mapped[str | None] = mapped_column(Id, index=True)
+    owner: Mapped[str | None] = mapped_column(Name)
     status: Mapped[str] = mapped_column(String(16), default="queued")
     visibility: Mapped[str] = mapped_column(String(16), default="shared")
     hidden: Mapped[bool] = mapped_column(default=False)
@@ -35,39 +77,57 @@ class Image(Row):
     md5: Mapped[str | None] = mapped_column(String(32))
     sha512: Mapped[str | None] = mapped_column(String(128))
     location: Mapped[str | None] = mapped_column(String(255))
-    properties: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
-    tags: Mapped[list[str]] = mapped_column(Json, default=list)
-    saving_at: Mapped[float] = mapped_column(Float(53), default=0.0)
+    upload_id: Mapped[str | None] = mapped_column(Id)
+    upload_seen_at: Mapped[float] = mapped_column(Float(53), default=0.0)
     created_at: Mapped[datetime] = mapped_column(default=clock.utcnow)
     updated_at: Mapped[datetime] = mapped_column(default=clock.utcnow)
     deleted_at: Mapped[datetime | None]
 
-
-class ImageMember(Row):
-    """A project that a shared image is shared with; `status` is pending, accepted or rejected."""
-
-    __tablename__ = "image_members"
-
-    image_id: Mapped[str] = mapped_column(ForeignKey("images.id", ondelete="CASCADE"), primary_key=True)
-    member_id: Mapped[str] = mapped_column(Name, primary_key=True, index=True)
-    status: Mapped[str] = mapped_column(String(16), default="pending")
-    created_at: Mapped[datetime] = mapped_column(default=clock.utcnow)
-    updated_at: Mapped[datetime] = mapped_column(default=clock.utcnow)
-
-
-def visible(caller: Caller, *, listed: bool = False) -> Select[tuple[Image]]:
-    """The images that a caller may see. In lists, community images and what is shared but not accepted stay out."""
-    statement = select(Image).where(Image.deleted_at.is_(None))
-    if caller.is_admin:
-        return statement
-    shared = select(ImageMember.image_id).where(ImageMember.member_id == caller.project_id)
-    if listed:
-        shared = shared.where(ImageMember.status == "accepted")
-    open_to_all = ("public",) if listed else ("public", "community")
-    return statement.where(
-        or_(
-            Image.owner == caller.project_id,
-            Image.visibility.in_(open_to_all),
-            and_(Image.visibility == "shared", Image.id.in_(shared)),
-        )
+    property_rows: Mapped[dict[str, ImageProperty]] = relationship(
+        collection_class=attribute_keyed_dict("name"), cascade="all, delete-orphan", lazy="selectin"
     )
+    properties: AssociationProxy[dict[str, str]] = association_proxy("property_rows", "value", creator=_property)
+    tag_rows: Mapped[list[ImageTag]] = relationship(
+        cascade="all, delete-orphan", lazy="selectin", order_by=ImageTag.tag
+    )
+    tags: AssociationProxy[list[str]] = association_proxy("tag_rows", "tag", creator=_tag)
+
+
+def living() -> Select[Image]:
+    """Images that are not deleted, of all projects: for the cloud's own work, never for a caller's."""
+    return select(Image).where(Image.deleted_at.is_(None))
+
+
+def visible(caller: Caller) -> Select[Image]:
+    """Every image that the caller may name by its id: public, community, its project's, shared with its project.
+
+    Administrators reach all.
+    """
+    if caller.is_admin:
+        return living()
+    everyones = Image.visibility.in_(("public", "community"))
+    if not caller.project_id:
+        return living().where(everyones)
+    shared = select(ImageMember.image_id).where(ImageMember.member_id == caller.project_id)
+    mine = Image.owner == caller.project_id
+    return living().where(or_(everyones, mine, and_(Image.visibility == "shared", Image.id.in_(shared))))
+
+
+def listed(caller: Caller, *, visibility: str | None, member_status: str) -> Select[Image]:
+    """What lists show of the visible images: of other projects' shared ones those in `member_status` ("all": any),
+    of their community images only what `visibility` asks for ("all" or "community").
+    """
+    statement = visible(caller)
+    if not caller.is_admin and caller.project_id and member_status != "all":
+        wanted = select(ImageMember.image_id).where(
+            ImageMember.member_id == caller.project_id, ImageMember.status == member_status
+        )
+        mine = Image.owner == caller.project_id
+        statement = statement.where(or_(Image.visibility != "shared", mine, Image.id.in_(wanted)))
+    if visibility == "all":
+        return statement
+    if visibility is not None:
+        return statement.where(Image.visibility == visibility)
+    if caller.project_id:
+        return statement.where(or_(Image.visibility != "community", Image.owner == caller.project_id))
+    return statement.where(Image.visibility != "community")

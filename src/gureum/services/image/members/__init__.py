@@ -1,1 +1,1 @@
-"""Members: projects that a shared image is shared with."""
+"""Members: the projects that a shared image is shared with."""

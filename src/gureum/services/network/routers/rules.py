@@ -47,12 +47,14 @@ def routes_of(wanted: Sequence[tuple[str, str]], cidrs: Iterable[str], own: Iter
 
 
 def gateway_hosts(router_id: str, hosts: Mapping[str, bool]) -> tuple[str, ...]:
-    """The hosts for the router's gateway, best first: living ones before others, spread evenly by router.
+    """The hosts for the router's gateway, best first, spread evenly by router; living ones are chosen before others.
 
-    The order depends on the names alone, so that it is the same each time and changes little when a host comes.
+    Their order depends on the names alone: the engine itself passes over a dead host, and one that is only thought dead
+    for a moment, as after a start of ours, must not lose its place.
     """
 
-    def rank(host: str) -> tuple[bool, bytes]:
-        return not hosts[host], hashlib.sha256(f"{router_id}/{host}".encode()).digest()
+    def rank(host: str) -> bytes:
+        return hashlib.sha256(f"{router_id}/{host}".encode()).digest()
 
-    return tuple(sorted(hosts, key=rank)[:GATEWAY_HOSTS])
+    chosen = sorted(hosts, key=lambda host: (not hosts[host], rank(host)))[:GATEWAY_HOSTS]
+    return tuple(sorted(chosen, key=rank))

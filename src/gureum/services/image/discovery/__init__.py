@@ -1,0 +1,1 @@
+"""What a client asks before its first image: versions, schemas, stores, import methods."""

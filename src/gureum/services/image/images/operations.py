@@ -1,0 +1,163 @@
+"""What happens to an image's row, each verb within the caller's transaction.
+
+Not here: who may (the handlers enforce), and the bytes (`data/`). Moves of `status`: README.md.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import UNSET
+from sqlalchemy import delete, select
+
+from gureum.foundation import clock, ids
+from gureum.foundation.db.engine import Tx
+from gureum.foundation.errors import Conflict, Forbidden
+from gureum.foundation.tasks.store import Tasks
+from gureum.services.image.images import lifecycle
+from gureum.services.image.images.fields import (
+    KNOWN,
+    Fields,
+    NewImage,
+    check_amounts,
+    checked,
+    checked_property,
+)
+from gureum.services.image.images.model import Image
+from gureum.services.image.images.patch import Change
+from gureum.services.image.members.model import ImageMember
+
+_COLUMNS = {
+    "id": "id",
+    "name": "name",
+    "visibility": "visibility",
+    "os_hidden": "hidden",
+    "protected": "protected",
+    "owner": "owner",
+    "disk_format": "disk_format",
+    "container_format": "container_format",
+    "min_disk": "min_disk_gib",
+    "min_ram": "min_ram_mib",
+}
+_ONLY_WHILE_QUEUED = ("disk_format", "container_format")
+
+
+def create_image(tx: Tx, new: NewImage, owner: str | None) -> Image:
+    """A queued image. Raises Conflict for an id that is or ever was an image's."""
+    image_id = ids.new_uuid() if new.fields.id is UNSET else str(new.fields.id).lower()
+    if new.fields.id is not UNSET and tx.scalar(select(Image.id).where(Image.id == image_id)) is not None:
+        raise Conflict(f"Image ID {image_id} already exists!")
+    now = clock.utcnow()
+    image = Image(
+        status="queued",
+        visibility="shared",
+        hidden=False,
+        protected=False,
+        min_disk_gib=0,
+        min_ram_mib=0,
+        upload_seen_at=0.0,
+        created_at=now,
+        updated_at=now,
+    )
+    image.owner = owner
+    _write(image, new.fields)
+    image.id = image_id
+    image.properties.update(new.properties)
+    tx.add(image)
+    tx.flush()
+    return image
+
+
+def _write(image: Image, fields: Fields) -> None:
+    for name, column in _COLUMNS.items():
+        value = getattr(fields, name)
+        if value is not UNSET:
+            setattr(image, column, value)
+    if fields.tags is not UNSET:
+        _set_tags(image, list(fields.tags))
+
+
+def _set_tags(image: Image, tags: list[str]) -> None:
+    """Tags that stay keep their rows: a row deleted and made again in one flush would collide with itself."""
+    wanted = set(tags)
+    for row in [row for row in image.tag_rows if row.tag not in wanted]:
+        image.tag_rows.remove(row)
+    image.tags.extend(sorted(wanted - set(image.tags)))
+
+
+def change_image(image: Image, changes: list[Change]) -> None:
+    """Apply a patch in order. Raises BadRequest, Conflict, Forbidden, TooLarge; then the transaction is void."""
+    for change in changes:
+        if change.name in KNOWN:
+            _change_known(image, change)
+        else:
+            _change_property(image, change)
+    check_amounts(image.properties, list(image.tags))
+    if changes:
+        image.updated_at = clock.utcnow()
+
+
+def _change_known(image: Image, change: Change) -> None:
+    name = change.name
+    if change.op == "remove":
+        raise Forbidden(f"Property {name} may not be removed.")
+    if change.only_new:
+        raise Conflict(f"Property {name} already present.")
+    fields = checked({name: change.value})
+    if name in _ONLY_WHILE_QUEUED and image.status != "queued" and change.value != getattr(image, name):
+        raise Forbidden(f"Attribute {name} can be only replaced for a queued image.")
+    _write(image, fields)
+
+
+def _change_property(image: Image, change: Change) -> None:
+    present = change.name in image.properties
+    if change.op != "add" and not present:
+        raise Conflict(f"Property {change.name[:255]} does not exist.")
+    if change.only_new and present:
+        raise Conflict(f"Property {change.name[:255]} already present.")
+    if change.op == "remove":
+        del image.properties[change.name]
+    elif present:
+        image.property_rows[change.name].value = checked_property(change.name, change.value)
+    else:
+        image.properties[change.name] = checked_property(change.name, change.value)
+
+
+def delete_image(tasks: Tasks, tx: Tx, image: Image) -> None:
+    """The image is gone for every caller at once; a task removes its data after the commit. Its id stays taken."""
+    now = clock.utcnow()
+    image.status, image.deleted_at, image.updated_at, image.upload_id = "deleted", now, now, None
+    image.property_rows.clear()
+    image.tag_rows.clear()
+    tx.execute(delete(ImageMember).where(ImageMember.image_id == image.id))
+    if image.location is not None:
+        data: dict[str, Any] = {"location": image.location}
+        tasks.create(tx, lifecycle.KIND, image.id, lifecycle.REMOVE_DATA, data, image.owner or "-")
+
+
+def switch(image: Image, before: str, after: str) -> None:
+    """Deactivate or reactivate; a repetition is no change. Raises Forbidden from any other status."""
+    if image.status == after:
+        return
+    if image.status != before:
+        raise Forbidden(f"Image status transition from {image.status} to {after} is not allowed")
+    image.status, image.updated_at = after, clock.utcnow()
+
+
+def add_tag(image: Image, tag: str) -> None:
+    """Raises TooLarge, BadRequest."""
+    if tag in list(image.tags):
+        return
+    checked({"tags": [tag]})
+    check_amounts({}, [*image.tags, tag])
+    image.tags.append(tag)
+    image.updated_at = clock.utcnow()
+
+
+def remove_tag(image: Image, tag: str) -> bool:
+    """Whether the tag was there."""
+    rows = [row for row in image.tag_rows if row.tag == tag]
+    for row in rows:
+        image.tag_rows.remove(row)
+        image.updated_at = clock.utcnow()
+    return bool(rows)

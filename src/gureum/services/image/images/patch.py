@@ -1,0 +1,86 @@
+"""A PATCH body as a list of changes. Pure.
+
+Two media types: v2.1 follows RFC 6902 (`op`, `path`, `value`), v2.0 its fourth draft, where the operation is the key
+of its path. Pointers are RFC 6901 with one part: an image's fields have no inside that a patch may reach.
+Source: image API reference v2, "HTTP PATCH media types".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gureum.foundation.errors import BadRequest, Forbidden, UnsupportedMediaType
+from gureum.services.image.images.fields import refuse_unwritable
+
+_DRAFT_4 = "application/openstack-images-v2.0-json-patch"
+_RFC_6902 = "application/openstack-images-v2.1-json-patch"
+_OPERATIONS = ("add", "remove", "replace")
+_BAD_ESCAPE = re.compile(r"~(?![01])")
+MAX_CHANGES = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One operation on one field. `only_new`: `add` must not meet a field that is there (the old draft)."""
+
+    op: str
+    name: str
+    value: Any
+    only_new: bool
+
+
+def changes_of(body: list[Any], content_type: str) -> list[Change]:
+    """Raises BadRequest, Forbidden for fields that are not the client's, UnsupportedMediaType."""
+    media = content_type.partition(";")[0].strip().lower()
+    if media not in (_DRAFT_4, _RFC_6902):
+        headers = {"Accept-Patch": f"{_DRAFT_4}, {_RFC_6902}"}
+        raise UnsupportedMediaType(f"An image is changed by {_RFC_6902}.", headers=headers)
+    if len(body) > MAX_CHANGES:
+        raise BadRequest(f"A request changes at most {MAX_CHANGES} fields.")
+    return [_change(raw, old=media == _DRAFT_4) for raw in body]
+
+
+def _change(raw: Any, *, old: bool) -> Change:
+    if not isinstance(raw, Mapping):
+        raise BadRequest("Operations must be JSON objects.")
+    op, pointer = _old_operation(raw) if old else _operation(raw)
+    name = _name(pointer)
+    refuse_unwritable(name)
+    if name == "id":
+        raise Forbidden("Attribute 'id' is read-only.")
+    if op != "remove" and "value" not in raw:
+        raise BadRequest(f'Operation "{op}" requires a member named "value".')
+    return Change(op, name, raw.get("value"), only_new=old and op == "add")
+
+
+def _operation(raw: Mapping[str, Any]) -> tuple[str, Any]:
+    op = raw.get("op")
+    if op not in _OPERATIONS:
+        raise BadRequest(f"Invalid operation: it must be one of the following: {', '.join(_OPERATIONS)}.")
+    if "path" not in raw:
+        raise BadRequest("Unable to find 'path' in JSON Schema change")
+    return str(op), raw["path"]
+
+
+def _old_operation(raw: Mapping[str, Any]) -> tuple[str, Any]:
+    found = [op for op in _OPERATIONS if op in raw]
+    if len(found) != 1:
+        raise BadRequest('Operation objects must contain exactly one member named "add", "remove", or "replace".')
+    return found[0], raw[found[0]]
+
+
+def _name(pointer: Any) -> str:
+    """The one name that a JSON pointer names."""
+    if not isinstance(pointer, str) or not pointer.startswith("/"):
+        raise BadRequest(f'Pointer `{str(pointer)[:64]}` does not start with "/".')
+    if _BAD_ESCAPE.search(pointer):
+        raise BadRequest(f'Pointer `{pointer[:64]}` contains "~" not part of a recognized escape sequence.')
+    parts = [part.replace("~1", "/").replace("~0", "~") for part in pointer[1:].split("/")]
+    if parts[0] == "locations":
+        raise Forbidden("It's not allowed to update locations if locations are invisible.")
+    if len(parts) != 1 or not parts[0].strip():
+        raise BadRequest(f"Invalid JSON pointer for this resource: '{pointer[:64]}'")
+    return parts[0]

@@ -1,0 +1,1 @@
+"""Tags: short labels on an image, one at a time."""

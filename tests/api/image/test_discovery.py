@@ -1,0 +1,34 @@
+"""Versions, schemas, stores and import methods."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.api.client import Client
+from tests.api.image.conftest import IMAGES, active
+
+
+@pytest.mark.parametrize(("path", "status"), [("/image", 300), ("/image/", 300), ("/image/versions", 200)])
+def test_versions_are_told_to_everyone(cloud, path, status):
+    answer = Client(cloud.app).get(path)
+    assert answer.status == status
+    versions = answer.json()["versions"]
+    assert [version["id"] for version in versions] == [f"v2.{minor}" for minor in range(17, -1, -1)]
+    assert [version["status"] for version in versions] == ["CURRENT"] + 17 * ["SUPPORTED"]
+    assert versions[0]["links"] == [{"rel": "self", "href": "http://cloud/image/v2/"}]
+
+
+@pytest.mark.parametrize("name", ["image", "images", "member", "members"])
+def test_schemas_have_names(alice, name):
+    assert alice.get(f"/image/v2/schemas/{name}").json()["name"] == name
+
+
+def test_the_schema_knows_every_key_of_an_image(alice):
+    view = alice.get(f"{IMAGES}/{active(alice)}").json()
+    assert set(view) <= set(alice.get("/image/v2/schemas/image").json()["properties"])
+
+
+def test_stores_and_import_methods(cloud, alice):
+    assert alice.get("/image/v2/info/stores").json() == {"stores": [{"id": "file", "default": "true"}]}
+    assert alice.get("/image/v2/info/import").json()["import-methods"]["value"] == []
+    assert Client(cloud.app).get("/image/v2/info/stores").status == 401
