@@ -7,6 +7,8 @@ there is something to migrate, so that a start costs nothing.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
@@ -17,6 +19,7 @@ from gureum.foundation.db.types import Row
 log = logging.getLogger("gureum.db")
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+_TURN = 0x67757265756D  # an advisory lock's number, any that nobody else uses
 
 
 def head() -> str:
@@ -25,17 +28,32 @@ def head() -> str:
 
 
 def ensure_schema(database: Database) -> None:
-    """Safe to run from several processes at once: each change is one transaction of the database."""
-    with database.engine.connect() as connection:
-        tables = inspect(connection).get_table_names()
-        current = _current(connection) if "alembic_version" in tables else None
-        connection.rollback()
-        if current == head():
-            return
-        if current is None and "servers" not in tables:
-            _create(connection)
-            return
-    migrate(database)
+    """Safe to run from several processes at once: they take turns, and each change is one transaction."""
+    with _turn(database):
+        with database.engine.connect() as connection:
+            tables = inspect(connection).get_table_names()
+            current = _current(connection) if "alembic_version" in tables else None
+            connection.rollback()
+            if current == head():
+                return
+            if current is None and "servers" not in tables:
+                _create(connection)
+                return
+        migrate(database)
+
+
+@contextmanager
+def _turn(database: Database) -> Iterator[None]:
+    """One process at a time. SQLite needs no more than its one writer; PostgreSQL would let both see an empty database."""
+    if database.is_sqlite:
+        yield
+        return
+    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("SELECT pg_advisory_lock(:turn)"), {"turn": _TURN})
+        try:
+            yield
+        finally:
+            connection.execute(text("SELECT pg_advisory_unlock(:turn)"), {"turn": _TURN})
 
 
 def _current(connection: Connection) -> str | None:
@@ -53,6 +71,7 @@ def _create(connection: Connection) -> None:
 
 
 def migrate(database: Database) -> None:
+    """Run the revisions that the database has not passed, in one transaction."""
     from alembic import command
     from alembic.config import Config
 

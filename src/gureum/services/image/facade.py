@@ -42,6 +42,9 @@ class BootImage:
     properties: dict[str, str]
 
 
+_LIVING = select(Image).where(Image.id == bindparam("image_id"), Image.deleted_at.is_(None))
+
+
 class ImageFacade:
     def __init__(self, deps: ImageDeps) -> None:
         self._deps = deps

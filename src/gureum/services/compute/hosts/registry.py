@@ -46,6 +46,9 @@ class HostOptions:
     timeout_s: float = 8.0
 
 
+_FACTS = select(Host.name, Host.zone, Host.seen_at, Host.disabled, Host.forced_down)
+
+
 class HostRegistry:
     """One per control-plane process. `flush` and `compare` are idempotent and run on one thread."""
 
@@ -77,7 +80,7 @@ class HostRegistry:
     def facts(self, tx: Tx) -> dict[str, HostFacts]:
         """Every host as placement sees it."""
         now = clock.now()
-        rows = tx.execute(select(Host.name, Host.zone, Host.seen_at, Host.disabled, Host.forced_down)).all()
+        rows = tx.execute(_FACTS).all()
         return {
             name: HostFacts(zone, not forced and now - seen <= self.options.timeout_s, not disabled)
             for name, zone, seen, disabled, forced in rows

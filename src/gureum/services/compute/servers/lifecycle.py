@@ -273,9 +273,8 @@ class ServerLifecycle:
             nics = self.network.nics(tx, server_id)
             data = self.network.network_data(tx, server_id) if nics else {"links": [], "networks": [], "services": []}
             addresses = self.network.addresses(tx, [server_id]).get(server_id, []) if nics else []
-            image = self.image.source(tx, server.image_id) if server.image_id and not server.done_disk else None
-            if server.image_id and server.disk != server.done_disk:
-                image = self.image.source(tx, server.image_id)
+            needed = server.image_id is not None and server.disk != server.done_disk
+            image = self.image.source(tx, server.image_id or "") if needed else None
         return server, spec_of(server, nics, data, addresses, image)
 
     def _ensure(self, server: Server, spec: ServerSpec) -> ServerObserved | Outcome:
@@ -316,9 +315,14 @@ def _take_over(server: Server, asked: Server, observed: ServerObserved) -> None:
 
 
 def _finish_action(tx: Tx, server_id: str, message: str | None = None, details: str = "") -> None:
-    now = clock.utcnow()
-    tx.execute(
-        update(ServerAction)
-        .where(ServerAction.server_id == server_id, ServerAction.finished_at.is_(None))
-        .values(finished_at=now, updated_at=now, message=message, details=details or None)
+    values = {"of": server_id, "now": clock.utcnow(), "said": message, "more": details or None}
+    tx.execute(_FINISH, values, execution_options={"synchronize_session": False})
+
+
+_FINISH = (
+    update(ServerAction)
+    .where(ServerAction.server_id == bindparam("of"), ServerAction.finished_at.is_(None))
+    .values(
+        finished_at=bindparam("now"), updated_at=bindparam("now"), message=bindparam("said"), details=bindparam("more")
     )
+)

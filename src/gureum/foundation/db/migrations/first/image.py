@@ -10,6 +10,8 @@ def create() -> None:
     """Make the tables, those that others refer to first."""
     _images()
     _image_members()
+    _image_properties()
+    _image_tags()
 
 
 def _images() -> None:
@@ -17,7 +19,7 @@ def _images() -> None:
         "images",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("name", sa.String(length=255), nullable=True),
-        sa.Column("owner", sa.String(length=36), nullable=True),
+        sa.Column("owner", sa.String(length=255), nullable=True),
         sa.Column("status", sa.String(length=16), nullable=False),
         sa.Column("visibility", sa.String(length=16), nullable=False),
         sa.Column("hidden", sa.Boolean(), nullable=False),
@@ -31,16 +33,16 @@ def _images() -> None:
         sa.Column("md5", sa.String(length=32), nullable=True),
         sa.Column("sha512", sa.String(length=128), nullable=True),
         sa.Column("location", sa.String(length=255), nullable=True),
-        sa.Column("properties", sa.Text(), nullable=False),
-        sa.Column("tags", sa.Text(), nullable=False),
-        sa.Column("saving_at", sa.Float(precision=53), nullable=False),
+        sa.Column("upload_id", sa.String(length=36), nullable=True),
+        sa.Column("upload_seen_at", sa.Float(precision=53), nullable=False),
         sa.Column("created_at", sa.DateTime(), nullable=False),
         sa.Column("updated_at", sa.DateTime(), nullable=False),
         sa.Column("deleted_at", sa.DateTime(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_images")),
     )
     op.create_index("ix_images_list", "images", ["deleted_at", "created_at", "id"], unique=False)
-    op.create_index(op.f("ix_images_owner"), "images", ["owner"], unique=False)
+    op.create_index("ix_images_owner", "images", ["owner", "deleted_at"], unique=False)
+    op.create_index("ix_images_status", "images", ["status"], unique=False)
 
 
 def _image_members() -> None:
@@ -51,9 +53,30 @@ def _image_members() -> None:
         sa.Column("status", sa.String(length=16), nullable=False),
         sa.Column("created_at", sa.DateTime(), nullable=False),
         sa.Column("updated_at", sa.DateTime(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["image_id"], ["images.id"], name=op.f("fk_image_members_image_id"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["image_id"], ["images.id"], name=op.f("fk_image_members_image_id")),
         sa.PrimaryKeyConstraint("image_id", "member_id", name=op.f("pk_image_members")),
     )
     op.create_index(op.f("ix_image_members_member_id"), "image_members", ["member_id"], unique=False)
+
+
+def _image_properties() -> None:
+    op.create_table(
+        "image_properties",
+        sa.Column("image_id", sa.String(length=36), nullable=False),
+        sa.Column("name", sa.String(length=255), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["image_id"], ["images.id"], name=op.f("fk_image_properties_image_id")),
+        sa.PrimaryKeyConstraint("image_id", "name", name=op.f("pk_image_properties")),
+    )
+    op.create_index("ix_image_properties_name", "image_properties", ["name"], unique=False)
+
+
+def _image_tags() -> None:
+    op.create_table(
+        "image_tags",
+        sa.Column("image_id", sa.String(length=36), nullable=False),
+        sa.Column("tag", sa.String(length=255), nullable=False),
+        sa.ForeignKeyConstraint(["image_id"], ["images.id"], name=op.f("fk_image_tags_image_id")),
+        sa.PrimaryKeyConstraint("image_id", "tag", name=op.f("pk_image_tags")),
+    )
+    op.create_index("ix_image_tags_tag", "image_tags", ["tag"], unique=False)
