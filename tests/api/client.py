@@ -63,7 +63,9 @@ class Client:
         status, sent_headers, parts = 0, {}, []
 
         async def receive():
-            return messages.pop(0) if messages else {"type": "http.disconnect"}
+            if not messages:
+                await asyncio.Event().wait()  # the client stays and says nothing more
+            return messages.pop(0)
 
         async def send(message):
             nonlocal status, sent_headers

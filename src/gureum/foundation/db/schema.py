@@ -44,7 +44,7 @@ def ensure_schema(database: Database) -> None:
 
 @contextmanager
 def _turn(database: Database) -> Iterator[None]:
-    """One process at a time. SQLite needs no more than its one writer; PostgreSQL would let both see an empty database."""
+    """One process at a time. SQLite has one writer anyway; PostgreSQL would let two see an empty database."""
     if database.is_sqlite:
         yield
         return

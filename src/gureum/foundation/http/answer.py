@@ -1,9 +1,14 @@
-"""An answer on its way out: status, headers and a body in memory or as a stream."""
+"""An answer on its way out: status, headers and a body in memory or as a stream.
+
+A stream's next chunk is read while one is being sent, and no more: a slow client holds two chunks. A client that goes
+away ends the reading, and a body that can be closed is closed, however it ends.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +16,9 @@ import msgspec
 
 _encode = msgspec.json.Encoder().encode
 _END = object()
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -29,10 +37,8 @@ class Answer:
             self.body = _encode(self.body)
 
 
-async def send_answer(
-    answer: Answer, own: list[tuple[bytes, bytes]], send: Callable[[dict[str, Any]], Awaitable[None]]
-) -> int:
-    """Send the whole answer; returns its status."""
+async def send_answer(answer: Answer, own: list[tuple[bytes, bytes]], receive: Receive, send: Send) -> int:
+    """Send the whole answer; returns its status. `receive` tells of a client that goes away."""
     answer.render()
     body = answer.body
     headers = own + [(name.lower().encode(), value.encode("latin-1")) for name, value in answer.headers.items()]
@@ -46,17 +52,42 @@ async def send_answer(
         content = body if isinstance(body, bytes) and not answer.head else b""
         await send({"type": "http.response.body", "body": content})
         return answer.status
-    async for chunk in _chunks(body):
-        await send({"type": "http.response.body", "body": chunk, "more_body": True})
-    await send({"type": "http.response.body", "body": b""})
+    await _send_stream(body, receive, send)
     return answer.status
 
 
-async def _chunks(body: Iterator[bytes] | AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _send_stream(body: Iterator[bytes] | AsyncIterator[bytes], receive: Receive, send: Send) -> None:
+    gone = asyncio.create_task(_disconnected(receive))
+    try:
+        async with contextlib.aclosing(_chunks(body)) as chunks:
+            async for chunk in chunks:
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                if gone.done():
+                    return
+        await send({"type": "http.response.body", "body": b""})
+    finally:
+        gone.cancel()
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _chunks(body: Iterator[bytes] | AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
     if isinstance(body, AsyncIterator):
         async for chunk in body:
             yield chunk
         return
     loop = asyncio.get_running_loop()
-    while (chunk := await loop.run_in_executor(None, next, body, _END)) is not _END:
-        yield chunk  # type: ignore[misc]  # what is not the end mark is bytes
+    reading = loop.run_in_executor(None, next, body, _END)
+    try:
+        while (found := await reading) is not _END:
+            reading = loop.run_in_executor(None, next, body, _END)
+            yield found  # type: ignore[misc]  # what is not the end mark is bytes
+    finally:
+        await asyncio.wait([reading])
+        if not reading.cancelled():
+            reading.exception()  # a failure of a chunk that nobody waits for any more
+        if close := getattr(body, "close", None):
+            close()

@@ -116,7 +116,7 @@ class App:
             logger.exception("%s %s failed", method, path)
             answer = self._error(Internal(internal=str(error)), api, request_id)
         answer.head = method == "HEAD"
-        status = await send_answer(answer, self._own_headers(api, version, request_id), send)
+        status = await send_answer(answer, self._own_headers(api, version, request_id), receive, send)
         elapsed = time.perf_counter() - started
         name = api.name if api else "none"
         self.metrics.requests.labels(name, method, str(status)).inc()

@@ -7,6 +7,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import bindparam
 from sqlalchemy.orm import lazyload
 
 from gureum.agents.hypervisor.protocol import ImageSource
@@ -42,7 +43,11 @@ class BootImage:
     properties: dict[str, str]
 
 
-_LIVING = select(Image).where(Image.id == bindparam("image_id"), Image.deleted_at.is_(None))
+_SOURCE = (
+    living()
+    .where(Image.id == bindparam("image_id"))
+    .options(lazyload(Image.tag_rows), lazyload(Image.property_rows))
+)
 
 
 class ImageFacade:
@@ -75,10 +80,7 @@ class ImageFacade:
 
         A deactivated image still has a source: servers that were made from it live on.
         """
-        statement = (
-            living().where(Image.id == image_id).options(lazyload(Image.tag_rows), lazyload(Image.property_rows))
-        )
-        row = tx.scalar(statement)
+        row = tx.scalar(_SOURCE, {"image_id": image_id})
         if row is None or row.location is None:
             return None
         try:

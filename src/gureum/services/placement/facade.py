@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Select, and_, delete, insert, or_, select, update
+from sqlalchemy.orm import aliased
 
 from gureum.foundation import clock
 from gureum.foundation.db.engine import Tx
@@ -129,45 +131,20 @@ class PlacementFacade:
         return found
 
     def candidates(self, tx: Tx, wanted: Wanted) -> Snapshot:
-        """Every provider against `wanted`, in one statement for inventories and one for traits when any is named."""
-        rows = tx.execute(
-            select(
-                ProviderInventory.provider_id,
-                Provider.name,
-                ProviderInventory.resource_class,
-                ProviderInventory.total,
-                ProviderInventory.reserved,
-                ProviderInventory.allocation_ratio,
-                ProviderInventory.used,
-                ProviderInventory.max_unit,
-                ProviderInventory.min_unit,
-                ProviderInventory.step_size,
-            )
-            .join(Provider, Provider.id == ProviderInventory.provider_id)
-            .where(ProviderInventory.resource_class.in_(sorted(wanted.resources)))
-        ).all()
-        capacity: dict[str, dict[str, int]] = defaultdict(dict)
-        used: dict[str, dict[str, int]] = defaultdict(dict)
-        names: dict[str, str] = {}
-        short: dict[str, str] = {}
-        for provider_id, name, class_, total, reserved, ratio, taken, most, least, step in rows:
-            names[provider_id] = name
-            capacity[provider_id][class_] = usable = int((total - reserved) * ratio)
-            used[provider_id][class_] = taken
-            amount = wanted.resources[class_]
-            if usable - taken < amount or most < amount:
-                short.setdefault(provider_id, f"not enough {class_}: {amount} wanted")
-            elif amount < least or amount % step:
-                short.setdefault(provider_id, f"gives {class_} in steps of {step} from {least}: {amount} wanted")
+        """Every provider against `wanted`: a row for each, and one more statement when any trait is named."""
+        classes = list(wanted.resources)
         traits = self._traits(tx, wanted)
+        hosts: list[HostView] = []
         eliminated: dict[str, list[str]] = {}
-        hosts = []
-        for provider_id, name in names.items():
-            reason = short.get(provider_id) or _lacking(wanted, capacity[provider_id], traits.get(provider_id, set()))
+        for provider_id, name, *amounts in tx.execute(_stock(wanted.resources)):
+            stock = {class_: amounts[4 * i : 4 * i + 4] for i, class_ in enumerate(classes)}
+            reason = _short(wanted, stock) or _unfit(wanted, traits.get(provider_id, set()))
             if reason:
                 eliminated.setdefault(reason, []).append(name)
-            else:
-                hosts.append(HostView(provider_id, name, capacity[provider_id], used[provider_id]))
+                continue
+            capacity = {class_: int(usable) for class_, (usable, *_) in stock.items()}
+            used = {class_: taken for class_, (_, taken, *_) in stock.items()}
+            hosts.append(HostView(provider_id, name, capacity, used))
         return Snapshot(hosts, eliminated)
 
     def _traits(self, tx: Tx, wanted: Wanted) -> dict[str, set[str]]:
@@ -224,11 +201,36 @@ class PlacementFacade:
         return found
 
 
-def _lacking(wanted: Wanted, capacity: Mapping[str, int], traits: set[str]) -> str:
-    """Why a provider with room does not fit, or ""."""
-    for resource_class in wanted.resources:
-        if resource_class not in capacity:
+def _stock(resources: Mapping[str, int]) -> Select[Any]:
+    """A row for each provider with any of the classes: for each class usable, used, has room, keeps the units."""
+    columns: list[Any] = [Provider.id, Provider.name]
+    joined: Any = Provider.__table__
+    offered = []
+    for resource_class, amount in resources.items():
+        stock = aliased(ProviderInventory)
+        usable = (stock.total - stock.reserved) * stock.allocation_ratio
+        room = and_(stock.used + amount <= usable, stock.max_unit >= amount)
+        units = and_(stock.min_unit <= amount, amount % stock.step_size == 0)
+        columns += [usable, stock.used, room, units]
+        joined = joined.outerjoin(stock, and_(stock.provider_id == Provider.id, stock.resource_class == resource_class))
+        offered.append(stock.total.isnot(None))
+    return select(*columns).select_from(joined).where(or_(*offered))
+
+
+def _short(wanted: Wanted, stock: Mapping[str, Sequence[Any]]) -> str:
+    """Which class a provider does not have enough of, or ""."""
+    for resource_class, (usable, _, room, units) in stock.items():
+        if usable is None:
             return f"offers no {resource_class}"
+        if not room:
+            return f"not enough {resource_class}: {wanted.resources[resource_class]} wanted"
+        if not units:
+            return f"gives {resource_class} in other units: {wanted.resources[resource_class]} wanted"
+    return ""
+
+
+def _unfit(wanted: Wanted, traits: set[str]) -> str:
+    """Why a provider with room does not fit, or ""."""
     if missing := wanted.required - traits:
         return f"lacks trait {min(missing)}"
     if refused := wanted.forbidden & traits:

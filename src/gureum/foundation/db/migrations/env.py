@@ -1,7 +1,7 @@
 """Alembic's entry: runs the numbered revisions on the connection that `schema.py` hands over, all in one transaction.
 
-SQLite keeps a table's foreign keys in force while it is copied to a new shape, which would empty the tables that refer to
-it: they are off while the revisions run, and looked at again before the commit.
+SQLite keeps a table's foreign keys in force while it is copied to a new shape, which would empty the tables that
+refer to it: they are off while the revisions run, and looked at again before the commit.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from gureum.foundation.policy import Rule
 from gureum.services.image.access import MEMBER, MEMBER_WHO_SEES, find
 from gureum.services.image.data import claim
 from gureum.services.image.data.claim import Claim
+from gureum.services.image.data.memory import keep_for_streams
 from gureum.services.image.data.ranges import piece_of
 from gureum.services.image.data.upload import aside, receive
 from gureum.services.image.deps import ImageDeps
@@ -55,6 +56,7 @@ def download(call: Call[ImageDeps], image_id: str) -> Reply:
         headers["Content-Range"] = piece.content_range(size)
     elif image.md5:
         headers["Content-MD5"] = image.md5
+    keep_for_streams()
     try:
         body = call.deps.store.open(image.location, piece.start, piece.length)
     except BlobNotFound as error:

@@ -19,6 +19,7 @@ from gureum.drivers.image.ingest import Ingest, Ingested
 from gureum.foundation.errors import ApiError, BadRequest, Gone, TooLarge, Unavailable
 from gureum.services.image.data import claim
 from gureum.services.image.data.claim import Claim
+from gureum.services.image.data.memory import keep_for_streams
 from gureum.services.image.deps import ImageDeps
 from gureum.services.image.images.lifecycle import UPLOAD_BEAT_S
 
@@ -39,6 +40,7 @@ async def aside(work: Callable[[], T]) -> T:
 
 async def receive(deps: ImageDeps, mine: Claim, stream: AsyncIterator[bytes]) -> None:
     """Make the claimed image active with the stream's bytes. Raises ApiError; then the image is queued again."""
+    keep_for_streams()
     try:
         found = await _through(deps, mine, stream)
         await _finish(deps, mine, found)

@@ -1,4 +1,4 @@
-"""The first tables."""
+"""The first tables."""  # noqa: INP001 - alembic reads the folder by its file names
 
 from __future__ import annotations
 
