@@ -6,7 +6,6 @@ import importlib
 import warnings
 
 import pytest
-
 from tests.api.compute.setting import P1, at, build
 
 with warnings.catch_warnings():

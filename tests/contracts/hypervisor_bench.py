@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.contracts.hypervisor_lab import Lab, eventually, missing
 
 from gureum.drivers.hypervisor.interface import Disk, Machine, Nic
-from tests.contracts.hypervisor_lab import Lab, eventually, missing
 
 
 def open_lab():

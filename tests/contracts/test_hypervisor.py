@@ -12,11 +12,11 @@ import uuid
 from dataclasses import replace
 
 import pytest
+from tests.contracts.hypervisor_bench import LibvirtBench, a_machine, a_nic, open_lab, power
+from tests.contracts.hypervisor_lab import eventually
 
 from gureum.drivers.hypervisor.fake import FakeHypervisor
 from gureum.drivers.hypervisor.interface import HypervisorError, MachineNotFound
-from tests.contracts.hypervisor_bench import LibvirtBench, a_machine, a_nic, open_lab, power
-from tests.contracts.hypervisor_lab import eventually
 
 _QUIET_S = 0.3
 

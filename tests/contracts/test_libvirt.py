@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
-from gureum.drivers.hypervisor.interface import Disk, HypervisorError
 from tests.contracts.hypervisor_bench import LibvirtBench, a_machine, a_nic, open_lab, power
 from tests.contracts.hypervisor_lab import eventually
+
+from gureum.drivers.hypervisor.interface import Disk, HypervisorError
 
 pytestmark = pytest.mark.engines
 

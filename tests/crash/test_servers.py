@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import pytest
 from sqlalchemy import func, select
+from tests.cloud import SimulatedCloud
 
 from gureum.foundation.tasks.engine import Hooks, WorkerDied
 from gureum.foundation.tasks.model import Task
 from gureum.services.compute.servers.model import Server
 from gureum.services.network.ports.model import Port
 from gureum.services.placement.model import Allocation, Consumer, ProviderInventory
-from tests.cloud import SimulatedCloud
 
 V = {"OpenStack_API_Version": "compute 2.79"}
 MODES = ("dies_before_step", "dies_before_commit", "dies_after_commit", "fails")

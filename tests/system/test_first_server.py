@@ -13,9 +13,9 @@ import shlex
 from types import SimpleNamespace
 
 import pytest
+from tests.system.real_cloud import RealCloud, eventually, ping, run
 
 from gureum.cli.terminal import CLONE
-from tests.system.real_cloud import RealCloud, eventually, ping, run
 
 pytestmark = [pytest.mark.engines, pytest.mark.filterwarnings("ignore")]
 

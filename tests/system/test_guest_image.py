@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.system.guest_under_test import Guest, identity, make_config_drive, make_disk, make_key
 
 from gureum.lab.guest_image import build_guest_image
-from tests.system.guest_under_test import Guest, identity, make_config_drive, make_disk, make_key
 
 pytestmark = pytest.mark.engines
 

@@ -19,7 +19,9 @@ class Metrics:
             registry=self.registry,
         )
         self.statements = Gauge("gureum_db_statements", "SQL statements of this process", registry=self.registry)
-        self.commits = Gauge("gureum_db_commits", "Write transactions committed by this process", registry=self.registry)
+        self.commits = Gauge(
+            "gureum_db_commits", "Write transactions committed by this process", registry=self.registry
+        )
         self.agent_calls = Counter("gureum_agent_calls", "Calls to hosts' agents", ["method"], registry=self.registry)
         self.steps = Counter("gureum_task_steps", "Task steps run", ["lifecycle", "outcome"], registry=self.registry)
 

@@ -26,11 +26,11 @@ _HEALTHY_S = 60.0  # after this long, a death counts as the first one
 _POLL_S = 0.02
 
 
-class Stopping(Exception):  # noqa: N818 - a way out, not an error
+class Stopping(Exception):
     """The lab stops: every keeper leaves its daemon as it is and ends."""
 
 
-class StartFailed(Exception):  # noqa: N818 - the name says it
+class StartFailed(Exception):
     """The daemon cannot be started; the text is one sentence for the user."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Refusal(Exception):  # noqa: N818 - the name says it
+class Refusal(Exception):
     """Something on this machine is in the way. `remedy` is what the reader does about it."""
 
     def __init__(self, problem: str, remedy: str = "") -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tests.api.client import Client
+
 from gureum.agents.hypervisor.protocol import HostObserved, HostResources
 from gureum.drivers.network.fake import FakeNetworkDriver
 from gureum.foundation import clock, ids
@@ -25,7 +27,6 @@ from gureum.services.identity import service as identity
 from gureum.services.identity.projects.model import Project
 from gureum.services.network import service as network
 from gureum.services.placement import service as placement
-from tests.api.client import Client
 
 P1, P2, P0 = "1" * 32, "2" * 32, "0" * 32
 CALLERS = {

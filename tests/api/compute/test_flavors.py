@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from tests.api.compute.setting import P1, P2, at
 
 URL = "/compute/v2.1/flavors"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from tests.api.compute.setting import at
 
 from gureum.services.network.facade import NetworkFacade
 from gureum.services.network.networks.model import Network
 from gureum.services.network.service import NetworkDeps, parts
-from tests.api.compute.setting import at
 
 V21 = "/compute/v2.1"
 pytestmark = pytest.mark.skipif(
@@ -18,12 +18,13 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture
 def net(world):
     """A network with a subnet, made through the network API on the same database."""
+    from tests.api.client import Client
+    from tests.api.compute.setting import authenticate
+
     from gureum.drivers.network.fake import FakeNetworkDriver
     from gureum.foundation.config import NetworkConfig
     from gureum.foundation.http.app import App
     from gureum.foundation.policy import Policy
-    from tests.api.client import Client
-    from tests.api.compute.setting import authenticate
 
     found, _ = parts(NetworkDeps(world.database, world.deps.tasks, FakeNetworkDriver(), world.deps.identity, NetworkConfig()))
     app = App(found.apis, world.database, Policy(found.rules), authenticate, authenticate, public_url="http://cloud")

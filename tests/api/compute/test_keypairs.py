@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.api.client import Client
 
 from gureum.foundation.caller import Caller
 from gureum.foundation.db.types import Row
@@ -13,7 +14,6 @@ from gureum.foundation.http.microversions import Versions
 from gureum.foundation.http.routes import Api
 from gureum.foundation.policy import Policy
 from gureum.services.compute.keypairs.api import ROUTES, RULES
-from tests.api.client import Client
 
 CALLERS = {
     "alice": Caller(user_id="alice", project_id="p1", roles=("member", "reader")),

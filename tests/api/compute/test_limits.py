@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from tests.api.compute.setting import P1, P2, at
 
 from gureum.foundation import clock
 from gureum.services.compute.service import purge_deleted
-from tests.api.compute.setting import P1, P2, at
 
 V21 = "/compute/v2.1"
 SETS = f"{V21}/os-quota-sets"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from tests.api.compute.setting import P1, at
 
 from gureum.foundation import clock
-from tests.api.compute.setting import P1, at
 
 V21 = "/compute/v2.1"
 NEW = at("2.96")

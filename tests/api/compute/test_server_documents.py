@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from tests.api.compute.setting import at
 
 V21 = "/compute/v2.1"

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+import shutil
 import struct
 from types import SimpleNamespace
 
 import pytest
+from tests.api.client import Client
 
 from gureum.drivers.image.file.store import FileImageStore
 from gureum.foundation.caller import Caller
 from gureum.foundation.config import ImageConfig
+from gureum.foundation.db.engine import Database
 from gureum.foundation.db.types import Row
 from gureum.foundation.errors import Unauthorized
 from gureum.foundation.http.app import App
@@ -18,7 +21,6 @@ from gureum.foundation.policy import Policy
 from gureum.foundation.tasks.engine import TaskEngine
 from gureum.foundation.tasks.store import Tasks
 from gureum.services.image import service
-from tests.api.client import Client
 
 CALLERS = {
     "alice": Caller(user_id="alice", project_id="p1", roles=("member", "reader")),
@@ -37,22 +39,40 @@ def authenticate(token):
     return CALLERS[token]
 
 
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory):
+    """A database file with every table and no row: copying it is quicker than making it."""
+    file = tmp_path_factory.mktemp("database") / "empty.sqlite"
+    database = Database(f"sqlite:///{file}")
+    Row.metadata.create_all(database.engine)
+    database.close()
+    return file
+
+
 @pytest.fixture
-def cloud(database, tmp_path):
+def cloud(empty_database, tmp_path):
     """Everything of one image service; `cloud.as_("alice")` is a client."""
+    shutil.copy(empty_database, tmp_path / "test.sqlite")
+    database = Database(f"sqlite:///{tmp_path}/test.sqlite")
+    yield cloud_on(database, tmp_path)
+    database.close()
+
+
+def cloud_on(database, folder):
     tasks = Tasks()
     engine = TaskEngine(database, tasks)
-    store = FileImageStore(tmp_path / "images")
+    store = FileImageStore(folder / "images")
     parts, facade = service.parts(service.ImageDeps(database, tasks, store, ImageConfig(max_bytes=1 << 22)))
     engine.register(parts.lifecycles, parts.reconcilers)
-    Row.metadata.create_all(database.engine)
     app = App(parts.apis, database, Policy(parts.rules), authenticate, authenticate, public_url="http://cloud")
-
-    def as_(name):
-        return Client(app, {"X-Auth-Token": name})
-
     return SimpleNamespace(
-        app=app, database=database, engine=engine, store=store, facade=facade, parts=parts, as_=as_, folder=tmp_path
+        app=app,
+        database=database,
+        engine=engine,
+        store=store,
+        facade=facade,
+        folder=folder,
+        as_=lambda name: Client(app, {"X-Auth-Token": name}),
     )
 
 
@@ -79,9 +99,7 @@ def register(client, **fields):
 
 
 def upload(client, image_id, data, **headers):
-    return client.request(
-        "PUT", f"{IMAGES}/{image_id}/file", raw=data, **{"content_type": OCTETS, **headers}
-    )
+    return client.request("PUT", f"{IMAGES}/{image_id}/file", raw=data, **{"content_type": OCTETS, **headers})
 
 
 def active(client, data=b"data", **fields):

@@ -6,12 +6,12 @@ import asyncio
 import hashlib
 
 import pytest
+from tests.api.image.conftest import IMAGES, OCTETS, active, patch, qcow2, register, upload
 
 from gureum.drivers.image.errors import ImageStoreError, StoreFull
 from gureum.foundation import clock
 from gureum.services.image.images import lifecycle
 from gureum.services.image.images.model import Image
-from tests.api.image.conftest import IMAGES, OCTETS, active, patch, qcow2, register, upload
 
 DATA = bytes(range(256)) * 40
 
@@ -222,9 +222,9 @@ def test_a_client_that_falls_silent_loses_its_upload(cloud, alice, monkeypatch):
     sent = [{"type": "http.request", "body": b"start", "more_body": True}]
 
     async def receive():
-        if sent:
-            return sent.pop()
-        await asyncio.Event().wait()
+        if not sent:
+            await asyncio.Event().wait()
+        return sent.pop()
 
     assert asyncio.run(Sender(cloud, image_id).put(receive)) == 400
     assert (status_of(alice, image_id), leftovers(cloud)) == ("queued", [])
@@ -237,13 +237,12 @@ def test_an_upload_that_is_cancelled_leaves_a_queued_image(cloud, alice):
         sent = [{"type": "http.request", "body": bytes(3 << 20), "more_body": True}]
 
         async def receive():
-            if sent:
-                return sent.pop()
-            await asyncio.Event().wait()
+            if not sent:
+                await asyncio.Event().wait()
+            return sent.pop()
 
         task = asyncio.create_task(Sender(cloud, image_id).put(receive))
-        while await asyncio.to_thread(status_of, alice, image_id) != "saving":
-            await asyncio.sleep(0.01)
+        await until(lambda: status_of(alice, image_id) == "saving")
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -286,9 +285,8 @@ def test_uploads_keep_their_images_alive(cloud, alice, monkeypatch):
         async def receive():
             match next(stage, "more"):
                 case "beat":
-                    before = await asyncio.to_thread(row_of, cloud, image_id)
-                    while (await asyncio.to_thread(row_of, cloud, image_id)).upload_seen_at == before.upload_seen_at:
-                        await asyncio.sleep(0.01)
+                    before = await asyncio.to_thread(seen_at, cloud, image_id)
+                    await until(lambda: seen_at(cloud, image_id) > before)
                 case "lose":
                     await asyncio.to_thread(take_back, cloud, image_id)
                     await asyncio.sleep(0.2)
@@ -300,9 +298,16 @@ def test_uploads_keep_their_images_alive(cloud, alice, monkeypatch):
     assert (status_of(alice, image_id), leftovers(cloud)) == ("queued", [])
 
 
-def row_of(cloud, image_id):
+def seen_at(cloud, image_id):
     with cloud.database.read() as tx:
-        return tx.get(Image, image_id)
+        return tx.get(Image, image_id).upload_seen_at
+
+
+async def until(holds):
+    """Wait for what another task of this loop brings about; asked on a thread, because asking takes a loop."""
+    async with asyncio.timeout(20):
+        while not await asyncio.to_thread(holds):  # noqa: ASYNC110 - what changes is a row, which no event follows
+            await asyncio.sleep(0.01)
 
 
 def take_back(cloud, image_id):
@@ -367,3 +372,41 @@ def test_a_store_that_does_not_delete_is_asked_again(cloud, alice, virtual_clock
     virtual_clock.advance(60)
     cloud.engine.run_due()
     assert list(cloud.store.locations()) == []
+
+
+def test_a_client_that_goes_away_ends_the_reading(cloud, alice, monkeypatch):
+    image_id = active(alice, bytes(4 << 20))
+    bodies = []
+    open_blob = cloud.store.open
+    monkeypatch.setattr(cloud.store, "open", lambda *where: bodies.append(open_blob(*where)) or bodies[-1])
+
+    async def scenario():
+        scope = {
+            "type": "http",
+            "method": "GET",
+            "path": f"{IMAGES}/{image_id}/file",
+            "query_string": b"",
+            "headers": [(b"x-auth-token", b"alice")],
+        }
+        left = asyncio.Event()
+        messages = [{"type": "http.request", "body": b"", "more_body": False}]
+        sent = []
+
+        async def receive():
+            if not messages:
+                await left.wait()
+                return {"type": "http.disconnect"}
+            return messages.pop()
+
+        async def send(message):
+            sent.append(message)
+            if message.get("body"):
+                left.set()
+                await asyncio.sleep(0.01)
+
+        await cloud.app(scope, receive, send)
+        return sent
+
+    sent = asyncio.run(scenario())
+    assert sum(len(message.get("body", b"")) for message in sent) < 4 << 20
+    assert next(bodies[0], None) is None

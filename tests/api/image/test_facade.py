@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import pytest
+from tests.api.image.conftest import CALLERS, IMAGES, active, qcow2, register
 
 from gureum.drivers.image.errors import ImageRefused
 from gureum.foundation.errors import BadRequest
-from tests.api.image.conftest import CALLERS, IMAGES, active, qcow2, register
 
 
 def boot(cloud, name, image_id):
@@ -47,8 +48,7 @@ def test_a_host_takes_the_image_from_a_file(cloud, alice):
     found = source(cloud, image_id)
     assert (found.image_id, found.disk_format, found.size_bytes, found.url) == (image_id, "raw", 4, "")
     assert found.path.startswith("/")
-    with open(found.path, "rb") as file:
-        assert file.read() == b"data"
+    assert Path(found.path).read_bytes() == b"data"
     assert found.sha512 == hashlib.sha512(b"data").hexdigest()
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import uuid
 
 import pytest
+from tests.api.image.conftest import IMAGES, active, patch, register
 
 from gureum.services.image.images.model import Image
-from tests.api.image.conftest import IMAGES, active, patch, register
 
 KEYS = {
     "id", "name", "status", "visibility", "os_hidden", "protected", "owner", "disk_format", "container_format",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from tests.api.image.conftest import IMAGES, active, patch, register
 
 from gureum.foundation import clock
-from tests.api.image.conftest import IMAGES, active, patch, register
 
 
 def names(client, query=""):

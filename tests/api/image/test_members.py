@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from tests.api.image.conftest import IMAGES, active, register
 
 
@@ -67,7 +66,9 @@ def test_only_shared_images_have_members(alice, visibility):
     assert alice.get(f"{IMAGES}/{image_id}/members").status == 403
 
 
-@pytest.mark.parametrize(("body", "status"), [({"member": ""}, 400), ({"member": 5}, 400), ({}, 400), ({"member": "p2"}, 409)])
+@pytest.mark.parametrize(
+    ("body", "status"), [({"member": ""}, 400), ({"member": 5}, 400), ({}, 400), ({"member": "p2"}, 409)]
+)
 def test_bad_members_are_refused(alice, shared, body, status):
     assert alice.post(f"{IMAGES}/{shared}/members", body).status == status
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from tests.api.image.conftest import IMAGES, active, patch, register
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
+from tests.api.client import Client
 
 from gureum.foundation import ids
 from gureum.foundation.caller import Caller
@@ -16,7 +17,6 @@ from gureum.foundation.policy import Policy
 from gureum.services.placement import service
 from gureum.services.placement.facade import PlacementFacade
 from gureum.services.placement.model import Allocation, ProviderInventory
-from tests.api.client import Client
 
 CALLERS = {
     "root": Caller(user_id="root", project_id="p0", roles=("admin",)),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from tests.api.placement.setting import LATEST, at
 
 from gureum.foundation import ids
-from tests.api.placement.setting import LATEST, at
 
 URL = "/placement/allocation_candidates"
 AGGREGATE = "5e08ea53-c4c6-448e-9334-ac4953de3cfa"

@@ -164,7 +164,7 @@ def test_a_signal_during_a_step_runs_it_again(start, database, world):
 
     class SignalInside(Hooks):
         def before_commit(self, task, outcome):
-            if isinstance(outcome, Wait) and "settle" == task.step and not world.ready:
+            if isinstance(outcome, Wait) and task.step == "settle" and not world.ready:
                 world.ready.add("t1")
                 database.write(lambda tx: tasks.signal(tx, "thing", ["t1"]))
 

@@ -10,7 +10,7 @@ class ImageStoreError(Exception):
     """Anything a store could not do; the message is for operators."""
 
 
-class BlobNotFound(ImageStoreError):  # noqa: N818 - says what happened
+class BlobNotFound(ImageStoreError):
     """No blob rests at this location (it was deleted, or never was one)."""
 
     def __init__(self, location: str) -> None:
@@ -18,11 +18,11 @@ class BlobNotFound(ImageStoreError):  # noqa: N818 - says what happened
         self.location = location
 
 
-class StoreFull(ImageStoreError):  # noqa: N818 - says what happened
+class StoreFull(ImageStoreError):
     """The store has no room for the bytes; nothing of the unfinished blob is readable."""
 
 
-class ImageTooLarge(ImageStoreError):  # noqa: N818 - says what happened
+class ImageTooLarge(ImageStoreError):
     """The stream passed the size limit; what came before is dropped."""
 
     def __init__(self, max_size_bytes: int) -> None:
@@ -30,7 +30,7 @@ class ImageTooLarge(ImageStoreError):  # noqa: N818 - says what happened
         self.max_size_bytes = max_size_bytes
 
 
-class ImageRefused(ImageStoreError):  # noqa: N818 - says what happened
+class ImageRefused(ImageStoreError):
     """The content is unsafe or not what it was declared to be; `reasons` are sentences for the one who sent it."""
 
     def __init__(self, reasons: tuple[str, ...]) -> None:

@@ -73,7 +73,10 @@ class Database:
         engines = []
         for begin in ("BEGIN", "BEGIN IMMEDIATE"):
             engine = create_engine(
-                url, pool_size=pool_size, max_overflow=pool_size, connect_args={"timeout": 30, "check_same_thread": False}
+                url,
+                pool_size=pool_size,
+                max_overflow=pool_size,
+                connect_args={"timeout": 30, "check_same_thread": False},
             )
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", lambda connection, begin=begin: connection.exec_driver_sql(begin))

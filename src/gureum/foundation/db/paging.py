@@ -44,8 +44,8 @@ def after(statement: Select[Any], keys: Sequence[SortKey], marker: Any) -> Selec
 
 
 def _beyond(key: SortKey, value: Any) -> ColumnElement[bool]:
+    column: ColumnElement[Any] = key.column.expression
     if value is None:
-        return false() if key.descending else key.column.isnot(None)
-    if key.descending:
-        return or_(key.column < value, key.column.is_(None)) if key.column.expression.nullable else key.column < value
-    return key.column > value
+        return false() if key.descending else column.isnot(None)
+    beyond: ColumnElement[bool] = column < value if key.descending else column > value
+    return or_(beyond, column.is_(None)) if key.descending and key.column.expression.nullable else beyond

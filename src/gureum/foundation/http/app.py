@@ -42,7 +42,7 @@ BODY_TIMEOUT_S = 60.0
 class App:
     """One per process. `authenticate` answers from memory on the loop; `authenticate_slowly` may block on a thread."""
 
-    def __init__(  # noqa: PLR0917
+    def __init__(
         self,
         apis: Iterable[Api],
         database: Database,
@@ -95,7 +95,7 @@ class App:
         version: Version | None = api.versions.minimum if api and api.versions else None
         try:
             if api is None or router is None:
-                raise NotFound(f"No API answers at {path[:200]}.")
+                raise NotFound(f"No API answers at {path[:200]}.")  # noqa: TRY301 answered just below
             if api.versions:
                 legacy = headers.get(api.versions.legacy_header.lower(), "") if api.versions.legacy_header else ""
                 version = api.versions.requested(headers.get("openstack-api-version", ""), legacy)

@@ -40,7 +40,9 @@ def moment(name: str, value: str) -> datetime:
     try:
         parsed = datetime.fromisoformat(value.replace(" ", "+") if "T" in value else value)
     except ValueError as error:
-        raise BadRequest(f"Invalid input for query parameter {name}: {value[:64]!r} is not an ISO 8601 time.") from error
+        raise BadRequest(
+            f"Invalid input for query parameter {name}: {value[:64]!r} is not an ISO 8601 time."
+        ) from error
     return parsed if parsed.tzinfo is None else parsed.astimezone(UTC).replace(tzinfo=None)
 
 

@@ -44,7 +44,7 @@ class Paging:
         return rows[: self.limit], True
 
 
-def paging_of(  # noqa: PLR0917
+def paging_of(
     call: Call[Any],
     columns: Mapping[str, InstrumentedAttribute[Any]],
     *,
@@ -57,7 +57,8 @@ def paging_of(  # noqa: PLR0917
     """Read `limit`, `marker`, `sort_key`/`sort_dir` (repeated) and `sort=key:dir,key`.
 
     `columns` are the keys a client may sort by, `default` (name, descending) pairs apply when none is given,
-    `maximum` bounds the page, `direction` is the API's default for a key without one. Unknown keys are refused when `strict`, skipped otherwise.
+    `maximum` bounds the page, `direction` is the API's default for a key without one. Unknown keys are refused
+    when `strict`, skipped otherwise.
     """
     text = call.param("limit")
     limit = integer("limit", text) if text else None

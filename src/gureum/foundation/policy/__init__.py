@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from oslo_policy import policy as oslo
 
@@ -112,7 +112,8 @@ class Policy:
         # What is not there matches nothing: a missing domain of the caller is not the missing domain of a target.
         known = {name: value for name, value in target.items() if value is not None}
         held = {name: value for name, value in caller.credentials().items() if value is not None}
-        return bool(check(known, held, _Holder(rules), rule))
+        enforcer = cast("oslo.Enforcer", _Holder(rules))
+        return bool(check(known, held, enforcer, rule))
 
     def enforce(self, rule: str, caller: Caller, target: Mapping[str, Any]) -> None:
         if not self.allows(rule, caller, target):

@@ -344,11 +344,13 @@ class TaskEngine:
         tx.flush()
         mine = (Task.id == task.id, Task.lease_owner == self.owner)
         if isinstance(outcome, Done):
-            if tx.execute(delete(Task).where(*mine)).rowcount != 1:
+            if tx.scalar(delete(Task).where(*mine).returning(Task.id), execution_options=_UNSYNCED) is None:
                 raise LeaseLostError
             return False
         values = self._values(task, run, outcome)
-        row = tx.execute(_MOVE, {**values, "task_id": task.id, "owner": self.owner}, execution_options=_UNSYNCED).one_or_none()
+        row = tx.execute(
+            _MOVE, {**values, "task_id": task.id, "owner": self.owner}, execution_options=_UNSYNCED
+        ).one_or_none()
         if row is None:
             raise LeaseLostError
         signalled = row.signals != task.signals

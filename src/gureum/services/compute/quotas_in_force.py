@@ -57,4 +57,6 @@ def check_servers(tx: Tx, project_id: str, flavor: dict[str, Any], count: int, m
         raise OverQuota(f"Quota exceeded for {names}: {detail}")
     if 0 <= limits["metadata_items"] < metadata_items:
         limit = limits["metadata_items"]
-        raise OverQuota(f"Maximum number of metadata items exceeds {limit} (metadata_items: {metadata_items} requested)")
+        raise OverQuota(
+            f"Maximum number of metadata items exceeds {limit} (metadata_items: {metadata_items} requested)"
+        )

@@ -42,11 +42,7 @@ def bootstrap(tx: Tx, wanted: Bootstrap, passwords: Passwords) -> None:
 
 
 def _first_time(tx: Tx, wanted: Bootstrap, passwords: Passwords) -> None:
-    tx.add(
-        Project(
-            id=DEFAULT_DOMAIN, name="Default", domain_id=ROOT, is_domain=True, description="The default domain"
-        )
-    )
+    tx.add(Project(id=DEFAULT_DOMAIN, name="Default", domain_id=ROOT, is_domain=True, description="The default domain"))
     tx.flush()
     roles = {}
     for name in ("admin", "manager", "member", "reader", "service"):
@@ -60,7 +56,11 @@ def _first_time(tx: Tx, wanted: Bootstrap, passwords: Passwords) -> None:
         ("demo", wanted.demo_password, "member"),
     ):
         project = Project(
-            id=ids.new_hex(), name=name, domain_id=DEFAULT_DOMAIN, parent_id=DEFAULT_DOMAIN, description=f"{name} project"
+            id=ids.new_hex(),
+            name=name,
+            domain_id=DEFAULT_DOMAIN,
+            parent_id=DEFAULT_DOMAIN,
+            description=f"{name} project",
         )
         user = User(
             id=ids.new_hex(),
@@ -76,7 +76,7 @@ def _first_time(tx: Tx, wanted: Bootstrap, passwords: Passwords) -> None:
             _assign(tx, user.id, "system", SYSTEM, roles[role].id)
 
 
-def _assign(tx: Tx, user_id: str, kind: str, target_id: str, role_id: str) -> None:  # noqa: PLR0917 the row's columns
+def _assign(tx: Tx, user_id: str, kind: str, target_id: str, role_id: str) -> None:
     tx.add(
         Assignment(
             actor_kind="user",

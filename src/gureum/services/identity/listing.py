@@ -46,7 +46,9 @@ def page(  # noqa: PLR0917
     statement = narrowed(call, statement, columns)
     sortable = {key: column for key, (column, _) in columns.items()}
     paging = paging_of(call, sortable, unique=unique)
-    rows, more = paging.cut(call.tx.scalars(paging.page(statement, lambda id_: _marker(call, statement, unique, id_))).all())
+    rows, more = paging.cut(
+        call.tx.scalars(paging.page(statement, lambda id_: _marker(call, statement, unique, id_))).all()
+    )
     return collection(call, name, [view(row) for row in rows], getattr(rows[-1], unique.key) if more else None)
 
 

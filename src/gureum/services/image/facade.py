@@ -44,9 +44,7 @@ class BootImage:
 
 
 _SOURCE = (
-    living()
-    .where(Image.id == bindparam("image_id"))
-    .options(lazyload(Image.tag_rows), lazyload(Image.property_rows))
+    living().where(Image.id == bindparam("image_id")).options(lazyload(Image.tag_rows), lazyload(Image.property_rows))
 )
 
 

@@ -42,6 +42,7 @@ RESYNC_S = 60.0
 BATCH = 5000
 MAX_PAUSE_S = 10.0
 GIVE_UP_AFTER = 5
+ASIDE_S = 30.0
 
 
 class NetworkWriter:
@@ -57,6 +58,7 @@ class NetworkWriter:
         self._resynced = 0.0
         self._failures = 0
         self._hosts: dict[str, bool] | None = None
+        self._aside: dict[int, float] = {}
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._unwatch: Callable[[], None] = lambda: None
@@ -96,7 +98,7 @@ class NetworkWriter:
                 pause = min(0.2 * 2 ** min(self._failures, 10), MAX_PAUSE_S)
                 known = isinstance(error, NetworkDriverError)
                 log.error("the engine is not up to date, again in %.1f s: %s", pause, error, exc_info=not known)  # noqa: TRY400
-                self._stopping.wait(pause)
+                self._ctx.changes.event.wait(pause)
             # Whatever comes within the gap goes into one transaction: a busy writer would take one for each port.
             self._stopping.wait(max(0.0, GAP_S - (clock.now() - began)))
 
@@ -135,7 +137,8 @@ class NetworkWriter:
         hosts = self._ctx.driver.hosts()
         with self._database.read() as tx:
             columns = select(NetworkChange.number, NetworkChange.kind, NetworkChange.resource_id)
-            entries = tx.execute(columns.order_by(NetworkChange.number).limit(BATCH)).all()
+            due = columns.where(NetworkChange.number.not_in(self._set_aside()))
+            entries = tx.execute(due.order_by(NetworkChange.number).limit(BATCH)).all()
             if not entries:
                 return 0
             ids: defaultdict[Kind, dict[str, None]] = defaultdict(dict)
@@ -153,35 +156,41 @@ class NetworkWriter:
         done = [number for number, kind, one in entries if (cast("Kind", kind), one) not in refused]
         if done:
             self._database.write(lambda tx: _forget(tx, done))
-        if refused:
-            raise NetworkDriverError(f"{len(refused)} things are refused by the engine, first {min(refused)}")
+        again = clock.now() + ASIDE_S
+        self._aside |= {number: again for number, kind, one in entries if (cast("Kind", kind), one) in refused}
         return len(entries)
+
+    def _set_aside(self) -> list[int]:
+        """Entries of things that the engine refused lately: they wait, so that no other waits for them."""
+        self._aside = {number: again for number, again in self._aside.items() if again > clock.now()}
+        return list(self._aside)
 
     def _apply(self, ensure: Sequence[Thing], remove: Sequence[tuple[Kind, str]]) -> set[tuple[Kind, str]]:
         """All at once; after a second failure one by one, so that one bad thing does not hold up the others.
 
-        Returns what the engine refused. Raises when it takes nothing at all.
+        Returns what the engine refused. Raises when it takes nothing at all: then it is away.
         """
         try:
             self._ctx.driver.apply(ensure, remove)
         except NetworkDriverError as error:
-            if not self._failures or len(ensure) + len(remove) < 2:
+            if not self._failures:
                 raise
             log.warning("the batch of %d things is refused, trying them singly: %s", len(ensure), error)
         else:
             return set()
         refused: set[tuple[Kind, str]] = set()
-        self._ctx.driver.apply((), remove)
-        in_a_row = 0
-        for thing in ensure:
+        taken = 0
+        if remove:
+            self._ctx.driver.apply((), remove)
+            taken = 1
+        for place, thing in enumerate(ensure, 1):
             try:
                 self._ctx.driver.apply([thing])
-                in_a_row = 0
+                taken += 1
             except NetworkDriverError as error:
                 log.error("%s %s is refused: %s", *things_key(thing), error)  # noqa: TRY400 the text says it all
                 refused.add(things_key(thing))
-                in_a_row += 1
-                if in_a_row >= GIVE_UP_AFTER:
+                if not taken and place in (GIVE_UP_AFTER, len(ensure)):
                     raise
         return refused
 

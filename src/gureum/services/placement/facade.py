@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Select, and_, delete, insert, or_, select, update
-from sqlalchemy.orm import aliased
+from sqlalchemy import Integer, Select, and_, bindparam, delete, insert, or_, select, update
 
 from gureum.foundation import clock
 from gureum.foundation.db.engine import Tx
@@ -132,19 +132,18 @@ class PlacementFacade:
 
     def candidates(self, tx: Tx, wanted: Wanted) -> Snapshot:
         """Every provider against `wanted`: a row for each, and one more statement when any trait is named."""
-        classes = list(wanted.resources)
+        classes = tuple(wanted.resources)
         traits = self._traits(tx, wanted)
         hosts: list[HostView] = []
         eliminated: dict[str, list[str]] = {}
-        for provider_id, name, *amounts in tx.execute(_stock(wanted.resources)):
-            stock = {class_: amounts[4 * i : 4 * i + 4] for i, class_ in enumerate(classes)}
-            reason = _short(wanted, stock) or _unfit(wanted, traits.get(provider_id, set()))
+        amounts = {f"amount_{index}": amount for index, amount in enumerate(wanted.resources.values())}
+        for row in tx.execute(_stock(classes), amounts):
+            reason = _short(wanted, row) or _unfit(wanted, traits.get(row[0], set()))
             if reason:
-                eliminated.setdefault(reason, []).append(name)
+                eliminated.setdefault(reason, []).append(row[1])
                 continue
-            capacity = {class_: int(usable) for class_, (usable, *_) in stock.items()}
-            used = {class_: taken for class_, (_, taken, *_) in stock.items()}
-            hosts.append(HostView(provider_id, name, capacity, used))
+            capacity = dict(zip(classes, map(int, row[2::4]), strict=True))
+            hosts.append(HostView(row[0], row[1], capacity, dict(zip(classes, row[3::4], strict=True))))
         return Snapshot(hosts, eliminated)
 
     def _traits(self, tx: Tx, wanted: Wanted) -> dict[str, set[str]]:
@@ -156,7 +155,7 @@ class PlacementFacade:
                 found[provider_id].add(trait)
         return found
 
-    def claim(self, tx: Tx, consumer_id: str, project_id: str, user_id: str, amounts: Amounts) -> bool:  # noqa: PLR0917
+    def claim(self, tx: Tx, consumer_id: str, project_id: str, user_id: str, amounts: Amounts) -> bool:
         """Replace the consumer's claim by `amounts`. False, with nothing written, when it does not fit any more."""
         before = self.claim_of(tx, consumer_id)
         if {k: dict(v) for k, v in amounts.items()} == before:
@@ -201,31 +200,43 @@ class PlacementFacade:
         return found
 
 
-def _stock(resources: Mapping[str, int]) -> Select[Any]:
-    """A row for each provider with any of the classes: for each class usable, used, has room, keeps the units."""
-    columns: list[Any] = [Provider.id, Provider.name]
-    joined: Any = Provider.__table__
+_PROVIDERS: Any = Provider.__table__
+_INVENTORIES: Any = ProviderInventory.__table__
+
+
+@lru_cache(maxsize=64)
+def _stock(classes: tuple[str, ...]) -> Select[Any]:
+    """A row for each provider with any of the classes: for each class usable, used, has room, keeps the units.
+
+    Amounts are the parameters amount_0, amount_1, ... Building it costs more than running it, hence the cache.
+    """
+    columns: list[Any] = [_PROVIDERS.c.id, _PROVIDERS.c.name]
+    joined: Any = _PROVIDERS
     offered = []
-    for resource_class, amount in resources.items():
-        stock = aliased(ProviderInventory)
+    for index, resource_class in enumerate(classes):
+        stock = _INVENTORIES.alias(f"stock_{index}").c
+        amount = bindparam(f"amount_{index}", type_=Integer)
         usable = (stock.total - stock.reserved) * stock.allocation_ratio
         room = and_(stock.used + amount <= usable, stock.max_unit >= amount)
         units = and_(stock.min_unit <= amount, amount % stock.step_size == 0)
         columns += [usable, stock.used, room, units]
-        joined = joined.outerjoin(stock, and_(stock.provider_id == Provider.id, stock.resource_class == resource_class))
+        same = and_(stock.provider_id == _PROVIDERS.c.id, stock.resource_class == resource_class)
+        joined = joined.outerjoin(stock.total.table, same)
         offered.append(stock.total.isnot(None))
     return select(*columns).select_from(joined).where(or_(*offered))
 
 
-def _short(wanted: Wanted, stock: Mapping[str, Sequence[Any]]) -> str:
-    """Which class a provider does not have enough of, or ""."""
-    for resource_class, (usable, _, room, units) in stock.items():
-        if usable is None:
+def _short(wanted: Wanted, row: Sequence[Any]) -> str:
+    """Which class the provider of a row of `_stock` does not have enough of, or ""."""
+    place = 2
+    for resource_class, amount in wanted.resources.items():
+        if row[place] is None:
             return f"offers no {resource_class}"
-        if not room:
-            return f"not enough {resource_class}: {wanted.resources[resource_class]} wanted"
-        if not units:
-            return f"gives {resource_class} in other units: {wanted.resources[resource_class]} wanted"
+        if not row[place + 2]:
+            return f"not enough {resource_class}: {amount} wanted"
+        if not row[place + 3]:
+            return f"gives {resource_class} in other units: {amount} wanted"
+        place += 4
     return ""
 
 

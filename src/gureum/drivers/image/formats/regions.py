@@ -19,7 +19,7 @@ METADATA_BYTES = (64 << 10) + (4 << 10)
 SECTOR = 512
 
 
-class TruncatedHeader(Exception):  # noqa: N818 - names what happened
+class TruncatedHeader(Exception):
     """A field lies outside what the image holds."""
 
 

@@ -62,6 +62,8 @@ class HostRegistry:
         self._agents = agents
         self._lock = threading.Lock()
         self._heard: dict[str, tuple[float, HostObserved]] = {}
+        self._last_beats: dict[str, float] = {}
+        self._began = clock.now()
         self._compared: dict[str, tuple[float, tuple[ServerObserved, ...]]] = {}
         self._written: dict[str, HostResources] = {}
 
@@ -72,6 +74,7 @@ class HostRegistry:
         """Take note; written at the next flush."""
         with self._lock:
             self._heard[observed.host] = (clock.now(), observed)
+            self._last_beats[observed.host] = clock.now()
 
     def heard(self) -> list[HostObserved]:
         with self._lock:
@@ -90,6 +93,10 @@ class HostRegistry:
         host = tx.scalar(select(Host).where(Host.name == name))
         return host is not None and host.is_up(clock.now(), self.options.timeout_s)
 
+    def answers(self, name: str) -> bool:
+        """Whether a call to the host has a chance: this process heard it lately, or is too young to know."""
+        return clock.now() - self._last_beats.get(name, self._began) <= self.options.timeout_s
+
     # -- heartbeats to rows ------------------------------------------------------------------------------
 
     def flush(self) -> None:
@@ -100,7 +107,7 @@ class HostRegistry:
             return
         changed = [observed for _, observed in heard.values() if self._written.get(observed.host) != observed.resources]
         if changed:
-            self._database.write(lambda tx: [self._record(tx, observed) for observed in changed])
+            self._database.write(lambda tx: self._record_all(tx, changed))
             self._written.update({observed.host: observed.resources for observed in changed})
         moments: dict[float, list[str]] = {}
         newest = max(moment for moment, _ in heard.values())
@@ -109,6 +116,10 @@ class HostRegistry:
         self._database.write(lambda tx: _touch(tx, moments))
         for _, observed in heard.values():
             self._compare_when_due(observed)
+
+    def _record_all(self, tx: Tx, changed: list[HostObserved]) -> None:
+        for observed in changed:
+            self._record(tx, observed)
 
     def _record(self, tx: Tx, observed: HostObserved) -> None:
         resources = observed.resources

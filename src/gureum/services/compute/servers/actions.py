@@ -172,7 +172,11 @@ def act(call: Call[ComputeDeps], body: dict[str, Any], server_id: str) -> Any:
     if name == "os-getConsoleOutput":
         return _console(call, server_id, payload)
     action = ACTIONS.get(name)
-    if action is None or (action.since and call.version < action.since) or (action.until and call.version > action.until):
+    if (
+        action is None
+        or (action.since and call.version < action.since)
+        or (action.until and call.version > action.until)
+    ):
         raise BadRequest(f"There is no such action: {name[:64]}")
     call.enforce(action.rule, **call.own_target())
     typed = _converted(payload, action.body) if action.body is not None else payload

@@ -68,14 +68,15 @@ def create(call: Call[ComputeDeps], body: Any) -> Reply:
     if _flag("return_reservation_id", new.return_reservation_id):
         return Reply({"reservation_id": first.reservation_id})
     groups = [{"name": group.name} for group in new.security_groups] or [{"name": "default"}]
+    links = views.links(call, "servers", first.id)
     view = {
         "id": first.id,
-        "links": views.links(call, "servers", first.id),
+        "links": links,
         "OS-DCF:diskConfig": first.disk_config,
         "security_groups": groups,
         "adminPass": password,
     }
-    return Reply({"server": view}, headers={"Location": view["links"][0]["href"]})
+    return Reply({"server": view}, headers={"Location": links[0]["href"]})
 
 
 def _count(new: Any) -> int:
@@ -113,9 +114,8 @@ def _nics(call: Call[Any], new: Any) -> NicRequest:
         return NicRequest(mode="auto", nics=(), security_groups=groups)
     wanted = []
     for nic in networks:
-        if bool(nic.uuid) == bool(nic.port):
-            if not nic.port:
-                raise BadRequest("Invalid input for field/attribute networks: an entry needs a uuid or a port.")
+        if not nic.uuid and not nic.port:
+            raise BadRequest("Invalid input for field/attribute networks: an entry needs a uuid or a port.")
         if nic.tag and not (call.version == (2, 32) or call.at_least(2, 42)):
             raise BadRequest("Invalid input for field/attribute networks: tag is not allowed at this microversion.")
         wanted.append(NicWanted(None if nic.port else nic.uuid, nic.port, nic.fixed_ip or None, nic.tag or None))

@@ -14,7 +14,9 @@ MetadataKey = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA
 Metadata = dict[MetadataKey, Text255]
 Tag = Annotated[str, Meta(min_length=1, max_length=60, pattern=r"^[^,/]*$")]
 Count = Annotated[int, Meta(ge=1, le=1000)] | Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,2}$")]
-Flag = bool | Literal["true", "false", "True", "False", "TRUE", "FALSE", "1", "0", "yes", "no", "on", "off", "t", "f", ""]
+Flag = (
+    bool | Literal["true", "false", "True", "False", "TRUE", "FALSE", "1", "0", "yes", "no", "on", "off", "t", "f", ""]
+)
 DiskConfig = Literal["AUTO", "MANUAL"]
 HostName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9\-._]*$")]
 UserData = Annotated[str, Meta(max_length=65535)]
@@ -114,7 +116,9 @@ class NewServerV274(NewServerV263, forbid_unknown_fields=True, kw_only=True, ren
 
 
 class NewServerV290(NewServerV274, forbid_unknown_fields=True, kw_only=True, rename=_RENAMED):
-    hostname: Annotated[str, Meta(min_length=1, max_length=63, pattern=r"^[a-zA-Z0-9]([a-zA-Z0-9\-]*[a-zA-Z0-9])?$")] | None = None
+    hostname: (
+        Annotated[str, Meta(min_length=1, max_length=63, pattern=r"^[a-zA-Z0-9]([a-zA-Z0-9\-]*[a-zA-Z0-9])?$")] | None
+    ) = None
 
 
 class NewServerV294(NewServerV274, forbid_unknown_fields=True, kw_only=True, rename=_RENAMED):

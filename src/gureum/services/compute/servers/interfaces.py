@@ -72,7 +72,7 @@ def create(call: Call[ComputeDeps], body: CreateV249, server_id: str) -> dict[st
     if new.fixed_ips and not new.net_id:
         raise BadRequest("Must input network_id when request IP address")
     server = operations.find_server(call.tx, call.caller, server_id)
-    operations.begin(call.deps, call.tx, call.caller, server, "attach_interface")
+    operations.begin(call.caller, server, "attach_interface")
     address = new.fixed_ips[0].ip_address if new.fixed_ips else None
     wanted = NicWanted(new.net_id, new.port_id, address, getattr(new, "tag", None))
     port_id = call.deps.network.attach(call.tx, call.caller, server.id, wanted, server.zone or "nova")
@@ -86,7 +86,7 @@ def create(call: Call[ComputeDeps], body: CreateV249, server_id: str) -> dict[st
 
 def delete(call: Call[ComputeDeps], server_id: str, port_id: str) -> None:
     server = operations.find_server(call.tx, call.caller, server_id)
-    operations.begin(call.deps, call.tx, call.caller, server, "detach_interface")
+    operations.begin(call.caller, server, "detach_interface")
     _interface(call, server.id, port_id)
     call.deps.network.detach(call.tx, server.id, port_id)
     call.tx.add(operations.new_action(server, call.caller, "detach_interface"))

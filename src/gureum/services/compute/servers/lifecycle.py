@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 import msgspec
 from sqlalchemy import bindparam, select, update
@@ -43,6 +43,8 @@ from gureum.services.network.facade import NetworkFacade
 from gureum.services.placement.facade import PlacementFacade, Wanted
 
 log = logging.getLogger("gureum.servers")
+
+T = TypeVar("T")
 
 KIND = "server"
 HOSTS_TO_TRY = 3
@@ -192,7 +194,8 @@ class ServerLifecycle:
         """Name the cause on the server. A build that failed on a host gives everything back first."""
         server = _get(tx, run.resource_id)
         error = run.error
-        public = error.get("public") or "The server could not be built. An operator finds the cause in its action."
+        what = "be built" if server.launched_at is None else "do what was asked of it"
+        public = error.get("public") or f"The server could not {what}. An operator finds the cause in its action."
         server.fault = {
             "code": 500,
             "created": clock.iso(clock.utcnow()),
@@ -213,9 +216,10 @@ class ServerLifecycle:
         with self.database.read() as tx:
             server = _get(tx, run.resource_id)
         tried = [*run.data.get("tried", []), server.host or ""]
-        if server.host and (answer := self._remove(server)) is not None:
+        if (answer := self._remove(server)) is not None:
             return answer
-        again = len(tried) < HOSTS_TO_TRY and run.error.get("step") != "wire"
+        lost = not self.hosts.answers(server.host or "")
+        again = len(tried) < HOSTS_TO_TRY and (run.error.get("step") != "wire" or lost)
         run.data["tried"] = tried
         run.data["public"] = run.error.get("public", "")
 
@@ -241,17 +245,14 @@ class ServerLifecycle:
         return Goto("clear_host" if server.host else "release")
 
     def clear_host(self, run: Run) -> Outcome:
-        """The host confirms that nothing of the server is left; a host that is down confirms when it returns.
+        """The host confirms that nothing of the server is left.
 
-        A host that does not answer is not waited for: the rows go, and when it returns its heartbeat shows a
-        server that no row places there, which is then removed (`HostRegistry.compare`).
+        A host that is down is not waited for: the rows go, and when it returns its heartbeat shows a server that no
+        row places there, which is then removed (`HostRegistry.compare`).
         """
         with self.database.read() as tx:
             server = _get(tx, run.resource_id)
-            up = bool(server.host) and self.hosts.is_up(tx, server.host or "")
-        if server.host and up and (answer := self._remove(server)) is not None:
-            return answer
-        return Goto("release")
+        return self._remove(server) or Goto("release")
 
     def release(self, run: Run, tx: Tx) -> Outcome:
         """Everything that the server held goes in the transaction that makes it deleted."""
@@ -280,21 +281,32 @@ class ServerLifecycle:
     def _ensure(self, server: Server, spec: ServerSpec) -> ServerObserved | Outcome:
         """What the host made true, or how to wait for it. Raises PermanentFailureError when it never will."""
         assert server.host is not None
-        return self._asked(server, lambda: self.hosts.agent(server.host or "").ensure_server(spec))
+        agent = self.hosts.agent(server.host)
+        if self.hosts.answers(server.host):
+            try:
+                return agent.ensure_server(spec)
+            except BusError as error:
+                reason = f"host {server.host} to answer ({error})"
+            except AgentFailure as failure:
+                if failure.retry:
+                    raise
+                raise PermanentFailureError(str(failure), public=failure.public) from failure
+        elif server.launched_at is None:  # another host builds it; this one is cleared when it returns
+            raise PermanentFailureError(f"host {server.host} went down")
+        else:
+            reason = f"host {server.host}, which is down, to return"
+        asked = server.task_state is not None  # new documents for the guest may wait for ever
+        return Sleep(1.0, reason, self.host_timeout_s if asked else None, "failed" if asked else None)
 
     def _remove(self, server: Server) -> Outcome | None:
-        return self._asked(server, lambda: self.hosts.agent(server.host or "").remove_server(server.id))
-
-    def _asked(self, server: Server, question: Callable[[], Any]) -> Any:
+        """None when nothing is left on the host, or when the host is down: it is cleared when it returns."""
+        if server.host is None or not self.hosts.answers(server.host):
+            return None
         try:
-            return question()
+            self.hosts.agent(server.host).remove_server(server.id)
         except BusError as error:
-            reason = f"host {server.host} to answer ({error})"
-            return Sleep(1.0, reason, self.host_timeout_s, "failed")
-        except AgentFailure as failure:
-            if failure.retry:
-                raise
-            raise PermanentFailureError(str(failure), public=failure.public) from failure
+            return Sleep(1.0, f"host {server.host} to answer ({error})")
+        return None
 
 
 _ONE = select(Server).where(Server.id == bindparam("server_id"))

@@ -78,7 +78,7 @@ def page_of(call: Call[ComputeDeps]) -> tuple[Sequence[Server], bool]:
     columns = {**_SORTABLE, "created_at": Server.created_at}
     paging = paging_of(call, columns, unique=Server.id, default=default, maximum=MAX_PAGE, direction="desc")
 
-    def marker(server_id: str) -> Server | None:
+    def marker(server_id: str) -> Any:
         return call.tx.scalar(_visible(call).where(Server.id == server_id))
 
     return paging.cut(call.tx.scalars(paging.page(statement, marker)).all())

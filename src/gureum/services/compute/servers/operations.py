@@ -229,7 +229,7 @@ def check_unlocked(server: Server, caller: Caller) -> None:
 # -- verbs -----------------------------------------------------------------------------------------------
 
 
-def begin(deps: ComputeDeps, tx: Tx, caller: Caller, server: Server, verb: str) -> None:
+def begin(caller: Caller, server: Server, verb: str) -> None:
     """Check that `verb` is legal now. Raises Conflict in the API's words."""
     check_unlocked(server, caller)
     if server.vm_state not in LEGAL[verb]:
@@ -251,20 +251,20 @@ def _change(deps: ComputeDeps, tx: Tx, caller: Caller, server: Server, action: s
 
 def stop(deps: ComputeDeps, tx: Tx, caller: Caller, server: Server) -> None:
     """Ask the guest to power off, by force after a minute."""
-    begin(deps, tx, caller, server, "stop")
+    begin(caller, server, "stop")
     server.wanted_power, server.task_state, server.grace_s = "stopped", "powering-off", 60
     _change(deps, tx, caller, server, "stop")
 
 
 def start(deps: ComputeDeps, tx: Tx, caller: Caller, server: Server) -> None:
-    begin(deps, tx, caller, server, "start")
+    begin(caller, server, "start")
     server.wanted_power, server.task_state = "running", "powering-on"
     server.boot += 1
     _change(deps, tx, caller, server, "start")
 
 
 def reboot(deps: ComputeDeps, tx: Tx, caller: Caller, server: Server, *, hard: bool) -> None:
-    begin(deps, tx, caller, server, "reboot_hard" if hard else "reboot_soft")
+    begin(caller, server, "reboot_hard" if hard else "reboot_soft")
     server.wanted_power, server.task_state = "running", "rebooting_hard" if hard else "rebooting"
     server.grace_s = 0 if hard else 60
     server.boot += 1
@@ -272,22 +272,22 @@ def reboot(deps: ComputeDeps, tx: Tx, caller: Caller, server: Server, *, hard: b
 
 
 def pause(deps: ComputeDeps, tx: Tx, caller: Caller, server: Server) -> None:
-    begin(deps, tx, caller, server, "pause")
+    begin(caller, server, "pause")
     server.wanted_power, server.task_state = "paused", "pausing"
     _change(deps, tx, caller, server, "pause")
 
 
 def unpause(deps: ComputeDeps, tx: Tx, caller: Caller, server: Server) -> None:
-    begin(deps, tx, caller, server, "unpause")
+    begin(caller, server, "unpause")
     server.wanted_power, server.task_state = "running", "unpausing"
     _change(deps, tx, caller, server, "unpause")
 
 
-def rebuild(
+def rebuild(  # noqa: PLR0917 the verb's own parts
     deps: ComputeDeps, tx: Tx, caller: Caller, server: Server, image_id: str, change: Callable[[Server], None]
 ) -> None:
     """The same server on a new root disk. `change` edits what the request changes besides the image."""
-    begin(deps, tx, caller, server, "rebuild")
+    begin(caller, server, "rebuild")
     image = deps.image.boot_image(tx, caller, image_id)
     _check_fit(server.flavor, image)
     server.image_id, server.image = image.id, {"disk_format": image.disk_format, **image.properties}

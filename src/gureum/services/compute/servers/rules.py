@@ -72,23 +72,19 @@ def choose(snapshot: Snapshot, facts: Mapping[str, HostFacts], wish: Wish) -> Ch
 
 
 def _against(name: str, facts: HostFacts | None, wish: Wish) -> str:
+    """The first constraint that removes a host, or ""."""
     if facts is None:
         return "is not a compute host"
-    if not facts.up:
-        return "is down"
-    if wish.host is not None and name != wish.host:
-        return "is not the requested host"
-    if not facts.enabled and wish.host is None:
-        return "is disabled"
-    if wish.zone is not None and facts.zone != wish.zone:
-        return f"is not in availability zone {wish.zone}"
-    if name in wish.tried:
-        return "failed to build this server"
-    if wish.near and name not in wish.near:
-        return "does not hold the server group's members (affinity)"
-    if name in wish.apart:
-        return "holds a member of the server group (anti-affinity)"
-    return ""
+    constraints = (
+        (not facts.up, "is down"),
+        (wish.host not in (None, name), "is not the requested host"),
+        (not facts.enabled and wish.host is None, "is disabled"),
+        (wish.zone not in (None, facts.zone), f"is not in availability zone {wish.zone}"),
+        (name in wish.tried, "failed to build this server"),
+        (bool(wish.near) and name not in wish.near, "does not hold the server group's members (affinity)"),
+        (name in wish.apart, "holds a member of the server group (anti-affinity)"),
+    )
+    return next((reason for holds, reason in constraints if holds), "")
 
 
 def _weight(view: HostView, wish: Wish) -> tuple[bool, bool, int, int, str]:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from gureum.foundation.errors import BadRequest, NotFound
 from gureum.foundation.http.call import Call
@@ -34,14 +34,30 @@ READ_DOMAIN = " or (role:reader and domain_id:%(target.domain_id)s)"
 RULES = (
     Rule("identity:check_grant", ADMIN_OR_SYSTEM_READER + READ_DOMAIN, "Check a role grant"),
     Rule("identity:list_grants", ADMIN_OR_SYSTEM_READER + READ_DOMAIN, "List role grants"),
-    Rule("identity:create_grant", ADMIN + " or (role:manager and domain_id:%(target.domain_id)s and False:%(target.role.is_admin)s)", "Grant a role"),  # fmt: skip  # noqa: E501
-    Rule("identity:revoke_grant", ADMIN + " or (role:manager and domain_id:%(target.domain_id)s and False:%(target.role.is_admin)s)", "Revoke a role"),  # fmt: skip  # noqa: E501
+    Rule(
+        "identity:create_grant",
+        ADMIN + " or (role:manager and domain_id:%(target.domain_id)s and False:%(target.role.is_admin)s)",
+        "Grant a role",
+    ),  # fmt: skip
+    Rule(
+        "identity:revoke_grant",
+        ADMIN + " or (role:manager and domain_id:%(target.domain_id)s and False:%(target.role.is_admin)s)",
+        "Revoke a role",
+    ),  # fmt: skip
     Rule("identity:check_system_grant_for_user", ADMIN_OR_SYSTEM_READER, "Check a role on the system"),
     Rule("identity:list_system_grants_for_user", ADMIN_OR_SYSTEM_READER, "List roles on the system"),
     Rule("identity:create_system_grant_for_user", ADMIN, "Grant a role on the system"),
     Rule("identity:revoke_system_grant_for_user", ADMIN, "Revoke a role on the system"),
-    Rule("identity:list_role_assignments", ADMIN_OR_SYSTEM_READER + " or (role:reader and domain_id:%(domain_id)s)", "List role assignments"),  # fmt: skip  # noqa: E501
-    Rule("identity:list_role_assignments_for_tree", ADMIN + " or (role:manager and project_id:%(target.project.id)s)", "List role assignments of a tree"),  # fmt: skip  # noqa: E501
+    Rule(
+        "identity:list_role_assignments",
+        ADMIN_OR_SYSTEM_READER + " or (role:reader and domain_id:%(domain_id)s)",
+        "List role assignments",
+    ),  # fmt: skip
+    Rule(
+        "identity:list_role_assignments_for_tree",
+        ADMIN + " or (role:manager and project_id:%(target.project.id)s)",
+        "List role assignments of a tree",
+    ),  # fmt: skip
 )
 
 
@@ -66,7 +82,9 @@ def _checked(call: Call[Any], form: Form, actor_id: str, target_id: str, role_id
     target = tx.get(Project, target_id) if form.target_kind != "system" else None
     role = tx.get(Role, role_id) if role_id else None
     domain_id = None if target is None else (target.id if target.is_domain else target.domain_id)
-    call.enforce(**{"target.domain_id": domain_id, "target.role.is_admin": str(role is not None and role.name == "admin")})
+    call.enforce(
+        **{"target.domain_id": domain_id, "target.role.is_admin": str(role is not None and role.name == "admin")}
+    )
     if form.target_kind != "system" and (target is None or (form.target_kind == "domain" and not target.is_domain)):
         raise NotFound(f"Could not find {form.target_kind}: {target_id}.")
     actor = tx.get(User if form.actor_kind == "user" else Group, actor_id)
@@ -146,48 +164,60 @@ _FORMS += [Form(actor, target, inherited=True) for actor in ("user", "group") fo
 
 
 def list_assignments(call: Call[IdentityDeps]) -> dict[str, Any]:
-    tree = call.param("include_subtree") is not None
-    project_id = call.param("scope.project.id")
-    if tree:
-        if not project_id:
-            raise BadRequest("scope.project.id must be given with include_subtree.")
-        call.enforce("identity:list_role_assignments_for_tree", **{"target.project.id": project_id})
-    else:
-        call.enforce(domain_id=call.caller.domain_id)
-    statement = select(Assignment)
+    scopes = _scopes(call)
     is_effective = _flag(call, "effective")
-    wanted_user = call.param("user.id")
-    for name, column in (("role.id", Assignment.role_id), ("scope.domain.id", Assignment.target_id)):
-        if (value := call.param(name)) and not (is_effective and name == "role.id"):
-            statement = statement.where(column == value)
-    if call.param("scope.domain.id"):
-        statement = statement.where(Assignment.target_kind == "domain")
-    if call.param("scope.system") is not None:
-        statement = statement.where(Assignment.target_kind == "system")
-    if group := call.param("group.id"):
-        if is_effective:
-            raise BadRequest("Combining effective and group filter will always result in an empty list.")
-        statement = statement.where(Assignment.actor_kind == "group", Assignment.actor_id == group)
-    if wanted_user and not is_effective:
-        statement = statement.where(Assignment.actor_kind == "user", Assignment.actor_id == wanted_user)
-    if call.param("scope.OS-INHERIT:inherited_to") is not None:
-        statement = statement.where(Assignment.inherited.is_(True))
-    scopes = None
-    if project_id:
-        scopes = {project_id, *(row.id for row in subtree(call.tx, project_id))} if tree else {project_id}
-        if not is_effective:
+    if is_effective and call.param("group.id"):
+        raise BadRequest("Combining effective and group filter will always result in an empty list.")
+    statement = _by_scope(call, select(Assignment))
+    if not is_effective:
+        statement = _by_actor_and_role(call, statement)
+        if scopes is not None:
             statement = statement.where(Assignment.target_kind == "project", Assignment.target_id.in_(sorted(scopes)))
     rows = list(call.tx.scalars(statement))
-    shown = effective(call.tx, rows) if is_effective else rows
-    if is_effective:
-        shown = [
-            row
-            for row in shown
-            if (not wanted_user or row.actor_id == wanted_user)
-            and (scopes is None or (row.target_kind == "project" and row.target_id in scopes))
-            and (not call.param("role.id") or row.role_id == call.param("role.id"))
-        ]
+    shown: list[Any] = (
+        [row for row in effective(call.tx, rows) if _asked_for(call, row, scopes)] if is_effective else [*rows]
+    )
     return collection(call, "role_assignments", views_of(call, shown, names=_flag(call, "include_names")))
+
+
+def _scopes(call: Call[IdentityDeps]) -> set[str] | None:
+    """The projects that are asked for, None for any; the rule that this needs is enforced here."""
+    project_id = call.param("scope.project.id")
+    if call.param("include_subtree") is None:
+        call.enforce(domain_id=call.caller.domain_id)
+        return {project_id} if project_id else None
+    if not project_id:
+        raise BadRequest("scope.project.id must be given with include_subtree.")
+    call.enforce("identity:list_role_assignments_for_tree", **{"target.project.id": project_id})
+    return {project_id, *(row.id for row in subtree(call.tx, project_id))}
+
+
+def _by_scope(call: Call[IdentityDeps], statement: Select[Any]) -> Select[Any]:
+    if domain_id := call.param("scope.domain.id"):
+        statement = statement.where(Assignment.target_kind == "domain", Assignment.target_id == domain_id)
+    if call.param("scope.system") is not None:
+        statement = statement.where(Assignment.target_kind == "system")
+    if call.param("scope.OS-INHERIT:inherited_to") is not None:
+        statement = statement.where(Assignment.inherited.is_(True))
+    return statement
+
+
+def _by_actor_and_role(call: Call[IdentityDeps], statement: Select[Any]) -> Select[Any]:
+    if role_id := call.param("role.id"):
+        statement = statement.where(Assignment.role_id == role_id)
+    for kind in ("user", "group"):
+        if actor_id := call.param(f"{kind}.id"):
+            statement = statement.where(Assignment.actor_kind == kind, Assignment.actor_id == actor_id)
+    return statement
+
+
+def _asked_for(call: Call[IdentityDeps], row: Any, scopes: set[str] | None) -> bool:
+    """Whether an effective assignment fits the filters, which hold for what it amounts to."""
+    return (
+        call.param("user.id") in (None, row.actor_id)
+        and call.param("role.id") in (None, row.role_id)
+        and (scopes is None or (row.target_kind == "project" and row.target_id in scopes))
+    )
 
 
 def _flag(call: Call[Any], name: str) -> bool:

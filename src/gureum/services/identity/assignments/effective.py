@@ -39,12 +39,12 @@ def effective(tx: Tx, rows: Iterable[Assignment]) -> list[Effective]:
     for group_id, user_id in tx.execute(select(GroupMember.group_id, GroupMember.user_id)):
         members.setdefault(group_id, []).append(user_id)
     implies: dict[str, list[str]] = {}
-    for prior, implied in tx.execute(select(ImpliedRole.prior_id, ImpliedRole.implied_id)):
-        implies.setdefault(prior, []).append(implied)
+    for upper, lower in tx.execute(select(ImpliedRole.prior_id, ImpliedRole.implied_id)):
+        implies.setdefault(upper, []).append(lower)
     found: dict[tuple[str, str, str, str], Effective] = {}
     for row in rows:
         actors = members.get(row.actor_id, []) if row.actor_kind == "group" else [row.actor_id]
-        group_id = row.actor_id if row.actor_kind == "group" else None
+        through = row.actor_id if row.actor_kind == "group" else None
         targets = [(row.target_kind, row.target_id)]
         if row.inherited:
             targets = [("project", project.id) for project in subtree(tx, row.target_id)]
@@ -52,7 +52,7 @@ def effective(tx: Tx, rows: Iterable[Assignment]) -> list[Effective]:
         for actor in actors:
             for kind, target in targets:
                 for role_id, prior in _closure(row.role_id, implies):
-                    item = Effective(actor, kind, target, role_id, group_id, source, prior)
+                    item = Effective(actor, kind, target, role_id, through, source, prior)
                     found.setdefault((actor, kind, target, role_id), item)
     return list(found.values())
 
@@ -80,7 +80,7 @@ def _names(tx: Tx, rows: Sequence[Any]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
 
     def domain(id_: str | None) -> dict[str, Any]:
-        return {"id": id_, "name": projects[id_].name} if id_ in projects else {}
+        return {"id": id_, "name": projects[id_].name} if id_ is not None and id_ in projects else {}
 
     for row in projects.values():
         found[row.id] = {"name": row.name} if row.is_domain else {"name": row.name, "domain": domain(row.domain_id)}

@@ -1,4 +1,7 @@
-"""Routes of regions, services and endpoints. Source: identity API reference, "Service catalog and endpoints", "Regions"."""
+"""Routes of regions, services and endpoints.
+
+Source: identity API reference, "Service catalog and endpoints", "Regions".
+"""
 
 from __future__ import annotations
 
@@ -20,18 +23,17 @@ from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, Descr
 from gureum.services.identity.listing import page, self_link
 from gureum.services.identity.tokens import revocations
 
+_READ = {"region": "@", "service": ADMIN_OR_SYSTEM_READER, "endpoint": ADMIN_OR_SYSTEM_READER}
 RULES = tuple(
-    Rule(f"identity:{verb}_{noun}", check)
-    for noun, plural, read in (
-        ("region", "regions", "@"),
-        ("service", "services", ADMIN_OR_SYSTEM_READER),
-        ("endpoint", "endpoints", ADMIN_OR_SYSTEM_READER),
+    Rule(f"identity:{verb}", check)
+    for noun, read in _READ.items()
+    for verb, check in (
+        (f"get_{noun}", read),
+        (f"list_{noun}s", read),
+        (f"create_{noun}", ADMIN),
+        (f"update_{noun}", ADMIN),
+        (f"delete_{noun}", ADMIN),
     )
-    for verb, check in (("get", read), ("create", ADMIN), ("update", ADMIN), ("delete", ADMIN))
-) + (
-    Rule("identity:list_regions", "@"),
-    Rule("identity:list_services", ADMIN_OR_SYSTEM_READER),
-    Rule("identity:list_endpoints", ADMIN_OR_SYSTEM_READER),
 )
 Text255 = Annotated[str, Meta(max_length=255)]
 Interface = Literal["public", "internal", "admin"]

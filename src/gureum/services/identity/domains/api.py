@@ -16,7 +16,15 @@ from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
 from gureum.services.identity.assignments.model import Assignment
 from gureum.services.identity.deps import IdentityDeps
-from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, check_mutable, extra_of, merged_options, taken, typed
+from gureum.services.identity.fields import (
+    ADMIN,
+    ADMIN_OR_SYSTEM_READER,
+    check_mutable,
+    extra_of,
+    merged_options,
+    taken,
+    typed,
+)
 from gureum.services.identity.groups.model import Group
 from gureum.services.identity.listing import page, self_link
 from gureum.services.identity.projects import api as projects

@@ -38,7 +38,9 @@ IN_DOMAIN = " or (role:manager and domain_id:%(target.group.domain_id)s)"
 READ_DOMAIN = " or (role:reader and domain_id:%(target.group.domain_id)s)"
 RULES = (
     Rule("identity:get_group", ADMIN_OR_SYSTEM_READER + READ_DOMAIN, "Show a group"),
-    Rule("identity:list_groups", ADMIN_OR_SYSTEM_READER + " or (role:reader and domain_id:%(domain_id)s)", "List groups"),
+    Rule(
+        "identity:list_groups", ADMIN_OR_SYSTEM_READER + " or (role:reader and domain_id:%(domain_id)s)", "List groups"
+    ),
     Rule("identity:create_group", ADMIN + IN_DOMAIN, "Create a group"),
     Rule("identity:update_group", ADMIN + IN_DOMAIN, "Update a group"),
     Rule("identity:delete_group", ADMIN + IN_DOMAIN, "Delete a group"),

@@ -137,7 +137,7 @@ def _create_domain(call: Call[IdentityDeps], new: NewProject, body: dict[str, An
     return _store(call, new, body, ROOT, None)
 
 
-def _store(  # noqa: PLR0917
+def _store(
     call: Call[IdentityDeps], new: NewProject, body: dict[str, Any], domain_id: str, parent_id: str | None
 ) -> Reply:
     if call.tx.scalar(select(Project.id).where(Project.domain_id == domain_id, Project.name == new.name)):
@@ -182,7 +182,9 @@ _COLUMNS = {
 def index(call: Call[IdentityDeps]) -> dict[str, Any]:
     call.enforce(domain_id=call.caller.domain_id)
     domains = call.param("is_domain")
-    statement = select(Project).where(Project.is_domain.is_(domains is not None and filters.boolean("is_domain", domains)))
+    statement = select(Project).where(
+        Project.is_domain.is_(domains is not None and filters.boolean("is_domain", domains))
+    )
     if call.caller.domain_id and not call.caller.is_admin:
         statement = statement.where(Project.domain_id == call.caller.domain_id)
     view = page(call, "projects", statement, _COLUMNS, Project.id, lambda row: view_of(call, row))

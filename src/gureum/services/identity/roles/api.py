@@ -155,7 +155,9 @@ def _inference(call: Call[Any], prior: Role, implied: Role) -> dict[str, Any]:
 
 def list_implied(call: Call[IdentityDeps], role_id: str) -> dict[str, Any]:
     prior = find(call, role_id)
-    statement = select(Role).join(ImpliedRole, ImpliedRole.implied_id == Role.id).where(ImpliedRole.prior_id == prior.id)
+    statement = (
+        select(Role).join(ImpliedRole, ImpliedRole.implied_id == Role.id).where(ImpliedRole.prior_id == prior.id)
+    )
     implied = [_brief(call, row) for row in call.tx.scalars(statement.order_by(Role.name))]
     link = {"self": f"{call.base_url}/v3/roles/{prior.id}/implies"}
     return {"role_inference": {"prior_role": _brief(call, prior), "implies": implied}, "links": link}

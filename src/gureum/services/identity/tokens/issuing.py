@@ -53,7 +53,9 @@ class Tokens:
         self.facts.forget()
         with self._lock:
             if kind in (revocations.AUDIT, revocations.CHAIN, revocations.USER, revocations.STALE_USER):
-                stale = [t for t, c in self._checked.items() if c.payload.user_id == value or value in c.payload.audit_ids]
+                stale = [
+                    t for t, c in self._checked.items() if c.payload.user_id == value or value in c.payload.audit_ids
+                ]
                 for token in stale:
                     self._checked.pop(token, None)
             else:

@@ -52,7 +52,20 @@ RULES = (
     Rule("identity:list_groups_for_user", ADMIN_OR_SYSTEM_READER + READ_DOMAIN + OWN, "List a user's groups"),
 )
 KNOWN = frozenset(
-    {"id", "name", "password", "default_project_id", "description", "email", "enabled", "domain_id", "options", "links", "password_expires_at", "original_password"}  # fmt: skip  # noqa: E501
+    {
+        "id",
+        "name",
+        "password",
+        "default_project_id",
+        "description",
+        "email",
+        "enabled",
+        "domain_id",
+        "options",
+        "links",
+        "password_expires_at",
+        "original_password",
+    }  # fmt: skip
 )
 Password = Annotated[str, Meta(max_length=4096)]
 
@@ -111,7 +124,9 @@ def view_of(call: Call[Any], row: User) -> dict[str, Any]:
 
 def find(call: Call[Any], user_id: str, rule: str | None = None) -> User:
     row = call.tx.get(User, user_id)
-    call.enforce(rule, **{"target.user.id": row.id if row else None, "target.user.domain_id": row.domain_id if row else None})
+    call.enforce(
+        rule, **{"target.user.id": row.id if row else None, "target.user.domain_id": row.domain_id if row else None}
+    )
     if row is None:
         raise NotFound(f"Could not find user: {user_id}.")
     return row
