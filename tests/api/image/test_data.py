@@ -32,7 +32,6 @@ def test_data_goes_in_with_its_hashes_and_comes_out_whole(alice):
     assert (view["status"], view["size"], view["virtual_size"]) == ("active", len(DATA), len(DATA))
     assert view["checksum"] == hashlib.md5(DATA).hexdigest()
     assert (view["os_hash_algo"], view["os_hash_value"]) == ("sha512", hashlib.sha512(DATA).hexdigest())
-    assert view["stores"] == "file"
     answer = alice.get(f"{IMAGES}/{image_id}/file")
     assert (answer.status, answer.content) == (200, DATA)
     assert answer.headers["content-type"] == OCTETS

@@ -20,10 +20,14 @@ from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
+from gureum.foundation.errors import Unavailable
+
 T = TypeVar("T")
 log = logging.getLogger("gureum.db")
 
-RETRIES = 12
+RETRIES = 16
+ALONE_AFTER = 3
+"""After so many failures a write waits for the other writers of this process that failed as often."""
 _SERIALIZATION = {"40001", "40P01"}
 
 
@@ -112,10 +116,12 @@ class Database:
         """
         for attempt in range(RETRIES):
             try:
-                result, callbacks = self._write_once(work)
+                result, callbacks = self._write_once(work, alone=self.is_sqlite or attempt >= ALONE_AFTER)
             except DBAPIError as error:
-                if attempt == RETRIES - 1 or not self._repeatable(error):
+                if not self._repeatable(error):
                     raise
+                if attempt == RETRIES - 1:
+                    raise Unavailable("Too many requests change the same thing. Try again.", internal=str(error)) from error
                 time.sleep(random.uniform(0, 0.005 * 2 ** min(attempt, 6)))  # noqa: S311 spreading, not secrecy
                 continue
             for callback in callbacks:
@@ -123,8 +129,8 @@ class Database:
             return result
         raise AssertionError("unreachable")
 
-    def _write_once(self, work: Callable[[Tx], T]) -> tuple[T, list[Callable[[], None]]]:
-        lock = self._writer if self.is_sqlite else None
+    def _write_once(self, work: Callable[[Tx], T], *, alone: bool) -> tuple[T, list[Callable[[], None]]]:
+        lock = self._writer if alone else None
         if lock:
             lock.acquire()
         tx = Tx(bind=self._writes, expire_on_commit=False)

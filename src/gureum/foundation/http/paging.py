@@ -41,6 +41,8 @@ class Paging:
         """The page's rows, and whether more follow."""
         if self.limit is None or len(rows) <= self.limit:
             return rows, False
+        if self.limit == 0:
+            return [], False
         return rows[: self.limit], True
 
 

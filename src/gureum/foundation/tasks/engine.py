@@ -42,6 +42,7 @@ from gureum.foundation.tasks.store import Tasks
 logger = logging.getLogger("gureum.tasks")
 
 MAX_BACKOFF_S = 30.0
+MAX_WORKERS = 64
 
 
 class LeaseLostError(Exception):
@@ -97,6 +98,7 @@ class TaskEngine:
         self._condition = threading.Condition()
         self._held: dict[str, bool] = {}
         self._stopping = False
+        self._workers = self._ended = self._ended_before = 0
         self._threads: list[threading.Thread] = []
         tasks.owner, tasks.lease_s, tasks.adopt = self.owner, self.options.lease_s, self._adopt
 
@@ -108,11 +110,22 @@ class TaskEngine:
     # -- threads -----------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        for number in range(self.options.workers):
-            self._thread(self._work, f"worker-{number}")
+        self._add_workers()
         self._thread(self._keep_time, "timers")
         for reconciler in self.reconcilers:
             self._thread(lambda r=reconciler: self._reconcile_for_ever(r), f"reconcile-{reconciler.name}")
+
+    def _add_workers(self) -> None:
+        for _ in range(self.options.workers):
+            self._workers += 1
+            self._thread(self._work, f"worker-{self._workers}")
+
+    def _relieve(self) -> None:
+        """More workers when tasks wait and none ended a step since the last look: hosts that hang hold theirs."""
+        if self._ended == self._ended_before and not self._queue.empty() and self._workers < MAX_WORKERS:
+            logger.warning("all %d workers wait for something outside: adding more", self._workers)
+            self._add_workers()
+        self._ended_before = self._ended
 
     def _thread(self, target: Any, name: str) -> None:
         thread = threading.Thread(target=target, name=name, daemon=True)
@@ -124,7 +137,7 @@ class TaskEngine:
         with self._condition:
             self._stopping = True
             self._condition.notify_all()
-        for _ in range(self.options.workers):
+        for _ in range(self._workers):
             self._queue.put(None)
         for thread in self._threads:
             thread.join(timeout=10)
@@ -156,6 +169,7 @@ class TaskEngine:
         while not self._stopping:
             try:
                 self._queue_due()
+                self._relieve()
                 if clock.now() - renewed > self.options.lease_s / 3:
                     renewed = clock.now()
                     self._renew()
@@ -305,6 +319,7 @@ class TaskEngine:
             again = self.database.write(lambda tx: self._move(tx, task, failed_run, failed_outcome))
         if self._metrics:
             self._metrics.steps.labels(task.kind, type(outcome).__name__).inc()
+        self._ended += 1
         self.hooks.after_commit(task, outcome)
         return again
 

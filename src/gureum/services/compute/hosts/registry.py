@@ -89,10 +89,6 @@ class HostRegistry:
             for name, zone, seen, disabled, forced in rows
         }
 
-    def is_up(self, tx: Tx, name: str) -> bool:
-        host = tx.scalar(select(Host).where(Host.name == name))
-        return host is not None and host.is_up(clock.now(), self.options.timeout_s)
-
     def answers(self, name: str) -> bool:
         """Whether a call to the host has a chance: this process heard it lately, or is too young to know."""
         return clock.now() - self._last_beats.get(name, self._began) <= self.options.timeout_s

@@ -14,7 +14,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
 
 import msgspec
 from sqlalchemy import bindparam, select, update
@@ -43,8 +42,6 @@ from gureum.services.network.facade import NetworkFacade
 from gureum.services.placement.facade import PlacementFacade, Wanted
 
 log = logging.getLogger("gureum.servers")
-
-T = TypeVar("T")
 
 KIND = "server"
 HOSTS_TO_TRY = 3

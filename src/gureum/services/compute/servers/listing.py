@@ -6,6 +6,7 @@ Source: compute API reference, "List servers", "Filtering, sorting and paginatio
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -77,6 +78,7 @@ def page_of(call: Call[ComputeDeps]) -> tuple[Sequence[Server], bool]:
     default = [("created_at", True)]
     columns = {**_SORTABLE, "created_at": Server.created_at}
     paging = paging_of(call, columns, unique=Server.id, default=default, maximum=MAX_PAGE, direction="desc")
+    paging = replace(paging, limit=paging.limit or MAX_PAGE)
 
     def marker(server_id: str) -> Any:
         return call.tx.scalar(_visible(call).where(Server.id == server_id))

@@ -39,23 +39,24 @@ def create(call: Call[ImageDeps], body: dict[str, Any]) -> Reply:
     call.enforce(**target_of(image))
     if image.visibility in _WIDER:
         call.enforce(_WIDER[image.visibility], **target_of(image))
-    store = call.deps.store.name
-    headers = {"Location": f"{call.base_url}/v2/images/{image.id}", "OpenStack-image-store-ids": store}
-    return Reply(view_of(image, store), headers=headers)
+    headers = {
+        "Location": f"{call.base_url}/v2/images/{image.id}",
+        "OpenStack-image-store-ids": call.deps.store.name,
+    }
+    return Reply(view_of(image), headers=headers)
 
 
 def index(call: Call[ImageDeps]) -> dict[str, Any]:
     rows, more = listing.page_of(call)
-    store = call.deps.store.name
     return {
-        "images": [view_of(image, store) for image in rows],
+        "images": [view_of(image) for image in rows],
         "schema": "/v2/schemas/images",
         **listing.links(call, rows[-1].id if more else None),
     }
 
 
 def show(call: Call[ImageDeps], image_id: str) -> dict[str, Any]:
-    return view_of(find(call, image_id), call.deps.store.name)
+    return view_of(find(call, image_id))
 
 
 def update(call: Call[ImageDeps], body: list[Any], image_id: str) -> dict[str, Any]:
@@ -64,7 +65,7 @@ def update(call: Call[ImageDeps], body: list[Any], image_id: str) -> dict[str, A
     for change in changes:
         _authorise(call, image, change)
     operations.change_image(image, changes)
-    return view_of(image, call.deps.store.name)
+    return view_of(image)
 
 
 def _authorise(call: Call[ImageDeps], image: Image, change: Change) -> None:

@@ -8,9 +8,12 @@ from gureum.foundation import clock
 from gureum.services.image.images.model import HASH_ALGORITHM, Image
 
 
-def view_of(image: Image, store: str) -> dict[str, Any]:
-    """Every field, and the image's own properties beside them. `stores` names the store once there is data."""
-    view: dict[str, Any] = {
+def view_of(image: Image) -> dict[str, Any]:
+    """Every field, and the image's own properties beside them.
+
+    Without `stores`, as with one store: a client that sends back all it was shown would be refused for it.
+    """
+    return {
         **image.properties,
         "id": image.id,
         "name": image.name,
@@ -35,6 +38,3 @@ def view_of(image: Image, store: str) -> dict[str, Any]:
         "file": f"/v2/images/{image.id}/file",
         "schema": "/v2/schemas/image",
     }
-    if image.location is not None:
-        view["stores"] = store
-    return view
