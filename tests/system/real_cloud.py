@@ -56,6 +56,7 @@ class RealCloud:
         self.state: StateFolder = open_state(f"/tmp/gureum-system-{name}")
         self.port = free_port()
         self.key = Path(f"/tmp/gureum-system-{name}.key")
+        self.external_cidr = ""
         self._connections: dict[str, Any] = {}
 
     # -- life ----------------------------------------------------------------------------------------------
@@ -64,6 +65,7 @@ class RealCloud:
         try:
             self.purge()
             self.up("--hosts", str(self.hosts), "--port", str(self.port), *(["--simulate"] if self.simulate else []))
+            self.external_cidr = str(self.state.remembered().get("external_cidr", ""))
             run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.key))
         except BaseException:
             self.__exit__()
@@ -125,6 +127,7 @@ class RealCloud:
     def prepare(self) -> None:
         """What every server of a test needs: keypair `k`, ping and SSH let in, network `n` behind router `r`."""
         sdk = self.sdk
+        eventually(lambda: len(list(self.admin.compute.hypervisors())) == self.hosts)
         sdk.compute.create_keypair(name="k", public_key=self.key.with_suffix(".key.pub").read_text())
         group = self.default_group()
         for rule in ({"protocol": "icmp"}, {"protocol": "tcp", "port_range_min": 22, "port_range_max": 22}):
@@ -234,11 +237,11 @@ class RealCloud:
     def traces(self) -> list[str]:
         """Everything on the machine that bears the cloud's name: processes, mounts, links, routes, tables."""
         root, lab = str(self.state.root), self.state.lab
-        found = [f"process {pid}: {words}" for pid, words in _command_lines() if root in words]
+        found = [f"process {pid}: {words}" for pid, words in _command_lines() if f"{root}/" in words]
         found += [line for line in Path("/proc/self/mounts").read_text().splitlines() if root in line]
-        for argv in (("ip", "-o", "link"), ("ip", "route"), ("nft", "list", "tables"), ("ip", "netns")):
+        for argv in (("ip", "-o", "link"), ("nft", "list", "tables"), ("ip", "netns")):
             found += [line for line in run(*argv).splitlines() if lab in line]
-        return found
+        return found + [line for line in run("ip", "route").splitlines() if self.external_cidr in line]
 
 
 class Guest:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from gureum.foundation.db.types import Row
@@ -239,3 +241,27 @@ def test_sleep_wakes_by_time(start, database, world, virtual_clock):
         virtual_clock.advance(5)
     assert len(naps) == 3
     assert task_of(database) is None
+
+
+def test_a_step_that_hangs_holds_up_no_other_task(database):
+    hanging, done = threading.Event(), threading.Event()
+
+    def go(run):
+        if run.resource_id == "hangs":
+            hanging.wait(20)
+        else:
+            done.set()
+        return Done()
+
+    tasks = Tasks()
+    engine = TaskEngine(database, tasks, EngineOptions(workers=1, poll_s=0.05))
+    engine.register([Lifecycle("thing", steps={"go": go}, first="go", failed="go", destroy="go")])
+    Row.metadata.create_all(database.engine)
+    engine.start()
+    try:
+        database.write(lambda tx: tasks.create(tx, "thing", "hangs", "go"))
+        database.write(lambda tx: tasks.create(tx, "thing", "goes", "go"))
+        assert done.wait(10)
+    finally:
+        hanging.set()
+        engine.stop()

@@ -121,7 +121,8 @@ class Database:
                 if not self._repeatable(error):
                     raise
                 if attempt == RETRIES - 1:
-                    raise Unavailable("Too many requests change the same thing. Try again.", internal=str(error)) from error
+                    text = "Too many requests change the same thing. Try again."
+                    raise Unavailable(text, internal=str(error)) from error
                 time.sleep(random.uniform(0, 0.005 * 2 ** min(attempt, 6)))  # noqa: S311 spreading, not secrecy
                 continue
             for callback in callbacks:

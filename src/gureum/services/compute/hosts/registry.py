@@ -93,6 +93,11 @@ class HostRegistry:
         """Whether a call to the host has a chance: this process heard it lately, or is too young to know."""
         return clock.now() - self._last_beats.get(name, self._began) <= self.options.timeout_s
 
+    def awaits_hosts(self, facts: dict[str, HostFacts]) -> bool:
+        """Whether hosts that this process is too young to have heard may still report."""
+        young = clock.now() - self._began <= self.options.timeout_s
+        return young and not (facts and all(host.up for host in facts.values()))
+
     # -- heartbeats to rows ------------------------------------------------------------------------------
 
     def flush(self) -> None:

@@ -92,7 +92,10 @@ class ServerLifecycle:
         required, forbidden = traits_of(server.flavor.get("extra_specs", {}))
         snapshot = self.placement.candidates(tx, Wanted(resources, required, forbidden))
         wish = wish_of(tx, server, frozenset(run.data.get("tried", [])))
-        choice = choose(snapshot, self.hosts.facts(tx), wish)
+        facts = self.hosts.facts(tx)
+        choice = choose(snapshot, facts, wish)
+        if choice.host is None and self.hosts.awaits_hosts(facts):
+            return Sleep(0.3, "the hosts to report to a control plane that just started")
         if choice.host is None:
             run.data["error"] = {
                 "step": "place",

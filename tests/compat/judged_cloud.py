@@ -1,0 +1,168 @@
+"""The clouds that outside judges look at: one simulated process of ours, or a real `./gureum up`.
+
+Both offer the same three things: `folder` with openrc files and clouds.yaml, `openstack(...)` which runs the stock
+command line client, and `connection(cloud)`, openstacksdk's. Nothing here reaches into the cloud: judges see HTTP only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Self
+
+from tests.system.real_cloud import RealCloud, free_port
+from tests.unit.image_inspector.corpus import qcow2
+
+from gureum.lab.credentials import clouds_text, openrc_text
+
+CLONE = Path(__file__).resolve().parents[2]
+PASSWORDS = {"admin": "admin-secret", "demo": "demo-secret"}
+START_TIMEOUT_S = 60.0
+
+
+def clean_environment(**more: str) -> dict[str, str]:
+    """The caller's environment without anything that an OpenStack client or Python would take from it."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OS_", "PYTHON", "COV_"))}
+    return kept | more
+
+
+class Judged:
+    """What the judges need of a cloud."""
+
+    def __init__(self, folder: Path, url: str, passwords: dict[str, str]) -> None:
+        self.folder, self.url, self.passwords = folder, url, passwords
+        self._connections: dict[str, Any] = {}
+
+    def connection(self, cloud: str = "gureum") -> Any:
+        """An openstacksdk connection to one of clouds.yaml's clouds, made once."""
+        if cloud not in self._connections:
+            import openstack.config
+
+            config = openstack.config.OpenStackConfig(config_files=[str(self.folder / "clouds.yaml")])
+            self._connections[cloud] = openstack.connection.Connection(config=config.get_one(cloud=cloud))
+        return self._connections[cloud]
+
+    def shell(self, words: str, timeout_s: float = 180.0) -> str:
+        """Run a shell line as the project demo's member; what it printed. A failure shows everything it said."""
+        line = f". {self.folder}/openrc-demo; cd {self.folder}; {words}"
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        done = subprocess.run(
+            ["bash", "-ec", line],
+            capture_output=True, text=True, check=False, timeout=timeout_s, env=clean_environment(PATH=path),
+        )  # fmt: skip
+        assert done.returncode == 0, f"{words}\nended with {done.returncode}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def openstack(self, *words: str, cloud: str = "gureum", timeout_s: float = 180.0) -> Any:
+        """One call of the stock client with `-f json`; the decoded answer, None when it prints nothing."""
+        environment = clean_environment(OS_CLIENT_CONFIG_FILE=str(self.folder / "clouds.yaml"), OS_CLOUD=cloud)
+        client = str(Path(sys.executable).with_name("openstack"))
+        done = subprocess.run(
+            [client, *words], capture_output=True, text=True, check=False, timeout=timeout_s, env=environment
+        )
+        assert done.returncode == 0, f"{' '.join(words)}\nended with {done.returncode}: {done.stdout}{done.stderr}"
+        return json.loads(done.stdout) if done.stdout.lstrip().startswith(("[", "{")) else done.stdout or None
+
+    def close(self) -> None:
+        for connection in self._connections.values():
+            connection.close()
+
+
+class SimulatedProcess(Judged):
+    """`python -m gureum.roles.all_in_one` on a free port, its state under `folder`; with the image `mini`."""
+
+    def __init__(self, folder: Path, *, hosts: int = 4) -> None:
+        self.port = free_port()
+        super().__init__(folder, f"http://127.0.0.1:{self.port}", PASSWORDS)
+        self._hosts = hosts
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self._write_files()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "gureum.roles.all_in_one", "--config", str(self.folder / "gureum.toml")],
+            env=clean_environment(PYTHONPATH=str(CLONE / "src")),
+            stdout=(self.folder / "output.log").open("wb"),
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            self._wait()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_failure: object) -> None:
+        self.close()
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(15)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _write_files(self) -> None:
+        guest = self.folder / "mini.qcow2"
+        guest.write_bytes(qcow2())
+        tables: dict[str, dict[str, object]] = {
+            "api": {"port": self.port},
+            "database": {"url": f"sqlite:///{self.folder}/cloud.sqlite"},
+            "hypervisor": {"mode": "simulated", "simulated_hosts": self._hosts},
+            "image": {"folder": str(self.folder / "images")},
+            "auth": {"keys": str(self.folder / "keys"), "hash_time_cost": 1, "hash_memory_kib": 64},
+            "bootstrap": {
+                "admin_password": PASSWORDS["admin"],
+                "demo_password": PASSWORDS["demo"],
+                "guest_image": str(guest),
+            },
+            "log": {"file": str(self.folder / "control.log")},
+        }
+        lines = [f"state = {json.dumps(str(self.folder))}"]
+        for table, values in tables.items():
+            lines += [f"[{table}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
+        (self.folder / "gureum.toml").write_text("\n".join(lines) + "\n")
+        auth_url = f"{self.url}/identity/v3"
+        (self.folder / "clouds.yaml").write_text(clouds_text(auth_url, PASSWORDS))
+        for file, user in (("openrc", "admin"), ("openrc-demo", "demo")):
+            (self.folder / file).write_text(openrc_text(auth_url, user, user, PASSWORDS[user]))
+
+    def _wait(self) -> None:
+        assert self._process is not None
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not (self.folder / "run/control.ready").exists():
+            said = (self.folder / "output.log").read_text()
+            assert self._process.poll() is None, f"the cloud ended with {self._process.returncode}: {said}"
+            assert time.monotonic() < deadline, f"the cloud is not ready after {START_TIMEOUT_S} s: {said}"
+            time.sleep(0.05)
+
+
+class RealUp(Judged):
+    """A real cloud of `./gureum up`: root and engines."""
+
+    def __init__(self, name: str, *, hosts: int = 1) -> None:
+        self._cloud = RealCloud(name, hosts=hosts)
+        state = self._cloud.state
+        super().__init__(state.root, f"http://127.0.0.1:{self._cloud.port}", {})
+
+    def __enter__(self) -> Self:
+        self._cloud.__enter__()
+        self.passwords = self._cloud.state.passwords()
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.close()
+        self._cloud.__exit__(*failure)
+
+
+def fresh_folder(folder: Path) -> Path:
+    """An empty folder of that name."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
