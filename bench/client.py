@@ -113,7 +113,7 @@ def steady(port: int, request: Request, *, connections: int = 8, seconds: float 
 
 def _by_wrk(port: int, request: Request, connections: int, seconds: float) -> Rate:
     lines = [f"wrk.method = {_lua(request.method)}", f"wrk.body = {_lua(request.body.decode())}"]
-    lines += [f"wrk.headers[{_lua(name)}] = {_lua(value)}" for name, value in request.headers.items()]
+    lines += [f"wrk.headers[ {_lua(name)} ] = {_lua(value)}" for name, value in request.headers.items()]
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder, "request.lua")
         script.write_text("\n".join(lines))

@@ -41,6 +41,7 @@ def own_target(caller):
         "target.user.id": caller.user_id,
         "target.user.domain_id": "d",
         "target.group.domain_id": "d",
+        "target.credential.user_id": caller.user_id,
         "target.project.id": caller.project_id,
         "target.project.domain_id": "d",
         "target.domain.id": "d",

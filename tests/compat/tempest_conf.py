@@ -88,6 +88,8 @@ def write(file: Path, cloud: Any, workspace: Path, *, guests: bool) -> None:
         },
         "scenario": {"dhcp_client": "udhcpc"},
     }
+    aliases = [extension.alias for extension in sdk.network.extensions()]
+    settings["network-feature-enabled"] = {"api_extensions": ",".join(sorted(aliases))}
     for section, values in OFFERED.items():
         settings.setdefault(section, {}).update(values)
     parser = configparser.RawConfigParser()
@@ -102,4 +104,6 @@ def write(file: Path, cloud: Any, workspace: Path, *, guests: bool) -> None:
 
 def _newest(sdk: Any, service: str) -> str:
     """The newest microversion in the service's root document."""
-    return str(getattr(sdk, service).get_endpoint_data().max_microversion_string or "")
+    newest = getattr(sdk, service).get_endpoint_data().max_microversion
+    assert newest, f"{service} tells no microversions in its root document"
+    return ".".join(str(part) for part in newest)

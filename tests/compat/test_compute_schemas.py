@@ -84,12 +84,19 @@ def test_lists_and_single_resources(world, version):
     check(new, "aggregates", "create_aggregate", version)
     for noun, name, path in READS:
         check(root.get(V21 + path, **at(version)), noun, name, version)
-    check(alice.get(f"{V21}/servers/{server}/os-instance-actions", **at(version)), "servers", "list_instance_actions", version)
+    check(
+        alice.get(f"{V21}/servers/{server}/os-instance-actions", **at(version)),
+        "servers",
+        "list_instance_actions",
+        version,
+    )
     for who in (alice, root):
         shown = who.get(f"{V21}/servers/{server}/os-instance-actions/req-1", **at(version))
         check(shown, "servers", "show_instance_action", version)
     if tuple(map(int, version.split("."))) < (2, 88):
-        check(root.get(f"{V21}/os-hypervisors/detail", **at(version)), "hypervisors", "list_hypervisors_detail", version)
+        check(
+            root.get(f"{V21}/os-hypervisors/detail", **at(version)), "hypervisors", "list_hypervisors_detail", version
+        )
         one = root.get(f"{V21}/os-hypervisors", **at(version)).json()["hypervisors"][0]["id"]
         check(root.get(f"{V21}/os-hypervisors/{one}", **at(version)), "hypervisors", "get_hypervisor", version)
         total = root.get(f"{V21}/os-hypervisors/statistics", **at(version))
@@ -119,7 +126,11 @@ def test_changes_by_operators(world):
     made = root.post(f"{V21}/os-aggregates", {"aggregate": {"name": "a"}}).json()["aggregate"]["id"]
     one = f"{V21}/os-aggregates/{made}"
     check(put(one, {"aggregate": {"availability_zone": "z"}}), "aggregates", "update_aggregate", "2.1")
-    for body in ({"add_host": {"host": "h1"}}, {"set_metadata": {"metadata": {"k": "v"}}}, {"remove_host": {"host": "h1"}}):
+    for body in (
+        {"add_host": {"host": "h1"}},
+        {"set_metadata": {"metadata": {"k": "v"}}},
+        {"remove_host": {"host": "h1"}},
+    ):
         check(root.post(f"{one}/action", body), "aggregates", "get_aggregate", "2.1")
     check(root.delete(one), "aggregates", "delete_aggregate", "2.1")
 

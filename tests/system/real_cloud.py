@@ -81,7 +81,9 @@ class RealCloud:
 
     def command(self, *words: str, timeout_s: float = UP_TIMEOUT_S) -> str:
         """A command of ours on this cloud, as a person runs it."""
-        return run(str(CLONE / "gureum"), *words, "--state", str(self.state.root), timeout_s=timeout_s)
+        name = 2 if words[0] == "task" else 1
+        given = [*words[:name], "--state", str(self.state.root), *words[name:]]
+        return run(str(CLONE / "gureum"), *given, timeout_s=timeout_s)
 
     def up(self, *options: str) -> str:
         return self.command("up", *options)

@@ -16,10 +16,12 @@ class ConfigError(Exception):
 
 
 class ApiConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """`threads` run transactions; 0 means 2 on SQLite, where more only contend for the interpreter, else 8."""
+
     host: str = "127.0.0.1"
     port: int = 8774
     public_url: str = ""
-    threads: int = 8
+    threads: int = 0
     max_body_bytes: int = 1 << 20
 
 

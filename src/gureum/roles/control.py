@@ -181,7 +181,7 @@ def build(config: Config) -> Control:
         identity_facade.authenticate,
         identity_facade.authenticate_slowly,
         public_url=config.public_url,
-        threads=config.api.threads,
+        threads=config.api.threads or (2 if database.is_sqlite else 8),
         max_body_bytes=config.api.max_body_bytes,
         metrics=metrics,
     )

@@ -96,7 +96,9 @@ def test_bad_server_groups_are_refused(alice, root):
 
 def test_the_version_documents_need_no_token(world):
     anyone = world.as_("nobody")
-    (version,) = anyone.get("/compute/").json()["versions"]
+    legacy, version = anyone.get("/compute/").json()["versions"]
+    assert (legacy["id"], legacy["status"], legacy["version"]) == ("v2.0", "SUPPORTED", "")
+    assert anyone.get("/compute/v2/").json()["version"]["links"][0]["href"] == "http://cloud/compute/v2/"
     assert (version["id"], version["status"]) == ("v2.1", "CURRENT")
     assert (version["min_version"], version["version"]) == ("2.1", "2.96")
     assert anyone.get("/compute/v2.1/").json()["version"]["links"][0]["href"] == "http://cloud/compute/v2.1/"
@@ -105,6 +107,14 @@ def test_the_version_documents_need_no_token(world):
     assert "os-keypairs" in aliases
     assert world.as_("alice").get("/compute/v2.1/extensions/os-keypairs").status == 200
     assert world.as_("alice").get("/compute/v2.1/extensions/os-none").status == 404
+
+
+def test_the_api_from_before_microversions_is_the_first_of_them(world):
+    answer = world.as_("alice").get("/compute/v2/os-keypairs", OpenStack_API_Version="compute 2.79")
+    assert answer.status == 200
+    assert answer.headers["openstack-api-version"] == "compute 2.1"
+    assert world.as_("alice").get("/compute/v2/os-keypairs", OpenStack_API_Version="compute 9.99").status == 200
+    assert world.as_("nobody").get("/compute/v2/os-keypairs").status == 401
 
 
 def test_deleted_servers_are_forgotten_after_a_day(world):

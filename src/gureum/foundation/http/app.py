@@ -37,6 +37,8 @@ Authenticate = Callable[[str], Caller | None]
 """token -> its caller. Raises Unauthorized; None when only `authenticate_slowly` can tell."""
 
 BODY_TIMEOUT_S = 60.0
+WAITING_THREADS = 16
+"""Threads for routes without a transaction of their own: they hash passwords and ask hosts, and may take long."""
 
 
 class App:
@@ -60,6 +62,7 @@ class App:
         self.metrics = metrics or Metrics()
         self.public_url = public_url.rstrip("/")
         self.pool = ThreadPoolExecutor(threads, thread_name_prefix="http")
+        self.waiting_pool = ThreadPoolExecutor(WAITING_THREADS, thread_name_prefix="http-waiting")
         self._authenticate = authenticate
         self._authenticate_slowly = authenticate_slowly
         self._max_body_bytes = max_body_bytes
@@ -96,7 +99,7 @@ class App:
         try:
             if api is None or router is None:
                 raise NotFound(f"No API answers at {path[:200]}.")  # noqa: TRY301 answered just below
-            if api.versions:
+            if api.versions and api.versions.knows(inner):
                 legacy = headers.get(api.versions.legacy_header.lower(), "") if api.versions.legacy_header else ""
                 version = api.versions.requested(headers.get("openstack-api-version", ""), legacy)
             route, parameters = _route_of(router, method, inner, version)
@@ -168,7 +171,8 @@ class App:
             return answer_of(route, reply, call)
         context = (log.request_id.get(), log.user_id.get(), log.project_id.get())
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.pool, _in_context, context, call, body, named)
+        pool = self.waiting_pool if route.mode() == "none" else self.pool
+        return await loop.run_in_executor(pool, _in_context, context, call, body, named)
 
     def _error(self, error: ApiError, api: Api | None, request_id: str) -> Answer:
         if error.internal:

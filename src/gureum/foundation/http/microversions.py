@@ -30,12 +30,16 @@ def text(version: Version) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """An API's range. `service` is the name in the header, `legacy_header` an older header of its own."""
+    """An API's range. `service` is the name in the header, `legacy_header` an older header of its own.
+
+    Under the path segment `unversioned` an API from before microversions lives on: the headers mean nothing there.
+    """
 
     service: str
     minimum: Version
     maximum: Version
     legacy_header: str = ""
+    unversioned: str = ""
 
     def requested(self, header: str, legacy: str = "") -> Version:
         """The version that a request means. Raises BadRequest or NotAcceptable as the specification says."""
@@ -57,6 +61,10 @@ class Versions:
                 extra={"min_version": text(self.minimum), "max_version": text(self.maximum)},
             )
         return version
+
+    def knows(self, path: str) -> bool:
+        """Whether a request for this path, without the API's prefix, may ask for a version."""
+        return not self.unversioned or path.split("/", 1)[0] != self.unversioned
 
     def headers(self, version: Version | None) -> list[tuple[bytes, bytes]]:
         """What every answer carries."""

@@ -99,6 +99,7 @@ class TaskEngine:
         self._held: dict[str, bool] = {}
         self._stopping = False
         self._workers = self._ended = self._ended_before = 0
+        self._stuck = False
         self._threads: list[threading.Thread] = []
         tasks.owner, tasks.lease_s, tasks.adopt = self.owner, self.options.lease_s, self._adopt
 
@@ -121,11 +122,12 @@ class TaskEngine:
             self._thread(self._work, f"worker-{self._workers}")
 
     def _relieve(self) -> None:
-        """More workers when tasks wait and none ended a step since the last look: hosts that hang hold theirs."""
-        if self._ended == self._ended_before and not self._queue.empty() and self._workers < MAX_WORKERS:
+        """More workers when tasks wait and no step ended between three looks: hosts that hang hold theirs."""
+        stuck = self._ended == self._ended_before and not self._queue.empty()
+        if stuck and self._stuck and self._workers < MAX_WORKERS:
             logger.warning("all %d workers wait for something outside: adding more", self._workers)
             self._add_workers()
-        self._ended_before = self._ended
+        self._ended_before, self._stuck = self._ended, stuck
 
     def _thread(self, target: Any, name: str) -> None:
         thread = threading.Thread(target=target, name=name, daemon=True)

@@ -10,6 +10,7 @@ from gureum.services.compute.hypervisors import api as hypervisors
 from gureum.services.compute.keypairs import api as keypairs
 from gureum.services.compute.limits import api as limits
 from gureum.services.compute.quota_sets import api as quota_sets
+from gureum.services.compute.security_groups import api as security_groups
 from gureum.services.compute.server_groups import api as server_groups
 from gureum.services.compute.servers import actions, actions_log, addresses, documents, interfaces
 from gureum.services.compute.servers import api as servers
@@ -26,6 +27,7 @@ NOUNS = (
     actions_log,
     flavors,
     keypairs,
+    security_groups,
     server_groups,
     limits,
     quota_sets,

@@ -5,6 +5,7 @@ The thread that writes heartbeats (`HostRegistry.flush`) belongs to the role, wh
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
@@ -14,7 +15,7 @@ from gureum.foundation import clock
 from gureum.foundation.db.engine import Database, Tx
 from gureum.foundation.http import dialects
 from gureum.foundation.http.microversions import Versions
-from gureum.foundation.http.routes import Api
+from gureum.foundation.http.routes import Api, Route
 from gureum.foundation.service import ServiceParts
 from gureum.foundation.tasks.lifecycle import Reconciler
 from gureum.services.compute.deps import ComputeDeps
@@ -41,9 +42,9 @@ def parts(deps: ComputeDeps, lifecycle: ServerLifecycle) -> ServiceParts:
         "compute",
         "/compute",
         dialects.compute,
-        tuple(route for noun in NOUNS for route in noun.ROUTES),
+        _routes(),
         deps,
-        versions=Versions("compute", MINIMUM, MAXIMUM, "X-OpenStack-Nova-API-Version"),
+        versions=Versions("compute", MINIMUM, MAXIMUM, "X-OpenStack-Nova-API-Version", unversioned="v2"),
     )
     return ServiceParts(
         "compute",
@@ -52,6 +53,13 @@ def parts(deps: ComputeDeps, lifecycle: ServerLifecycle) -> ServiceParts:
         lifecycles=(lifecycle.lifecycle(),),
         reconcilers=(Reconciler("purge-deleted-servers", PURGE_EVERY_S, purge),),
     )
+
+
+def _routes() -> tuple[Route, ...]:
+    """Every noun's routes, and under /v2 the same at the first microversion, for clients from before microversions."""
+    routes = tuple(route for noun in NOUNS for route in noun.ROUTES)
+    first = (route for route in routes if route.path.startswith("/v2.1/") and (route.since or MINIMUM) <= MINIMUM)
+    return *routes, *(replace(route, path=route.path.replace("/v2.1/", "/v2/", 1)) for route in first)
 
 
 def purge_deleted(database: Database) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gureum.foundation.db.engine import Database
+from gureum.services.identity.tokens.fernet import SealingKeys
 from gureum.services.identity.tokens.issuing import Tokens
 from gureum.services.identity.tokens.passwords import Passwords
 
@@ -14,3 +15,4 @@ class IdentityDeps:
     database: Database
     tokens: Tokens
     passwords: Passwords
+    secrets: SealingKeys

@@ -5,12 +5,27 @@ from __future__ import annotations
 from gureum.services.identity.application_credentials import api as application_credentials
 from gureum.services.identity.assignments import api as assignments
 from gureum.services.identity.catalog import api as catalog
+from gureum.services.identity.credentials import api as credentials
 from gureum.services.identity.domains import api as domains
 from gureum.services.identity.groups import api as groups
+from gureum.services.identity.policies import api as policies
 from gureum.services.identity.projects import api as projects
 from gureum.services.identity.roles import api as roles
 from gureum.services.identity.tokens import api as tokens
 from gureum.services.identity.tokens import reach
 from gureum.services.identity.users import api as users
 
-NOUNS = (tokens, reach, domains, projects, users, groups, roles, assignments, catalog, application_credentials)
+NOUNS = (
+    tokens,
+    reach,
+    domains,
+    projects,
+    users,
+    groups,
+    roles,
+    assignments,
+    catalog,
+    application_credentials,
+    credentials,
+    policies,
+)

@@ -14,22 +14,22 @@ from gureum.services.identity import discovery
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.facade import IdentityFacade
 from gureum.services.identity.nouns import NOUNS
-from gureum.services.identity.tokens.fernet import TokenKeys
+from gureum.services.identity.tokens.fernet import SealingKeys, TokenKeys
 from gureum.services.identity.tokens.issuing import Tokens
 from gureum.services.identity.tokens.passwords import Passwords
 
+SECRETS = "credential-keys"
+
 
 def parts(database: Database, config: AuthConfig, keys: Path) -> tuple[ServiceParts, IdentityFacade]:
-    """Identity over `database`, its token keys in the folder `keys`."""
+    """Identity over `database`, its token keys in the folder `keys`, those of stored secrets beside it."""
     tokens = Tokens(database, TokenKeys(keys), config.token_lifetime_s)
     passwords = Passwords(config)
     facade = IdentityFacade(tokens, passwords)
-    deps = IdentityDeps(database, tokens, passwords)
+    deps = IdentityDeps(database, tokens, passwords, SealingKeys(keys.with_name(SECRETS)))
     routes = tuple(route for noun in NOUNS for route in noun.ROUTES)
     rules = tuple(rule for noun in NOUNS for rule in noun.RULES)
     api = Api("identity", "/identity", dialects.identity, (*discovery.ROUTES, *routes), deps)
     reconcilers = (Reconciler("purge-revocations", 600.0, facade.purge_revocations),)
-    service = ServiceParts(
-        "identity", apis=(api,), rules=rules, reconcilers=reconcilers, on_start=(facade.start,)
-    )
+    service = ServiceParts("identity", apis=(api,), rules=rules, reconcilers=reconcilers, on_start=(facade.start,))
     return service, facade

@@ -16,18 +16,20 @@ from gureum.foundation.db.engine import Tx
 from gureum.services.network import bootstrap
 from gureum.services.network.context import NetworkContext, PortListener
 from gureum.services.network.floating_ips.model import FloatingIp
-from gureum.services.network.ports.model import IpAllocation, Port
+from gureum.services.network.ports.model import IpAllocation, Port, PortGroup
+from gureum.services.network.security_groups.legacy import LegacySecurityGroups, ingress_rule
 from gureum.services.network.server_ports import operations, planning, views
 from gureum.services.network.server_ports.model import Address, NicPlan, NicRequest, NicWanted
 
-__all__ = ["Address", "NetworkFacade", "NicPlan", "NicRequest", "NicWanted", "PortListener"]
+__all__ = ["Address", "NetworkFacade", "NicPlan", "NicRequest", "NicWanted", "PortListener", "ingress_rule"]
 
 
 class NetworkFacade:
-    """One per process."""
+    """One per process. `legacy_security_groups` are the groups in the words of the compute API."""
 
     def __init__(self, ctx: NetworkContext) -> None:
         self._ctx = ctx
+        self.legacy_security_groups = LegacySecurityGroups(ctx)
 
     def plan(self, tx: Tx, caller: Caller, request: NicRequest, count: int) -> NicPlan:
         """Check the interfaces of `count` servers of the caller's project, quota included.
@@ -73,7 +75,8 @@ class NetworkFacade:
 
     def server_security_groups(self, tx: Tx, server_id: str) -> list[dict[str, Any]]:
         """The server's security groups with their ingress rules, as the compute API shows them."""
-        return views.server_security_groups(tx, server_id)
+        held = select(PortGroup.group_id).join(Port, Port.id == PortGroup.port_id).where(Port.server_id == server_id)
+        return self.legacy_security_groups.of_server(tx, held)
 
     def attach(self, tx: Tx, caller: Caller, server_id: str, wanted: NicWanted, zone: str) -> str:
         """One more interface; returns its port id. Bound to where the server's others are; else `bind` binds it.

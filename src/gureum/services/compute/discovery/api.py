@@ -46,7 +46,7 @@ _EXTENSIONS = {
 }
 
 
-def _version(call: Call[Any]) -> dict[str, Any]:
+def _current(call: Call[Any]) -> dict[str, Any]:
     return {
         "id": "v2.1",
         "status": "CURRENT",
@@ -57,14 +57,33 @@ def _version(call: Call[Any]) -> dict[str, Any]:
     }
 
 
+def _legacy(call: Call[Any]) -> dict[str, Any]:
+    """The API from before microversions: the first of them under another path."""
+    return {
+        "id": "v2.0",
+        "status": "SUPPORTED",
+        "version": "",
+        "min_version": "",
+        "updated": "2011-01-21T11:33:21Z",
+        "links": [{"rel": "self", "href": f"{call.base_url}/v2/"}],
+    }
+
+
 def versions(call: Call[Any]) -> dict[str, Any]:
-    return {"versions": [_version(call)]}
+    return {"versions": [_legacy(call), _current(call)]}
 
 
 def version(call: Call[Any]) -> dict[str, Any]:
-    document = _version(call)
+    return _described(_current(call), "2.1")
+
+
+def legacy_version(call: Call[Any]) -> dict[str, Any]:
+    return _described(_legacy(call), "2")
+
+
+def _described(document: dict[str, Any], number: str) -> dict[str, Any]:
     described = {"rel": "describedby", "type": "text/html", "href": "https://docs.openstack.org/api-ref/compute/"}
-    kind = {"base": "application/json", "type": "application/vnd.openstack.compute+json;version=2.1"}
+    kind = {"base": "application/json", "type": f"application/vnd.openstack.compute+json;version={number}"}
     return {"version": {**document, "links": [*document["links"], described], "media-types": [kind]}}
 
 
@@ -92,6 +111,7 @@ def _extension(alias: str) -> dict[str, Any]:
 ROUTES = (
     Route("GET", "/", versions, PUBLIC, transaction="none"),
     Route("GET", "/v2.1", version, PUBLIC, transaction="none"),
+    Route("GET", "/v2", legacy_version, PUBLIC, transaction="none"),
     Route("GET", "/v2.1/extensions", extensions, _RULE, transaction="none"),
     Route("GET", "/v2.1/extensions/{alias}", extension, _RULE, transaction="none"),
 )

@@ -11,6 +11,7 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Protocol
 
 import msgspec
@@ -28,6 +29,8 @@ from gureum.services.placement.facade import Inventory, PlacementFacade
 log = logging.getLogger("gureum.hosts")
 
 COMPARE_EVERY_S = 20.0
+BUILD_WITHIN = timedelta(seconds=3)
+"""How long a host may show nothing of a server that it is to build; then the server's task looks after it."""
 
 
 class AgentDirectory(Protocol):
@@ -157,7 +160,7 @@ class HostRegistry:
         there = {server.server_id: server for server in observed.servers}
         with self._database.read() as tx:
             wanted = tx.execute(
-                select(Server.id, Server.wanted_power, Server.vm_state, Server.task_state, Server.done_boot).where(
+                select(Server.id, Server.updated_at, Server.vm_state, Server.task_state, Server.done_boot).where(
                     Server.host == observed.host, Server.deleted_at.is_(None)
                 )
             ).all()
@@ -176,6 +179,10 @@ class HostRegistry:
         if lost:
             log.warning("host %s does not run servers that should run: %s", observed.host, ", ".join(lost))
             self._database.write(lambda tx: self._revive(tx, lost))
+        begun = clock.utcnow() - BUILD_WITHIN
+        slow = [row.id for row in wanted if row.task_state == "spawning" and row.updated_at < begun]
+        if unbuilt := [server_id for server_id in slow if server_id not in there]:
+            self._database.write(lambda tx: self._tasks.signal(tx, "server", unbuilt))
 
     def _revive(self, tx: Tx, server_ids: list[str]) -> None:
         tx.execute(update(Server).where(Server.id.in_(server_ids), Server.task_state.is_(None)).values(done_spec=0))

@@ -134,12 +134,13 @@ class ServerLifecycle:
         """Hold the guest until each of its ports is up, so that its first packets are not lost; then let it run."""
         with self.database.read() as tx:
             missing = self.network.wired(tx, run.resource_id)
-        if missing:
-            return self._wait_for(missing)
         server, spec = self._spec(run.resource_id)
-        answer = self._ensure(server, spec)
+        # With ports missing, something else woke the task: the host may have lost the machine that it held.
+        answer = self._ensure(server, msgspec.structs.replace(spec, power="paused") if missing else spec)
         if not isinstance(answer, ServerObserved):
             return answer
+        if missing:
+            return self._wait_for(missing)
         return self._at_rest(lambda tx: self._built(tx, run, server, answer))
 
     def _at_rest(self, commit: Callable[[Tx], None]) -> Wait:

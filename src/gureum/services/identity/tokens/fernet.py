@@ -1,4 +1,4 @@
-"""Token texts: a msgpack payload under Fernet keys that every process reads from one folder.
+"""Sealed texts, tokens among them: Fernet keys that every process reads from one folder.
 
 The folder holds files named by numbers: the highest is the primary that encrypts, 0 is staged to become it,
 the others still decrypt. A rotation while running is seen within seconds. Source: the Fernet specification,
@@ -35,8 +35,8 @@ class TokenPayload(msgspec.Struct, array_like=True, frozen=True):
     trust_id: str | None = None
 
 
-class TokenKeys:
-    """Encrypts and decrypts payloads. Makes the first keys when the folder is empty."""
+class SealingKeys:
+    """Encrypts and decrypts texts. Makes the first keys when the folder is empty."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -80,6 +80,17 @@ class TokenKeys:
         if clock.now() - self._looked > LOOK_EVERY_S:
             self._load()
         return self._fernet
+
+    def seal_text(self, text: str) -> str:
+        return self._current().encrypt(text.encode()).decode()
+
+    def open_text(self, sealed: str) -> str:
+        """Raises InvalidToken when the key is gone: what it sealed is lost."""
+        return self._current().decrypt(sealed.encode("ascii")).decode()
+
+
+class TokenKeys(SealingKeys):
+    """Seals payloads as token texts."""
 
     def seal(self, payload: TokenPayload) -> str:
         return self._current().encrypt(msgspec.msgpack.encode(payload)).decode().rstrip("=")

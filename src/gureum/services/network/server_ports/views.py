@@ -21,7 +21,7 @@ from gureum.services.network.floating_ips.model import FloatingIp
 from gureum.services.network.networks.model import Network
 from gureum.services.network.ports import metadata
 from gureum.services.network.ports.model import IpAllocation, Port, PortGroup
-from gureum.services.network.security_groups.model import SecurityGroup, SecurityGroupRule
+from gureum.services.network.security_groups.model import SecurityGroup
 from gureum.services.network.server_ports.model import Address
 from gureum.services.network.subnets.model import Subnet
 
@@ -202,37 +202,3 @@ def interfaces(tx: Tx, server_id: str) -> list[dict[str, Any]]:
         if row.ip:
             view["fixed_ips"].append({"subnet_id": row.subnet_id, "ip_address": row.ip})
     return list(found.values())
-
-
-def server_security_groups(tx: Tx, server_id: str) -> list[dict[str, Any]]:
-    """The security groups of the server's ports with their ingress rules, in the words of the compute API."""
-    held = select(PortGroup.group_id).join(Port, Port.id == PortGroup.port_id).where(Port.server_id == server_id)
-    groups = tx.scalars(select(SecurityGroup).where(SecurityGroup.id.in_(held)).order_by(SecurityGroup.name)).all()
-    names = {group.id: group.name for group in groups}
-    rules: dict[str, list[dict[str, Any]]] = {group.id: [] for group in groups}
-    ingress = (SecurityGroupRule.group_id.in_(list(rules)), SecurityGroupRule.direction == "ingress")
-    for rule in tx.scalars(select(SecurityGroupRule).where(*ingress)):
-        rules[rule.group_id].append(_legacy_rule(rule, names))
-    return [
-        {
-            "id": group.id,
-            "name": group.name,
-            "description": group.description,
-            "tenant_id": group.project_id,
-            "rules": rules[group.id],
-        }
-        for group in groups
-    ]
-
-
-def _legacy_rule(rule: SecurityGroupRule, names: dict[str, str]) -> dict[str, Any]:
-    remote = {"name": names.get(rule.remote_group_id, ""), "tenant_id": rule.project_id} if rule.remote_group_id else {}
-    return {
-        "id": rule.id,
-        "parent_group_id": rule.group_id,
-        "ip_protocol": rule.protocol,
-        "from_port": rule.port_min,
-        "to_port": rule.port_max,
-        "group": remote,
-        "ip_range": {} if remote else {"cidr": rule.prefix or ("::/0" if rule.ethertype == "IPv6" else "0.0.0.0/0")},
-    }

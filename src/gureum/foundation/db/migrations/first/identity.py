@@ -8,6 +8,7 @@ from alembic import op
 
 def create() -> None:
     """Make the tables, those that others refer to first."""
+    _policy_documents()
     _projects()
     _regions()
     _revocations()
@@ -19,7 +20,19 @@ def create() -> None:
     _implied_roles()
     _users()
     _application_credentials()
+    _credentials()
     _group_members()
+
+
+def _policy_documents() -> None:
+    op.create_table(
+        "policy_documents",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("type", sa.String(length=255), nullable=False),
+        sa.Column("blob", sa.Text(), nullable=False),
+        sa.Column("extra", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_policy_documents")),
+    )
 
 
 def _projects() -> None:
@@ -209,6 +222,25 @@ def _application_credentials() -> None:
     op.create_index(
         op.f("ix_application_credentials_project_id"), "application_credentials", ["project_id"], unique=False
     )
+
+
+def _credentials() -> None:
+    op.create_table(
+        "credentials",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("type", sa.String(length=255), nullable=False),
+        sa.Column("sealed", sa.Text(), nullable=False),
+        sa.Column("user_id", sa.String(length=36), nullable=False),
+        sa.Column("project_id", sa.String(length=36), nullable=True),
+        sa.Column("extra", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["project_id"], ["projects.id"], name=op.f("fk_credentials_project_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_credentials_user_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_credentials")),
+    )
+    op.create_index(op.f("ix_credentials_project_id"), "credentials", ["project_id"], unique=False)
+    op.create_index(op.f("ix_credentials_user_id"), "credentials", ["user_id"], unique=False)
 
 
 def _group_members() -> None:

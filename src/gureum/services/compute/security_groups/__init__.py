@@ -1,0 +1,1 @@
+"""Security groups as the compute API has them until 2.35."""

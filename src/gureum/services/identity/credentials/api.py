@@ -1,0 +1,175 @@
+"""Routes of credentials. Source: identity API reference, "Credentials".
+
+Only the secret text changes after creation: an id, a type, an owner and a project are for life. A delegated token
+(application credential, trust) makes and changes none, and sees those of its own project only: a secret read here
+would carry its holder out of what was delegated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+from sqlalchemy import Select, select
+
+from gureum.foundation import ids
+from gureum.foundation.errors import BadRequest, Conflict, Forbidden, NotFound
+from gureum.foundation.http import filters
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.routes import Route
+from gureum.foundation.policy import Rule
+from gureum.services.identity.credentials.model import Credential
+from gureum.services.identity.deps import IdentityDeps
+from gureum.services.identity.fields import ADMIN_OR_SYSTEM_READER, IdText, extra_of, typed
+from gureum.services.identity.listing import page, self_link
+from gureum.services.identity.projects.model import Project
+from gureum.services.identity.users.model import User
+
+_OWNER = "target.credential.user_id"
+_OWN = f"user_id:%({_OWNER})s"
+_LIST = "identity:list_credentials"
+RULES = (
+    Rule("identity:get_credential", f"{ADMIN_OR_SYSTEM_READER} or {_OWN}", "Show a credential"),
+    Rule(_LIST, f"{ADMIN_OR_SYSTEM_READER} or {_OWN}", "List credentials"),
+    Rule("identity:create_credential", f"rule:admin_required or {_OWN}", "Create a credential"),
+    Rule("identity:update_credential", f"rule:admin_required or {_OWN}", "Change a credential's secret"),
+    Rule("identity:delete_credential", f"rule:admin_required or {_OWN}", "Delete a credential"),
+)
+EC2 = "ec2"
+_KNOWN = frozenset({"id", "type", "blob", "user_id", "project_id", "links"})
+_FOR_LIFE = ("id", "type", "user_id", "project_id")
+Blob = Annotated[str, Meta(max_length=16_384)]
+Kind = Annotated[str, Meta(min_length=1, max_length=255)]
+
+
+class NewCredential(Struct):
+    type: Kind
+    blob: Blob
+    user_id: IdText | None = None
+    project_id: IdText | None = None
+
+
+class CredentialChange(Struct):
+    blob: Blob | UnsetType = UNSET
+
+
+class CredentialBody(Struct, forbid_unknown_fields=True):
+    credential: dict[str, Any]
+
+
+def _view(call: Call[IdentityDeps], row: Credential) -> dict[str, Any]:
+    return {
+        **row.extra,
+        "id": row.id,
+        "type": row.type,
+        "blob": call.deps.secrets.open_text(row.sealed),
+        "user_id": row.user_id,
+        "project_id": row.project_id,
+        "links": self_link(call, "credentials", row.id),
+    }
+
+
+def _refuse_delegated(call: Call[Any]) -> None:
+    if call.caller.is_delegated:
+        raise Forbidden("A delegated token may not make, change or delete credentials.")
+
+
+def create(call: Call[IdentityDeps], body: CredentialBody) -> dict[str, Any]:
+    new: NewCredential = typed(NewCredential, body.credential)
+    user_id = new.user_id or call.caller.user_id
+    call.enforce(**{_OWNER: user_id})
+    _refuse_delegated(call)
+    if call.tx.get(User, user_id) is None:
+        raise NotFound(f"Could not find user: {user_id}.")
+    if new.project_id is not None and call.tx.get(Project, new.project_id) is None:
+        raise NotFound(f"Could not find project: {new.project_id}.")
+    credential_id = ids.new_hex()
+    if new.type == EC2:
+        if new.project_id is None:
+            raise BadRequest("A credential of the type ec2 needs a project_id.")
+        credential_id = hashlib.sha256(_access_key(new.blob).encode()).hexdigest()
+        if call.tx.get(Credential, credential_id) is not None:
+            raise Conflict("Conflict occurred attempting to store credential - Duplicate entry found.")
+    row = Credential(
+        id=credential_id,
+        type=new.type,
+        sealed=call.deps.secrets.seal_text(new.blob),
+        user_id=user_id,
+        project_id=new.project_id,
+        extra=extra_of(body.credential, _KNOWN),
+    )
+    call.tx.add(row)
+    return {"credential": _view(call, row)}
+
+
+def _access_key(blob: str) -> str:
+    """The access key of an EC2 blob. Raises BadRequest."""
+    try:
+        found = msgspec.json.decode(blob.encode(), type=dict[str, Any])
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise BadRequest("The blob of a credential of the type ec2 must be a JSON object.") from error
+    access, secret = found.get("access"), found.get("secret")
+    if not isinstance(access, str) or not access or not isinstance(secret, str) or not secret:
+        raise BadRequest("The blob of a credential of the type ec2 must have the texts access and secret.")
+    return access
+
+
+def _reach(call: Call[Any], rule: str) -> Select[Any]:
+    """The credentials that the caller may see: its own, everybody's for those whom the rule lets see them."""
+    caller = call.caller
+    statement = select(Credential)
+    if not call.allows(rule, **{_OWNER: None}):
+        statement = statement.where(Credential.user_id == caller.user_id)
+    if caller.is_delegated:
+        statement = statement.where(Credential.user_id == caller.user_id, Credential.project_id == caller.project_id)
+    return statement
+
+
+def index(call: Call[IdentityDeps]) -> dict[str, Any]:
+    columns = {"user_id": (Credential.user_id, filters.text), "type": (Credential.type, filters.text)}
+    return page(call, "credentials", _reach(call, _LIST), columns, Credential.id, lambda row: _view(call, row))
+
+
+def _find(call: Call[IdentityDeps], credential_id: str) -> Credential:
+    row: Credential | None = call.tx.scalar(_reach(call, call.route.policy).where(Credential.id == credential_id))
+    if row is None:
+        raise NotFound(f"Could not find credential: {credential_id}.")
+    call.enforce(**{_OWNER: row.user_id})
+    return row
+
+
+def show(call: Call[IdentityDeps], credential_id: str) -> dict[str, Any]:
+    return {"credential": _view(call, _find(call, credential_id))}
+
+
+def update(call: Call[IdentityDeps], body: CredentialBody, credential_id: str) -> dict[str, Any]:
+    _refuse_delegated(call)
+    row = _find(call, credential_id)
+    for name in _FOR_LIFE:
+        if name in body.credential and body.credential[name] != getattr(row, name):
+            raise BadRequest(f"The {name} of a credential cannot be changed; delete it and create another one.")
+    change: CredentialChange = typed(CredentialChange, body.credential)
+    if change.blob is not UNSET:
+        if row.type == EC2:
+            _access_key(change.blob)
+        row.sealed = call.deps.secrets.seal_text(change.blob)
+    row.extra = {**row.extra, **extra_of(body.credential, _KNOWN)}
+    return {"credential": _view(call, row)}
+
+
+def delete(call: Call[IdentityDeps], credential_id: str) -> None:
+    _refuse_delegated(call)
+    call.tx.delete(_find(call, credential_id))
+
+
+_ALL = "/v3/credentials"
+_ONE = _ALL + "/{credential_id}"
+ROUTES = (
+    Route("GET", _ALL, index, _LIST, target="handler"),
+    Route("POST", _ALL, create, "identity:create_credential", 201, body=CredentialBody, target="handler"),
+    Route("GET", _ONE, show, "identity:get_credential", target="handler"),
+    Route("PATCH", _ONE, update, "identity:update_credential", body=CredentialBody, target="handler"),
+    Route("DELETE", _ONE, delete, "identity:delete_credential", 204, target="handler"),
+)

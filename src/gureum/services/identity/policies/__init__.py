@@ -1,0 +1,1 @@
+"""Policy documents that services may keep here."""

@@ -1,0 +1,215 @@
+"""Security groups in the words of the compute API, whose old routes stand for the network's (until 2.35).
+
+Only ingress rules are told. Refusals are the network's own rules translated: what the network calls a conflict or an
+invalid value is a bad request there. Source: compute API reference, "Security groups", "Rules for security group".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import select
+
+from gureum.foundation import ids
+from gureum.foundation.caller import Caller
+from gureum.foundation.db.engine import Tx
+from gureum.foundation.errors import BadRequest, Conflict, NotFound, OverQuota
+from gureum.services.network.context import NetworkContext
+from gureum.services.network.quotas.rules import overrun_of
+from gureum.services.network.security_groups import operations, rules
+from gureum.services.network.security_groups.model import DEFAULT, SecurityGroup, SecurityGroupRule
+from gureum.services.network.standard import touch
+
+INGRESS = "ingress"
+
+
+def shown(groups: Sequence[SecurityGroup], found: Sequence[SecurityGroupRule], names: dict[str, str]) -> list[Any]:
+    """The views of groups with those of `found` that are theirs; `names` are the names of remote groups."""
+    by_group: dict[str, list[dict[str, Any]]] = {group.id: [] for group in groups}
+    for rule in found:
+        by_group[rule.group_id].append(rule_view(rule, names))
+    return [
+        {
+            "id": group.id,
+            "name": group.name,
+            "description": group.description,
+            "tenant_id": group.project_id,
+            "rules": by_group[group.id],
+        }
+        for group in groups
+    ]
+
+
+def rule_view(rule: SecurityGroupRule, names: dict[str, str]) -> dict[str, Any]:
+    """Without a port range the compute API shows the whole range, -1 for ICMP."""
+    remote = {"name": names.get(rule.remote_group_id, ""), "tenant_id": rule.project_id} if rule.remote_group_id else {}
+    low, high = rule.port_min, rule.port_max
+    if low is None and high is None and rule.protocol is not None:
+        number = rules.number_of(rule.protocol)
+        low, high = (-1, -1) if number in rules.ICMP else (1, 65535) if number in rules.WITH_PORTS else (None, None)
+    return {
+        "id": rule.id,
+        "parent_group_id": rule.group_id,
+        "ip_protocol": rule.protocol,
+        "from_port": low,
+        "to_port": high,
+        "group": remote,
+        "ip_range": {} if remote else {"cidr": rule.prefix or ("::/0" if rule.ethertype == "IPv6" else "0.0.0.0/0")},
+    }
+
+
+class LegacySecurityGroups:
+    """Everything in the caller's transaction. A group out of the caller's reach is a group that is not there."""
+
+    def __init__(self, ctx: NetworkContext) -> None:
+        self._ctx = ctx
+
+    def index(self, tx: Tx, caller: Caller, *, all_projects: bool) -> list[dict[str, Any]]:
+        """The project's groups, its default group written or not; an administrator's `all_projects`."""
+        statement = select(SecurityGroup).order_by(SecurityGroup.created_at, SecurityGroup.id)
+        if not (all_projects and caller.is_admin):
+            statement = statement.where(SecurityGroup.project_id == caller.project_id)
+        groups = list(tx.scalars(statement))
+        default = operations.default_id(caller.project_id or "")
+        unwritten = [] if any(group.id == default for group in groups) else self._unwritten(caller)
+        return [*unwritten, *self._views(tx, groups)]
+
+    def show(self, tx: Tx, caller: Caller, group_id: str) -> dict[str, Any]:
+        """Raises NotFound."""
+        group = self._find(tx, caller, group_id)
+        if group is None:
+            return self._unwritten(caller)[0]
+        return self._views(tx, [group])[0]
+
+    def create(self, tx: Tx, caller: Caller, name: str, description: str) -> dict[str, Any]:
+        """Raises BadRequest, OverQuota."""
+        project_id = caller.project_id or ""
+        operations.materialise(tx, self._ctx, project_id)
+        for overrun in overrun_of(tx, "security_group", project_id):
+            raise OverQuota(f"Quota exceeded, too many security groups ({overrun}).")
+        group = SecurityGroup(project_id=project_id, name=name, description=description, stateful=True)
+        try:
+            operations.create_group(tx, self._ctx, group)
+        except Conflict as error:
+            raise BadRequest(error.public) from error
+        return self._views(tx, [group])[0]
+
+    def update(self, tx: Tx, caller: Caller, group_id: str, name: str, description: str) -> dict[str, Any]:
+        """Raises NotFound, BadRequest."""
+        group = self._written(tx, caller, group_id)
+        try:
+            operations.rename_group(group, name)
+        except Conflict as error:
+            raise BadRequest(error.public) from error
+        group.description = description
+        touch(tx, self._ctx.changes, "security_group", group)
+        return self._views(tx, [group])[0]
+
+    def delete(self, tx: Tx, caller: Caller, group_id: str) -> None:
+        """Raises NotFound; BadRequest for a group in use and for the default one."""
+        group = self._written(tx, caller, group_id)
+        try:
+            operations.delete_group(tx, self._ctx, group, force_default=False)
+        except Conflict as error:
+            raise BadRequest(error.public) from error
+
+    def add_rule(self, tx: Tx, caller: Caller, rule: SecurityGroupRule) -> dict[str, Any]:
+        """`rule` as `ingress_rule` makes it. Raises NotFound, BadRequest, OverQuota."""
+        group = self._written(tx, caller, rule.group_id)
+        names: dict[str, str] = {}
+        if rule.remote_group_id is not None:
+            remote = self._written(tx, caller, rule.remote_group_id)
+            names[remote.id] = remote.name
+        rule.project_id = group.project_id
+        for overrun in overrun_of(tx, "security_group_rule", group.project_id):
+            raise OverQuota(f"Quota exceeded, too many security group rules ({overrun}).")
+        try:
+            operations.add_rule(tx, self._ctx, group, rule)
+        except Conflict as error:
+            raise BadRequest(error.public) from error
+        return rule_view(rule, names)
+
+    def remove_rule(self, tx: Tx, caller: Caller, rule_id: str) -> None:
+        """Raises NotFound."""
+        project_id = caller.project_id or ""
+        if rule_id in {rule.id for rule in operations.default_rules(project_id)}:
+            operations.materialise(tx, self._ctx, project_id)
+            tx.flush()
+        statement = select(SecurityGroupRule).where(SecurityGroupRule.id == rule_id)
+        if not caller.is_admin:
+            statement = statement.where(SecurityGroupRule.project_id == project_id)
+        rule = tx.scalar(statement)
+        if rule is None:
+            raise NotFound(f"Security group rule {rule_id} could not be found.")
+        operations.remove_rule(tx, self._ctx, rule)
+
+    def of_server(self, tx: Tx, held: Any) -> list[dict[str, Any]]:
+        """The groups whose ids the statement `held` selects."""
+        statement = select(SecurityGroup).where(SecurityGroup.id.in_(held)).order_by(SecurityGroup.name)
+        return self._views(tx, tx.scalars(statement).all())
+
+    def _find(self, tx: Tx, caller: Caller, group_id: str) -> SecurityGroup | None:
+        """None stands for the caller's default group before it is written."""
+        statement = select(SecurityGroup).where(SecurityGroup.id == group_id)
+        if not caller.is_admin:
+            statement = statement.where(SecurityGroup.project_id == caller.project_id)
+        group: SecurityGroup | None = tx.scalar(statement)
+        if group is None and group_id != operations.default_id(caller.project_id or ""):
+            raise NotFound(f"Security group {group_id} not found.")
+        return group
+
+    def _written(self, tx: Tx, caller: Caller, group_id: str) -> SecurityGroup:
+        group = self._find(tx, caller, group_id)
+        if group is None:
+            operations.materialise(tx, self._ctx, caller.project_id or "")
+            tx.flush()
+            group = self._find(tx, caller, group_id)
+        assert group is not None
+        return group
+
+    def _unwritten(self, caller: Caller) -> list[dict[str, Any]]:
+        project_id = caller.project_id or ""
+        group_id = operations.default_id(project_id)
+        group = SecurityGroup(id=group_id, project_id=project_id, name=DEFAULT, description="Default security group")
+        entering = [rule for rule in operations.default_rules(project_id) if rule.direction == INGRESS]
+        return shown([group], entering, {group_id: DEFAULT})
+
+    def _views(self, tx: Tx, groups: Sequence[SecurityGroup]) -> list[dict[str, Any]]:
+        mine = (SecurityGroupRule.group_id.in_([group.id for group in groups]), SecurityGroupRule.direction == INGRESS)
+        statement = select(SecurityGroupRule).where(*mine)
+        found = tx.scalars(statement.order_by(SecurityGroupRule.created_at, SecurityGroupRule.id)).all()
+        remote = {rule.remote_group_id for rule in found if rule.remote_group_id}
+        named = select(SecurityGroup.id, SecurityGroup.name).where(SecurityGroup.id.in_(remote))
+        names = {row.id: row.name for row in tx.execute(named)} if remote else {}
+        return shown(groups, found, names)
+
+
+def ingress_rule(
+    group_id: str, protocol: str | None, ports: tuple[int | None, int | None], remote: tuple[str | None, str | None]
+) -> SecurityGroupRule:
+    """An unsaved rule of the compute API's values: `ports` -1 for any, `remote` a range or a group.
+
+    Raises BadRequest. Without either remote everything is meant; ICMPv6 and ranges with a colon mean IPv6.
+    """
+    cidr, remote_group_id = remote
+    if remote_group_id is None and not cidr:
+        cidr = "0.0.0.0/0"
+    ethertype = "IPv6" if cidr and ":" in cidr else "IPv4"
+    kept = rules.protocol_of(protocol)
+    rules.check_family(kept, ethertype)
+    low, high = (None if port == -1 else port for port in ports)
+    low, high = rules.ports_of(kept, low, high)
+    return SecurityGroupRule(
+        id=ids.new_uuid(),
+        group_id=group_id,
+        direction=INGRESS,
+        ethertype=ethertype,
+        protocol=kept,
+        port_min=low,
+        port_max=high,
+        prefix=None if remote_group_id else cidr,
+        normal_prefix=None if remote_group_id else rules.prefix_of(cidr, ethertype),
+        remote_group_id=remote_group_id,
+        description="",
+    )

@@ -1,0 +1,89 @@
+"""The documents say what is true: links lead somewhere, options and tests that are named exist, coverage is current."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from gureum.foundation.config import Config
+from gureum.roles.agent import AgentSettings
+
+CLONE = Path(__file__).resolve().parents[2]
+DOCUMENTS = sorted(
+    file
+    for file in (*CLONE.glob("*.md"), *CLONE.glob("docs/**/*.md"), *CLONE.glob("src/**/*.md"), *CLONE.glob("bench/*.md"))
+)
+IDS = [str(file.relative_to(CLONE)) for file in DOCUMENTS]
+
+
+def prose(file):
+    """Without blocks of code, which hold brackets of their own."""
+    return re.sub(r"```.*?```|^    .*$", "", file.read_text(), flags=re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("file", DOCUMENTS, ids=IDS)
+def test_links_lead_somewhere(file):
+    for target in re.findall(r"\]\(([^)]+)\)", prose(file)):
+        path, _, anchor = target.partition("#")
+        if path.startswith(("http:", "https:", "mailto:")):
+            continue
+        found = (file.parent / path).resolve() if path else file
+        assert found.exists(), f"{target} leads nowhere: write that page, or correct the link"
+        if anchor and found.suffix == ".md":
+            assert anchor in anchors(found), f"{target}: there is no such heading"
+
+
+def anchors(file):
+    """The names that a forge gives to headings."""
+    headings = re.findall(r"^#+ (.+)$", file.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("file", DOCUMENTS, ids=IDS)
+def test_files_and_tests_that_are_named_exist(file):
+    for path, name in re.findall(r"`(?:[a-z]+ )?((?:tests|tools|bench|docs|src)/[\w/.-]+)(?:::(\w+))?`", file.read_text()):
+        found = CLONE / path
+        assert found.exists() or list(CLONE.glob(path + "*")), f"{path} does not exist"
+        if name:
+            assert f"def {name}(" in found.read_text(), f"{path} has no {name}: correct the document"
+
+
+def options_of(text, heading):
+    """{key: default} of the table below a heading."""
+    section = text.partition(f"\n{heading}\n")[2].partition("\n#")[0]
+    return dict(re.findall(r"^\| `(\w+)` \| `([^`]*)` \|", section, re.MULTILINE))
+
+
+def defaults_of(struct):
+    return {name: msgspec.json.encode(value).decode() for name, value in msgspec.structs.asdict(struct).items()}
+
+
+@pytest.mark.parametrize("section", [f.name for f in msgspec.structs.fields(Config) if f.name != "state"])
+def test_every_option_of_the_control_plane_is_told_with_its_default(section):
+    text = (CLONE / "docs/operate/many-machines.md").read_text()
+    assert options_of(text, f"### [{section}]") == defaults_of(getattr(Config(), section))
+
+
+def test_every_setting_of_an_agent_is_told_with_its_default():
+    text = (CLONE / "docs/operate/many-machines.md").read_text()
+    assert options_of(text, "## A host: the agent's settings") == defaults_of(AgentSettings())
+
+
+def test_the_coverage_is_current():
+    done = subprocess.run([CLONE / "tools/coverage", "--check"], cwd=CLONE, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, f"routes changed: run tools/coverage and read the difference\n{done.stderr}"
+
+
+def test_both_readmes_have_the_same_commands():
+    """The commands of a translation, its comments aside, are those of the original."""
+    ours, theirs = (commands(CLONE / name) for name in ("README.md", "README.ko.md"))
+    assert ours == theirs, "keep README.md and README.ko.md in step"
+
+
+def commands(file):
+    lines = re.findall(r"^    (.+)$", file.read_text(), re.MULTILINE)
+    return [line.partition("#")[0].rstrip() for line in lines]
