@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 
+import hypothesis
 import pytest
 
 from gureum.foundation import clock
 from gureum.foundation.db.engine import Database
 from tests.postgresql_server import PostgresqlServer, binaries
+
+# How long an example takes says how busy the machine is, not whether the rule holds.
+hypothesis.settings.register_profile("gureum", deadline=None)
+hypothesis.settings.load_profile("gureum")
 
 
 def pytest_collection_modifyitems(config, items):

@@ -8,7 +8,6 @@ from typing import Annotated
 import msgspec
 import pytest
 from msgspec import inspect
-
 from tests.cloud import config
 
 PATTERN = Annotated[str, msgspec.Meta(pattern="^a*$")]

@@ -9,7 +9,6 @@ import json
 from types import SimpleNamespace
 
 import pytest
-
 from tests.system.real_cloud import RealCloud, eventually, ping, run
 
 pytestmark = [pytest.mark.engines, pytest.mark.filterwarnings("ignore")]

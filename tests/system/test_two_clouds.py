@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from tests.system.real_cloud import RealCloud, eventually, ping
 
 pytestmark = [pytest.mark.engines, pytest.mark.filterwarnings("ignore")]

@@ -37,7 +37,7 @@ RULES = (
         "identity:get_domain",
         ADMIN_OR_SYSTEM_READER + " or domain_id:%(target.domain.id)s or project_domain_id:%(target.domain.id)s",
         "Show a domain",
-    ),  # fmt: skip  # noqa: E501
+    ),  # fmt: skip
     Rule("identity:list_domains", ADMIN_OR_SYSTEM_READER + " or role:reader", "List domains; others see their own"),
     Rule("identity:create_domain", ADMIN, "Create a domain"),
     Rule("identity:update_domain", ADMIN, "Update a domain"),
