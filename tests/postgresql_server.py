@@ -39,6 +39,11 @@ def _unprivileged() -> dict[str, object]:
     return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
 
+def _ends_with_us() -> list[str]:
+    """A prefix with which the kernel stops the server when the test's process is killed (util-linux)."""
+    return ["setpriv", "--pdeathsig", "QUIT", "--"] if shutil.which("setpriv") else []
+
+
 class PostgresqlServer:
     """Running from the constructor to `stop`. `new_database` makes an empty one and returns its URL."""
 
@@ -66,9 +71,8 @@ class PostgresqlServer:
         settings = {**_FAST, "listen_addresses": "127.0.0.1", "port": str(self.port), "unix_socket_directories": ""}
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         with (self._root / "log").open("wb") as log:
-            self._server = subprocess.Popen(
-                [self._programs / "postgres", "-D", data, *options], stdout=log, stderr=log, cwd="/", **self._as
-            )
+            words = [*_ends_with_us(), self._programs / "postgres", "-D", data, *options]
+            self._server = subprocess.Popen(words, stdout=log, stderr=log, cwd="/", **self._as)
         deadline = time.monotonic() + 30
         while not self._answers():
             if self._server.poll() is not None or time.monotonic() > deadline:

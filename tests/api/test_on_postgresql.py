@@ -43,6 +43,12 @@ def admin(cloud):
     return client
 
 
+@pytest.fixture(autouse=True)
+def heard(cloud):
+    """Real time passes here: a host that is not heard for some seconds counts as down."""
+    cloud.beat()
+
+
 def together(work, count=MANY):
     """Call `work(number)` on as many threads, all let go at the same moment; the answers in order."""
     gate = threading.Barrier(count)
@@ -261,6 +267,7 @@ def run_with_workers(cloud, reached, timeout_s=60):
         deadline = time.monotonic() + timeout_s
         while not reached():
             assert time.monotonic() < deadline, states(cloud.client())
+            cloud.beat()
             cloud.writer.run_once()
             time.sleep(0.02)
     finally:

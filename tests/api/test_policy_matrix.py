@@ -47,7 +47,8 @@ def own_target(caller):
         "target.domain.id": "d",
         "target.domain_id": "d",
         "target.role.is_admin": "False",
-        "token_subject": "True",
+        "target.actor.domain_id": "d",
+        "target.token.user_id": caller.user_id,
     }
     return {name: value for name, value in target.items() if value is not None}
 

@@ -15,14 +15,19 @@ from gureum.roles.agent import AgentSettings
 CLONE = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted(
     file
-    for file in (*CLONE.glob("*.md"), *CLONE.glob("docs/**/*.md"), *CLONE.glob("src/**/*.md"), *CLONE.glob("bench/*.md"))
+    for file in (
+        *CLONE.glob("*.md"),
+        *CLONE.glob("docs/**/*.md"),
+        *CLONE.glob("src/**/*.md"),
+        *CLONE.glob("bench/*.md"),
+    )
 )
 IDS = [str(file.relative_to(CLONE)) for file in DOCUMENTS]
 
 
 def prose(file):
     """Without blocks of code, which hold brackets of their own."""
-    return re.sub(r"```.*?```|^    .*$", "", file.read_text(), flags=re.DOTALL | re.MULTILINE)
+    return re.sub(r"```.*?```|^    [^\n]*$", "", file.read_text(), flags=re.DOTALL | re.MULTILINE)
 
 
 @pytest.mark.parametrize("file", DOCUMENTS, ids=IDS)
@@ -45,7 +50,9 @@ def anchors(file):
 
 @pytest.mark.parametrize("file", DOCUMENTS, ids=IDS)
 def test_files_and_tests_that_are_named_exist(file):
-    for path, name in re.findall(r"`(?:[a-z]+ )?((?:tests|tools|bench|docs|src)/[\w/.-]+)(?:::(\w+))?`", file.read_text()):
+    for path, name in re.findall(
+        r"`(?:[a-z]+ )?((?:tests|tools|bench|docs|src)/[\w/.-]+)(?:::(\w+))?`", file.read_text()
+    ):
         found = CLONE / path
         assert found.exists() or list(CLONE.glob(path + "*")), f"{path} does not exist"
         if name:

@@ -8,9 +8,9 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from tests.system.real_cloud import RealCloud, eventually
 
 from gureum.lab.process import Process, identify, living
+from tests.system.real_cloud import RealCloud, eventually
 
 pytestmark = [pytest.mark.engines, pytest.mark.filterwarnings("ignore")]
 

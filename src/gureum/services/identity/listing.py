@@ -60,7 +60,7 @@ def narrowed(call: Call[Any], statement: Select[Any], columns: Columns) -> Selec
     statement = filters.equals(statement, call.query, columns)
     for key, value in call.query:
         field, _, how = key.partition("__")
-        if how in _INEXACT and field in columns:
+        if how in _INEXACT and field in columns and columns[field][1] is filters.text:
             statement = statement.where(_INEXACT[how](columns[field][0], value))
     return statement
 

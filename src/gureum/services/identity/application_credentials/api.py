@@ -19,7 +19,7 @@ from gureum.services.identity.application_credentials.model import ApplicationCr
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.fields import ADMIN_OR_SYSTEM_READER, Description, LongName
 from gureum.services.identity.listing import page
-from gureum.services.identity.roles.model import Role
+from gureum.services.identity.roles.model import GLOBAL, Role
 from gureum.services.identity.tokens import revocations
 
 OWN = "user_id:%(target.user.id)s"
@@ -122,7 +122,8 @@ def create(call: Call[IdentityDeps], body: CredentialBody, user_id: str) -> dict
 
 def _roles(call: Call[IdentityDeps], wanted: list[RoleRef] | None) -> list[str]:
     """The roles to grant: some of those that the token carries, all when none is named."""
-    held = {row.id: row for row in call.tx.scalars(select(Role).where(Role.name.in_(call.caller.roles)))}
+    carried = select(Role).where(Role.scope == GLOBAL, Role.name.in_(call.caller.roles))
+    held = {row.id: row for row in call.tx.scalars(carried)}
     if not wanted:
         return sorted(held)
     chosen = []

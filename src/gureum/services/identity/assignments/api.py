@@ -11,14 +11,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, or_, select
 
+from gureum.foundation.db.engine import Tx
 from gureum.foundation.errors import BadRequest, NotFound
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
 from gureum.services.identity.assignments.effective import effective, views_of
-from gureum.services.identity.assignments.model import SYSTEM, Assignment
+from gureum.services.identity.assignments.model import SYSTEM, Assignment, with_implied
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER
 from gureum.services.identity.groups.model import Group
@@ -30,13 +31,15 @@ from gureum.services.identity.roles.model import Role
 from gureum.services.identity.tokens import revocations
 from gureum.services.identity.users.model import User
 
+PRIVILEGED = frozenset({"admin", "service"})
 READ_DOMAIN = " or (role:reader and domain_id:%(target.domain_id)s)"
 RULES = (
     Rule("identity:check_grant", ADMIN_OR_SYSTEM_READER + READ_DOMAIN, "Check a role grant"),
     Rule("identity:list_grants", ADMIN_OR_SYSTEM_READER + READ_DOMAIN, "List role grants"),
     Rule(
         "identity:create_grant",
-        ADMIN + " or (role:manager and domain_id:%(target.domain_id)s and False:%(target.role.is_admin)s)",
+        ADMIN + " or (role:manager and domain_id:%(target.domain_id)s and domain_id:%(target.actor.domain_id)s"
+        " and False:%(target.role.is_admin)s)",
         "Grant a role",
     ),  # fmt: skip
     Rule(
@@ -82,17 +85,27 @@ def _checked(call: Call[Any], form: Form, actor_id: str, target_id: str, role_id
     target = tx.get(Project, target_id) if form.target_kind != "system" else None
     role = tx.get(Role, role_id) if role_id else None
     domain_id = None if target is None else (target.id if target.is_domain else target.domain_id)
+    actor: User | Group | None = tx.get(User, actor_id) if form.actor_kind == "user" else tx.get(Group, actor_id)
     call.enforce(
-        **{"target.domain_id": domain_id, "target.role.is_admin": str(role is not None and role.name == "admin")}
+        **{
+            "target.domain_id": domain_id,
+            "target.actor.domain_id": actor.domain_id if actor else None,
+            "target.role.is_admin": str(role is not None and _is_privileged(tx, role)),
+        }
     )
     if form.target_kind != "system" and (target is None or (form.target_kind == "domain" and not target.is_domain)):
         raise NotFound(f"Could not find {form.target_kind}: {target_id}.")
-    actor = tx.get(User if form.actor_kind == "user" else Group, actor_id)
     if actor is None and call.route.method != "DELETE":
         raise NotFound(f"Could not find {form.actor_kind}: {actor_id}.")
     if role_id and role is None:
         raise NotFound(f"Could not find role: {role_id}.")
     return role
+
+
+def _is_privileged(tx: Tx, role: Role) -> bool:
+    """Whether the role is, or implies, one that reaches beyond a domain: its manager may not hand it out."""
+    names = tx.scalars(select(Role.name).where(Role.id.in_(sorted(with_implied(tx, [role.id])))))
+    return not PRIVILEGED.isdisjoint(names)
 
 
 def _key(form: Form, actor_id: str, target_id: str, role_id: str) -> tuple[str, str, str, str, str, bool]:
@@ -197,6 +210,10 @@ def _by_scope(call: Call[IdentityDeps], statement: Select[Any]) -> Select[Any]:
         statement = statement.where(Assignment.target_kind == "domain", Assignment.target_id == domain_id)
     if call.param("scope.system") is not None:
         statement = statement.where(Assignment.target_kind == "system")
+    if call.caller.domain_id and not call.caller.is_admin:
+        inside = select(Project.id).where(Project.domain_id == call.caller.domain_id)
+        mine = or_(Assignment.target_id == call.caller.domain_id, Assignment.target_id.in_(inside))
+        statement = statement.where(Assignment.target_kind != "system", mine)
     if call.param("scope.OS-INHERIT:inherited_to") is not None:
         statement = statement.where(Assignment.inherited.is_(True))
     return statement

@@ -9,7 +9,7 @@ from sqlalchemy import delete as delete_from
 from sqlalchemy import select
 
 from gureum.foundation import ids
-from gureum.foundation.errors import NotFound
+from gureum.foundation.errors import BadRequest, NotFound
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
@@ -35,6 +35,7 @@ from gureum.services.identity.users.api import view_of as user_view
 from gureum.services.identity.users.model import User
 
 IN_DOMAIN = " or (role:manager and domain_id:%(target.group.domain_id)s)"
+BOTH_IN_DOMAIN = IN_DOMAIN.replace(")s)", ")s and domain_id:%(target.user.domain_id)s)")
 READ_DOMAIN = " or (role:reader and domain_id:%(target.group.domain_id)s)"
 RULES = (
     Rule("identity:get_group", ADMIN_OR_SYSTEM_READER + READ_DOMAIN, "Show a group"),
@@ -45,7 +46,7 @@ RULES = (
     Rule("identity:update_group", ADMIN + IN_DOMAIN, "Update a group"),
     Rule("identity:delete_group", ADMIN + IN_DOMAIN, "Delete a group"),
     Rule("identity:list_users_in_group", ADMIN_OR_SYSTEM_READER + READ_DOMAIN, "List a group's users"),
-    Rule("identity:add_user_to_group", ADMIN + IN_DOMAIN, "Add a user to a group"),
+    Rule("identity:add_user_to_group", ADMIN + BOTH_IN_DOMAIN, "Add a user to a group"),
     Rule("identity:remove_user_from_group", ADMIN + IN_DOMAIN, "Remove a user from a group"),
     Rule("identity:check_user_in_group", ADMIN_OR_SYSTEM_READER + READ_DOMAIN, "Check a user in a group"),
 )
@@ -59,6 +60,7 @@ class NewGroup(Struct):
 
 
 class GroupChange(Struct):
+    domain_id: IdText | UnsetType = UNSET
     name: ProjectName | UnsetType = UNSET
     description: Description | UnsetType = UNSET
 
@@ -78,9 +80,11 @@ def view_of(call: Call[Any], row: Group) -> dict[str, Any]:
     }
 
 
-def _find(call: Call[Any], group_id: str) -> Group:
+def _find(call: Call[Any], group_id: str, user: User | None = None) -> Group:
+    """The group; `user` is whom the request concerns besides it."""
     row = call.tx.get(Group, group_id)
-    call.enforce(**{"target.group.domain_id": row.domain_id if row else None})
+    domains = {"target.group.domain_id": row and row.domain_id, "target.user.domain_id": user and user.domain_id}
+    call.enforce(**domains)
     if row is None:
         raise NotFound(f"Could not find group: {group_id}.")
     return row
@@ -128,6 +132,8 @@ def show(call: Call[IdentityDeps], group_id: str) -> dict[str, Any]:
 def update(call: Call[IdentityDeps], body: GroupBody, group_id: str) -> dict[str, Any]:
     row = _find(call, group_id)
     wanted = typed(GroupChange, body.group)
+    if wanted.domain_id is not UNSET and wanted.domain_id != row.domain_id:
+        raise BadRequest("The domain_id of a group may not be changed.")
     if wanted.name is not UNSET and wanted.name != row.name:
         _check_name(call, row.domain_id, wanted.name)
         row.name = wanted.name
@@ -152,8 +158,9 @@ def list_users(call: Call[IdentityDeps], group_id: str) -> dict[str, Any]:
 
 
 def _member(call: Call[Any], group_id: str, user_id: str) -> GroupMember | None:
-    _find(call, group_id)
-    if call.tx.get(User, user_id) is None:
+    user = call.tx.get(User, user_id)
+    _find(call, group_id, user)
+    if user is None:
         raise NotFound(f"Could not find user: {user_id}.")
     return call.tx.get(GroupMember, (group_id, user_id))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 from sqlalchemy import delete as delete_from
@@ -209,17 +210,34 @@ def show(call: Call[IdentityDeps], project_id: str) -> dict[str, Any]:
     view = view_of(call, row)
     if call.param("parents_as_list") is not None:
         rows = [call.tx.get(Project, id_) for id_ in ancestors(call.tx, row.id)]
-        view["parents"] = [{"project": view_of(call, parent)} for parent in rows if parent and not parent.is_domain]
+        known = _reach(call)
+        view["parents"] = [
+            {"project": view_of(call, parent)}
+            for parent in rows
+            if parent and not parent.is_domain and (known is None or parent.id in known)
+        ]
     if call.param("parents_as_ids") is not None:
         nested: dict[str, Any] | None = None
         for id_ in reversed(ancestors(call.tx, row.id)):
             nested = {id_: nested}
         view["parents"] = nested
     if call.param("subtree_as_list") is not None:
-        view["subtree"] = [{"project": view_of(call, child)} for child in subtree(call.tx, row.id)]
+        known = _reach(call)
+        children = [child for child in subtree(call.tx, row.id) if known is None or child.id in known]
+        view["subtree"] = [{"project": view_of(call, child)} for child in children]
     if call.param("subtree_as_ids") is not None:
         view["subtree"] = _nested(call.tx, row.id)
     return {"project": view}
+
+
+def _reach(call: Call[IdentityDeps]) -> set[str] | None:
+    """Whose documents a project's hierarchy may show: those in which the caller has a role; None for all."""
+    from gureum.services.identity.users.api import projects_of
+
+    caller = call.caller
+    if caller.is_admin or caller.system or caller.domain_id:
+        return None
+    return {row.id for row in projects_of(call.tx, caller.user_id)}
 
 
 def subtree(tx: Tx, project_id: str) -> list[Project]:
@@ -344,7 +362,7 @@ def add_tag(call: Call[IdentityDeps], project_id: str, tag: str) -> Reply:
     if tag not in row.tags and len(row.tags) >= 80:
         raise BadRequest("A project has at most 80 tags.")
     row.tags = sorted({*row.tags, tag})
-    where = f"{call.base_url}/v3/projects/{row.id}/tags/{tag}"
+    where = f"{call.base_url}/v3/projects/{row.id}/tags/{quote(tag, safe='')}"
     return Reply(None, headers={"Location": where})
 
 

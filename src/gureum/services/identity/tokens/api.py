@@ -146,7 +146,7 @@ def _proven(call: Call[IdentityDeps], identity: Identity) -> Proof:
         min(proof.expires_at for proof in proofs),
         chain,
         credential,
-        next((proof.project_id for proof in proofs if proof.project_id), None),
+        next((proof.project_id for proof in proofs if proof.delegated), None),
         any(proof.delegated for proof in proofs),
     )
 

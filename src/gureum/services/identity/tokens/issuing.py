@@ -47,11 +47,13 @@ class Tokens:
         self._keys = keys
         self._lock = threading.Lock()
         self._checked: dict[str, Checked] = {}
+        self._events = 0
 
     def _event(self, kind: str, value: str) -> None:
         """Drop what the event makes stale: everything concluded about one user, or everything."""
         self.facts.forget()
         with self._lock:
+            self._events += 1
             if kind in (revocations.AUDIT, revocations.CHAIN, revocations.USER, revocations.STALE_USER):
                 stale = [
                     t for t, c in self._checked.items() if c.payload.user_id == value or value in c.payload.audit_ids
@@ -72,21 +74,29 @@ class Tokens:
     def check(self, token: str, *, allow_expired: bool = False) -> Checked:
         """A token's worth now, read from the database when it is not remembered. Raises Unauthorized."""
         found = self._checked.get(token)
-        if found is not None and (allow_expired or found.payload.expires_at > clock.now()):
+        if found is not None and found.payload.expires_at > clock.now():
             return found
         payload = self._keys.open(token)
-        if (payload.expires_at <= clock.now() and not allow_expired) or self.revocations.revokes(payload):
+        end = payload.expires_at + (revocations.EXPIRED_WINDOW_S if allow_expired else 0.0)
+        events = self._events
+        if end <= clock.now() or self.revocations.revokes(payload):
             raise Unauthorized
-        return self._conclude(token, payload)
+        return self._conclude(token, payload, events)
 
     def issue(self, payload: TokenPayload) -> tuple[str, Checked]:
         """Seal a payload. Raises Unauthorized when its user has nothing to do in its scope."""
         token = self._keys.seal(payload)
-        return token, self._conclude(token, payload)
+        return token, self._conclude(token, payload, self._events)
 
-    def _conclude(self, token: str, payload: TokenPayload) -> Checked:
+    def _conclude(self, token: str, payload: TokenPayload, events: int) -> Checked:
+        """What a token is worth; remembered only when no event came since `events` were counted.
+
+        What was read before an event may be what the event made stale.
+        """
         checked = self._evaluate(token, payload)
         with self._lock:
+            if events != self._events:
+                return checked
             if len(self._checked) >= REMEMBERED:
                 for old in list(self._checked)[: REMEMBERED // 10]:
                     del self._checked[old]

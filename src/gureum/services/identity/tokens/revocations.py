@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from sqlalchemy import Float, Index, String, delete, select
+from sqlalchemy import Float, Index, String, and_, delete, or_, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from gureum.foundation import clock
@@ -21,6 +21,8 @@ from gureum.services.identity.tokens.fernet import TokenPayload
 AUDIT, CHAIN, USER, PROJECT, DOMAIN, CREDENTIAL = "audit", "chain", "user", "project", "domain", "credential"
 STALE_USER, STALE_ALL = "stale_user", "stale_all"
 READ_EVERY_S = 0.5
+EXPIRED_WINDOW_S = 172_800.0
+"""How long after its end a token may still be shown to those who ask for expired ones; its revocations live as long."""
 
 
 class Revocation(Row):
@@ -91,8 +93,11 @@ class Revocations:
 
     def purge(self) -> None:
         """Forget rows older than any token that they could concern."""
-        edge = clock.utcnow() - timedelta(seconds=self._lifetime_s + 3600)
-        self._database.write(lambda tx: tx.execute(delete(Revocation).where(Revocation.created_at < edge)))
+        now = clock.utcnow()
+        edge = now - timedelta(seconds=self._lifetime_s + EXPIRED_WINDOW_S + 3600)
+        stale = (Revocation.kind.in_((STALE_USER, STALE_ALL)), Revocation.created_at < now - timedelta(hours=1))
+        gone = delete(Revocation).where(or_(Revocation.created_at < edge, and_(*stale)))
+        self._database.write(lambda tx: tx.execute(gone))
         with self._lock:
-            old = clock.now() - self._lifetime_s - 3600
+            old = clock.now() - self._lifetime_s - EXPIRED_WINDOW_S - 3600
             self._before = {key: moment for key, moment in self._before.items() if moment > old}

@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from gureum.foundation import clock, ids
 from gureum.foundation.db.engine import Tx
-from gureum.foundation.errors import NotFound, Unauthorized
+from gureum.foundation.errors import BadRequest, NotFound, Unauthorized
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import PUBLIC, Route
@@ -203,6 +203,8 @@ def update(call: Call[IdentityDeps], body: UserBody, user_id: str) -> dict[str, 
 
 def _apply(call: Call[IdentityDeps], row: User, wanted: UserChange, hashed: str | None) -> None:
     events = call.deps.tokens.revocations
+    if wanted.domain_id is not UNSET and wanted.domain_id != row.domain_id:
+        raise BadRequest("The domain_id of a user may not be changed.")
     if wanted.name is not UNSET and wanted.name != row.name:
         if call.tx.scalar(select(User.id).where(User.domain_id == row.domain_id, User.name == wanted.name)):
             raise taken("user", wanted.name)

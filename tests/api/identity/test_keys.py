@@ -1,0 +1,54 @@
+"""Token keys rotated while tokens live."""
+
+from __future__ import annotations
+
+import stat
+
+import pytest
+from tests.api.identity.setting import build, password
+
+from gureum.foundation.errors import Unauthorized
+from gureum.services.identity.tokens.fernet import LOOK_EVERY_S, TokenKeys, TokenPayload
+
+PAYLOAD = TokenPayload("u", ("password",), 1.0, 2.0, ("a",))
+
+
+def test_tokens_outlive_a_rotation_and_new_ones_are_read_by_others(world, tmp_path, virtual_clock):
+    other = build(world.database, tmp_path / "keys")
+    old = world.token(password("demo"))
+    TokenKeys(tmp_path / "keys").rotate()
+    virtual_clock.advance(LOOK_EVERY_S + 1)
+    new = world.token(password("demo"))
+    for token in (old, new):
+        assert world.alive(world.with_token(token))
+        assert other.alive(other.with_token(token))
+
+
+def test_another_process_may_be_first_to_seal_with_the_new_key(world, tmp_path, virtual_clock):
+    """The staged key is on every host before anything is sealed with it: a reader that has not looked yet can open."""
+    other = TokenKeys(tmp_path / "keys")
+    writer = TokenKeys(tmp_path / "keys")
+    writer.rotate()
+    assert other.open(writer.seal(PAYLOAD)) == PAYLOAD
+
+
+def test_a_key_that_is_gone_opens_nothing(tmp_path, virtual_clock):
+    keys = TokenKeys(tmp_path / "k")
+    token = keys.seal(PAYLOAD)
+    for _ in range(4):
+        keys.rotate()
+    with pytest.raises(Unauthorized):
+        keys.open(token)
+    assert len(list((tmp_path / "k").iterdir())) <= 4
+
+
+def test_keys_are_readable_by_their_owner_alone(tmp_path):
+    TokenKeys(tmp_path / "k").rotate()
+    assert stat.S_IMODE((tmp_path / "k").stat().st_mode) == 0o700
+    assert all(stat.S_IMODE(file.stat().st_mode) == 0o600 for file in (tmp_path / "k").iterdir())
+
+
+def test_keys_of_another_cloud_open_nothing(tmp_path):
+    token = TokenKeys(tmp_path / "a").seal(PAYLOAD)
+    with pytest.raises(Unauthorized):
+        TokenKeys(tmp_path / "b").open(token)

@@ -1,0 +1,226 @@
+"""Attacks on the edge and on the network API."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+from tests.api.client import Client
+from tests.api.identity.setting import V3
+
+from gureum.foundation.errors import ApiError, Internal
+from gureum.foundation.http import dialects
+from gureum.foundation.log import redact
+
+
+def names(client, kind):
+    return [row["id"] for row in client.get(f"/network/v2.0/{kind}").json()[kind]]
+
+
+@pytest.fixture
+def demo(cloud):
+    return cloud.client("demo")
+
+
+@pytest.fixture
+def network(demo):
+    made = demo.post("/network/v2.0/networks", {"network": {"name": "n"}}).json()["network"]["id"]
+    yield made
+    assert demo.delete(f"/network/v2.0/networks/{made}").status == 204
+
+
+EVIL = ["8.8.8.8\nlog-facility=/etc/cron.d/x", "8.8.8.8\r\n", "8.8.8.8,option:x", "8.8.8.8 ", "8.8.8.8;id", "$(id)", "a\u2028b", "fe80::1%eth0\n", ""]
+
+
+@pytest.mark.parametrize("evil", EVIL)
+def test_cve_2021_40085_newline_in_dns_servers(cloud, demo, network, evil):
+    body = {"network_id": network, "ip_version": 4, "cidr": "10.9.0.0/24"}
+    before = cloud.control.database.counters.commits
+    for field in (
+        {"dns_nameservers": [evil]},
+        {"gateway_ip": evil},
+        {"host_routes": [{"destination": "10.0.0.0/8", "nexthop": evil}]},
+        {"host_routes": [{"destination": evil, "nexthop": "10.9.0.1"}]},
+        {"allocation_pools": [{"start": evil, "end": "10.9.0.9"}]},
+        {"cidr": "10.9.0.0/24" + (evil or "\n")},
+    ):
+        assert demo.post("/network/v2.0/subnets", {"subnet": {**body, **field}}).status == 400, field
+    assert cloud.control.database.counters.commits == before
+
+
+@pytest.mark.parametrize("evil", ["eth0\ndhcp-script=/tmp/x", "x\r\ny", "x\x0by"])
+def test_cve_2021_40085_newline_in_extra_dhcp_opts(cloud, demo, network, evil):
+    before = cloud.control.database.counters.commits
+    for option in ({"opt_name": evil, "opt_value": "1"}, {"opt_name": "mtu", "opt_value": evil}):
+        body = {"port": {"network_id": network, "extra_dhcp_opts": [option]}}
+        assert demo.post("/network/v2.0/ports", body).status == 400
+    for field in ({"dns_name": evil}, {"mac_address": evil}, {"device_owner": evil}, {"fixed_ips": [{"ip_address": evil}]}):
+        if "device_owner" in field:
+            continue  # free text of the tenant that no engine reads
+        assert demo.post("/network/v2.0/ports", {"port": {"network_id": network, **field}}).status == 400, field
+    assert cloud.control.database.counters.commits == before
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"remote_ip_prefix": "0.0.0.0/0 || 1"},
+        {"remote_ip_prefix": "10.0.0.0/33"},
+        {"remote_ip_prefix": "::/0", "ethertype": "IPv4"},
+        {"protocol": "tcp\n"},
+        {"protocol": "vrrp; drop"},
+        {"protocol": "999"},
+        {"protocol": "tcp", "port_range_min": 70000, "port_range_max": 70001},
+        {"protocol": "tcp", "port_range_min": 9, "port_range_max": 1},
+        {"protocol": "tcp", "port_range_min": -5, "port_range_max": 1},
+        {"port_range_min": 1, "port_range_max": 2},
+        {"protocol": "icmp", "port_range_min": 300},
+        {"direction": "sideways"},
+        {"ethertype": "IPv5"},
+        {"remote_group_id": "no-such-group"},
+    ],
+)
+def test_cve_2019_9735_a_rule_that_stops_a_hosts_firewall(cloud, demo, rule):
+    group = demo.post("/network/v2.0/security-groups", {"security_group": {"name": "g"}}).json()["security_group"]["id"]
+    before = cloud.control.database.counters.commits
+    body = {"direction": "ingress", "ethertype": "IPv4", **rule, "security_group_id": group}
+    answer = demo.post("/network/v2.0/security-group-rules", {"security_group_rule": body})
+    assert 400 <= answer.status < 500, (rule, answer.status)
+    assert cloud.control.database.counters.commits == before
+    assert demo.delete(f"/network/v2.0/security-groups/{group}").status == 204
+
+
+def test_cve_2021_40797_unknown_paths_leave_nothing_behind(cloud, demo):
+    """Every unknown path ends in the one static tree of routes: neither routes nor metrics grow with what is asked."""
+    app = cloud.control.app
+
+    def size():
+        return sum(len(list(metric.samples)) for metric in app.metrics.requests.collect())
+
+    demo.get("/network/v2.0/unknown")
+    demo.get("/unknown")
+    demo.get("/compute/v2.1/servers/unknown")
+    before = size()
+    for number in range(200):
+        assert demo.get(f"/network/v2.0/unknown-{number}").status == 404
+        assert demo.get(f"/unknown-{number}").status == 404
+        assert demo.get(f"/compute/v2.1/servers/unknown-{number}").status == 404
+    assert size() == before, "a series for each outcome, none for a path"
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"os:scheduler_hints_internal": {"x": 1}},
+        {"OS-SCH-HNT:scheduler_hints": {"force_host": "x"}},
+        {"scheduler_hints": {"_nova_check_type": ["rebuild"]}},
+        {"host": "sim-1"},
+        {"project_id": "0" * 32},
+        {"user_id": "0" * 32},
+        {"OS-EXT-SRV-ATTR:host": "sim-1"},
+    ],
+)
+def test_cve_2026_46448_internal_fields_injected_by_a_user(cloud, demo, field):
+    before = cloud.control.database.counters.commits
+    body = {"name": "x", "flavorRef": "42", "networks": "none", **field}
+    for version in ("2.37", "2.79"):
+        answer = demo.post("/compute/v2.1/servers", {"server": body}, OpenStack_API_Version=f"compute {version}")
+        assert 400 <= answer.status < 500, (field, answer.status)
+    assert cloud.control.database.counters.commits == before
+
+
+def test_cve_2019_14433_inner_texts_never_reach_a_client():
+    error = Internal(internal="libvirt at 10.0.0.7: /var/lib/gureum/secret")
+    for dialect in (dialects.compute, dialects.network, dialects.image, dialects.identity, dialects.placement, dialects.plain):
+        assert "10.0.0.7" not in str(dialect(error, "req-1"))
+    assert "10.0.0.7" in str(ApiError(internal="10.0.0.7"))
+
+
+def test_cve_2022_0718_secrets_in_logs_quoted_or_not():
+    for text in (
+        """{"password": "hunter two"}""",
+        "{'adminPass': 'hunter two'}",
+        "password=hunter",
+        "X-Auth-Token: hunter",
+        """{"original_password":"hun\\"ter"}""",
+        "'secret': \"hunter two\"",
+    ):
+        assert "hunter" not in redact(text), text
+        assert "ter" not in redact(text).replace("X-Auth", ""), text
+
+
+def test_secrets_of_requests_are_not_logged(cloud, caplog):
+    caplog.set_level(logging.DEBUG)
+    client = cloud.client("demo")
+    client.get("/identity/v3/auth/tokens", X_Subject_Token=client.headers["X-Auth-Token"])
+    lines = "\n".join(record.getMessage() for record in caplog.records)
+    assert "demo-secret" not in lines
+    assert client.headers["X-Auth-Token"] not in lines
+
+
+def test_a_newline_in_a_path_forges_no_line_of_the_log(cloud, demo, caplog):
+    from gureum.foundation.log import LineFormatter
+
+    caplog.set_level(logging.INFO)
+    demo.get("/compute/v2.1/servers/x\n2026-01-01T00:00:00.000Z INFO api forged")
+    lines = [LineFormatter("api").format(record) for record in caplog.records if record.name == "gureum.http"]
+    assert lines
+    assert not any("\n" in line for line in lines)
+
+
+def test_headers_take_no_lines_of_a_client(world):
+    """A tag goes into the Location header: neither a line break nor another script may break the answer."""
+    admin = world.client("admin")
+    project = admin.post(f"{V3}/projects", {"project": {"name": "p"}}).json()["project"]["id"]
+    for tag, shown in (("a\r\nSet-Cookie: x=y", "a%0D%0ASet-Cookie%3A%20x%3Dy"), ("구름", "%EA%B5%AC%EB%A6%84")):
+        answer = admin.put(f"{V3}/projects/{project}/tags/{tag}")
+        assert answer.status in (201, 400)
+        if answer.status == 201:
+            assert answer.headers["location"].endswith(shown)
+        assert "set-cookie" not in answer.headers
+
+
+def test_a_body_longer_than_it_says_is_cut_off(world):
+    """The limit holds for what arrives, whatever Content-Length says."""
+    client = world.client("admin")
+    for declared in ("10", "0", "-1", "x", "²"):
+        answer = client.request("POST", f"{V3}/projects", raw=b" " * ((1 << 20) + 1), content_length=declared)
+        assert answer.status == 413, declared
+    assert client.request("POST", f"{V3}/projects", raw=b"{}", content_length=str(1 << 40)).status == 413
+
+
+def test_a_slow_client_is_let_go(world, monkeypatch):
+    from gureum.foundation.http import app as edge
+
+    monkeypatch.setattr(edge, "BODY_TIMEOUT_S", 0.05)
+    token = world.client("admin").headers["X-Auth-Token"]
+    sent = []
+
+    async def drip():
+        scope = {"type": "http", "method": "POST", "path": f"{V3}/projects", "query_string": b"", "headers": [(b"x-auth-token", token.encode())]}
+        first = [{"type": "http.request", "body": b"{", "more_body": True}]
+
+        async def receive():
+            if first:
+                return first.pop()
+            await asyncio.Event().wait()
+
+        async def send(message):
+            sent.append(message)
+
+        await asyncio.wait_for(world.app(scope, receive, send), 10)
+
+    asyncio.run(drip())
+    assert sent[0]["status"] == 400
+
+
+def test_cve_2026_43002_nothing_is_kept_of_those_who_do_not_log_in(world):
+    before = world.commits()
+    remembered = len(world.tokens._checked)
+    for number in range(20):
+        Client(world.app, {"X-Auth-Token": f"nonsense-{number}"}).get(f"{V3}/auth/projects")
+        world.login({"methods": ["password"], "password": {"user": {"id": f"u{number}", "password": "x"}}})
+    assert world.commits() == before
+    assert len(world.tokens._checked) == remembered
+    assert not any("u1" in key for keys in world.tokens.facts._memory for key in keys)
