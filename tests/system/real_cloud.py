@@ -7,6 +7,7 @@ Read next: `test_first_server.py`.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import signal
@@ -49,13 +50,17 @@ def run(*argv: str, timeout_s: float = 60, **more: Any) -> str:
 
 
 class RealCloud:
-    """`name` makes the state folder /tmp/gureum-system-NAME; `sdk` is a connection of the project demo, `admin` the administrator's."""
+    """`name` makes the state folder, the same in each run of one clone and no other's.
+
+    `sdk` is a connection of the project demo, `admin` the administrator's.
+    """
 
     def __init__(self, name: str, *, hosts: int = 1, simulate: bool = False) -> None:
         self.hosts, self.simulate = hosts, simulate
-        self.state: StateFolder = open_state(f"/tmp/gureum-system-{name}")
+        folder = f"/tmp/gureum-system-{hashlib.sha256(str(CLONE).encode()).hexdigest()[:4]}-{name}"
+        self.state: StateFolder = open_state(folder)
         self.port = free_port()
-        self.key = Path(f"/tmp/gureum-system-{name}.key")
+        self.key = Path(f"{folder}.key")
         self.external_cidr = ""
         self._connections: dict[str, Any] = {}
 

@@ -125,6 +125,27 @@ def test_user_data_is_run_once_from_the_metadata_service(cloud, servers):
     assert "user-data-ran public=[]" in console(cloud, servers.three), "no floating IP at its boot, so none shown"
 
 
+def test_the_metadata_follows_the_floating_ip(cloud, servers):
+    """What the host holds is renewed when an address is tied to the server or taken away."""
+    eventually(lambda: "user-data-ran" in console(cloud, servers.three), 30)
+    ip = cloud.floating_ip(servers.three)
+    guest = cloud.guest(ip).wait()
+    ask = "curl -sf http://169.254.169.254/latest/meta-data/public-ipv4"
+    guest.until(ask, ip)
+    network = cloud.sdk.network
+    floating = next(iter(network.ips(floating_ip_address=ip)))
+    told = f"(sleep 2; echo shown=[$({ask})] >/dev/console) >/dev/null 2>&1 &"
+    guest.run(f"sudo sh -c '{told}'")
+    network.update_ip(floating, port_id=None)
+    eventually(lambda: "shown=[" in console(cloud, servers.three), 15)
+    assert "shown=[]" in console(cloud, servers.three)
+    assert not ping(ip, deadline_s=1)
+    network.update_ip(floating, port_id=next(iter(network.ports(device_id=servers.three.id))).id)
+    guest.wait()
+    guest.until(ask, ip)
+    servers.ips["three"], servers.guests["three"] = ip, guest
+
+
 def test_a_config_drive_carries_the_same_documents(cloud, servers):
     guest = servers.guests["two"]
     assert "from config drive" in console(cloud, servers.two)
@@ -135,6 +156,24 @@ def test_a_config_drive_carries_the_same_documents(cloud, servers):
     assert guest.run("cat /mnt/drive/openstack/latest/user_data") == SCRIPT
     assert json.loads(guest.run("cat /mnt/drive/ec2/latest/meta-data.json"))["local-hostname"] == "two"
     guest.run("sudo umount /mnt/drive")
+
+
+def test_security_groups_block_real_packets(cloud, servers):
+    guest, ip = servers.guests["three"], servers.ips["three"]
+    network = cloud.sdk.network
+    closed = network.create_security_group(name="closed")
+    ssh = {"protocol": "tcp", "port_range_min": 22, "port_range_max": 22}
+    network.create_security_group_rule(security_group_id=closed.id, direction="ingress", **ssh)
+    port = next(iter(network.ports(device_id=servers.three.id)))
+    network.update_port(port, security_groups=[closed.id])
+    eventually(lambda: not ping(ip, count=1, deadline_s=1), 10)
+    assert guest.answers()
+    assert ping(servers.ips["one"]), "the other servers' group lets ping in"
+    rule = network.create_security_group_rule(security_group_id=closed.id, direction="ingress", protocol="icmp")
+    eventually(lambda: ping(ip, count=1, deadline_s=1), 10)
+    network.delete_security_group_rule(rule)
+    eventually(lambda: not ping(ip, count=1, deadline_s=1), 10)
+    guest.run("ping -c 1 -W 3 10.0.0.1")  # stateful: what the guest begins is answered
 
 
 def test_stop_is_a_shutdown_that_the_guest_hears_and_start_brings_it_back(cloud, servers):

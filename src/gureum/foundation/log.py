@@ -29,6 +29,11 @@ def redact(text: str) -> str:
     return _SECRET.sub(r"\1***", text)
 
 
+def one_line(text: str) -> str:
+    """Control characters as escapes: what a client sends must not begin a line of its own."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 class LineFormatter(logging.Formatter):
     """`2026-01-31T12:00:00.123Z INFO api gureum.http req-... user project message`."""
 
@@ -39,7 +44,7 @@ class LineFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         head = f"{stamp}.{int(record.msecs):03d}Z {record.levelname} {self._role} {record.name}"
-        line = f"{head} {request_id.get()} {user_id.get()} {project_id.get()} {redact(record.getMessage())}"
+        line = f"{head} {request_id.get()} {user_id.get()} {project_id.get()} {one_line(redact(record.getMessage()))}"
         if record.exc_info:
             line += "\n" + redact(self.formatException(record.exc_info))
         return line

@@ -156,6 +156,7 @@ def build(config: Config) -> Control:
         placement_facade,
         directory,
         HostOptions(ratios.cpu_ratio, ratios.ram_ratio, ratios.disk_ratio, ratios.heartbeat_timeout_s),
+        metrics,
     )
     deps = ComputeDeps(database, tasks, registry, identity_facade, image_facade, network_facade, placement_facade)
     lifecycle = ServerLifecycle(

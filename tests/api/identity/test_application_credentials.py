@@ -51,7 +51,10 @@ def test_it_opens_its_project_and_says_what_it_is(world, demo):
     assert token["project"]["id"] == own(demo)["project"]["id"]
     assert token["methods"] == ["application_credential"]
     assert token["application_credential"] == {"id": given["id"], "name": "robot", "restricted": True}
-    named = {"methods": ["application_credential"], "application_credential": {"name": "robot", "secret": given["secret"]}}
+    named = {
+        "methods": ["application_credential"],
+        "application_credential": {"name": "robot", "secret": given["secret"]},
+    }
     named["application_credential"]["user"] = {"name": "demo", "domain": DEFAULT}
     assert world.login(named).status == 201
     named["application_credential"]["user"] = {"name": "admin", "domain": DEFAULT}
@@ -132,7 +135,8 @@ def test_an_unrestricted_one_may_and_gives_no_more_than_it_has(world):
 
 
 @pytest.mark.parametrize(
-    "scope", ["unscoped", {"domain": DEFAULT}, {"system": {"all": True}}, {"project": {"name": "demo", "domain": DEFAULT}}]
+    "scope",
+    ["unscoped", {"domain": DEFAULT}, {"system": {"all": True}}, {"project": {"name": "demo", "domain": DEFAULT}}],
 )
 def test_a_delegated_token_stays_in_its_project(world, admin, scope):
     given = credential(admin)
@@ -182,7 +186,12 @@ def test_nobody_lists_or_makes_others_credentials(world, admin, demo):
     assert demo.post(everyone, {"application_credential": {"name": "mine"}}).status == 403
     mine = one(demo, given)
     assert demo.get(mine).status == demo.delete(mine).status == 404
-    assert admin.post(f"{V3}/users/{own(demo)['user']['id']}/application_credentials", {"application_credential": {"name": "x"}}).status == 403
+    assert (
+        admin.post(
+            f"{V3}/users/{own(demo)['user']['id']}/application_credentials", {"application_credential": {"name": "x"}}
+        ).status
+        == 403
+    )
 
 
 def test_the_project_gone_the_credential_gone(world, admin):

@@ -33,7 +33,10 @@ def test_by_ids_and_by_names_is_the_same(world, admin):
     answer = world.login(identity, {"project": {"id": project}})
     assert answer.status == 201
     assert answer.json()["token"]["user"]["name"] == "demo"
-    named = {"methods": ["password"], "password": {"user": {"name": "demo", "domain": {"name": "Default"}, "password": "demo-secret"}}}
+    named = {
+        "methods": ["password"],
+        "password": {"user": {"name": "demo", "domain": {"name": "Default"}, "password": "demo-secret"}},
+    }
     assert world.login(named, {"project": {"name": "demo", "domain": {"name": "Default"}}}).status == 201
 
 

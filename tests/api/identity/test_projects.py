@@ -23,7 +23,9 @@ def test_create_show_change_delete(admin):
     assert changed.status == 200
     assert changed.json()["project"] == {**made_, "name": "q", "enabled": False, "colour": "red", "description": ""}
     assert admin.delete(one).status == 204
-    assert admin.get(one).status == admin.delete(one).status == admin.patch(one, {"project": {"name": "r"}}).status == 404
+    assert (
+        admin.get(one).status == admin.delete(one).status == admin.patch(one, {"project": {"name": "r"}}).status == 404
+    )
 
 
 def test_names_are_unique_within_a_domain(world, admin):
@@ -41,7 +43,9 @@ def test_what_it_stands_on_must_exist(admin, body):
     assert admin.post(ALL, {"project": body}).status == 404
 
 
-@pytest.mark.parametrize(("field", "value", "status"), [("domain_id", "x", 400), ("is_domain", True, 400), ("parent_id", "x", 403)])
+@pytest.mark.parametrize(
+    ("field", "value", "status"), [("domain_id", "x", 400), ("is_domain", True, 400), ("parent_id", "x", 403)]
+)
 def test_what_does_not_change(world, admin, field, value, status):
     project = world.project("p")
     assert admin.patch(f"{ALL}/{project}", {"project": {field: value}}).status == status

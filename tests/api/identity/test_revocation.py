@@ -29,7 +29,12 @@ def seen_by(world, *clients):
     """Both processes remember the tokens."""
     for client in clients:
         assert world.alive(client)
-        assert world.with_token(client.headers["X-Auth-Token"]).get(TOKENS, X_Subject_Token=client.headers["X-Auth-Token"]).status == 200
+        assert (
+            world.with_token(client.headers["X-Auth-Token"])
+            .get(TOKENS, X_Subject_Token=client.headers["X-Auth-Token"])
+            .status
+            == 200
+        )
 
 
 GONE = (False, False)

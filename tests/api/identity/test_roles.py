@@ -50,7 +50,9 @@ def test_what_a_role_implies(world, admin, demo):
     assert set(answer.json()["role_inference"]) == {"prior_role", "implies"}
     assert admin.get(rule).status == 200
     assert admin.request("HEAD", rule).status == 204
-    assert [row["name"] for row in admin.get(f"{ROLES}/{boss}/implies").json()["role_inference"]["implies"]] == ["reader"]
+    assert [row["name"] for row in admin.get(f"{ROLES}/{boss}/implies").json()["role_inference"]["implies"]] == [
+        "reader"
+    ]
     all_rules = admin.get(f"{V3}/role_inferences").json()["role_inferences"]
     assert {item["prior_role"]["name"] for item in all_rules} == {"admin", "manager", "member", "boss"}
     assert admin.put(f"{ROLES}/{reader}/implies/{boss}").status == 403, "a cycle"
@@ -119,7 +121,10 @@ def test_assignments_as_they_take_effect(world, admin):
     assert all("membership" in row["links"] for row in rows)
     assert assignments(admin, f"group.id={group}")[0]["group"] == {"id": group}
     assert admin.get(f"{ASSIGNMENTS}?effective&group.id={group}").status == 400
-    assert {row["role"]["name"] for row in assignments(admin, f"effective&include_names&role.id={world.role('reader')}&user.id={user}")} == {"reader"}
+    assert {
+        row["role"]["name"]
+        for row in assignments(admin, f"effective&include_names&role.id={world.role('reader')}&user.id={user}")
+    } == {"reader"}
 
 
 def test_assignments_by_scope_and_role(world, admin):
@@ -163,7 +168,12 @@ def test_assignments_of_a_tree(world):
     rows = assignments(boss, f"scope.project.id={parent}&include_subtree=1")
     assert {row["user"]["id"] for row in rows} == {user, worker}
     assert boss.get(f"{ASSIGNMENTS}?include_subtree=1").status == 400
-    assert boss.get(f"{ASSIGNMENTS}?scope.project.id={found(world.client(), 'projects', 'admin')}&include_subtree=1").status == 403
+    assert (
+        boss.get(
+            f"{ASSIGNMENTS}?scope.project.id={found(world.client(), 'projects', 'admin')}&include_subtree=1"
+        ).status
+        == 403
+    )
     assert boss.get(ASSIGNMENTS).status == 403
 
 
@@ -173,7 +183,14 @@ def test_a_domains_reader_sees_its_domains_assignments_alone(world, admin):
     project = made(admin, "projects", "project", {"name": "p", "domain_id": domain})
     me = own(reader)["user"]["id"]
     world.grant(f"projects/{project}", f"users/{me}", "member")
-    for query in ("", "effective", "include_names", "scope.system", "scope.domain.id=default", "scope.project.id=" + found(admin, "projects", "demo")):
+    for query in (
+        "",
+        "effective",
+        "include_names",
+        "scope.system",
+        "scope.domain.id=default",
+        "scope.project.id=" + found(admin, "projects", "demo"),
+    ):
         rows = assignments(reader, query)
         assert {row["user"]["id"] for row in rows} <= {me}, query
     assert len(assignments(reader)) == 2

@@ -30,7 +30,17 @@ def network(demo):
     assert demo.delete(f"/network/v2.0/networks/{made}").status == 204
 
 
-EVIL = ["8.8.8.8\nlog-facility=/etc/cron.d/x", "8.8.8.8\r\n", "8.8.8.8,option:x", "8.8.8.8 ", "8.8.8.8;id", "$(id)", "a\u2028b", "fe80::1%eth0\n", ""]
+EVIL = [
+    "8.8.8.8\nlog-facility=/etc/cron.d/x",
+    "8.8.8.8\r\n",
+    "8.8.8.8,option:x",
+    "8.8.8.8 ",
+    "8.8.8.8;id",
+    "$(id)",
+    "a\u2028b",
+    "fe80::1%eth0\n",
+    "",
+]
 
 
 @pytest.mark.parametrize("evil", EVIL)
@@ -55,40 +65,16 @@ def test_cve_2021_40085_newline_in_extra_dhcp_opts(cloud, demo, network, evil):
     for option in ({"opt_name": evil, "opt_value": "1"}, {"opt_name": "mtu", "opt_value": evil}):
         body = {"port": {"network_id": network, "extra_dhcp_opts": [option]}}
         assert demo.post("/network/v2.0/ports", body).status == 400
-    for field in ({"dns_name": evil}, {"mac_address": evil}, {"device_owner": evil}, {"fixed_ips": [{"ip_address": evil}]}):
+    for field in (
+        {"dns_name": evil},
+        {"mac_address": evil},
+        {"device_owner": evil},
+        {"fixed_ips": [{"ip_address": evil}]},
+    ):
         if "device_owner" in field:
             continue  # free text of the tenant that no engine reads
         assert demo.post("/network/v2.0/ports", {"port": {"network_id": network, **field}}).status == 400, field
     assert cloud.control.database.counters.commits == before
-
-
-@pytest.mark.parametrize(
-    "rule",
-    [
-        {"remote_ip_prefix": "0.0.0.0/0 || 1"},
-        {"remote_ip_prefix": "10.0.0.0/33"},
-        {"remote_ip_prefix": "::/0", "ethertype": "IPv4"},
-        {"protocol": "tcp\n"},
-        {"protocol": "vrrp; drop"},
-        {"protocol": "999"},
-        {"protocol": "tcp", "port_range_min": 70000, "port_range_max": 70001},
-        {"protocol": "tcp", "port_range_min": 9, "port_range_max": 1},
-        {"protocol": "tcp", "port_range_min": -5, "port_range_max": 1},
-        {"port_range_min": 1, "port_range_max": 2},
-        {"protocol": "icmp", "port_range_min": 300},
-        {"direction": "sideways"},
-        {"ethertype": "IPv5"},
-        {"remote_group_id": "no-such-group"},
-    ],
-)
-def test_cve_2019_9735_a_rule_that_stops_a_hosts_firewall(cloud, demo, rule):
-    group = demo.post("/network/v2.0/security-groups", {"security_group": {"name": "g"}}).json()["security_group"]["id"]
-    before = cloud.control.database.counters.commits
-    body = {"direction": "ingress", "ethertype": "IPv4", **rule, "security_group_id": group}
-    answer = demo.post("/network/v2.0/security-group-rules", {"security_group_rule": body})
-    assert 400 <= answer.status < 500, (rule, answer.status)
-    assert cloud.control.database.counters.commits == before
-    assert demo.delete(f"/network/v2.0/security-groups/{group}").status == 204
 
 
 def test_cve_2021_40797_unknown_paths_leave_nothing_behind(cloud, demo):
@@ -107,6 +93,14 @@ def test_cve_2021_40797_unknown_paths_leave_nothing_behind(cloud, demo):
         assert demo.get(f"/unknown-{number}").status == 404
         assert demo.get(f"/compute/v2.1/servers/unknown-{number}").status == 404
     assert size() == before, "a series for each outcome, none for a path"
+
+
+def test_cve_2019_9735_what_is_kept_of_a_protocol_is_a_known_name(cloud, demo):
+    group = demo.post("/network/v2.0/security-groups", {"security_group": {"name": "g"}}).json()["security_group"]["id"]
+    body = {"direction": "ingress", "protocol": " TCP\n", "security_group_id": group}
+    answer = demo.post("/network/v2.0/security-group-rules", {"security_group_rule": body})
+    assert answer.status == 400 or answer.json()["security_group_rule"]["protocol"] == "tcp"
+    assert demo.delete(f"/network/v2.0/security-groups/{group}").status == 204
 
 
 @pytest.mark.parametrize(
@@ -132,7 +126,14 @@ def test_cve_2026_46448_internal_fields_injected_by_a_user(cloud, demo, field):
 
 def test_cve_2019_14433_inner_texts_never_reach_a_client():
     error = Internal(internal="libvirt at 10.0.0.7: /var/lib/gureum/secret")
-    for dialect in (dialects.compute, dialects.network, dialects.image, dialects.identity, dialects.placement, dialects.plain):
+    for dialect in (
+        dialects.compute,
+        dialects.network,
+        dialects.image,
+        dialects.identity,
+        dialects.placement,
+        dialects.plain,
+    ):
         assert "10.0.0.7" not in str(dialect(error, "req-1"))
     assert "10.0.0.7" in str(ApiError(internal="10.0.0.7"))
 
@@ -198,7 +199,13 @@ def test_a_slow_client_is_let_go(world, monkeypatch):
     sent = []
 
     async def drip():
-        scope = {"type": "http", "method": "POST", "path": f"{V3}/projects", "query_string": b"", "headers": [(b"x-auth-token", token.encode())]}
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": f"{V3}/projects",
+            "query_string": b"",
+            "headers": [(b"x-auth-token", token.encode())],
+        }
         first = [{"type": "http.request", "body": b"{", "more_body": True}]
 
         async def receive():

@@ -76,7 +76,12 @@ def test_cve_2026_42999_body_overwrites_policy_target(world):
     ):
         assert boss.patch(f"{V3}/users/{demo}", {"user": {"password": "taken", **lie}}).status == 403
         assert boss.patch(f"{V3}/users/{demo}?target.user.domain_id={domain}", {"user": {**lie}}).status == 403
-    assert boss.post(f"{V3}/projects", {"project": {"name": "p", "domain_id": "default", "target.project.domain_id": domain}}).status == 403
+    assert (
+        boss.post(
+            f"{V3}/projects", {"project": {"name": "p", "domain_id": "default", "target.project.domain_id": domain}}
+        ).status
+        == 403
+    )
     assert world.commits() == before
 
 
@@ -85,7 +90,9 @@ def test_cve_2026_44394_rescoping_renews_expiry(world, virtual_clock):
     end = answer.json()["token"]["expires_at"]
     for _ in range(5):
         virtual_clock.advance(600)
-        answer = world.login(by_token(answer.headers["x-subject-token"]), {"project": {"name": "demo", "domain": DEFAULT}})
+        answer = world.login(
+            by_token(answer.headers["x-subject-token"]), {"project": {"name": "demo", "domain": DEFAULT}}
+        )
         assert answer.json()["token"]["expires_at"] == end
     virtual_clock.advance(601)
     assert world.login(by_token(answer.headers["x-subject-token"])).status == 401
@@ -115,14 +122,27 @@ def test_cve_2026_33551_a_delegated_token_makes_or_deletes_credentials(world):
     assert world.commits() == before
 
 
-@pytest.mark.parametrize("scope", ["unscoped", {"project": {"name": "other", "domain": DEFAULT}}, {"domain": DEFAULT}, {"system": {"all": True}}])
+@pytest.mark.parametrize(
+    "scope",
+    ["unscoped", {"project": {"name": "other", "domain": DEFAULT}}, {"domain": DEFAULT}, {"system": {"all": True}}],
+)
 def test_cve_2026_43001_a_delegated_token_leaves_its_project(world, scope):
     admin = world.client("admin")
     other = world.project("other")
     world.grant(f"projects/{other}", f"users/{own(admin)['user']['id']}", "admin")
     token = world.token(by_credential(credential(admin)))
     assert world.login(by_token(token), scope).status == 401
-    assert world.login({**by_token(token), **by_credential(credential(admin, name="b")), "methods": ["token", "application_credential"]}, scope).status == 401
+    assert (
+        world.login(
+            {
+                **by_token(token),
+                **by_credential(credential(admin, name="b")),
+                "methods": ["token", "application_credential"],
+            },
+            scope,
+        ).status
+        == 401
+    )
     rescoped = world.login(by_token(token)).json()["token"]
     assert rescoped["project"]["name"] == "admin"
     assert "application_credential" in rescoped
@@ -138,7 +158,10 @@ def test_cve_2021_38155_texts_reveal_which_users_exist(world):
             password("off"),
             password("off", "wrong"),
             {"methods": ["password"], "password": {"user": {"id": "0" * 32, "password": "x"}}},
-            {"methods": ["password"], "password": {"user": {"name": "demo", "domain": {"name": "none"}, "password": "x"}}},
+            {
+                "methods": ["password"],
+                "password": {"user": {"name": "demo", "domain": {"name": "none"}, "password": "x"}},
+            },
         )
     }
     assert len(answers) == 1

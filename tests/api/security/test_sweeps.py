@@ -32,7 +32,13 @@ def things(cloud):
     subnet = demo.get(f"/network/v2.0/subnets?network_id={network}").json()["subnets"][0]["id"]
     net = "/network/v2.0"
     public = next(row["id"] for row in demo.get(f"{net}/networks").json()["networks"] if row["router:external"])
-    router = new(demo, f"{net}/routers", {"router": {"name": "r", "external_gateway_info": {"network_id": public}}}, "router", "id")
+    router = new(
+        demo,
+        f"{net}/routers",
+        {"router": {"name": "r", "external_gateway_info": {"network_id": public}}},
+        "router",
+        "id",
+    )
     assert demo.put(f"{net}/routers/{router}/add_router_interface", {"subnet_id": subnet}).status == 200
     group = new(demo, f"{net}/security-groups", {"security_group": {"name": "g"}}, "security_group", "id")
     port = new(demo, f"{net}/ports", {"port": {"network_id": network}}, "port", "id")
@@ -135,7 +141,7 @@ def test_a_stranger_gets_401_everywhere_but_at_the_door(cloud, things):
 
 # -- bodies ----------------------------------------------------------------------------------------------
 
-HUGE = 10**400
+HUGE = "1" + "0" * 5000
 BODIES = {
     "too large": b'{"x": "' + b"x" * (1 << 20) + b'"}',
     "too deep": b'{"x": ' * 5000 + b"1" + b"}" * 5000,
@@ -161,8 +167,22 @@ def wrapper(url):
 
 def numbers(url):
     key = wrapper(url)
-    for number in (str(HUGE), "1e999", "-1e999", str(2**63), str(-(2**63) - 1), str(2**31)):
-        fields = ("name", "ram", "vcpus", "disk", "size", "min_count", "port_range_min", "ip_version", "min_disk", "generation")
+    for number in (HUGE, HUGE[:400], "1e999", "-1e999", str(2**63), str(-(2**63) - 1), str(2**31)):
+        fields = (
+            "name",
+            "ram",
+            "vcpus",
+            "disk",
+            "size",
+            "min_count",
+            "port_range_min",
+            "ip_version",
+            "min_disk",
+            "generation",
+            "protocol",
+            "mtu",
+            "expires_at",
+        )
         inner = ", ".join(f'"{field}": {number}' for field in fields)
         yield number[:12], f'{{"{key}": {{{inner}}}}}'.encode()
         yield number[:12], f"{{{inner}}}".encode()
@@ -192,7 +212,9 @@ def test_bodies_that_no_route_accepts(cloud, things, method):
                 where = (method, url, name, answer.status, answer.content[:300])
                 tried += 1
                 if name not in BODIES and api.name == "identity" and answer.status in (200, 201):
-                    assert _numbers_as_sent(answer.content, raw), where  # attributes of the client's own, kept as they came
+                    assert _numbers_as_sent(answer.content, raw), (
+                        where
+                    )  # attributes of the client's own, kept as they came
                     continue
                 assert 400 <= answer.status < 500, where
                 assert cloud.control.database.counters.commits == before, f"{method} {url} wrote on {name}"
@@ -209,8 +231,31 @@ def _numbers_as_sent(answer, raw):
 def test_queries_that_no_route_accepts(cloud, things):
     """Hostile values of every common filter: an answer or a clear 4xx, never a 500."""
     admin = cloud.client("admin")
-    values = ("%00", "%ff%fe", "99999999999999999999", "-1", "%27%20OR%201%3D1--", "x" * 3000, "%0d%0aSet-Cookie:%20a=b", "%ed%a0%80")
-    keys = ("limit", "marker", "name", "id", "sort_key", "sort_dir", "fields", "status", "project_id", "tags", "fixed_ips", "changes-since", "resources")
+    values = (
+        "%00",
+        "%ff%fe",
+        "99999999999999999999",
+        "-1",
+        "%27%20OR%201%3D1--",
+        "x" * 3000,
+        "%0d%0aSet-Cookie:%20a=b",
+        "%ed%a0%80",
+    )
+    keys = (
+        "limit",
+        "marker",
+        "name",
+        "id",
+        "sort_key",
+        "sort_dir",
+        "fields",
+        "status",
+        "project_id",
+        "tags",
+        "fixed_ips",
+        "changes-since",
+        "resources",
+    )
     for api, route in routes(cloud, "GET"):
         if "{" in route.path or route.policy == "public":
             continue
@@ -239,7 +284,18 @@ def stranger(cloud):
     return cloud.client("mallory", password="m")
 
 
-PRIVATE = ("server_id", "port_id", "network_id", "subnet_id", "router_id", "group_id", "floatingip_id", "image_id", "server_group", "credential_id")
+PRIVATE = (
+    "server_id",
+    "port_id",
+    "network_id",
+    "subnet_id",
+    "router_id",
+    "group_id",
+    "floatingip_id",
+    "image_id",
+    "server_group",
+    "credential_id",
+)
 
 
 def test_cve_2026_93856_list_crosses_projects(cloud, things, stranger):
@@ -271,7 +327,9 @@ def test_cve_2026_93856_list_crosses_projects(cloud, things, stranger):
                 if answer.status >= 400:
                     continue
                 asked += 1
-                text = json.dumps([item for item in _leaves(answer.json()) if "?" not in item]) if answer.content else ""
+                text = (
+                    json.dumps([item for item in _leaves(answer.json()) if "?" not in item]) if answer.content else ""
+                )
                 leaked = [name for name, value in secrets.items() if value in text]
                 assert not leaked, (route.path, version, query, leaked)
     assert asked > 100
@@ -295,7 +353,11 @@ def test_what_is_anothers_is_not_found_by_its_id(cloud, things, stranger):
     tried = 0
     for api, route in routes(cloud, "GET", "HEAD", "PUT", "PATCH", "DELETE", "POST"):
         named = set(re.findall(r"\{(\w+)", route.path))
-        if api.name not in ("compute", "network", "image", "identity") or not named & {*PRIVATE, "resource_id", "consumer_id"}:
+        if api.name not in ("compute", "network", "image", "identity") or not named & {
+            *PRIVATE,
+            "resource_id",
+            "consumer_id",
+        }:
             continue
         for version in versions_of(api, route)[-1:]:
             before = cloud.control.database.counters.commits

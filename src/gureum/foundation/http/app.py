@@ -229,7 +229,7 @@ def _query(raw: bytes) -> list[tuple[str, str]]:
 
 async def _read_body(receive: Receive, headers: dict[str, str], limit: int) -> bytes:
     declared = headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > limit:
+    if declared.isascii() and declared.isdigit() and int(declared[:20]) > limit:
         raise TooLarge(f"The request body is larger than {limit} bytes.")
     parts: list[bytes] = []
     size = 0

@@ -48,7 +48,7 @@ def revisions(tx: Tx) -> dict[tuple[engine.Kind, str], int]:
             columns = columns.where(Port.device_owner.not_in((ROUTER_LEG, ROUTER_GATEWAY)))
         elif kind == "floating_ip":
             columns = columns.where(FloatingIp.port_id.isnot(None))
-        found |= {(kind, row.id): row.revision for row in tx.execute(columns)}
+        found |= {(kind, thing_id): revision for thing_id, revision in tx.execute(columns)}
     return found
 
 

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
+from typing import Any, Protocol, cast
 
 import msgspec
 from sqlalchemy import select, update
@@ -20,6 +20,7 @@ from sqlalchemy import select, update
 from gureum.agents.hypervisor.protocol import HostObserved, HostResources, HypervisorAgent, ServerObserved
 from gureum.foundation import clock, ids
 from gureum.foundation.db.engine import Database, Tx
+from gureum.foundation.metrics import Metrics
 from gureum.foundation.tasks.store import Tasks
 from gureum.services.compute.hosts.model import Host
 from gureum.services.compute.servers.model import POWER_STATES, Server
@@ -49,6 +50,18 @@ class HostOptions:
     timeout_s: float = 8.0
 
 
+class _Counted:
+    """An agent whose calls show in /metrics."""
+
+    def __init__(self, agent: HypervisorAgent, metrics: Metrics) -> None:
+        self._agent = agent
+        self._metrics = metrics
+
+    def __getattr__(self, method: str) -> Any:
+        self._metrics.agent_calls.labels(method).inc()
+        return getattr(self._agent, method)
+
+
 _FACTS = select(Host.name, Host.zone, Host.seen_at, Host.disabled, Host.forced_down)
 
 
@@ -56,9 +69,16 @@ class HostRegistry:
     """One per control-plane process. `flush` and `compare` are idempotent and run on one thread."""
 
     def __init__(
-        self, database: Database, tasks: Tasks, placement: PlacementFacade, agents: AgentDirectory, options: HostOptions
+        self,
+        database: Database,
+        tasks: Tasks,
+        placement: PlacementFacade,
+        agents: AgentDirectory,
+        options: HostOptions,
+        metrics: Metrics | None = None,
     ) -> None:
         self.options = options
+        self._metrics = metrics or Metrics()
         self._database = database
         self._tasks = tasks
         self._placement = placement
@@ -71,7 +91,7 @@ class HostRegistry:
         self._written: dict[str, HostResources] = {}
 
     def agent(self, host: str) -> HypervisorAgent:
-        return self._agents.agent(host)
+        return cast("HypervisorAgent", _Counted(self._agents.agent(host), self._metrics))
 
     def heartbeat(self, observed: HostObserved) -> None:
         """Take note; written at the next flush."""
@@ -167,7 +187,7 @@ class HostRegistry:
         ours = {row.id for row in wanted}
         for server_id in there.keys() - ours:
             log.warning("host %s holds server %s, which is not placed there: removing it", observed.host, server_id)
-            self._agents.agent(observed.host).remove_server(server_id)
+            self.agent(observed.host).remove_server(server_id)
         lost = [
             row.id
             for row in wanted

@@ -83,8 +83,12 @@ def view_of(call: Call[Any], row: Group) -> dict[str, Any]:
 def _find(call: Call[Any], group_id: str, user: User | None = None) -> Group:
     """The group; `user` is whom the request concerns besides it."""
     row = call.tx.get(Group, group_id)
-    domains = {"target.group.domain_id": row and row.domain_id, "target.user.domain_id": user and user.domain_id}
-    call.enforce(**domains)
+    call.enforce(
+        **{  # type: ignore[arg-type]
+            "target.group.domain_id": row.domain_id if row else None,
+            "target.user.domain_id": user.domain_id if user else None,
+        }
+    )
     if row is None:
         raise NotFound(f"Could not find group: {group_id}.")
     return row
