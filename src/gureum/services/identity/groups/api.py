@@ -84,7 +84,7 @@ def _find(call: Call[Any], group_id: str, user: User | None = None) -> Group:
     """The group; `user` is whom the request concerns besides it."""
     row = call.tx.get(Group, group_id)
     call.enforce(
-        **{  # type: ignore[arg-type]
+        **{
             "target.group.domain_id": row.domain_id if row else None,
             "target.user.domain_id": user.domain_id if user else None,
         }
