@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
+from tests.system.real_cloud import RealCloud, eventually, ping
 
 from gureum.lab.process import Process, identify, living
-from tests.system.real_cloud import RealCloud, eventually, ping
 
 pytestmark = [pytest.mark.engines, pytest.mark.filterwarnings("ignore")]
 
