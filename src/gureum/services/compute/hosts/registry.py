@@ -68,7 +68,7 @@ _FACTS = select(Host.name, Host.zone, Host.seen_at, Host.disabled, Host.forced_d
 class HostRegistry:
     """One per control-plane process. `flush` and `compare` are idempotent and run on one thread."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917
         self,
         database: Database,
         tasks: Tasks,
