@@ -91,7 +91,9 @@ class Cloud:
         image_id = str(self.admin.call("POST", "/image/v2/images", view)["id"])
         request = self.admin.request("PUT", f"/image/v2/images/{image_id}/file")
         request.headers["Content-Type"] = "application/octet-stream"
-        status, _, content = self.admin.send(type(request)(request.method, request.path, request.headers, bytes(1 << 16)))
+        status, _, content = self.admin.send(
+            type(request)(request.method, request.path, request.headers, bytes(1 << 16))
+        )
         if status != 204:
             raise BenchError(f"upload: {status} {content[:300]!r}")
         return image_id

@@ -18,7 +18,9 @@ hypothesis.settings.load_profile("gureum")
 
 
 def pytest_collection_modifyitems(config, items):
-    missing = [tool for tool in ("libvirtd", "ovs-vswitchd", "ovn-northd", "qemu-system-x86_64") if not shutil.which(tool)]
+    missing = [
+        tool for tool in ("libvirtd", "ovs-vswitchd", "ovn-northd", "qemu-system-x86_64") if not shutil.which(tool)
+    ]
     for item in items:
         if "engines" in item.keywords and (missing or os.geteuid() != 0):
             item.add_marker(pytest.mark.skip(reason=f"needs root and the engines: {', '.join(missing) or 'not root'}"))

@@ -36,7 +36,9 @@ def multiply_servers(cloud: Cloud, server_id: str, total: int) -> None:
             present = tx.scalar(select(func.count()).select_from(Server).where(Server.deleted_at.is_(None))) or 0
         copies = (_copy(original, number) for number in range(present, total))
         while batch := list(islice(copies, AT_ONCE)):
-            database.write(lambda tx, batch=batch: [tx.execute(insert(TABLES[kind]), [c[kind] for c in batch]) for kind in TABLES])  # type: ignore[misc]
+            database.write(
+                lambda tx, batch=batch: [tx.execute(insert(TABLES[kind]), [c[kind] for c in batch]) for kind in TABLES]
+            )  # type: ignore[misc]
     finally:
         database.close()
 
@@ -63,9 +65,8 @@ def _copy(original: dict[str, dict[str, Any]], number: int) -> dict[str, dict[st
     mac = "fa:16:" + ":".join(f"{number >> shift & 255:02x}" for shift in (24, 16, 8, 0))
     return {
         "server": original["server"] | {"id": server_id, "name": f"copy-{number}", "created_at": created, "host": None},
-        "port": original["port"] | {"id": port_id, "mac": mac, "server_id": server_id, "device_id": server_id, "host": None},
+        "port": original["port"]
+        | {"id": port_id, "mac": mac, "server_id": server_id, "device_id": server_id, "host": None},
         "address": original["address"] | {"ip": address, "owner_id": port_id},
         "group": original["group"] | {"port_id": port_id},
     }
-
-

@@ -71,11 +71,18 @@ def _counted(cloud: Cloud, wanted: Wanted) -> Iterator[Figure]:
 
     cost = _cost(cloud, create, 5)
     reached = {"gureum_db_statements": 40, "gureum_db_commits": 8, "gureum_agent_calls": 2, "gureum_http_requests": 1}
-    upstream = {"gureum_db_statements": 826, "gureum_db_commits": 32, "gureum_agent_calls": 41, "gureum_http_requests": 32}
+    upstream = {
+        "gureum_db_statements": 826,
+        "gureum_db_commits": 32,
+        "gureum_agent_calls": 41,
+        "gureum_http_requests": 32,
+    }
     for name in COUNTERS:
         what = name.removeprefix("gureum_").replace("_", " ").replace("db ", "")
         note = f"upstream {upstream[name]}"
-        yield Figure(f"one server with a port, create to ACTIVE: {what}", cost[name], "", reached[name], least=True, note=note)
+        yield Figure(
+            f"one server with a port, create to ACTIVE: {what}", cost[name], "", reached[name], least=True, note=note
+        )
     cost = _cost(cloud, lambda: cloud.admin.call("GET", f"{SERVERS}/{servers[0]}"), 100)
     yield Figure("GET of that server: statements", cost["gureum_db_statements"], "", 3, least=True, note="upstream 37")
     for server in servers:
@@ -131,8 +138,6 @@ def _page_cost(cloud: Cloud, page: Request, runs: int) -> tuple[float, float]:
         count = rate.per_s * (time.perf_counter() - began)
         found.append((rate.p50_ms, (cloud.cpu_s() - cpu) / count * 1000))
     return min(found)
-
-
 
 
 def _until_quiet(cloud: Cloud) -> None:

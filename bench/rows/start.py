@@ -39,7 +39,9 @@ def _up_once() -> tuple[float, float]:
         return seconds, resident_mib(_processes(folder))
     finally:
         up.wait()
-        subprocess.run([str(CLONE / "gureum"), "down", "--purge", "--state", str(folder)], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [str(CLONE / "gureum"), "down", "--purge", "--state", str(folder)], check=True, stdout=subprocess.DEVNULL
+        )
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -26,7 +26,10 @@ ROLES = {
 
 def personas():
     for role, held in ROLES.items():
-        yield f"project-{role}", Caller(user_id="u", user_domain_id="d", project_id="p", project_domain_id="d", roles=held)
+        yield (
+            f"project-{role}",
+            Caller(user_id="u", user_domain_id="d", project_id="p", project_domain_id="d", roles=held),
+        )
         yield f"domain-{role}", Caller(user_id="u", user_domain_id="d", domain_id="d", roles=held)
         yield f"system-{role}", Caller(user_id="u", user_domain_id="d", system=True, roles=held)
     yield "unscoped", Caller(user_id="u", user_domain_id="d")
@@ -79,5 +82,7 @@ def test_every_route_and_persona_is_as_the_golden_file_says(tmp_path):
         GOLDEN.write_text(found)
     missing = sorted(set(GOLDEN.read_text().splitlines()) - set(found.splitlines()))
     added = sorted(set(found.splitlines()) - set(GOLDEN.read_text().splitlines()))
-    assert not missing, "routes or rules changed; read this, then write the golden file anew:\n" + "\n".join(missing + added)
+    assert not missing, "routes or rules changed; read this, then write the golden file anew:\n" + "\n".join(
+        missing + added
+    )
     assert not added, "routes were added; read this, then write the golden file anew:\n" + "\n".join(added)

@@ -203,6 +203,14 @@ def test_the_console_log_is_read_from_its_end(host):
     assert host.agent.console_log("server-1", 1) == "third line\n"
 
 
+def test_a_guest_that_posted_no_password_has_none(host):
+    """What a guest posts comes by the metadata service, which simulated hosts do not have."""
+    host.agent.ensure_server(spec_of(host))
+    for server_id in ("server-1", "never-was"):
+        host.agent.forget_guest_password(server_id)
+        assert host.agent.guest_password(server_id) == ""
+
+
 def in_threads(*calls):
     failures = []
 

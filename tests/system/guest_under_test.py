@@ -73,7 +73,18 @@ class Guest:
     def _command(self) -> list[str]:
         network = f"user,id=nic0,hostfwd=tcp:127.0.0.1:{self.port}-:22{self.network}"
         # After a reset, translations of the system before it make every write to their pages slow: a small cache drops them.
-        command = ["qemu-system-x86_64", "-M", "q35", "-accel", "tcg,tb-size=64", "-cpu", "max", "-m", "192", "-nodefaults"]
+        command = [
+            "qemu-system-x86_64",
+            "-M",
+            "q35",
+            "-accel",
+            "tcg,tb-size=64",
+            "-cpu",
+            "max",
+            "-m",
+            "192",
+            "-nodefaults",
+        ]
         command += ["-vga", "std", "-display", "none", "-serial", f"file:{self.serial}"]
         command += ["-qmp", f"unix:{self._qmp_path()},server=on,wait=off"]
         command += ["-drive", f"file={self.disk},format=qcow2,if=none,id=root,cache=unsafe"]
@@ -105,10 +116,22 @@ class Guest:
         raise AssertionError(f"no SSH answer in {BOOT_TIMEOUT_S} s; the console says:\n{self.console()}")
 
     def ssh(self, command: str, *, user: str = "gureum", options: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
-        words = ["ssh", "-i", str(self.key), "-p", str(self.port), "-o", "StrictHostKeyChecking=no", "-o", "LogLevel=ERROR"]
+        words = [
+            "ssh",
+            "-i",
+            str(self.key),
+            "-p",
+            str(self.port),
+            "-o",
+            "StrictHostKeyChecking=no",
+            "-o",
+            "LogLevel=ERROR",
+        ]
         words += ["-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes"]
         words += ["-o", "ConnectTimeout=5", "-o", "ServerAliveInterval=5", *options]
-        return subprocess.run([*words, f"{user}@127.0.0.1", command], capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(
+            [*words, f"{user}@127.0.0.1", command], capture_output=True, text=True, timeout=60, check=False
+        )
 
     def run(self, command: str) -> str:
         """Run a shell command in the guest as strictly as outside test suites do, and return its output."""

@@ -113,7 +113,9 @@ class Books:
     def restless(self):
         """What is not at its end yet, with the reason of its task: empty when everything has settled."""
         found = [row for row in self.living() if row[4] is not None or row[3] not in ("active", "error")]
-        found += self.rows("select kind, resource_id, step, reason from tasks where wake_at is not null or lease_until > 1")
+        found += self.rows(
+            "select kind, resource_id, step, reason from tasks where wake_at is not null or lease_until > 1"
+        )
         return found + self.rows("select kind, resource_id from network_changes")
 
 
@@ -274,7 +276,10 @@ def strangers(cloud, books):
             "running": ({line.strip() for line in cloud.within(host, *virsh).splitlines() if line.strip()}, active),
             "disks": ({file.name for file in (folder / "instances").iterdir()}, wanted),
             "specs": ({file.name for file in (folder / "servers").iterdir()}, wanted),
-            "taps": (taps(cloud, host), books.column(f"select id from ports where host = '{host}' and server_id != ''")),
+            "taps": (
+                taps(cloud, host),
+                books.column(f"select id from ports where host = '{host}' and server_id != ''"),
+            ),
         }
         found += [f"{host} {what}: {sorted(have ^ want)}" for what, (have, want) in seen.items() if have != want]
     known = books.column("select id from ports")

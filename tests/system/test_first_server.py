@@ -68,7 +68,9 @@ class Transcript:
         folder = self.cloud.state.root
         words = line.replace(".gureum/", f"{folder}/").replace("k.pem", f"{folder}/k.pem").replace("<ip>", self.ip)
         if words.startswith("ssh"):
-            words = words.replace("ssh ", "ssh -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null ") + " whoami"
+            words = (
+                words.replace("ssh ", "ssh -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null ") + " whoami"
+            )
             self.guest().wait()
         if words.startswith("."):
             return

@@ -180,7 +180,9 @@ def test_a_lease_sets_mtu_and_classless_routes_and_spares_the_first_nic(guest):
         assert "mtu 1400" in guest.run("ip link show lo")
         assert "nameserver 192.0.2.3" in guest.run("cat /etc/resolv.conf")
     finally:
-        guest.run(f"sudo env interface=lo {script} deconfig; sudo ip link set lo mtu 65536; sudo ip address add 127.0.0.1/8 dev lo")
+        guest.run(
+            f"sudo env interface=lo {script} deconfig; sudo ip link set lo mtu 65536; sudo ip address add 127.0.0.1/8 dev lo"
+        )
     assert "192.0.2" not in guest.run("ip route; ip address")
     assert "default via 10.0.2.2 dev eth0" in guest.run("ip route")
 

@@ -43,7 +43,9 @@ def host_of(server):
 
 
 def services(cloud):
-    listed = cloud.openstack("compute", "service", "list", "--service", "nova-compute", "-f", "json", cloud="gureum-admin")
+    listed = cloud.openstack(
+        "compute", "service", "list", "--service", "nova-compute", "-f", "json", cloud="gureum-admin"
+    )
     return {one["Host"]: one["State"] for one in json.loads(listed)}
 
 

@@ -20,7 +20,10 @@ def test_two_clouds_side_by_side():
         ips = {cloud: cloud.floating_ip(server) for cloud, server in servers.items()}
         guests = {cloud: cloud.guest(ip).wait() for cloud, ip in ips.items()}
         assert [len(cloud.domains("host1")) for cloud in servers] == [1, 1]
-        said = {cloud: guest.run("curl -s http://169.254.169.254/latest/meta-data/public-ipv4") for cloud, guest in guests.items()}
+        said = {
+            cloud: guest.run("curl -s http://169.254.169.254/latest/meta-data/public-ipv4")
+            for cloud, guest in guests.items()
+        }
         assert said == ips
         west.purge()
         assert west.traces() == []

@@ -143,6 +143,8 @@ def agent_daemon(state: StateFolder, options: Options, facts: Facts, host: LabHo
         ),
         inside=host.name,
         environment=_python(facts),
+        before=f"rm -f {folder}/agent.ready",
+        ready=Ready("file", f"{folder}/agent.ready", timeout_s=60.0),
         stop_timeout_s=10.0,
         depends=(f"{host.name}.libvirtd", f"{host.name}.vswitchd", *forward),
     )  # fmt: skip

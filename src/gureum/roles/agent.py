@@ -1,7 +1,8 @@
 """The process on a host: `python -m gureum.roles.agent --host NAME --state DIR --bus URL [--settings FILE]`.
 
 It builds the driver, the metadata wiring and the agent, serves them on the bus, and tells how the host is. It knows
-no service and no database. Ending it (SIGTERM) or killing it leaves guests, their disks and their network running.
+no service and no database. The file `agent.ready` in its state folder says that it serves. Ending it (SIGTERM) or
+killing it leaves guests, their disks and their network running.
 Invariant: only what this host needs is imported; the process stays small.
 Read next: `gureum.agents.hypervisor.agent`.
 """
@@ -123,7 +124,10 @@ def run(host: str, state: Path, bus_url: str, settings: AgentSettings) -> None:
     stop_serving = serve_agent(bus, host, agent)
     agent.report(BusEvents(bus))
     _log.info("host %s is served", host)
+    ready = state / "agent.ready"
+    ready.touch()
     stopping.wait()
+    ready.unlink(missing_ok=True)
     stop_serving()
     agent.stop()
     bus.close()

@@ -124,7 +124,10 @@ def test_access_is_for_administrators_and_for_projects_that_exist(alice, root):
     assert root.post(f"{URL}/1/action", {"addTenantAccess": {"tenant": "f" * 32}}).status == 400
     assert root.post(f"{URL}/1/action", {"addTenantAccess": {"tenant": P1}}, **at("2.7")).status == 409
     assert root.post(f"{URL}/1/action", {}).status == 400
-    assert root.post(f"{URL}/1/action", {"removeTenantAccess": {"tenant": P1}, "addTenantAccess": {"tenant": P1}}).status == 400
+    assert (
+        root.post(f"{URL}/1/action", {"removeTenantAccess": {"tenant": P1}, "addTenantAccess": {"tenant": P1}}).status
+        == 400
+    )
 
 
 def test_extra_specs_are_set_read_and_removed(alice, root):

@@ -26,7 +26,9 @@ def net(world):
     from gureum.foundation.http.app import App
     from gureum.foundation.policy import Policy
 
-    found, _ = parts(NetworkDeps(world.database, world.deps.tasks, FakeNetworkDriver(), world.deps.identity, NetworkConfig()))
+    found, _ = parts(
+        NetworkDeps(world.database, world.deps.tasks, FakeNetworkDriver(), world.deps.identity, NetworkConfig())
+    )
     app = App(found.apis, world.database, Policy(found.rules), authenticate, authenticate, public_url="http://cloud")
     alice = Client(app, {"X-Auth-Token": "alice"})
     made = alice.post("/network/v2.0/networks", {"network": {"name": "n"}}).json()["network"]["id"]

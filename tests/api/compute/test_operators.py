@@ -22,7 +22,13 @@ def zones(client, detail=""):
 
 
 def test_tenants_see_no_hosts(world, hosts, alice):
-    for path in ("os-hypervisors", "os-hypervisors/detail", "os-services", "os-aggregates", "os-availability-zone/detail"):
+    for path in (
+        "os-hypervisors",
+        "os-hypervisors/detail",
+        "os-services",
+        "os-aggregates",
+        "os-availability-zone/detail",
+    ):
         assert alice.get(f"{V21}/{path}").status == 403, path
     assert zones(alice)["nova"] == {"zoneName": "nova", "zoneState": {"available": True}, "hosts": None}
 
@@ -59,7 +65,10 @@ def test_hypervisors_are_searched_and_paged(world, hosts, root):
     assert {h["hypervisor_hostname"] for h in found} == {"h1", "h2"}
     assert root.get(f"{V21}/os-hypervisors?hypervisor_hostname_pattern=zz", **NEW).status == 404
     assert root.get(f"{V21}/os-hypervisors?hypervisor_hostname_pattern=h&limit=1", **NEW).status == 400
-    assert {h["hypervisor_hostname"] for h in root.get(f"{V21}/os-hypervisors/h/search").json()["hypervisors"]} == {"h1", "h2"}
+    assert {h["hypervisor_hostname"] for h in root.get(f"{V21}/os-hypervisors/h/search").json()["hypervisors"]} == {
+        "h1",
+        "h2",
+    }
     assert "servers" not in root.get(f"{V21}/os-hypervisors/h1/servers").json()["hypervisors"][0]
     for version in ("2.33", "2.96"):
         seen, link = [], f"{V21}/os-hypervisors?limit=2"
@@ -89,7 +98,13 @@ def test_services_are_disabled_enabled_and_forced_down(world, hosts, root):
     assert (on["status"], on["disabled_reason"]) == ("enabled", None)
     down = root.put(one, {"forced_down": True}, **NEW).json()["service"]
     assert (down["state"], down["forced_down"]) == ("down", True)
-    for bad in ({}, {"status": "off"}, {"disabled_reason": "x"}, {"status": "enabled", "disabled_reason": "x"}, {"x": 1}):
+    for bad in (
+        {},
+        {"status": "off"},
+        {"disabled_reason": "x"},
+        {"status": "enabled", "disabled_reason": "x"},
+        {"x": 1},
+    ):
         assert root.put(one, bad, **NEW).status == 400, bad
     assert root.put(f"{V21}/os-services/none", {"status": "enabled"}, **NEW).status == 404
     who = {"host": "h2", "binary": "nova-compute"}
@@ -124,7 +139,9 @@ def test_an_aggregate_with_a_zone_moves_its_hosts(world, hosts, root):
     assert act(root, one, add_host={"host": "h1"}).json()["aggregate"]["hosts"] == ["h1"]
     assert set(zones(root)) == {"nova", "east"}
     assert list(zones(root, "/detail")["east"]["hosts"]) == ["h1"]
-    assert root.put(one, {"aggregate": {"availability_zone": "west"}}).json()["aggregate"]["availability_zone"] == "west"
+    assert (
+        root.put(one, {"aggregate": {"availability_zone": "west"}}).json()["aggregate"]["availability_zone"] == "west"
+    )
     assert set(zones(root)) == {"nova", "west"}
     assert act(root, one, set_metadata={"metadata": {"availability_zone": None, "k": "v"}}).json()["aggregate"][
         "metadata"
@@ -182,4 +199,6 @@ def test_usage_is_hours_times_amounts(world, alice, root, virtual_clock):
     assert [u["tenant_id"] for u in root.get(f"{V21}/os-simple-tenant-usage").json()["tenant_usages"]] == [P1]
     assert alice.get(f"{V21}/os-simple-tenant-usage").status == 403
     assert world.as_("bob").get(f"{V21}/os-simple-tenant-usage/{P1}").status == 403
-    assert alice.get(f"{V21}/os-simple-tenant-usage/{P1}?start=2030-01-01T00:00:00&end=2020-01-01T00:00:00").status == 400
+    assert (
+        alice.get(f"{V21}/os-simple-tenant-usage/{P1}?start=2030-01-01T00:00:00&end=2020-01-01T00:00:00").status == 400
+    )

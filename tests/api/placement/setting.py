@@ -93,9 +93,9 @@ class World:
         with self.database.read() as tx:
             sums = dict(
                 tx.execute(
-                    select(
-                        Allocation.provider_id + Allocation.resource_class, func.sum(Allocation.used)
-                    ).group_by(Allocation.provider_id, Allocation.resource_class)
+                    select(Allocation.provider_id + Allocation.resource_class, func.sum(Allocation.used)).group_by(
+                        Allocation.provider_id, Allocation.resource_class
+                    )
                 ).all()
             )
             for row in tx.scalars(select(ProviderInventory)):

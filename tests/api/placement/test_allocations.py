@@ -151,7 +151,9 @@ def test_inventory_and_what_is_held_of_it_move_together(world, root, consumer):
     top = world.provider("top", {"VCPU": 4, "DISK_GB": 10})
     child = world.provider("child", parent=top)
     world.hold(consumer, {top: {"VCPU": 2, "DISK_GB": 5}})
-    generations = {u: root.get(f"/placement/resource_providers/{u}", **LATEST).json()["generation"] for u in (top, child)}
+    generations = {
+        u: root.get(f"/placement/resource_providers/{u}", **LATEST).json()["generation"] for u in (top, child)
+    }
 
     def shape(vcpus):
         return {

@@ -57,7 +57,9 @@ def test_providers_are_made_shown_renamed_and_deleted(root):
     assert root.get(one("nonsense")).status == 404
 
 
-@pytest.mark.parametrize("body", [{}, {"name": ""}, {"name": "x" * 201}, {"name": "a", "uuid": "b"}, {"name": "a", "x": 1}])
+@pytest.mark.parametrize(
+    "body", [{}, {"name": ""}, {"name": "x" * 201}, {"name": "a", "uuid": "b"}, {"name": "a", "x": 1}]
+)
 def test_bad_providers_are_refused(root, body):
     assert root.post(ALL, body, **LATEST).status == 400
     assert root.get(ALL).json() == {"resource_providers": []}
@@ -186,7 +188,10 @@ def test_traits_of_operators_and_of_providers(world, root):
     assert root.get(f"{traits}/CUSTOM_A", **LATEST).status == 204
     assert root.get(f"{traits}/CUSTOM_B", **LATEST).status == 404
     assert root.get(f"{traits}?name=startswith:CUSTOM_", **LATEST).json() == {"traits": ["CUSTOM_A"]}
-    assert root.get(f"{traits}?name=in:CUSTOM_A,HW_CPU_X86_AVX", **LATEST).json()["traits"] == ["CUSTOM_A", "HW_CPU_X86_AVX"]
+    assert root.get(f"{traits}?name=in:CUSTOM_A,HW_CPU_X86_AVX", **LATEST).json()["traits"] == [
+        "CUSTOM_A",
+        "HW_CPU_X86_AVX",
+    ]
     assert root.get(f"{traits}?name=CUSTOM_A", **LATEST).status == 400
     assert root.get(f"{traits}?associated=true", **LATEST).json() == {"traits": []}
     uuid = world.provider("a", traits=["CUSTOM_A"])

@@ -26,6 +26,10 @@ def test_a_new_store_knows_what_the_old_one_did(tmp_path):
     assert again.password("one") == "secret"
     assert again.guest("net", "10.0.0.5") == spec_of("one")
     assert not again.save_password("one", "other")
+    again.forget_password("one")
+    again.forget_password("one")
+    assert (again.password("one"), ServerStore(tmp_path).password("one")) == ("", "")
+    assert again.save_password("one", "other")
 
 
 def test_a_changed_address_is_no_longer_the_guests(tmp_path):

@@ -314,7 +314,16 @@ def test_other_families(image, expected, word):
 
 @pytest.mark.parametrize(
     ("name", "kept"),
-    [("qcow2", 8), ("qcow2", 71), ("qcow2", 100), ("vmdk", 4), ("vmdk", 600), ("vdi", 70), ("ploop", 20), ("luks", 100)],
+    [
+        ("qcow2", 8),
+        ("qcow2", 71),
+        ("qcow2", 100),
+        ("vmdk", 4),
+        ("vmdk", 600),
+        ("vdi", 70),
+        ("ploop", 20),
+        ("luks", 100),
+    ],
 )
 def test_truncated_header_is_a_problem_and_no_exception(name, kept):
     assert problems(corpus.SOUND[name][:kept], name)

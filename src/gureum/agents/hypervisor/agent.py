@@ -121,6 +121,17 @@ class Agent:
         except OSError as error:
             raise AgentFailure(f"console log of {server_id}: {error}") from error
 
+    def guest_password(self, server_id: str) -> str:
+        """As the protocol says."""
+        return self._store.password(server_id)
+
+    def forget_guest_password(self, server_id: str) -> None:
+        """As the protocol says."""
+        try:
+            self._store.forget_password(server_id)
+        except OSError as error:
+            raise AgentFailure(f"password of {server_id}: {error}") from error
+
     def metadata_networks(self) -> set[str]:
         """The networks in which this host answers for metadata now."""
         return self._metadata.networks()

@@ -12,7 +12,7 @@ from typing import Literal
 
 from gureum.agents.hypervisor.protocol import AgentFailure
 
-Call = Literal["ensure_server", "remove_server", "observe", "console_log"]
+Call = Literal["ensure_server", "remove_server", "observe", "console_log", "guest_password"]
 
 _HANG_LIMIT_S = 600.0
 

@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 
 WantedPower = Literal["running", "paused", "stopped"]
 ObservedPower = Literal["running", "paused", "stopped", "crashed", "absent"]
@@ -161,6 +161,14 @@ class HypervisorAgent(Protocol):
 
     def console_log(self, server_id: str, lines: int | None) -> str:
         """The last `lines` lines (all that is kept, when None) of the serial console; "" before the first boot."""
+        ...
+
+    def guest_password(self, server_id: str) -> str:
+        """What the guest posted for its owner, "" when it did not. Since version 2."""
+        ...
+
+    def forget_guest_password(self, server_id: str) -> None:
+        """The guest may post another one. Absent is fine. Since version 2."""
         ...
 
 

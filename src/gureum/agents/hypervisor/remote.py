@@ -64,6 +64,8 @@ _ENSURE = Method("ensure_server", ServerSpec, ServerObserved, CALL_TIMEOUT_S)
 _REMOVE = Method("remove_server", ServerName, NoneType, CALL_TIMEOUT_S)
 _OBSERVE = Method("observe", Nothing, HostObserved)
 _CONSOLE = Method("console_log", ConsoleRequest, str)
+_PASSWORD = Method("guest_password", ServerName, str)
+_FORGET_PASSWORD = Method("forget_guest_password", ServerName, NoneType)
 
 HEARTBEAT = Topic("hypervisor.heartbeat", HostObserved)
 SERVER_CHANGED = Topic("hypervisor.server_changed", ServerChanged)
@@ -92,6 +94,12 @@ class RemoteAgent:
     def console_log(self, server_id: str, lines: int | None) -> str:
         return self._remote.call(_CONSOLE, ConsoleRequest(server_id, lines))
 
+    def guest_password(self, server_id: str) -> str:
+        return self._remote.call(_PASSWORD, ServerName(server_id))
+
+    def forget_guest_password(self, server_id: str) -> None:
+        self._remote.call(_FORGET_PASSWORD, ServerName(server_id))
+
 
 def serve_agent(bus: Bus, host: str, agent: HypervisorAgent, *, threads: int = SERVE_THREADS) -> Callable[[], None]:
     """Answer the host's calls with `agent` until the returned function is called."""
@@ -103,6 +111,8 @@ def serve_agent(bus: Bus, host: str, agent: HypervisorAgent, *, threads: int = S
             _REMOVE: lambda asked: agent.remove_server(asked.server_id),
             _OBSERVE: lambda _: agent.observe(),
             _CONSOLE: lambda asked: agent.console_log(asked.server_id, asked.lines),
+            _PASSWORD: lambda asked: agent.guest_password(asked.server_id),
+            _FORGET_PASSWORD: lambda asked: agent.forget_guest_password(asked.server_id),
         },
         refusal=_refusal_of,
         threads=threads,

@@ -94,13 +94,20 @@ class ServerStore:
         self._effects[server_id] = effect
 
     def save_password(self, server_id: str, password: str) -> bool:
-        """Keep what the guest posted; false when it posted before (it may not be replaced)."""
+        """Keep what the guest posted; false when it posted before (only forgetting makes room)."""
         with self._lock:
             if server_id not in self._specs or self._passwords.get(server_id):
                 return False
             self._passwords[server_id] = password
         write_whole(self._folder / server_id / _PASSWORD, password.encode())
         return True
+
+    def forget_password(self, server_id: str) -> None:
+        """Drop what the guest posted, so that it may post again. Raises OSError."""
+        with self._lock:
+            if self._passwords.pop(server_id, None) is None:
+                return
+        (self._folder / server_id / _PASSWORD).unlink(missing_ok=True)
 
     def remove(self, server_id: str) -> None:
         """Forget the server, spec first, so that a folder half removed is known as such at the next start."""

@@ -56,6 +56,7 @@ class _Server:
     plugged: tuple[str, ...] = ()
     console: list[str] = field(default_factory=list)
     starts: int = 0
+    password: str = ""
 
 
 @dataclass(slots=True, frozen=True)
@@ -122,6 +123,24 @@ class SimulatedAgent:
         if lines is not None:
             kept = kept[-lines:] if lines > 0 else []
         return "".join(line + "\n" for line in kept)
+
+    def guest_password(self, server_id: str) -> str:
+        """As the protocol says."""
+        self._world.faults.meet(self.host, "guest_password")
+        server = self._servers.get(server_id)
+        return "" if server is None else server.password
+
+    def forget_guest_password(self, server_id: str) -> None:
+        """As the protocol says."""
+        self._world.faults.meet(self.host, "guest_password")
+        self.post_password(server_id, "")
+
+    def post_password(self, server_id: str, password: str) -> None:
+        """Let the guest post a password for its owner; nothing for a server that is not here."""
+        with self._lock:
+            server = self._servers.get(server_id)
+            if server is not None:
+                server.password = password
 
     def change_power(self, server_id: str, power: ObservedPower) -> None:
         """Let the guest do something by itself: power off ("stopped"), crash, or vanish ("absent")."""
@@ -270,4 +289,5 @@ def _observed(server: _Server) -> ServerObserved:
         boot=server.effect.boot,
         disk=server.effect.disk,
         nics=server.plugged,
+        guest_password=server.password,
     )

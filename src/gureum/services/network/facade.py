@@ -97,6 +97,14 @@ class NetworkFacade:
         """Take one interface away. Raises NotFound."""
         operations.detach(tx, self._ctx, server_id, port_id)
 
+    def add_fixed_ip(self, tx: Tx, server_id: str, network_id: str) -> None:
+        """One more address on the network for the server's port there. Raises BadRequest."""
+        operations.add_address(tx, self._ctx, server_id, network_id)
+
+    def remove_fixed_ip(self, tx: Tx, server_id: str, address: str) -> None:
+        """Take a fixed address away. Raises BadRequest when the server has no such address."""
+        operations.remove_address(tx, self._ctx, server_id, address)
+
     def release(self, tx: Tx, server_id: str) -> None:
         """The server is gone: its own ports are deleted, its user's are free again."""
         operations.release(tx, self._ctx, server_id)

@@ -69,8 +69,7 @@ def check_query(call: Call[Any], since: dict[str, Version], repeatable: frozense
     for name, _ in call.query:
         if name not in since or call.version < since[name]:
             raise BadRequest(
-                f"Invalid query string parameters: Additional properties are not allowed "
-                f"({name[:64]!r} was unexpected)"
+                f"Invalid query string parameters: Additional properties are not allowed ({name[:64]!r} was unexpected)"
             )
         if name in seen and name not in repeatable:
             raise BadRequest(f"Query string may not contain multiple occurrences of {name!r}", code=DUPLICATE_KEY)

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Integer, Select, and_, bindparam, delete, insert, or_, select, update
 
@@ -46,17 +46,15 @@ class Wanted:
     forbidden: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class HostView:
-    """A provider that fits, with what it could give and what is taken, by class."""
+class HostView(NamedTuple):
+    """A provider that fits, and what it could still give, by class. A tuple: a choice makes thousands of them."""
 
     provider_id: str
     name: str
-    capacity: Mapping[str, int]
-    used: Mapping[str, int]
+    room: Mapping[str, float]
 
-    def free(self, resource_class: str) -> int:
-        return self.capacity.get(resource_class, 0) - self.used.get(resource_class, 0)
+    def free(self, resource_class: str) -> float:
+        return self.room.get(resource_class, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,26 +131,26 @@ class PlacementFacade:
     def candidates(self, tx: Tx, wanted: Wanted) -> Snapshot:
         """Every provider against `wanted`: a row for each, and one more statement when any trait is named."""
         classes = tuple(wanted.resources)
-        traits = self._traits(tx, wanted)
+        particular = wanted.required | wanted.forbidden
+        traits = self._traits(tx, particular) if particular else {}
         hosts: list[HostView] = []
         eliminated: dict[str, list[str]] = {}
         amounts = {f"amount_{index}": amount for index, amount in enumerate(wanted.resources.values())}
-        for row in tx.execute(_stock(classes), amounts):
-            reason = _short(wanted, row) or _unfit(wanted, traits.get(row[0], set()))
+        for row in tx.execute(_stock(classes), amounts).all():
+            reason = "" if row[2] else _short(wanted, row[3:])
+            if particular and not reason:
+                reason = _unfit(wanted, traits.get(row[0], set()))
             if reason:
                 eliminated.setdefault(reason, []).append(row[1])
-                continue
-            capacity = dict(zip(classes, map(int, row[2::4]), strict=True))
-            hosts.append(HostView(row[0], row[1], capacity, dict(zip(classes, row[3::4], strict=True))))
+            else:
+                hosts.append(HostView(row[0], row[1], dict(zip(classes, row[3::3], strict=True))))
         return Snapshot(hosts, eliminated)
 
-    def _traits(self, tx: Tx, wanted: Wanted) -> dict[str, set[str]]:
-        asked = wanted.required | wanted.forbidden
+    def _traits(self, tx: Tx, asked: frozenset[str]) -> dict[str, set[str]]:
         found: dict[str, set[str]] = defaultdict(set)
-        if asked:
-            statement = select(ProviderTrait.provider_id, ProviderTrait.trait)
-            for provider_id, trait in tx.execute(statement.where(ProviderTrait.trait.in_(sorted(asked)))):
-                found[provider_id].add(trait)
+        statement = select(ProviderTrait.provider_id, ProviderTrait.trait)
+        for provider_id, trait in tx.execute(statement.where(ProviderTrait.trait.in_(sorted(asked)))):
+            found[provider_id].add(trait)
         return found
 
     def claim(self, tx: Tx, consumer_id: str, project_id: str, user_id: str, amounts: Amounts) -> bool:
@@ -206,37 +204,37 @@ _INVENTORIES: Any = ProviderInventory.__table__
 
 @lru_cache(maxsize=64)
 def _stock(classes: tuple[str, ...]) -> Select[Any]:
-    """A row for each provider with any of the classes: for each class usable, used, has room, keeps the units.
+    """A row for each provider with any of the classes: whether it fits, and for each class free, has room, keeps units.
 
     Amounts are the parameters amount_0, amount_1, ... Building it costs more than running it, hence the cache.
     """
-    columns: list[Any] = [_PROVIDERS.c.id, _PROVIDERS.c.name]
+    columns: list[Any] = []
     joined: Any = _PROVIDERS
-    offered = []
+    offered, fits = [], []
     for index, resource_class in enumerate(classes):
         stock = _INVENTORIES.alias(f"stock_{index}").c
         amount = bindparam(f"amount_{index}", type_=Integer)
-        usable = (stock.total - stock.reserved) * stock.allocation_ratio
-        room = and_(stock.used + amount <= usable, stock.max_unit >= amount)
+        free = (stock.total - stock.reserved) * stock.allocation_ratio - stock.used
+        room = and_(amount <= free, stock.max_unit >= amount)
         units = and_(stock.min_unit <= amount, amount % stock.step_size == 0)
-        columns += [usable, stock.used, room, units]
+        columns += [free, room, units]
+        fits += [room, units]
         same = and_(stock.provider_id == _PROVIDERS.c.id, stock.resource_class == resource_class)
         joined = joined.outerjoin(stock.total.table, same)
         offered.append(stock.total.isnot(None))
-    return select(*columns).select_from(joined).where(or_(*offered))
+    return select(_PROVIDERS.c.id, _PROVIDERS.c.name, and_(*fits), *columns).select_from(joined).where(or_(*offered))
 
 
-def _short(wanted: Wanted, row: Sequence[Any]) -> str:
-    """Which class the provider of a row of `_stock` does not have enough of, or ""."""
-    place = 2
-    for resource_class, amount in wanted.resources.items():
-        if row[place] is None:
+def _short(wanted: Wanted, stock: Sequence[Any]) -> str:
+    """Which class a provider does not have enough of, from its row of `_stock`; "" when it has."""
+    for index, (resource_class, amount) in enumerate(wanted.resources.items()):
+        free, room, units = stock[3 * index : 3 * index + 3]
+        if free is None:
             return f"offers no {resource_class}"
-        if not row[place + 2]:
+        if not room:
             return f"not enough {resource_class}: {amount} wanted"
-        if not row[place + 3]:
+        if not units:
             return f"gives {resource_class} in other units: {amount} wanted"
-        place += 4
     return ""
 
 

@@ -43,9 +43,7 @@ def _zones(call: Call[ComputeDeps], *, hosts: bool) -> list[dict[str, Any]]:
         up = {host.name: host.is_up(now, timeout_s) for host in by_zone[zone]}
         available = any(up[host.name] and not host.disabled for host in by_zone[zone])
         members = {host.name: {BINARY: _service(host, up=up[host.name])} for host in by_zone[zone]}
-        found.append(
-            {"zoneName": zone, "zoneState": {"available": available}, "hosts": members if hosts else None}
-        )
+        found.append({"zoneName": zone, "zoneState": {"available": available}, "hosts": members if hosts else None})
     return found
 
 

@@ -30,6 +30,7 @@ from gureum.services.placement.facade import Inventory, PlacementFacade
 log = logging.getLogger("gureum.hosts")
 
 COMPARE_EVERY_S = 20.0
+FIRST_HOST_WITHIN_S = 60.0
 BUILD_WITHIN = timedelta(seconds=3)
 """How long a host may show nothing of a server that it is to build; then the server's task looks after it."""
 
@@ -105,10 +106,10 @@ class HostRegistry:
 
     def facts(self, tx: Tx) -> dict[str, HostFacts]:
         """Every host as placement sees it."""
-        now = clock.now()
+        since = clock.now() - self.options.timeout_s
         rows = tx.execute(_FACTS).all()
         return {
-            name: HostFacts(zone, not forced and now - seen <= self.options.timeout_s, not disabled)
+            name: HostFacts(zone, not forced and seen >= since, not disabled)
             for name, zone, seen, disabled, forced in rows
         }
 
@@ -117,9 +118,11 @@ class HostRegistry:
         return clock.now() - self._last_beats.get(name, self._began) <= self.options.timeout_s
 
     def awaits_hosts(self, facts: dict[str, HostFacts]) -> bool:
-        """Whether hosts that this process is too young to have heard may still report."""
+        """Whether hosts that this process is too young to have heard may still report: longest for the very first."""
+        if not facts:
+            return clock.now() - self._began <= FIRST_HOST_WITHIN_S
         young = clock.now() - self._began <= self.options.timeout_s
-        return young and not (facts and all(host.up for host in facts.values()))
+        return young and not all(host.up for host in facts.values())
 
     # -- heartbeats to rows ------------------------------------------------------------------------------
 
@@ -213,9 +216,7 @@ class HostRegistry:
 
         def follow(tx: Tx) -> None:
             server = tx.scalar(
-                select(Server).where(
-                    Server.id == observed.server_id, Server.host == host, Server.task_state.is_(None)
-                )
+                select(Server).where(Server.id == observed.server_id, Server.host == host, Server.task_state.is_(None))
             )
             if server is None or server.vm_state != "active" or observed.power not in ("stopped", "crashed"):
                 return

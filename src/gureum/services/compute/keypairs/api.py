@@ -82,6 +82,8 @@ def create(call: Call[Any], body: CreateV210) -> dict[str, Any]:
         raise OverQuota(f"Quota exceeded, too many key pairs ({overrun}).")
     private, public = None, (new.public_key or "").strip()
     if not public:
+        if new.public_key is not None:
+            raise BadRequest("Keypair data is invalid: the public key is empty.")
         if kind != "ssh":
             raise BadRequest("Keypair data is invalid: an x509 keypair needs its public_key.")
         private, public = rules.generate(new.name)

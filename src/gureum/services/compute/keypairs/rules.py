@@ -48,5 +48,3 @@ def generate(name: str) -> tuple[str, str]:
     )
     public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
     return private.decode(), f"{public.decode()} {name}".strip()
-
-

@@ -105,13 +105,8 @@ def _rebuild(call: Call[ComputeDeps], server: Server, payload: bodies.Rebuild) -
     operations.rebuild(call.deps, call.tx, call.caller, server, image_id, change)
     call.tx.flush()
     view = views.detail(call, server)
-    kept = {
-        key: value
-        for key, value in view.items()
-        if not key.startswith(("OS-EXT", "OS-SRV", "os-ext")) and key not in ("config_drive", "security_groups")
-    }
-    kept |= {"adminPass": password, "key_name": server.key_name, "user_data": server.user_data}
-    return Reply({"server": kept}, headers={"Location": view["links"][0]["href"]})
+    view |= {"adminPass": password, "key_name": server.key_name, "user_data": server.user_data}
+    return Reply({"server": view}, headers={"Location": view["links"][0]["href"]})
 
 
 def _reset_state(call: Call[ComputeDeps], server: Server, payload: bodies.ResetState) -> None:
@@ -131,11 +126,24 @@ def _remove_group(call: Call[ComputeDeps], server: Server, payload: bodies.Secur
     call.deps.network.remove_security_group(call.tx, call.caller, server.id, payload.name)
 
 
+def _add_fixed_ip(call: Call[ComputeDeps], server: Server, payload: bodies.AddFixedIp) -> None:
+    operations.check_unlocked(server, call.caller)
+    call.deps.network.add_fixed_ip(call.tx, server.id, payload.networkId)
+    operations.refresh(call.deps, call.tx, server)
+
+
+def _remove_fixed_ip(call: Call[ComputeDeps], server: Server, payload: bodies.RemoveFixedIp) -> None:
+    operations.check_unlocked(server, call.caller)
+    call.deps.network.remove_fixed_ip(call.tx, server.id, payload.address)
+    operations.refresh(call.deps, call.tx, server)
+
+
 def _inject_network_info(call: Call[ComputeDeps], server: Server, _payload: Any) -> None:
     operations.refresh(call.deps, call.tx, server)
 
 
 _P = "os_compute_api:"
+_MULTINIC_LAST: Version = (2, 43)
 ACTIONS = {
     "os-stop": Action(_P + "servers:stop", _stop),
     "os-start": Action(_P + "servers:start", _start),
@@ -148,6 +156,8 @@ ACTIONS = {
     "forceDelete": Action(_P + "os-deferred-delete:force", _delete),
     "os-resetState": Action(_P + "os-admin-actions:reset_state", _reset_state, bodies.ResetState),
     "injectNetworkInfo": Action(_P + "os-admin-actions:inject_network_info", _inject_network_info),
+    "addFixedIp": Action(_P + "os-multinic:add", _add_fixed_ip, bodies.AddFixedIp, until=_MULTINIC_LAST),
+    "removeFixedIp": Action(_P + "os-multinic:remove", _remove_fixed_ip, bodies.RemoveFixedIp, until=_MULTINIC_LAST),
     "addSecurityGroup": Action(_P + "os-security-groups:add", _add_group, bodies.SecurityGroupAction),
     "removeSecurityGroup": Action(_P + "os-security-groups:remove", _remove_group, bodies.SecurityGroupAction),
 }

@@ -79,9 +79,7 @@ def _action(call: Call[Any], server_id: str, request_id: str) -> ServerAction | 
     return call.tx.scalar(select(ServerAction).where(*mine).order_by(ServerAction.id.desc()).limit(1))
 
 
-def _narrowed(
-    call: Call[Any], server_id: str, statement: Select[Any]
-) -> tuple[Select[Any], int]:
+def _narrowed(call: Call[Any], server_id: str, statement: Select[Any]) -> tuple[Select[Any], int]:
     """Filters and paging, newest first, since 2.58."""
     allowed = {"limit", "marker", "changes-since"} | ({"changes-before"} if call.at_least(2, 66) else set())
     only_parameters(call, frozenset(allowed))

@@ -189,13 +189,7 @@ def update(call: Call[ComputeDeps], body: Any, server_id: str) -> dict[str, Any]
     if server.vm_state != "building":
         operations.refresh(call.deps, call.tx, server)
     call.tx.flush()
-    view = views.detail(call, server)
-    if not call.at_least(2, 75):
-        for name in [key for key in view if key.startswith(("OS-EXT", "OS-SRV", "os-ext"))] + [
-            "config_drive", "key_name", "security_groups", "host_status"
-        ]:  # fmt: skip
-            view.pop(name, None)
-    return {"server": view}
+    return {"server": views.detail(call, server)}
 
 
 def delete(call: Call[ComputeDeps], server_id: str) -> None:
@@ -210,6 +204,6 @@ ROUTES = (
     Route("GET", _ALL + "/detail", detail, PREFIX + "detail", downgrade=versions.servers),
     Route("POST", _ALL, create, PREFIX + "create", 202, body=CREATE),
     Route("GET", _ONE, show, PREFIX + "show", downgrade=versions.servers),
-    Route("PUT", _ONE, update, PREFIX + "update", body=UPDATE, downgrade=versions.servers),
+    Route("PUT", _ONE, update, PREFIX + "update", body=UPDATE, downgrade=versions.updated),
     Route("DELETE", _ONE, delete, PREFIX + "delete", 204),
 )

@@ -250,3 +250,7 @@ class SecurityGroupAction(Struct, forbid_unknown_fields=True):
 
 class AddFixedIp(Struct, forbid_unknown_fields=True):
     networkId: Uuid  # noqa: N815 the API's own name
+
+
+class RemoveFixedIp(Struct, forbid_unknown_fields=True):
+    address: Annotated[str, Meta(min_length=1, max_length=45)]

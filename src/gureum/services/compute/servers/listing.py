@@ -6,7 +6,6 @@ Source: compute API reference, "List servers", "Filtering, sorting and paginatio
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -66,6 +65,8 @@ _EQUAL = {
 _EQUAL_FOR_ADMIN = {
     "host": (Server.host, filters.text),
     "node": (Server.host, filters.text),
+}
+_PROJECT = {
     "project_id": (Server.project_id, filters.text),
     "tenant_id": (Server.project_id, filters.text),
 }
@@ -78,7 +79,6 @@ def page_of(call: Call[ComputeDeps]) -> tuple[Sequence[Server], bool]:
     default = [("created_at", True)]
     columns = {**_SORTABLE, "created_at": Server.created_at}
     paging = paging_of(call, columns, unique=Server.id, default=default, maximum=MAX_PAGE, direction="desc")
-    paging = replace(paging, limit=paging.limit or MAX_PAGE)
 
     def marker(server_id: str) -> Any:
         return call.tx.scalar(_visible(call).where(Server.id == server_id))
@@ -88,11 +88,9 @@ def page_of(call: Call[ComputeDeps]) -> tuple[Sequence[Server], bool]:
 
 def _visible(call: Call[Any]) -> Select[Any]:
     statement = select(Server)
-    wanted = call.param("all_tenants")
-    everywhere = wanted is not None and (wanted == "" or filters.boolean("all_tenants", wanted))
-    if everywhere:
+    if _everywhere(call):
         call.enforce("os_compute_api:servers:index:get_all_tenants", **call.own_target())
-    elif not (call.caller.is_admin and (call.param("project_id") or call.param("tenant_id"))):
+    else:
         statement = statement.where(Server.project_id == call.caller.project_id)
     deleted = call.param("deleted")
     if call.param("changes-since") or call.param("changes-before"):
@@ -102,8 +100,15 @@ def _visible(call: Call[Any]) -> Select[Any]:
     return statement.where(Server.deleted_at.is_(None))
 
 
+def _everywhere(call: Call[Any]) -> bool:
+    wanted = call.param("all_tenants")
+    return wanted is not None and (wanted == "" or filters.boolean("all_tenants", wanted))
+
+
 def _narrow(call: Call[Any], statement: Select[Any]) -> Select[Any]:
-    allowed = {**_EQUAL, **_EQUAL_FOR_ADMIN} if call.caller.is_admin else _EQUAL
+    allowed = {**_EQUAL, **_EQUAL_FOR_ADMIN} if call.caller.is_admin else dict(_EQUAL)
+    if _everywhere(call):
+        allowed |= _PROJECT
     statement = filters.equals(statement, call.query, allowed)
     if name := call.param("name"):
         statement = statement.where(_matches(name))

@@ -33,7 +33,7 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The chosen host, or None; and for every host that is not it, the constraint that removed it."""
+    """The chosen host, or None with the constraint that removed each host."""
 
     host: HostView | None
     eliminated: dict[str, list[str]] = field(default_factory=dict)
@@ -58,6 +58,9 @@ def _hosts(count: int) -> str:
 
 def choose(snapshot: Snapshot, facts: Mapping[str, HostFacts], wish: Wish) -> Choice:
     """The host with the most free memory among those that pass every constraint; ties by free vCPUs, then name."""
+    best = max(snapshot.hosts, key=lambda view: _weight(view, wish), default=None)
+    if best is not None and not _against(best.name, facts.get(best.name), wish):
+        return Choice(best)
     eliminated = {reason: list(names) for reason, names in snapshot.eliminated.items()}
     fitting = []
     for view in snapshot.hosts:
@@ -87,7 +90,7 @@ def _against(name: str, facts: HostFacts | None, wish: Wish) -> str:
     return next((reason for holds, reason in constraints if holds), "")
 
 
-def _weight(view: HostView, wish: Wish) -> tuple[bool, bool, int, int, str]:
+def _weight(view: HostView, wish: Wish) -> tuple[bool, bool, float, float, str]:
     liked = view.name in wish.prefer_near
     avoided = view.name in wish.prefer_apart
     return liked, not avoided, view.free("MEMORY_MB"), view.free("VCPU"), view.name
@@ -119,5 +122,3 @@ def traits_of(extra_specs: Mapping[str, str]) -> tuple[frozenset[str], frozenset
 
 def _with(named: Mapping[str, str], wanted: str) -> frozenset[str]:
     return frozenset(name for name, value in named.items() if value == wanted)
-
-

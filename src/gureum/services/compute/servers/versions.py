@@ -53,12 +53,36 @@ def _one(server: dict[str, Any], version: Version) -> None:
         server.pop("_flavor_link", None)
 
 
+def updated(view: dict[str, Any], version: Version) -> dict[str, Any]:
+    """The answer to a change: all that GET shows since 2.75."""
+    servers(view, version)
+    if version < (2, 75):
+        _narrow(view["server"])
+        view["server"].pop("key_name", None)
+    return view
+
+
 def rebuilt(view: dict[str, Any], version: Version) -> dict[str, Any]:
-    """The answer to a rebuild: key_name since 2.54, user_data since 2.57."""
+    """The answer to a rebuild: key_name since 2.54, user_data since 2.57, all that GET shows since 2.75."""
     server = view["server"]
     _one(server, version)
+    server.pop("OS-EXT-SRV-ATTR:user_data", None)
     if version < (2, 54):
         server.pop("key_name", None)
     if version < (2, 57):
         server.pop("user_data", None)
+    if version < (2, 75):
+        _narrow(server)
     return view
+
+
+def _narrow(server: dict[str, Any]) -> None:
+    """No extended attributes, and addresses in their short form."""
+    for name in [key for key in server if key.startswith(("OS-EXT", "OS-SRV", "os-ext"))]:
+        server.pop(name)
+    for name in ("config_drive", "security_groups", "host_status"):
+        server.pop(name, None)
+    server["addresses"] = {
+        network: [{"version": one["version"], "addr": one["addr"]} for one in found]
+        for network, found in server["addresses"].items()
+    }

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
 
-from sqlalchemy import Table, delete, insert, select
+from sqlalchemy import Table, delete, insert, select, update
 
 from gureum.foundation import clock, ids
 from gureum.foundation.db.engine import Tx
@@ -146,7 +146,10 @@ def set_addresses(tx: Tx, ctx: NetworkContext, port: Port, wishes: Sequence[IpWi
         tx.execute(delete(IpAllocation).where(*gone))
     if lost:
         floating_ips.let_go(tx, ctx, port.id, [given.ip for given in lost])
-    addresses.allocate(tx, ctx, addresses.Claim(port.id, port.network_id, port.mac), subnets, unmet)
+    made = addresses.allocate(tx, ctx, addresses.Claim(port.id, port.network_id, port.mac), subnets, unmet)
+    for place, given in enumerate(made, len(wishes) - len(unmet)):  # the guest's first address stays its first
+        mine = (IpAllocation.subnet_id == given.subnet_id, IpAllocation.ip == given.ip)
+        tx.execute(update(IpAllocation).where(*mine).values(position=place))
     if (lost or unmet) and port.server_id is not None:
         ctx.listener.addresses(tx, [port.server_id])
 

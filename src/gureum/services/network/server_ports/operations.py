@@ -9,11 +9,12 @@ from sqlalchemy import or_, select, update
 
 from gureum.foundation.caller import Caller
 from gureum.foundation.db.engine import Tx
-from gureum.foundation.errors import BadRequest, NotFound
+from gureum.foundation.errors import BadRequest, Conflict, NotFound
 from gureum.services.network.context import NetworkContext
+from gureum.services.network.ports import addresses
 from gureum.services.network.ports import operations as ports
 from gureum.services.network.ports.addresses import IpWish
-from gureum.services.network.ports.model import Port, PortGroup
+from gureum.services.network.ports.model import IpAllocation, Port, PortGroup
 from gureum.services.network.security_groups import operations as groups
 from gureum.services.network.security_groups.model import DEFAULT
 from gureum.services.network.server_ports.model import NicPlan
@@ -95,6 +96,31 @@ def detach(tx: Tx, ctx: NetworkContext, server_id: str, port_id: str) -> None:
         return
     tx.expunge(row)
     ports.delete_ports(tx, ctx, [port_id])
+
+
+def add_address(tx: Tx, ctx: NetworkContext, server_id: str, network_id: str) -> None:
+    """One more address for the server's first port on the network. Raises BadRequest when either is missing."""
+    on_it = select(Port).where(Port.server_id == server_id, Port.network_id == network_id)
+    row = tx.scalar(on_it.order_by(Port.position).limit(1))
+    if row is None:
+        raise BadRequest(f"Network could not be found for instance {server_id}.")
+    kept = [IpWish(given.subnet_id, given.ip) for given in addresses.held(tx, [row.id])[row.id]]
+    try:
+        ports.set_addresses(tx, ctx, row, [*kept, IpWish()])
+    except Conflict as error:
+        raise BadRequest(error.public) from error
+    touch(tx, ctx.changes, "port", row)
+
+
+def remove_address(tx: Tx, ctx: NetworkContext, server_id: str, address: str) -> None:
+    """Take a fixed address from the server. Raises BadRequest when it has no such address."""
+    holding = select(Port).join(IpAllocation, IpAllocation.owner_id == Port.id)
+    row = tx.scalar(holding.where(Port.server_id == server_id, IpAllocation.ip == address))
+    if row is None:
+        raise BadRequest(f"Fixed IP {address[:64]} is not associated with instance {server_id}.")
+    held = addresses.held(tx, [row.id])[row.id]
+    ports.set_addresses(tx, ctx, row, [IpWish(one.subnet_id, one.ip) for one in held if one.ip != address])
+    touch(tx, ctx.changes, "port", row)
 
 
 def add_group(tx: Tx, ctx: NetworkContext, server_id: str, name: str) -> None:

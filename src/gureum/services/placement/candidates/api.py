@@ -96,9 +96,7 @@ def _request(call: Call[Any], candidate: Candidate) -> dict[str, Any]:
     return view
 
 
-def _summaries(
-    call: Call[Any], supplies: dict[str, Supply], chosen: Sequence[Candidate]
-) -> dict[str, dict[str, Any]]:
+def _summaries(call: Call[Any], supplies: dict[str, Supply], chosen: Sequence[Candidate]) -> dict[str, dict[str, Any]]:
     used = {provider_id for candidate in chosen for provider_id in candidate.amounts}
     if call.at_least(1, 29):
         roots = {supplies[provider_id].root_id for provider_id in used}

@@ -73,8 +73,7 @@ def _sorted_out(call: Call[Any]) -> tuple[dict[str, dict[str, list[str]]], dict[
         plain, suffix = _split(name, call.version)
         if plain is None:
             raise BadRequest(
-                f"Invalid query string parameters: Additional properties are not allowed "
-                f"({name[:64]!r} was unexpected)"
+                f"Invalid query string parameters: Additional properties are not allowed ({name[:64]!r} was unexpected)"
             )
         grouped.setdefault(suffix, {}).setdefault(plain, []).append(value)
     for name, values in single.items():

@@ -1,0 +1,56 @@
+"""The password that a guest posted for its owner, sealed by the guest with the owner's public key.
+
+The server's host keeps it and is asked; no transaction is open meanwhile. Clearing it changes nothing in the guest.
+Source: compute API reference, "Servers password (servers, os-server-password)".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from gureum.agents.hypervisor.protocol import AgentFailure, HypervisorAgent
+from gureum.foundation.bus.interface import BusError
+from gureum.foundation.errors import Conflict, Unavailable
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.routes import Route
+from gureum.foundation.policy import Rule
+from gureum.services.compute.deps import ComputeDeps
+from gureum.services.compute.servers import operations
+
+Result = TypeVar("Result")
+
+_PREFIX = "os_compute_api:os-server-password:"
+RULES = (
+    Rule(_PREFIX + "show", "rule:project_reader_or_admin", "Show the password that a guest posted"),
+    Rule(_PREFIX + "clear", "rule:project_member_or_admin", "Clear the password that a guest posted"),
+)
+
+
+def show(call: Call[ComputeDeps], server_id: str) -> dict[str, Any]:
+    return {"password": _ask(call, server_id, lambda agent: agent.guest_password(server_id)) or ""}
+
+
+def clear(call: Call[ComputeDeps], server_id: str) -> None:
+    _ask(call, server_id, lambda agent: agent.forget_guest_password(server_id))
+
+
+def _ask(call: Call[ComputeDeps], server_id: str, question: Callable[[HypervisorAgent], Result]) -> Result | None:
+    """None for a server that has no host. Raises Unavailable, Conflict."""
+    with call.database.read() as tx:
+        server = operations.find_server(tx, call.caller, server_id)
+    if not server.host:
+        return None
+    try:
+        return question(call.deps.hosts.agent(server.host))
+    except BusError as error:
+        raise Unavailable("The server's host does not answer.", internal=str(error)) from error
+    except AgentFailure as error:
+        raise Conflict("The server's host cannot tell the password now.", internal=str(error)) from error
+
+
+_AT = "/v2.1/servers/{server_id}/os-server-password"
+ROUTES = (
+    Route("GET", _AT, show, _PREFIX + "show", transaction="none"),
+    Route("DELETE", _AT, clear, _PREFIX + "clear", 204, transaction="none"),
+)
