@@ -122,7 +122,7 @@ FOR_MEMBERS = (
     ("versions show", "placement"),
     ("token issue", "project_id"),
     ("catalog list", "keystone"),
-    ("application credential create a", "project_id"),
+    ("application credential create a", "Secret"),
     ("server group create --policy anti-affinity g", "anti-affinity"),
 )
 FOR_ADMINISTRATORS = (
@@ -146,10 +146,10 @@ FOR_ADMINISTRATORS = (
 
 def session(cloud, file, commands):
     """What each command prints: the client reads them all in one process, as a person types them at its prompt."""
-    said = cloud.shell(  # at the end of its input the client leaves with 1, hence `true`
-        f". {cloud.folder}/{file}; openstack 2>&1 <<'END'\n"
+    said = cloud.shell(  # at the end of its input the client leaves with 1
+        f". {cloud.folder}/{file}; openstack 2>&1 <<'END' || true\n"
         + "\n".join(f"{c} -f json" for c in commands)
-        + "\nEND\ntrue"
+        + "\nEND"
     )
     decoder, found, at = json.JSONDecoder(), [], 0
     while start := re.compile(r"^[\[{]", re.MULTILINE).search(said, at):

@@ -26,7 +26,7 @@ def create(path, image_format, size, *options, secret=False):
         done = subprocess.run([*command, str(path), str(size)], check=False, timeout=60, capture_output=True, text=True)
         if "accurate CPU usage" not in done.stderr:  # for LUKS it times its own hashing, by a clock that may be coarse
             break
-    assert done.returncode == 0, done.stderr
+    done.check_returncode()
     return path
 
 

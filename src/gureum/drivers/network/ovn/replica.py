@@ -17,6 +17,7 @@ from ovs.db.idl import Idl
 from ovsdbapp.backend.ovs_idl.connection import Connection, OvsdbIdl
 from ovsdbapp.backend.ovs_idl.idlutils import get_schema_helper
 from ovsdbapp.backend.ovs_idl.transaction import Transaction
+from ovsdbapp.exceptions import TimeoutException
 
 from gureum.drivers.network.interface import NetworkDriverError
 from gureum.drivers.network.ovn import json_parser
@@ -124,6 +125,9 @@ class Replica:
             transaction.commit()
         except NetworkDriverError:
             raise
+        except TimeoutException as error:  # whose own text cannot be relied on
+            change.abandoned = True
+            raise NetworkDriverError(f"{self.remote} did not take the change in time") from error
         except Exception as error:
             change.abandoned = True
             raise NetworkDriverError(f"{self.remote} did not take the change: {error}") from error
