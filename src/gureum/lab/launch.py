@@ -13,7 +13,8 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -225,17 +226,35 @@ def _start(state: StateFolder, report: Report) -> None:
         if log.stat().st_size > _LOG_LIMIT:
             log.replace(log.with_suffix(".log.1"))
     state.status.unlink(missing_ok=True)
+    try:
+        follow(state, _launched(state), report)
+    except BaseException:
+        if supervisor := read_pid_file(state.pid_file("supervisor")):
+            _stop(state, supervisor)
+        raise
+
+
+def _launched(state: StateFolder) -> Process:
     argv = [sys.executable, "-S", "-m", "gureum.lab.supervisor", str(state.root)]
-    start_detached(argv, clean_environment({"PYTHONPATH": str(SOURCE)}), state.log("supervisor")).wait(30)
+    with _uninterrupted():
+        start_detached(argv, clean_environment({"PYTHONPATH": str(SOURCE)}), state.log("supervisor")).wait(30)
     supervisor = read_pid_file(state.pid_file("supervisor"))
     if not supervisor:
         raise Refusal("The supervisor did not start.", f"See {state.log('supervisor')}.")
+    return supervisor
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C within waits for the end. A handler and not SIG_IGN, which what is started would inherit."""
+    asked: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _frame: asked.append(number))
     try:
-        follow(state, supervisor, report)
-    except BaseException:
-        if supervisor.alive():
-            _stop(state, supervisor)
-        raise
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if asked:
+        raise KeyboardInterrupt
 
 
 def _stop(state: StateFolder, supervisor: Process | None) -> None:
