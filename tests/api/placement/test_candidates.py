@@ -6,6 +6,7 @@ import pytest
 from tests.api.placement.setting import LATEST, at
 
 from gureum.foundation import ids
+from gureum.services.placement.candidates import supplies
 
 URL = "/placement/allocation_candidates"
 AGGREGATE = "5e08ea53-c4c6-448e-9334-ac4953de3cfa"
@@ -139,3 +140,36 @@ def test_groups_within_one_subtree(world, root):
     found = ask(root, bare)
     assert chosen(found) == [[card]]
     assert found["allocation_requests"][0]["mappings"] == {"_G": [card], "_N": [left]}
+
+
+QUERIES = (
+    "resources=VCPU:1",
+    "resources=VCPU:3,MEMORY_MB:10",
+    "resources=VCPU:1&required=CUSTOM_X",
+    "resources=VCPU:1&required=!CUSTOM_X&root_required=!CUSTOM_Y",
+    f"resources=VCPU:1&member_of={AGGREGATE}",
+    "resources1=VCPU:1&resources2=VF:1&group_policy=none",
+    "resources1=VCPU:1&resources2=VCPU:1&group_policy=isolate",
+    "resources=VCPU:99",
+)
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_a_limit_cuts_what_is_found_in_chunks_and_changes_nothing_else(world, root, query, monkeypatch):
+    """Seven trees, read two at a time, are what they are when read at once."""
+    for number in range(7):
+        traits = [name for name, every in (("CUSTOM_X", 2), ("CUSTOM_Y", 3)) if number % every == 0]
+        stock = {"VCPU": number + 1, "MEMORY_MB": 10 * (number % 4)} if number % 4 else {"VCPU": number + 1}
+        host = world.provider(f"h{number}", stock, traits=traits, aggregates=[AGGREGATE] if number > 3 else [])
+        if number % 2:
+            world.provider(f"card{number}", {"SRIOV_NET_VF": 1, "VCPU": 1}, parent=host)
+    query = query.replace("VF", "SRIOV_NET_VF")
+    whole = ask(root, query)["allocation_requests"]
+    monkeypatch.setattr(supplies, "CHUNK", 2)
+    assert ask(root, query)["allocation_requests"] == whole
+    for limit in (1, 2, 3):
+        found = ask(root, f"{query}&limit={limit}")
+        assert found["allocation_requests"] == whole[:limit]
+        used = {host for request in whole[:limit] for host in request["allocations"]}
+        assert used <= set(found["provider_summaries"])
+    assert bool(whole) == ("99" not in query)

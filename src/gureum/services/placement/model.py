@@ -17,6 +17,7 @@ class Provider(Row):
     """A resource provider. `root_id` is the top of its tree, itself when it has no parent."""
 
     __tablename__ = "providers"
+    __table_args__ = (Index("ix_providers_age", "created_at", "id"),)
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
     name: Mapped[str] = mapped_column(Name, unique=True)

@@ -88,12 +88,33 @@ def candidates(supplies: Mapping[str, Supply], request: Request) -> Iterator[Can
             continue
         around = {aggregate for member in members for aggregate in member.aggregates} if sharing else set()
         near = [s for s in sharing if s.root_id != root_id and s.aggregates & around]
+        if len(members) == 1 and not sharing:
+            if (alone := _alone(supplies, members[0], request)) is not None:
+                yield alone
+            continue
         for candidate in _of_tree(supplies, [*members, *near], request):
             key = tuple(sorted((suffix, tuple(used)) for suffix, used in candidate.mappings.items()))
             shape = (*key, ("", tuple(sorted(f"{p}:{sorted(c.items())}" for p, c in candidate.amounts.items()))))
             if shape not in seen:
                 seen.add(shape)
                 yield candidate
+
+
+def _alone(supplies: Mapping[str, Supply], supply: Supply, request: Request) -> Candidate | None:
+    """The only candidate of a tree of one, which has to meet every group by itself; most trees are such."""
+    if request.isolate and sum(1 for group in request.groups if group.suffix and group.resources) > 1:
+        return None
+    amounts: dict[str, int] = {}
+    for group in request.groups:
+        if not group.traits.allow(supply.traits) or not _placed(supplies, supply, group):
+            return None
+        for name, amount in group.resources.items():
+            if name not in supply.stock or not supply.stock[name].fits(amount):
+                return None
+            amounts[name] = amounts.get(name, 0) + amount
+    if len(request.groups) > 1 and not all(supply.stock[name].fits(amount) for name, amount in amounts.items()):
+        return None
+    return Candidate({supply.id: amounts}, {group.suffix: [supply.id] for group in request.groups})
 
 
 def _of_tree(supplies: Mapping[str, Supply], usable: Sequence[Supply], request: Request) -> Iterator[Candidate]:

@@ -45,6 +45,7 @@ def _providers() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_providers")),
         sa.UniqueConstraint("name", name=op.f("uq_providers_name")),
     )
+    op.create_index("ix_providers_age", "providers", ["created_at", "id"], unique=False)
     op.create_index(op.f("ix_providers_root_id"), "providers", ["root_id"], unique=False)
 
 
