@@ -1,19 +1,21 @@
-"""HTTP from outside: single calls over the standard library, steady load by wrk, or by threads where wrk is absent."""
+"""HTTP from outside: single calls over the standard library, and load by a process of its own (`load.py`)."""
 
 from __future__ import annotations
 
 import http.client
 import json
-import re
-import shutil
+import os
 import subprocess
-import tempfile
-import threading
-import time
-from collections.abc import Callable
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+CLONE = Path(__file__).resolve().parents[1]
+CONNECTIONS = 8
+BUSY = 0.8
+"""Above this share of a processor the client itself may be what limits a rate; the figure's note says so."""
 
 
 class BenchError(Exception):
@@ -22,20 +24,39 @@ class BenchError(Exception):
 
 @dataclass(frozen=True)
 class Request:
-    """One request, sent again and again by `steady`."""
+    """One request, encoded once however often it is sent."""
 
     method: str
     path: str
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
 
+    def encoded(self, port: int) -> bytes:
+        """The bytes on the wire (RFC 9112)."""
+        headers = {"Host": f"127.0.0.1:{port}", **self.headers}
+        if self.body or self.method in ("POST", "PUT", "PATCH"):
+            headers["Content-Length"] = str(len(self.body))
+        lines = [f"{self.method} {self.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+        return "\r\n".join([*lines, "", ""]).encode("latin-1") + self.body
+
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """Requests a second, and the median time of one in milliseconds."""
+    """What a load saw: requests a second, times of one in milliseconds, the share of a processor the client took.
+
+    `count` holds the warm-up too, for dividing what the server used meanwhile. `began` is on the monotonic clock.
+    """
 
     per_s: float
     p50_ms: float
+    p99_ms: float
+    busy: float
+    count: int
+    began: float = 0.0
+
+    def client_note(self) -> str:
+        """A word where the client may have been the limit, else nothing."""
+        return f"client used {self.busy:.0%} of a processor: it may be the limit" if self.busy > BUSY else ""
 
 
 class Client:
@@ -46,10 +67,6 @@ class Client:
         self.headers = headers or {}
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
 
-    def again(self) -> Client:
-        """The same client on a connection of its own."""
-        return Client(self.port, self.headers)
-
     def send(self, request: Request) -> tuple[int, dict[str, str], bytes]:
         headers = {**self.headers, **request.headers}
         self._connection.request(request.method, request.path, request.body or None, headers)
@@ -59,90 +76,55 @@ class Client:
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """The JSON of the answer. Raises BenchError for a status that is no success."""
-        data = b"" if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json"} if data else {}
-        status, _, content = self.send(Request(method, path, headers, data))
+        status, _, content = self.send(self.request(method, path, body))
         if status >= 300:
             raise BenchError(f"{method} {path}: {status} {content[:300]!r}")
         return json.loads(content) if content else None
 
     def request(self, method: str, path: str, body: Any = None) -> Request:
-        """A request with this client's headers, for `steady`."""
+        """A request with this client's headers, for `steady` and `once`."""
         data = b"" if body is None else json.dumps(body).encode()
-        return Request(method, path, {**self.headers, "Content-Type": "application/json"}, data)
+        kind = {"Content-Type": "application/json"} if data else {}
+        return Request(method, path, {**self.headers, **kind}, data)
 
     def close(self) -> None:
         self._connection.close()
 
 
-def spread(client: Client, work: Callable[[Client, int], None], count: int, connections: int = 8) -> None:
-    """Do `work(client, i)` for i below count over several connections. The first failure is raised."""
-    numbers = iter(range(count))
-    lock = threading.Lock()
-    failures: list[BaseException] = []
-
-    def run() -> None:
-        own = client.again()
-        try:
-            while not failures:
-                with lock:
-                    i = next(numbers, None)
-                if i is None:
-                    return
-                work(own, i)
-        except BaseException as error:
-            failures.append(error)
-        finally:
-            own.close()
-
-    threads = [threading.Thread(target=run) for _ in range(connections)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failures:
-        raise failures[0]
-
-
-def steady(port: int, request: Request, *, connections: int = 8, seconds: float = 4.0) -> Rate:
+def steady(
+    port: int, request: Request, *, connections: int = CONNECTIONS, seconds: float = 4.0, warm_s: float = 0.3
+) -> Rate:
     """Send one request without pause for `seconds`. Raises BenchError when an answer is no success."""
-    if shutil.which("wrk"):
-        return _by_wrk(port, request, connections, seconds)
-    return _by_threads(port, request, connections, seconds)
+    return _load(port, [request], connections=connections, seconds=seconds, warm_s=warm_s)
 
 
-def _by_wrk(port: int, request: Request, connections: int, seconds: float) -> Rate:
-    lines = [f"wrk.method = {_lua(request.method)}", f"wrk.body = {_lua(request.body.decode())}"]
-    lines += [f"wrk.headers[ {_lua(name)} ] = {_lua(value)}" for name, value in request.headers.items()]
-    with tempfile.TemporaryDirectory() as folder:
-        script = Path(folder, "request.lua")
-        script.write_text("\n".join(lines))
-        url = f"http://127.0.0.1:{port}{request.path}"
-        argv = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--latency", "-s", str(script), url]
-        said = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
-    if "Non-2xx" in said or "Socket errors" in said:
-        raise BenchError(f"{request.method} {request.path}: {said}")
-    rate, median = re.search(r"Requests/sec:\s+([\d.]+)", said), re.search(r"50%\s+([\d.]+)(us|ms|s)\b", said)
-    if rate is None or median is None:
-        raise BenchError(f"wrk said nothing of use: {said}")
-    return Rate(float(rate[1]), float(median[1]) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[median[2]])
+def once(port: int, requests: Sequence[Request], *, connections: int = CONNECTIONS) -> Rate:
+    """Send each request once. Raises BenchError when an answer is no success."""
+    return _load(port, requests, connections=connections, seconds=0.0, warm_s=0.0)
 
 
-def _lua(text: str) -> str:
-    return "[==[" + text + "]==]" if text else '""'
-
-
-def _by_threads(port: int, request: Request, connections: int, seconds: float) -> Rate:
-    times: list[float] = []
-    began = time.perf_counter()
-
-    def one(client: Client, _i: int) -> None:
-        while (start := time.perf_counter()) < began + seconds:
-            status, _, content = client.send(request)
-            if status >= 300:
-                raise BenchError(f"{request.method} {request.path}: {status} {content[:300]!r}")
-            times.append(time.perf_counter() - start)
-
-    spread(Client(port), one, connections, connections)
-    elapsed = time.perf_counter() - began
-    return Rate(len(times) / elapsed, sorted(times)[len(times) // 2] * 1000)
+def _load(port: int, requests: Sequence[Request], **order: float) -> Rate:
+    texts = [request.encoded(port).decode("latin-1") for request in requests]
+    argv = [sys.executable, "-S", "-m", "bench.load"]
+    environment = {**os.environ, "PYTHONPATH": str(CLONE)}
+    done = subprocess.run(
+        argv,
+        input=json.dumps({"port": port, "requests": texts, **order}),
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=CLONE,
+        env=environment,
+    )
+    said = json.loads(done.stdout or "{}")
+    if "count" not in said:
+        what = f"{requests[0].method} {requests[0].path}"
+        raise BenchError(f"{what}: {said.get('error') or done.stderr[-1000:]}")
+    return Rate(
+        per_s=said["count"] / said["elapsed_s"],
+        p50_ms=said["p50_s"] * 1000,
+        p99_ms=said["p99_s"] * 1000,
+        busy=said["cpu_s"] / said["elapsed_s"],
+        count=said["count"] + said["warmed"],
+        began=said["began"],
+    )

@@ -10,15 +10,17 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from bench.client import BenchError, Client
+from bench import client
+from bench.client import CLONE, CONNECTIONS, BenchError, Client, Rate, Request
+from bench.sizes import Sizes
 
-CLONE = Path(__file__).resolve().parents[1]
+T = TypeVar("T")
 PASSWORD = "bench-secret"
 COMPUTE = {"OpenStack-API-Version": "compute 2.79"}
 
@@ -43,7 +45,20 @@ def free_port() -> int:
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": f"{CLONE / 'src'}:{CLONE}"}
+    """What the cloud's own process runs with, as `gureum up` gives it."""
+    return {**os.environ, "PYTHONPATH": f"{CLONE / 'src'}:{CLONE}", "MALLOC_ARENA_MAX": "2"}
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a load saw from outside, and the milliseconds of processor that the cloud used for one request."""
+
+    rate: Rate
+    cpu_ms: float
+
+    def note(self) -> str:
+        """The processor time, and a word where the client may have been the limit."""
+        return "; ".join(part for part in (f"{self.cpu_ms:.2f} ms CPU each", self.rate.client_note()) if part)
 
 
 class Cloud:
@@ -57,19 +72,21 @@ class Cloud:
 
     def client(self, user: str = "admin") -> Client:
         """A client with a token for the user's own project."""
-        status, headers, content = Client(self.port).send(
-            Client(self.port).request("POST", "/identity/v3/auth/tokens", password_body(user))
-        )
-        if status != 201:
-            raise BenchError(f"no token: {status} {content[:300]!r}")
-        return Client(self.port, {"X-Auth-Token": headers["x-subject-token"], **COMPUTE})
+        return logged_in(self.port, user, PASSWORD)
 
-    def metric(self, name: str) -> float:
-        """A counter of /metrics, summed over its labels."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics") as answer:
-            text = answer.read().decode()
-        found = re.findall(rf"^{name}(?:_total)?(?:{{[^}}]*}})? ([\d.e+]+)$", text, re.MULTILINE)
-        return sum(float(value) for value in found)
+    def counters(self) -> dict[str, float]:
+        """Every counter of /metrics, summed over its labels. Asking adds one to the counted HTTP requests."""
+        _, _, content = self.admin.send(Request("GET", "/metrics"))
+        found: dict[str, float] = {}
+        for name, value in re.findall(r"^(\w+?)(?:_total)?(?:{[^}]*})? ([\d.e+]+)$", content.decode(), re.MULTILINE):
+            found[name] = found.get(name, 0.0) + float(value)
+        return found
+
+    def steady(self, request: Request, *, seconds: float, connections: int = CONNECTIONS) -> Load:
+        """The request without pause for `seconds`. Raises BenchError when an answer is no success."""
+        cpu = self.cpu_s()
+        rate = client.steady(self.port, request, connections=connections, seconds=seconds)
+        return Load(rate, (self.cpu_s() - cpu) / rate.count * 1000)
 
     def cpu_s(self) -> float:
         """Processor seconds that the process has used."""
@@ -91,9 +108,7 @@ class Cloud:
         image_id = str(self.admin.call("POST", "/image/v2/images", view)["id"])
         request = self.admin.request("PUT", f"/image/v2/images/{image_id}/file")
         request.headers["Content-Type"] = "application/octet-stream"
-        status, _, content = self.admin.send(
-            type(request)(request.method, request.path, request.headers, bytes(1 << 16))
-        )
+        status, _, content = self.admin.send(Request("PUT", request.path, request.headers, bytes(1 << 16)))
         if status != 204:
             raise BenchError(f"upload: {status} {content[:300]!r}")
         return image_id
@@ -118,10 +133,22 @@ class Cloud:
         self.admin.call("PUT", f"/network/v2.0/quotas/{project}", {"quota": {"port": -1}})
 
 
-def password_body(user: str) -> dict[str, Any]:
+def password_body(user: str, password: str) -> dict[str, Any]:
+    """The body that asks for a token for the project of the user's own name."""
     domain = {"name": "Default"}
-    methods = {"methods": ["password"], "password": {"user": {"name": user, "domain": domain, "password": PASSWORD}}}
+    methods = {"methods": ["password"], "password": {"user": {"name": user, "domain": domain, "password": password}}}
     return {"auth": {"identity": methods, "scope": {"project": {"name": user, "domain": domain}}}}
+
+
+def logged_in(port: int, user: str, password: str) -> Client:
+    """A client with a token. Raises BenchError when there is none."""
+    anonymous = Client(port)
+    asked = anonymous.request("POST", "/identity/v3/auth/tokens", password_body(user, password))
+    status, headers, content = anonymous.send(asked)
+    anonymous.close()
+    if status != 201:
+        raise BenchError(f"no token: {status} {content[:300]!r}")
+    return Client(port, {"X-Auth-Token": headers["x-subject-token"], **COMPUTE})
 
 
 def cpu_seconds(pid: int) -> float:
@@ -130,9 +157,22 @@ def cpu_seconds(pid: int) -> float:
 
 
 def resident_mib(pids: list[int]) -> float:
-    """Proportional set size of processes in MiB."""
-    text = "".join(Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in pids)
-    return sum(int(kib) for kib in re.findall(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)) / 1024
+    """Proportional set size of processes in MiB; those that ended meanwhile count nothing."""
+    total_kib = 0
+    for pid in pids:
+        with suppress(OSError):
+            found = re.search(r"^Pss:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
+            total_kib += int(found[1]) if found else 0
+    return total_kib / 1024
+
+
+def on_fresh_clouds(sizes: Sizes, measure: Callable[[Cloud], T], hosts: int = 8) -> list[T]:
+    """What `measure` gives on a new cloud for each run."""
+    found = []
+    for _ in range(sizes.runs):
+        with simulated_cloud(hosts) as cloud:
+            found.append(measure(cloud))
+    return found
 
 
 @contextmanager

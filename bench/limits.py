@@ -1,18 +1,21 @@
 """What the machine and the libraries do at best: the limit that stands beside a figure in the same run.
 
-`python -m bench.limits PORT` serves an empty handler on the same server with the same settings.
+`python -m bench.limits PORT` serves a handler that does nothing on the same server with the same settings.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,48 +23,62 @@ from typing import Any
 import argon2
 from sqlalchemy import text
 
-from bench.client import Request, steady
-from bench.cloud import CLONE, environment, free_port
+from bench.client import CLONE, CONNECTIONS, BenchError, Rate, Request, steady
+from bench.cloud import environment, free_port, resident_mib
 from gureum.foundation.config import AuthConfig
 from gureum.foundation.db.engine import Database
 
 MIB = 1 << 20
 
 
-async def empty(scope: Any, receive: Any, send: Any) -> None:
-    """Reads the body and answers {}."""
+async def canned(scope: Any, receive: Any, send: Any) -> None:
+    """Reads the body and answers as many bytes as the path's last part says."""
     while (await receive()).get("more_body"):
         pass
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"2")]
+    body = bytes(int(scope["path"].rpartition("/")[2] or 2))
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": b"{}"})
+    await send({"type": "http.response.body", "body": body})
 
 
 @cache
-def empty_handler() -> float:
-    """Requests a second of an empty handler, 8 connections."""
+def empty_handler(seconds: float, size: int = 2, connections: int = CONNECTIONS) -> Rate:
+    """Requests a second of a handler that only answers `size` bytes, on the server and the settings of the cloud."""
     port = free_port()
     argv = [sys.executable, "-m", "bench.limits", str(port)]
     process = subprocess.Popen(argv, env=environment(), cwd=CLONE)
     try:
-        deadline = time.monotonic() + 10
-        while True:
-            try:
-                return max(steady(port, Request("GET", "/"), seconds=2).per_s for _ in range(2))
-            except Exception:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.1)
+        _until_open(port, process)
+        request = Request("GET", f"/{size}")
+        rates = [steady(port, request, connections=connections, seconds=seconds) for _ in range(2)]
+        return max(rates, key=lambda rate: rate.per_s)
     finally:
         process.terminate()
         process.wait()
 
 
-def empty_note() -> str:
-    return f"empty handler on the same server {empty_handler():,.0f}/s"
+def _until_open(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 20
+    while True:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise BenchError("the empty handler does not start")
+        time.sleep(0.02)
 
 
-def at_once(work: Callable[[], object], threads: int = 2, seconds: float = 2.0) -> float:
+def empty_note(seconds: float) -> str:
+    """The empty handler's rate, and how busy the client was at that: it goes at least as fast."""
+    rate = empty_handler(seconds)
+    return f"empty handler on the same server {rate.per_s:,.0f}/s (client {rate.busy:.0%} busy)"
+
+
+def canned_note(seconds: float, size: int) -> str:
+    """The rate at which the same server sends so many prepared bytes."""
+    return f"the same {size / 1024:,.0f} KiB, prepared, {empty_handler(seconds, size).per_s:,.0f}/s"
+
+
+def at_once(work: Callable[[], object], threads: int, seconds: float) -> float:
     """How often a second several threads together do `work`."""
     counts = [0] * threads
     until = time.perf_counter() + seconds
@@ -81,47 +98,107 @@ def at_once(work: Callable[[], object], threads: int = 2, seconds: float = 2.0) 
 
 
 @cache
-def password_hash() -> float:
+def password_hash(seconds: float) -> float:
     """Verifications a second of the configured argon2id hash, on all processors."""
     config = AuthConfig()
     hasher = argon2.PasswordHasher(time_cost=config.hash_time_cost, memory_cost=config.hash_memory_kib, parallelism=1)
     stored = hasher.hash("secret")
-    return at_once(lambda: hasher.verify(stored, "secret"), threads=os.cpu_count() or 1)
+    return at_once(lambda: hasher.verify(stored, "secret"), os.cpu_count() or 1, seconds)
 
 
 @cache
-def row_inserts() -> float:
+def row_inserts(seconds: float) -> float:
     """Commits a second of one row of 1 KiB, through the same engine and settings."""
+    insert, body = text("INSERT INTO rows (body) VALUES (:body)"), {"body": "x" * 1024}
+    return _written(lambda tx: tx.execute(insert, body), 1, seconds)
+
+
+@cache
+def six_commits(seconds: float) -> float:
+    """How often a second a server's life could be written: 6 commits of 3 rows of 1 KiB, all new or all changed."""
+    insert, body = text("INSERT INTO rows (body) VALUES (:body)"), {"body": "x" * 1024}
+
+    def one(tx: Any) -> None:
+        for _ in range(3):
+            tx.execute(insert, body)
+
+    return _written(one, 6, seconds)
+
+
+def _written(work: Callable[[Any], object], commits: int, seconds: float) -> float:
+    """How often a second four threads together write `work` in so many transactions one after the other."""
     with tempfile.TemporaryDirectory() as folder:
         database = Database(f"sqlite:///{folder}/limit.sqlite")
         database.write(lambda tx: tx.execute(text("CREATE TABLE rows (id INTEGER PRIMARY KEY, body TEXT)")))
-        insert, body = text("INSERT INTO rows (body) VALUES (:body)"), {"body": "x" * 1024}
-        rate = at_once(lambda: database.write(lambda tx: tx.execute(insert, body)), threads=4)
+
+        def whole() -> None:
+            for _ in range(commits):
+                database.write(work)
+
+        rate = at_once(whole, 4, seconds)
         database.close()
     return rate
 
 
 @cache
-def hashes_mib_s() -> float:
-    """MiB a second of MD5 and SHA-512 of the same bytes at the same time, one on each processor; SHA-512's alone on
-    a machine with one."""
-    block = bytes(MIB)
-    times = []
-    for name in ("md5", "sha512"):
-        began, digest = time.perf_counter(), hashlib.new(name)
-        for _ in range(128):
-            digest.update(block)
-        times.append(time.perf_counter() - began)
-    return 128 / max(times)
+def rows_ms(rows: int) -> float:
+    """Milliseconds to read and build so many rows of ten columns by SQLite's own driver: the least of 20."""
+    with sqlite3.connect(":memory:") as connection:
+        connection.execute(f"CREATE TABLE t ({', '.join(f'c{i}' for i in range(10))})")
+        connection.executemany(
+            f"INSERT INTO t VALUES ({', '.join('?' * 10)})", [(f"{i:036}",) * 10 for i in range(rows)]
+        )
+        times = []
+        for _ in range(20):
+            began = time.perf_counter()
+            connection.execute("SELECT * FROM t").fetchall()
+            times.append(time.perf_counter() - began)
+    connection.close()
+    return min(times) * 1000
 
 
 @cache
-def loopback_mib_s(sendfile: bool) -> float:
-    """MiB a second from a cached file to a socket that throws it away: by sendfile, or read and sent."""
-    import socket
+def modules() -> tuple[float, float]:
+    """Seconds to start Python with the control plane's modules and nothing else, and its proportional set size in
+    MiB."""
+    argv = [sys.executable, "-c", "import gureum.roles.control; print(flush=True); input()"]
+    found = []
+    for _ in range(3):
+        began = time.perf_counter()
+        with subprocess.Popen(argv, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdout.readline()
+            found.append((time.perf_counter() - began, resident_mib([process.pid])))
+            process.stdin.write(b"\n")
+    return min(seconds for seconds, _ in found), min(mib for _, mib in found)
 
+
+@cache
+def hashes_mib_s() -> float:
+    """MiB a second of MD5 and SHA-512 of the same bytes at the same time, a thread each: hashlib lets go of the
+    interpreter meanwhile."""
+    block, mib = bytes(MIB), 128
+    digests = (hashlib.md5(), hashlib.sha512())
+
+    def feed(digest: Any) -> None:
+        for _ in range(mib):
+            digest.update(block)
+
+    threads = [threading.Thread(target=feed, args=(digest,)) for digest in digests]
+    began = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return mib / (time.perf_counter() - began)
+
+
+@cache
+def loopback_mib_s(mib: int, sendfile: bool) -> float:
+    """MiB a second from a cached file of that size to a socket that throws it away: by sendfile, or read and sent."""
     with tempfile.NamedTemporaryFile() as file, socket.socket() as listener:
-        file.write(os.urandom(MIB) * 256)
+        file.write(os.urandom(MIB) * mib)
         file.flush()
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -135,7 +212,7 @@ def loopback_mib_s(sendfile: bool) -> float:
                 while block := source.read(MIB):
                     out.sendall(block)
         thread.join()
-        return 256 / (time.perf_counter() - began)
+        return mib / (time.perf_counter() - began)
 
 
 def _swallow(listener: Any) -> None:
@@ -159,4 +236,4 @@ def copy_mib_s() -> float:
 if __name__ == "__main__":
     from gureum.foundation.http.serve import serve
 
-    serve(empty, "127.0.0.1", int(sys.argv[1]))
+    serve(canned, "127.0.0.1", int(sys.argv[1]))

@@ -1,12 +1,14 @@
-"""Many servers at once: copies of one server's rows, with its ports and addresses, written straight into the tables.
+"""Rows in numbers: copies of what the API made once, written straight into the tables through the models.
 
-They run on no host and hold no claim; lists and pages cannot tell.
+Copied servers run on no host and hold no claim, copied users have no role: lists and pages cannot tell.
 """
 
 from __future__ import annotations
 
 import datetime
 import ipaddress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
@@ -19,54 +21,81 @@ from gureum.services.compute.servers.model import Server
 from gureum.services.network.ports.model import IpAllocation, Port, PortGroup
 
 AT_ONCE = 5_000
-TABLES: dict[str, Any] = {
-    "server": Server.__table__,
-    "port": Port.__table__,
-    "address": IpAllocation.__table__,
-    "group": PortGroup.__table__,
-}
+Values = dict[str, Any]
 
 
-def multiply_servers(cloud: Cloud, server_id: str, total: int) -> None:
-    """Until there are `total` servers, every copy a second older than the one before it."""
+@contextmanager
+def database_of(cloud: Cloud) -> Iterator[Database]:
+    """The cloud's own database, opened beside it."""
     database = Database(f"sqlite:///{cloud.folder}/gureum.sqlite")
     try:
-        original = _original(database, server_id)
-        with database.read() as tx:
-            present = tx.scalar(select(func.count()).select_from(Server).where(Server.deleted_at.is_(None))) or 0
-        copies = (_copy(original, number) for number in range(present, total))
-        while batch := list(islice(copies, AT_ONCE)):
-            database.write(
-                lambda tx, batch=batch: [tx.execute(insert(TABLES[kind]), [c[kind] for c in batch]) for kind in TABLES]
-            )  # type: ignore[misc]
+        yield database
     finally:
         database.close()
 
 
-def _original(database: Database, server_id: str) -> dict[str, dict[str, Any]]:
+def row_of(database: Database, model: Any, **values: Any) -> Values:
+    """The columns of one row. Raises LookupError when there is none."""
+    table = model.__table__
+    statement = select(table).where(*(table.c[name] == value for name, value in values.items()))
     with database.read() as tx:
-
-        def row(kind: str, condition: Any) -> dict[str, Any]:
-            return dict(tx.execute(select(TABLES[kind]).where(condition)).mappings().first() or {})
-
-        port = row("port", TABLES["port"].c.server_id == server_id)
-        return {
-            "server": row("server", TABLES["server"].c.id == server_id),
-            "port": port,
-            "address": row("address", TABLES["address"].c.owner_id == port["id"]),
-            "group": row("group", TABLES["group"].c.port_id == port["id"]),
-        }
+        found = tx.execute(statement).mappings().first()
+    if found is None:
+        raise LookupError(f"{table.name} holds no row with {values}")
+    return dict(found)
 
 
-def _copy(original: dict[str, dict[str, Any]], number: int) -> dict[str, dict[str, Any]]:
+def count_of(database: Database, model: Any) -> int:
+    """How many rows a table holds."""
+    with database.read() as tx:
+        return int(tx.scalar(select(func.count()).select_from(model)) or 0)
+
+
+def add(database: Database, model: Any, rows: Iterator[Values]) -> None:
+    """Write many rows, some thousands in a transaction."""
+    while batch := list(islice(rows, AT_ONCE)):
+        _write(database, [(model, batch)])
+
+
+def _write(database: Database, batches: list[tuple[Any, list[Values]]]) -> None:
+    def work(tx: Any) -> None:
+        for model, rows in batches:
+            tx.execute(insert(model.__table__), rows)
+
+    database.write(work)
+
+
+def multiply(cloud: Cloud, model: Any, original: Values, total: int, change: Callable[[int], Values]) -> None:
+    """Copies of `original` with what `change(number)` says, until the table holds `total` rows."""
+    with database_of(cloud) as database:
+        numbers = range(count_of(database, model), total)
+        add(database, model, (original | change(number) for number in numbers))
+
+
+def multiply_servers(cloud: Cloud, server_id: str, total: int) -> None:
+    """Until there are `total` servers with a port and an address each, every copy a second older than the one before."""
+    with database_of(cloud) as database:
+        port = row_of(database, Port, server_id=server_id)
+        originals = (
+            row_of(database, Server, id=server_id),
+            port,
+            row_of(database, IpAllocation, owner_id=port["id"]),
+            row_of(database, PortGroup, port_id=port["id"]),
+        )
+        numbers = iter(range(count_of(database, Server), total))
+        while batch := [_copy(originals, number) for number in islice(numbers, AT_ONCE)]:
+            columns = [list(rows) for rows in zip(*batch, strict=True)]
+            _write(database, list(zip((Server, Port, IpAllocation, PortGroup), columns, strict=True)))
+
+
+def _copy(originals: tuple[Values, ...], number: int) -> tuple[Values, ...]:
+    server, port, address, group = originals
     server_id, port_id = ids.new_uuid(), ids.new_uuid()
-    created = original["server"]["created_at"] - datetime.timedelta(seconds=number)
-    address = str(ipaddress.ip_address("100.64.0.0") + number)
+    created = server["created_at"] - datetime.timedelta(seconds=number)
     mac = "fa:16:" + ":".join(f"{number >> shift & 255:02x}" for shift in (24, 16, 8, 0))
-    return {
-        "server": original["server"] | {"id": server_id, "name": f"copy-{number}", "created_at": created, "host": None},
-        "port": original["port"]
-        | {"id": port_id, "mac": mac, "server_id": server_id, "device_id": server_id, "host": None},
-        "address": original["address"] | {"ip": address, "owner_id": port_id},
-        "group": original["group"] | {"port_id": port_id},
-    }
+    return (
+        server | {"id": server_id, "name": f"copy-{number}", "created_at": created, "host": None},
+        port | {"id": port_id, "mac": mac, "server_id": server_id, "device_id": server_id, "host": None},
+        address | {"ip": str(ipaddress.ip_address("100.64.0.0") + number), "owner_id": port_id},
+        group | {"port_id": port_id},
+    )
