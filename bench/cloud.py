@@ -77,10 +77,7 @@ class Cloud:
     def counters(self) -> dict[str, float]:
         """Every counter of /metrics, summed over its labels. Asking adds one to the counted HTTP requests."""
         _, _, content = self.admin.send(Request("GET", "/metrics"))
-        found: dict[str, float] = {}
-        for name, value in re.findall(r"^(\w+?)(?:_total)?(?:{[^}]*})? ([\d.e+]+)$", content.decode(), re.MULTILINE):
-            found[name] = found.get(name, 0.0) + float(value)
-        return found
+        return read_counters(content.decode())
 
     def steady(self, request: Request, *, seconds: float, connections: int = CONNECTIONS) -> Load:
         """The request without pause for `seconds`. Raises BenchError when an answer is no success."""
@@ -131,6 +128,14 @@ class Cloud:
         everything = dict.fromkeys(("cores", "instances", "ram"), -1)
         self.admin.call("PUT", f"/compute/v2.1/os-quota-sets/{project}", {"quota_set": everything})
         self.admin.call("PUT", f"/network/v2.0/quotas/{project}", {"quota": {"port": -1}})
+
+
+def read_counters(text: str) -> dict[str, float]:
+    """Prometheus' text format as name -> value, summed over labels, names without `_total`."""
+    found: dict[str, float] = {}
+    for name, value in re.findall(r"^(\w+?)(?:_total)?(?:{[^}]*})? ([\d.e+-]+)$", text, re.MULTILINE):
+        found[name] = found.get(name, 0.0) + float(value)
+    return found
 
 
 def password_body(user: str, password: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-WIDTHS = (58, 14, 9, 4)
+WIDTHS = (68, 14, 9, 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +103,8 @@ def summary(rows: Sequence[Row]) -> str:
     held = [row for row in rows if isinstance(row, Figure) and row.reached is not None]
     missed = [row.name for row in held if not row.reached]
     skipped = sum(isinstance(row, Skipped) for row in rows)
-    text = f"{len(held) - len(missed)} of {len(held)} figures reach what they should"
-    text += f"; {skipped} skipped" if skipped else ""
-    return text + (f"; not reached: {', '.join(missed)}" if missed else "")
+    told = [f"{len(held) - len(missed)} of {len(held)} figures reach what they should; {skipped} skipped"]
+    return "\n".join([*told, *(f"  not reached: {name}" for name in missed)])
 
 
 def machine() -> str:

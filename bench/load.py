@@ -27,9 +27,8 @@ class Connection:
 
     __slots__ = ("head", "left", "sent_at", "sock", "status")
 
-    def __init__(self, port: int) -> None:
-        self.sock = socket.create_connection(("127.0.0.1", port), timeout=120)
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
         self.head = b""
         self.left = -1
         self.status = 0
@@ -54,6 +53,13 @@ class Connection:
             if self.status >= 300:
                 self.head += data
         return self.left <= 0
+
+
+def connect(port: int) -> Connection:
+    """A connection to a port of this machine."""
+    sock = socket.create_connection(("127.0.0.1", port), timeout=120)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return Connection(sock)
 
 
 def content_length(head: bytes) -> int:
@@ -119,7 +125,7 @@ def once(connections: list[Connection], requests: list[bytes]) -> list[float]:
 def carry_out(order: dict[str, object]) -> dict[str, object]:
     """`order`: port, connections, requests (latin-1 text), seconds and warm_s (0: each request once)."""
     requests = [text.encode("latin-1") for text in order["requests"]]  # type: ignore[attr-defined]
-    connections = [Connection(int(str(order["port"]))) for _ in range(int(str(order["connections"])))]
+    connections = [connect(int(str(order["port"]))) for _ in range(int(str(order["connections"])))]
     seconds, warm_s = float(str(order["seconds"])), float(str(order["warm_s"]))
     warmed = len(steady(connections, requests[0], warm_s)) if warm_s else 0
     cpu, began = time.process_time(), time.monotonic()

@@ -61,7 +61,7 @@ def rows(sizes: Sizes) -> Iterator[Figure]:
         ("users-page-crowded", "page of 100 users", "users", "many_users"),
         ("login-crowded", "login by password", "login", "many_login"),
     ):
-        ratio = min(getattr(run, many).cpu_ms / getattr(run, few).cpu_ms for run in runs)
+        ratio = min(getattr(run, many).cpu_ms for run in runs) / min(getattr(run, few).cpu_ms for run in runs)
         note = f"processor time; p50 {min(getattr(run, many).rate.p50_ms for run in runs):.1f} ms"
         name = f"{what} with {sizes.many:,} users: cost against {sizes.listed:,}"
         yield Figure(key, name, ratio, "x", 1.5, least=True, limit="the same among fewer, in the same run", note=note)
