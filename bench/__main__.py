@@ -70,6 +70,8 @@ def main() -> int:
         parser.error(f"no such row: {', '.join(sorted(unknown))}")
     if given.document:
         conditions, rows = load(given.document)
+        if conditions["quick"]:
+            parser.error("these are quick's figures, of small sizes: measure without --quick first")
         fill_file(DOCUMENT, rows, conditions)
         return 0
     sizes = QUICK if given.quick else FULL
