@@ -219,7 +219,7 @@ def test_a_ports_claim_to_be_a_servers_plugs_nothing(cloud, alice, make, network
     """CVE-2013-6419, CVE-2014-0056: device_id is the client's word; a server's ports are what compute made them."""
     make.port(network, device_id="victim", device_owner="compute:nova")
     with cloud.database.read() as tx:
-        assert cloud.facade.nics(tx, "victim") == ()
+        assert cloud.facade.wiring(tx, "victim").nics == ()
         assert cloud.facade.addresses(tx, ["victim"]) == {}
 
 

@@ -42,8 +42,8 @@ def test_a_servers_port_from_boot_to_release(cloud, alice, make, wan):
         "DOWN",
         1,
     )
-    assert read(cloud, "wired", "s1") == [port["id"]]
-    nic = read(cloud, "nics", "s1")[0]
+    assert read(cloud, "wired", "s1") == read(cloud, "wiring", "s1").down == [port["id"]]
+    nic = read(cloud, "wiring", "s1").nics[0]
     assert (nic.port_id, nic.mac, nic.mtu, nic.fixed_ips) == (port["id"], port["mac_address"], 1442, ("10.0.0.3",))
     assert nic.metadata_addresses == ("10.0.0.2/24",)
     assert nic.metadata_port_id
@@ -53,7 +53,7 @@ def test_a_servers_port_from_boot_to_release(cloud, alice, make, wan):
     assert cloud.held("port")[port["id"]].host == "h1"
     cloud.driver.bring_up(port["id"], "h1")
     cloud.settle()
-    assert read(cloud, "wired", "s1") == []
+    assert read(cloud, "wired", "s1") == read(cloud, "wiring", "s1").down == []
     assert woken == ["s1"]
     floating = make.floating_ip(cloud.public_id(), port_id=port["id"])
     addresses = read(cloud, "addresses", ["s1", "other"])
@@ -70,7 +70,7 @@ def test_a_servers_port_from_boot_to_release(cloud, alice, make, wan):
     assert alice.get(f"{AT}/ports/{port['id']}").status == 404
     assert alice.get(f"{AT}/floatingips/{floating['id']}").json()["floatingip"]["port_id"] is None
     assert cloud.held("floating_ip") == {}
-    assert read(cloud, "nics", "s1") == ()
+    assert read(cloud, "wiring", "s1").nics == ()
 
 
 def test_a_users_port_is_adopted_and_outlives_the_server(cloud, alice, make, wan):
@@ -92,13 +92,13 @@ def test_a_users_port_is_adopted_and_outlives_the_server(cloud, alice, make, wan
 
 def test_no_network_means_no_interface_and_several_a_conflict(cloud, make):
     boot(cloud)
-    assert read(cloud, "nics", "s1") == ()
+    assert read(cloud, "wiring", "s1").nics == ()
     for cidr in ("10.0.0.0/24", "10.1.0.0/24"):
         make.subnet(make.network(), cidr)
     with pytest.raises(Conflict, match="Multiple possible networks"):
         boot(cloud)
     boot(cloud, request=NicRequest("none"))
-    assert read(cloud, "nics", "s1") == ()
+    assert read(cloud, "wiring", "s1").nics == ()
 
 
 def test_networks_in_order_with_addresses_and_tags(cloud, make):
@@ -107,7 +107,7 @@ def test_networks_in_order_with_addresses_and_tags(cloud, make):
         make.subnet(network, cidr)
     wanted = (NicWanted(network_id=networks[1]["id"], fixed_ip="10.1.0.99"), NicWanted(network_id=networks[0]["id"]))
     boot(cloud, request=listed(*wanted))
-    assert [nic.network_id for nic in read(cloud, "nics", "s1")] == [networks[1]["id"], networks[0]["id"]]
+    assert [nic.network_id for nic in read(cloud, "wiring", "s1").nics] == [networks[1]["id"], networks[0]["id"]]
     assert [one.ip for one in read(cloud, "addresses", ["s1"])["s1"]] == ["10.1.0.99", "10.0.0.3"]
 
 
@@ -143,7 +143,7 @@ def test_what_compute_must_refuse(cloud, root, bob, make, wan):
     root.put(f"{AT}/quotas/p1", {"quota": {"port": 0}})
     with pytest.raises(OverQuota, match="port"):
         boot(cloud, request=listed(NicWanted(network_id=network["id"])))
-    assert read(cloud, "nics", "s1") == ()
+    assert read(cloud, "wiring", "s1").nics == ()
 
 
 def test_groups_by_name_or_id(cloud, make, wan):
@@ -169,7 +169,7 @@ def test_interfaces_come_and_go_on_a_running_server(cloud, alice, make, wan):
     make.subnet(second, "10.1.0.0/24")
     wanted = NicWanted(network_id=second["id"])
     port_id = cloud.write(lambda tx: cloud.facade.attach(tx, ALICE, "s1", wanted, "nova"))
-    assert [nic.port_id for nic in read(cloud, "nics", "s1")][1] == port_id
+    assert [nic.port_id for nic in read(cloud, "wiring", "s1").nics][1] == port_id
     assert cloud.held("port")[port_id].host == "h2"
     cloud.write(lambda tx: cloud.facade.detach(tx, "s1", port_id))
     assert alice.get(f"{AT}/ports/{port_id}").status == 404
@@ -179,7 +179,7 @@ def test_interfaces_come_and_go_on_a_running_server(cloud, alice, make, wan):
 
 def test_a_port_is_up_only_where_its_server_is(cloud, make, wan):
     boot(cloud)
-    port_id = read(cloud, "nics", "s1")[0].port_id
+    port_id = read(cloud, "wiring", "s1").nics[0].port_id
     cloud.write(lambda tx: cloud.facade.bind(tx, "s1", "h1"))
     cloud.settle()
     cloud.driver.bring_up(port_id, "h1")
@@ -200,7 +200,7 @@ def test_a_port_is_up_only_where_its_server_is(cloud, make, wan):
 
 def test_a_port_that_its_owner_switched_off_is_not_waited_for(cloud, alice, make, wan):
     boot(cloud)
-    port_id = read(cloud, "nics", "s1")[0].port_id
+    port_id = read(cloud, "wiring", "s1").nics[0].port_id
     alice.put(f"{AT}/ports/{port_id}", {"port": {"admin_state_up": False}})
     assert read(cloud, "wired", "s1") == []
 
@@ -210,9 +210,9 @@ def test_network_data_reads_as_cloud_init_expects(cloud, make):
     make.subnet(network, dns_nameservers=["9.9.9.9"])
     make.subnet(network, "fd00::/64", ipv6_ra_mode="slaac", ipv6_address_mode="slaac")
     boot(cloud)
-    data = read(cloud, "network_data", "s1")
+    data = read(cloud, "wiring", "s1").network_data
     link = data["links"][0]
-    assert (link["type"], link["mtu"], link["vif_id"]) == ("ovs", 1442, read(cloud, "nics", "s1")[0].port_id)
+    assert (link["type"], link["mtu"], link["vif_id"]) == ("ovs", 1442, read(cloud, "wiring", "s1").nics[0].port_id)
     assert [one["type"] for one in data["networks"]] == ["ipv4_dhcp", "ipv6_slaac"]
     assert {one["link"] for one in data["networks"]} == {link["id"]}
     assert data["services"] == [{"type": "dns", "address": "9.9.9.9"}]
@@ -221,7 +221,7 @@ def test_network_data_reads_as_cloud_init_expects(cloud, make):
 def test_static_network_data_has_address_mask_and_routes(cloud, make):
     make.subnet(make.network(), enable_dhcp=False)
     boot(cloud)
-    entry = read(cloud, "network_data", "s1")["networks"][0]
+    entry = read(cloud, "wiring", "s1").network_data["networks"][0]
     assert (entry["type"], entry["ip_address"], entry["netmask"]) == ("ipv4", "10.0.0.2", "255.255.255.0")
     assert entry["routes"] == [{"network": "0.0.0.0", "netmask": "0.0.0.0", "gateway": "10.0.0.1"}]
 
@@ -230,7 +230,7 @@ def test_deleting_a_servers_port_tells_compute(cloud, alice, wan):
     woken = []
     cloud.facade.set_port_listener(*[lambda _tx, servers: woken.extend(servers)] * 2)
     boot(cloud)
-    port_id = read(cloud, "nics", "s1")[0].port_id
+    port_id = read(cloud, "wiring", "s1").nics[0].port_id
     assert alice.delete(f"{AT}/ports/{port_id}").status == 204
     assert woken == ["s1"]
 
@@ -255,12 +255,12 @@ def test_the_statements_of_one_server_stay_few(cloud, make, wan):
 
     measure("create", lambda: boot(cloud))
     measure("bind", lambda: cloud.write(lambda tx: cloud.facade.bind(tx, "s1", "h1")))
-    measure("nics", lambda: read(cloud, "nics", "s1"))
+    measure("nics", lambda: read(cloud, "wiring", "s1").nics)
     measure("addresses", lambda: read(cloud, "addresses", ["s1"]))
     cloud.settle()
     cloud.write(lambda tx: cloud.facade.bind(tx, "s1", "h2"))
     measure("write", cloud.settle)
-    cloud.driver.bring_up(read(cloud, "nics", "s1")[0].port_id, "h2")
+    cloud.driver.bring_up(read(cloud, "wiring", "s1").nics[0].port_id, "h2")
     measure("up", cloud.settle)
     assert steps["create"] <= 10
     assert (steps["bind"], steps["nics"], steps["addresses"]) == (2, 1, 1)

@@ -13,13 +13,14 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
 
 from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
+from gureum.foundation.db.lanes import Counters, Lane, Lanes
 from gureum.foundation.errors import Unavailable
 
 T = TypeVar("T")
@@ -32,26 +33,27 @@ _SERIALIZATION = {"40001", "40P01"}
 
 
 class Tx(Session):
-    """A transaction. Callbacks given to `on_commit` run after it is durable, in order, outside of it."""
+    """A transaction. Callbacks given to `on_commit` run after it is durable, in order, outside of it.
 
-    def __init__(self, **options: Any) -> None:
+    `lane` is where prepared statements run (`prepared.py`); None sends them through SQLAlchemy.
+    """
+
+    def __init__(self, lane: Lane | None = None, **options: Any) -> None:
         super().__init__(**options)
+        self.lane = lane
         self._callbacks: list[Callable[[], None]] = []
 
     def on_commit(self, callback: Callable[[], None]) -> None:
         self._callbacks.append(callback)
 
+    def commit(self) -> None:
+        super().commit()
+        if self.lane is not None:
+            self.lane.commit()
+
     def take_callbacks(self) -> list[Callable[[], None]]:
         taken, self._callbacks = self._callbacks, []
         return taken
-
-
-class Counters:
-    """Statements and commits of this process, for /metrics and for the budgets in bench/."""
-
-    def __init__(self) -> None:
-        self.statements = 0
-        self.commits = 0
 
 
 class Database:
@@ -63,6 +65,10 @@ class Database:
         self.counters = Counters()
         self._writer = threading.Lock()
         self._reads, self._writes = self._engines(url, pool_size)
+        self._lanes: dict[Engine, Lanes] = {}
+        if self.is_sqlite:
+            self._lanes[self._reads] = Lanes(self._reads, "BEGIN", self.counters)
+            self._lanes[self._writes] = Lanes(self._writes, "BEGIN IMMEDIATE", self.counters)
         for engine in {self._reads, self._writes}:
             event.listen(engine, "before_cursor_execute", self._count_statement)
             event.listen(engine, "commit", self._count_commit)
@@ -74,22 +80,16 @@ class Database:
                 engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True),
                 engine.execution_options(isolation_level="SERIALIZABLE"),
             )
-        engines = []
-        for begin in ("BEGIN", "BEGIN IMMEDIATE"):
-            engine = create_engine(
-                url,
-                pool_size=pool_size,
-                max_overflow=pool_size,
-                connect_args={"timeout": 30, "check_same_thread": False},
-            )
+        waits = {"timeout": 30, "check_same_thread": False}
+        engines = [
+            create_engine(url, pool_size=pool_size, max_overflow=pool_size, connect_args=waits) for _ in range(2)
+        ]
+        for engine in engines:
             event.listen(engine, "connect", _prepare_sqlite)
-            event.listen(engine, "begin", lambda connection, begin=begin: connection.exec_driver_sql(begin))
-            engines.append(engine)
         return engines[0], engines[1]
 
-    def _count_statement(self, _connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        if not statement.startswith("BEGIN"):
-            self.counters.statements += 1
+    def _count_statement(self, *_execution: Any) -> None:
+        self.counters.statements += 1
 
     def _count_commit(self, connection: Any) -> None:
         if connection.engine is self._writes:
@@ -103,11 +103,21 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Tx]:
         """A snapshot; whatever the block does to it is thrown away."""
-        tx = Tx(bind=self._reads, expire_on_commit=False, autoflush=False)
+        with self._transaction(self._reads, autoflush=False) as tx:
+            yield tx
+
+    @contextmanager
+    def _transaction(self, engine: Engine, **options: Any) -> Iterator[Tx]:
+        """One that is rolled back unless the block commits it."""
+        lanes = self._lanes.get(engine)
+        lane = lanes.take() if lanes else None
+        tx = Tx(lane, bind=lane.connection if lane else engine, expire_on_commit=False, **options)
         try:
             yield tx
         finally:
             tx.close()
+            if lanes and lane:
+                lanes.give(lane)
 
     def write(self, work: Callable[[Tx], T]) -> T:
         """Run `work` in one transaction and commit; repeat it whole when the database asks for that.
@@ -131,18 +141,10 @@ class Database:
         raise AssertionError("unreachable")
 
     def _write_once(self, work: Callable[[Tx], T], *, alone: bool) -> tuple[T, list[Callable[[], None]]]:
-        lock = self._writer if alone else None
-        if lock:
-            lock.acquire()
-        tx = Tx(bind=self._writes, expire_on_commit=False)
-        try:
+        with self._writer if alone else nullcontext(), self._transaction(self._writes) as tx:
             result = work(tx)
             tx.commit()
             return result, tx.take_callbacks()
-        finally:
-            tx.close()
-            if lock:
-                lock.release()
 
     def _repeatable(self, error: DBAPIError) -> bool:
         if self.is_sqlite:
@@ -161,6 +163,8 @@ class Database:
         return True
 
     def close(self) -> None:
+        for lanes in self._lanes.values():
+            lanes.close()
         self._reads.dispose()
         self._writes.dispose()
 

@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from typing import cast
 
-from sqlalchemy import String, Table, insert
+from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from gureum.drivers.network.interface import Kind
 from gureum.foundation.db.engine import Tx
+from gureum.foundation.db.prepared import insert_into
 from gureum.foundation.db.types import Id, Row
-from gureum.services.network.prepared import run
 
 _WAKES = "network writer wakes"
 
@@ -31,7 +30,7 @@ class NetworkChange(Row):
     resource_id: Mapped[str] = mapped_column(Id)
 
 
-_INSERT = insert(cast("Table", NetworkChange.__table__))
+_INSERT = insert_into(NetworkChange, "number")
 
 
 class Changes:
@@ -45,7 +44,7 @@ class Changes:
         entries = [{"kind": kind, "resource_id": resource_id} for resource_id in ids]
         if not entries:
             return
-        run(tx, _INSERT, entries)
+        _INSERT.run_many(tx, entries)
         if not tx.info.get(_WAKES):
             tx.info[_WAKES] = True
             tx.on_commit(self.event.set)

@@ -10,7 +10,6 @@ from typing import Any
 
 from sqlalchemy import or_, select
 
-from gureum.agents.hypervisor.protocol import NicSpec
 from gureum.foundation.caller import Caller
 from gureum.foundation.db.engine import Tx
 from gureum.services.network import bootstrap
@@ -18,10 +17,10 @@ from gureum.services.network.context import NetworkContext, PortListener
 from gureum.services.network.floating_ips.model import FloatingIp
 from gureum.services.network.ports.model import IpAllocation, Port, PortGroup
 from gureum.services.network.security_groups.legacy import LegacySecurityGroups, ingress_rule
-from gureum.services.network.server_ports import operations, planning, views
-from gureum.services.network.server_ports.model import Address, NicPlan, NicRequest, NicWanted
+from gureum.services.network.server_ports import operations, planning, views, wiring
+from gureum.services.network.server_ports.model import Address, NicPlan, NicRequest, NicWanted, Wiring
 
-__all__ = ["Address", "NetworkFacade", "NicPlan", "NicRequest", "NicWanted", "PortListener", "ingress_rule"]
+__all__ = ["Address", "NetworkFacade", "NicPlan", "NicRequest", "NicWanted", "PortListener", "Wiring", "ingress_rule"]
 
 
 class NetworkFacade:
@@ -49,13 +48,9 @@ class NetworkFacade:
         """The server's ports belong on `host` (nowhere for None)."""
         operations.bind(tx, self._ctx, server_id, host)
 
-    def nics(self, tx: Tx, server_id: str) -> tuple[NicSpec, ...]:
-        """The server's interfaces as its host needs them, in attach order."""
-        return views.nics(tx, server_id)
-
-    def network_data(self, tx: Tx, server_id: str) -> dict[str, Any]:
-        """The network_data.json document: links, networks, services."""
-        return views.network_data(tx, server_id)
+    def wiring(self, tx: Tx, server_id: str) -> Wiring:
+        """What the server's host is told: interfaces in attach order, network_data.json, addresses. One statement."""
+        return wiring.wiring(tx, server_id)
 
     def wired(self, tx: Tx, server_id: str) -> list[str]:
         """The ids of the server's ports that are not up yet; empty when all are."""

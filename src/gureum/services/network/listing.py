@@ -17,12 +17,12 @@ from sqlalchemy import ColumnElement, Select, Text, and_, bindparam, func, not_,
 from sqlalchemy.orm import InstrumentedAttribute
 
 from gureum.foundation.caller import Caller
+from gureum.foundation.db.prepared import Prepared, record_of
 from gureum.foundation.errors import BadRequest
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.paging import paging_of
 from gureum.services.network import errors
-from gureum.services.network.prepared import run
 
 Filter = tuple[InstrumentedAttribute[Any], filters.Convert]
 NOBODY = "-"
@@ -142,9 +142,10 @@ def show(call: Call[Any], listing: Listing, resource_id: str) -> dict[str, Any]:
 
 def find(call: Call[Any], listing: Listing, resource_id: str) -> Any:
     """The columns of one resource within reach. Raises NotFound."""
-    project_id = call.caller.project_id or NOBODY
-    statement = _one(listing, all_projects=call.caller.is_admin)
-    row: Any = run(call.tx, statement, {"wanted": resource_id, "project": project_id}).one_or_none()
+    if call.caller.is_admin:
+        row = _one(listing).first(call.tx, wanted=resource_id)
+    else:
+        row = _one_of_project(listing).first(call.tx, wanted=resource_id, project=call.caller.project_id or NOBODY)
     if row is None:
         row = next((one for one in listing.extra_rows(call) if one.id == resource_id), None)
     if row is None:
@@ -153,10 +154,19 @@ def find(call: Call[Any], listing: Listing, resource_id: str) -> Any:
 
 
 @lru_cache(maxsize=64)
-def _one(listing: Listing, *, all_projects: bool) -> Select[Any]:
-    """The statement for one resource within a project's reach, or in any project."""
-    statement = select(*listing.model.__table__.c).where(listing.model.id == bindparam("wanted"))
-    return statement if all_projects else statement.where(listing.seen_by(bindparam("project")))
+def _one(listing: Listing) -> Prepared[Any]:
+    """One resource, of any project."""
+    return Prepared(_wanted(listing), record_of(listing.model))
+
+
+@lru_cache(maxsize=64)
+def _one_of_project(listing: Listing) -> Prepared[Any]:
+    """One resource within a project's reach."""
+    return Prepared(_wanted(listing).where(listing.seen_by(bindparam("project"))), record_of(listing.model))
+
+
+def _wanted(listing: Listing) -> Select[Any]:
+    return select(*listing.model.__table__.c).where(listing.model.id == bindparam("wanted"))
 
 
 def load(call: Call[Any], listing: Listing, resource_id: str, rule: str | None = None) -> Any:

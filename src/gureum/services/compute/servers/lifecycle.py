@@ -114,7 +114,7 @@ class ServerLifecycle:
 
     def boot(self, run: Run) -> Outcome:
         """The host prepares disks and holds the machine paused, its interfaces plugged."""
-        server, spec = self._spec(run.resource_id)
+        server, spec, _ = self._spec(run.resource_id)
         if spec.nics:
             spec = msgspec.structs.replace(spec, power="paused")
         answer = self._ensure(server, spec)
@@ -132,9 +132,7 @@ class ServerLifecycle:
 
     def wire(self, run: Run) -> Outcome:
         """Hold the guest until each of its ports is up, so that its first packets are not lost; then let it run."""
-        with self.database.read() as tx:
-            missing = self.network.wired(tx, run.resource_id)
-        server, spec = self._spec(run.resource_id)
+        server, spec, missing = self._spec(run.resource_id)
         # With ports missing, something else woke the task: the host may have lost the machine that it held.
         answer = self._ensure(server, msgspec.structs.replace(spec, power="paused") if missing else spec)
         if not isinstance(answer, ServerObserved):
@@ -170,7 +168,7 @@ class ServerLifecycle:
 
     def change(self, run: Run) -> Outcome:
         """Have the host make the row's wish true: power, a new boot, a new disk, new documents, other interfaces."""
-        server, spec = self._spec(run.resource_id)
+        server, spec, _ = self._spec(run.resource_id)
         answer = self._ensure(server, spec)
         if not isinstance(answer, ServerObserved):
             return answer
@@ -269,15 +267,14 @@ class ServerLifecycle:
 
     # -- the host ----------------------------------------------------------------------------------------
 
-    def _spec(self, server_id: str) -> tuple[Server, ServerSpec]:
+    def _spec(self, server_id: str) -> tuple[Server, ServerSpec, list[str]]:
+        """The server as it is, as its host is to make it, and its ports that are not up yet."""
         with self.database.read() as tx:
             server = _get(tx, server_id)
-            nics = self.network.nics(tx, server_id)
-            data = self.network.network_data(tx, server_id) if nics else {"links": [], "networks": [], "services": []}
-            addresses = self.network.addresses(tx, [server_id]).get(server_id, []) if nics else []
+            wiring = self.network.wiring(tx, server_id)
             needed = server.image_id is not None and server.disk != server.done_disk
             image = self.image.source(tx, server.image_id or "") if needed else None
-        return server, spec_of(server, nics, data, addresses, image)
+        return server, spec_of(server, wiring, image), wiring.down
 
     def _ensure(self, server: Server, spec: ServerSpec) -> ServerObserved | Outcome:
         """What the host made true, or how to wait for it. Raises PermanentFailureError when it never will."""

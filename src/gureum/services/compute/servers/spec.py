@@ -11,21 +11,15 @@ from typing import Any
 
 import msgspec
 
-from gureum.agents.hypervisor.protocol import GuestData, ImageSource, NicSpec, ServerSpec
+from gureum.agents.hypervisor.protocol import GuestData, ImageSource, ServerSpec
 from gureum.foundation import log
 from gureum.services.compute.servers.model import Server
-from gureum.services.network.facade import Address
+from gureum.services.network.facade import Address, Wiring
 
 _HARDWARE = ("hw_disk_bus", "hw_vif_model", "hw_firmware_type", "hw_machine_type")
 
 
-def spec_of(
-    server: Server,
-    nics: tuple[NicSpec, ...],
-    network_data: dict[str, Any],
-    addresses: list[Address],
-    image: ImageSource | None,
-) -> ServerSpec:
+def spec_of(server: Server, wiring: Wiring, image: ImageSource | None) -> ServerSpec:
     """The whole wanted server. `power` is the row's wish; a build asks for "paused" with `msgspec.structs.replace`."""
     flavor = server.flavor
     return ServerSpec(
@@ -41,21 +35,21 @@ def spec_of(
         ephemeral_gib=flavor["ephemeral"],
         swap_mib=flavor["swap"],
         image=image,
-        nics=nics,
+        nics=wiring.nics,
         config_drive=server.config_drive,
-        guest=_guest(server, network_data, addresses),
+        guest=_guest(server, wiring),
         request_id=log.request_id.get(),
         hardware={name: str(server.image[name]) for name in _HARDWARE if name in server.image},
     )
 
 
-def _guest(server: Server, network_data: dict[str, Any], addresses: list[Address]) -> GuestData:
+def _guest(server: Server, wiring: Wiring) -> GuestData:
     return GuestData(
         meta_data=msgspec.json.encode(meta_data(server)).decode(),
-        network_data=msgspec.json.encode(network_data).decode(),
+        network_data=msgspec.json.encode(wiring.network_data).decode(),
         vendor_data="{}",
         user_data=server.user_data or "",
-        ec2=ec2_data(server, addresses),
+        ec2=ec2_data(server, wiring.addresses),
     )
 
 

@@ -9,16 +9,16 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import Table, bindparam, delete, insert, select
+from sqlalchemy import bindparam, delete, select
 
 from gureum.foundation.db.engine import Tx
+from gureum.foundation.db.prepared import Prepared, insert_into, only, table_of
 from gureum.services.network import errors
 from gureum.services.network.context import NetworkContext
 from gureum.services.network.ports import rules
 from gureum.services.network.ports.model import IpAllocation
-from gureum.services.network.prepared import run
 from gureum.services.network.subnets.model import Subnet
 from gureum.services.network.subnets.rules import ip_of, is_automatic
 
@@ -61,22 +61,30 @@ class Claim:
     mac: str
 
 
-_SUBNETS = cast("Table", Subnet.__table__)
-_ALLOCATIONS = cast("Table", IpAllocation.__table__)
-_OF_NETWORKS = (
-    select(*(_SUBNETS.c[column.name] for column in fields(Range)))
-    .where(_SUBNETS.c.network_id.in_(bindparam("networks", expanding=True)))
-    .order_by(_SUBNETS.c.created_at, _SUBNETS.c.id)
+_OF_NETWORKS = Prepared(
+    select(*(table_of(Subnet).c[column.name] for column in fields(Range)))
+    .where(Subnet.network_id.in_(bindparam("networks", expanding=True)))
+    .order_by(Subnet.created_at, Subnet.id),
+    make=Range,
 )
-_HOLD = insert(_ALLOCATIONS)
-_TAKEN = select(_ALLOCATIONS.c.ip).where(
-    _ALLOCATIONS.c.subnet_id == bindparam("subnet"), _ALLOCATIONS.c.ip.in_(bindparam("near", expanding=True))
+_HOLD = insert_into(IpAllocation)
+_TAKEN = Prepared(
+    select(IpAllocation.ip).where(
+        IpAllocation.subnet_id == bindparam("subnet"), IpAllocation.ip.in_(bindparam("near", expanding=True))
+    ),
+    make=only,
 )
+_HELD = Prepared(
+    select(IpAllocation.owner_id, IpAllocation.subnet_id, IpAllocation.ip)
+    .where(IpAllocation.owner_id.in_(bindparam("owners", expanding=True)))
+    .order_by(IpAllocation.position, IpAllocation.ip)
+)
+_FREE = Prepared(delete(IpAllocation).where(IpAllocation.owner_id.in_(bindparam("owners", expanding=True))))
 
 
 def subnets_of(tx: Tx, *network_ids: str) -> list[Range]:
     """The subnets of networks, oldest first."""
-    return [Range(*row) for row in run(tx, _OF_NETWORKS, {"networks": network_ids})]
+    return _OF_NETWORKS.all(tx, networks=network_ids)
 
 
 def allocate(
@@ -162,7 +170,7 @@ def take_any(tx: Tx, ctx: NetworkContext, network_id: str, subnets: Iterable[Ran
 
 def _free_near(tx: Tx, subnet: Range, cursor: str | None) -> str | None:
     near = rules.window(subnet.pools, cursor)
-    used = {ip for (ip,) in run(tx, _TAKEN, {"subnet": subnet.id, "near": near})}
+    used = set(_TAKEN.all(tx, subnet=subnet.id, near=near))
     return next((ip for ip in near if ip not in used), None)
 
 
@@ -177,22 +185,19 @@ def hold(tx: Tx, owner_id: str, given: Iterable[Given], start: int = 0) -> None:
         {"subnet_id": one.subnet_id, "ip": one.ip, "owner_id": owner_id, "position": place}
         for place, one in enumerate(given, start)
     ]
-    if rows:
-        run(tx, _HOLD, rows)
+    _HOLD.run_many(tx, rows)
 
 
 def free(tx: Tx, owner_ids: Sequence[str]) -> None:
     """Give back every address of these owners."""
     if owner_ids:
-        tx.execute(delete(IpAllocation).where(IpAllocation.owner_id.in_(owner_ids)))
+        _FREE.run(tx, owners=owner_ids)
 
 
 def held(tx: Tx, owner_ids: Sequence[str]) -> dict[str, list[Given]]:
     """The addresses of these owners in their order, one statement."""
     found: dict[str, list[Given]] = {owner: [] for owner in owner_ids}
     if owner_ids:
-        columns = select(IpAllocation.owner_id, IpAllocation.subnet_id, IpAllocation.ip)
-        mine = columns.where(IpAllocation.owner_id.in_(owner_ids)).order_by(IpAllocation.position, IpAllocation.ip)
-        for owner, subnet_id, ip in tx.execute(mine):
+        for owner, subnet_id, ip in _HELD.all(tx, owners=owner_ids):
             found[owner].append(Given(subnet_id, ip))
     return found

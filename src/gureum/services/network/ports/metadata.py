@@ -17,6 +17,8 @@ from gureum.services.network.standard import touch
 from gureum.services.network.subnets.model import Subnet
 
 OWNER = "network:distributed"
+DEVICE = "ovnmeta-"
+"""With the network's id behind it, the `device_id` of its service port."""
 
 
 def find(tx: Tx, network_id: str) -> Port | None:
@@ -32,7 +34,7 @@ def join(tx: Tx, ctx: NetworkContext, project_id: str, subnet: Subnet) -> None:
             project_id=project_id,
             network_id=subnet.network_id,
             mac=rules.new_mac(),
-            device_id=f"ovnmeta-{subnet.network_id}",
+            device_id=f"{DEVICE}{subnet.network_id}",
             device_owner=OWNER,
             port_security=False,
         )

@@ -9,19 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import Table, delete, insert, select, update
+from sqlalchemy import delete, select, update
 
 from gureum.foundation import clock, ids
 from gureum.foundation.db.engine import Tx
+from gureum.foundation.db.prepared import insert_into
 from gureum.services.network import errors
 from gureum.services.network.context import NetworkContext
 from gureum.services.network.floating_ips import operations as floating_ips
 from gureum.services.network.ports import addresses, rules
 from gureum.services.network.ports.addresses import Given, IpWish, Range
 from gureum.services.network.ports.model import IpAllocation, Port, PortGroup
-from gureum.services.network.prepared import run
 from gureum.services.network.standard import touch
 
 
@@ -81,7 +81,7 @@ def create_port(
     else:
         known = addresses.subnets_of(tx, network.id) if subnets is None else subnets
         given = addresses.allocate(tx, ctx, addresses.Claim(port.id, network.id, mac), known, new.fixed_ips)
-    run(tx, _INSERT, values)
+    _INSERT.run(tx, **values)
     _join_groups(tx, port.id, new.groups)
     if new.announced:
         ctx.changes.mark(tx, "port", (port.id,))
@@ -92,8 +92,8 @@ _COPIED = (
     *("project_id", "name", "description", "admin_state_up", "port_security", "device_id", "device_owner", "host"),
     *("vnic_type", "profile", "server_id", "server_made", "position", "nic_tag", "status"),
 )
-_INSERT = insert(cast("Table", Port.__table__))
-_JOIN = insert(cast("Table", PortGroup.__table__))
+_INSERT = insert_into(Port)
+_JOIN = insert_into(PortGroup)
 
 
 def _refuse_mac_in_use(tx: Tx, network_id: str, mac: str) -> None:
@@ -105,9 +105,7 @@ def _refuse_mac_in_use(tx: Tx, network_id: str, mac: str) -> None:
 
 
 def _join_groups(tx: Tx, port_id: str, groups: Iterable[str]) -> None:
-    rows = [{"port_id": port_id, "group_id": one, "position": place} for place, one in enumerate(groups)]
-    if rows:
-        run(tx, _JOIN, rows)
+    _JOIN.run_many(tx, [{"port_id": port_id, "group_id": one, "position": n} for n, one in enumerate(groups)])
 
 
 def set_groups(tx: Tx, port: Port, groups: Sequence[str]) -> None:

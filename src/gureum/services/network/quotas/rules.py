@@ -5,16 +5,16 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BindParameter, ScalarSelect, Select, bindparam, func, select
+from sqlalchemy import BindParameter, ScalarSelect, bindparam, func, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from gureum.foundation.db.engine import Tx
+from gureum.foundation.db.prepared import Prepared
 from gureum.foundation.quota import EVERY_PROJECT, Overrun, QuotaLimit, overruns
 from gureum.services.network import errors
 from gureum.services.network.floating_ips.model import FloatingIp
 from gureum.services.network.networks.model import Network
 from gureum.services.network.ports.model import Port
-from gureum.services.network.prepared import run
 from gureum.services.network.routers.model import Router
 from gureum.services.network.security_groups.model import SecurityGroup, SecurityGroupRule
 from gureum.services.network.subnets.model import Subnet
@@ -52,18 +52,19 @@ def used(tx: Tx, resource: str, project_id: str) -> int:
 
 def overrun_of(tx: Tx, resource: str, project_id: str, amount: int = 1) -> list[Overrun]:
     """What a request for `amount` more would exceed; empty when it fits. One statement."""
-    own, general, taken = run(tx, _limit_and_use(resource), {"project": project_id}).one()
+    (found,) = _limit_and_use(resource).all(tx, project=project_id)
+    own, general, taken = found
     limit = next(value for value in (own, general, DEFAULTS[resource]) if value is not None)
     return overruns({resource: limit}, {resource: taken}, {resource: amount})
 
 
 @cache
-def _limit_and_use(resource: str) -> Select[Any]:
+def _limit_and_use(resource: str) -> Prepared[Any]:
     """The project's own limit, the operator's for every project, and how many there are."""
     owner = _OWNERS[resource]
     project: BindParameter[str] = bindparam("project")
     count = select(func.count()).select_from(owner.class_.__table__).where(owner == project).scalar_subquery()
-    return select(_limit(resource, project), _limit(resource, EVERY_PROJECT), count)
+    return Prepared(select(_limit(resource, project), _limit(resource, EVERY_PROJECT), count))
 
 
 def _limit(resource: str, project_id: Any) -> ScalarSelect[int]:

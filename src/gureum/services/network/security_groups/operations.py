@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from typing import cast
 
-from sqlalchemy import Table, bindparam, delete, exists, or_, select
+from sqlalchemy import bindparam, delete, exists, or_, select
 
 from gureum.foundation.db.engine import Tx
+from gureum.foundation.db.prepared import Prepared
 from gureum.services.network import errors
 from gureum.services.network.context import NetworkContext
 from gureum.services.network.ports.model import PortGroup
-from gureum.services.network.prepared import run
 from gureum.services.network.security_groups import rules
 from gureum.services.network.security_groups.model import DEFAULT, SecurityGroup, SecurityGroupRule
 from gureum.services.network.standard import touch
@@ -56,14 +55,13 @@ def egress_rules(group: SecurityGroup) -> list[SecurityGroupRule]:
     ]
 
 
-_GROUPS = cast("Table", SecurityGroup.__table__)
-_WRITTEN = select(_GROUPS.c.id).where(_GROUPS.c.id == bindparam("wanted"))
+_WRITTEN = Prepared(select(SecurityGroup.id).where(SecurityGroup.id == bindparam("wanted")))
 
 
 def materialise(tx: Tx, ctx: NetworkContext, project_id: str) -> str:
     """Make the project's default group real unless it is; returns its id."""
     group_id = default_id(project_id)
-    if run(tx, _WRITTEN, {"wanted": group_id}).one_or_none() is None:
+    if _WRITTEN.first(tx, wanted=group_id) is None:
         tx.add(SecurityGroup(id=group_id, project_id=project_id, name=DEFAULT, description="Default security group"))
         tx.add_all(default_rules(project_id))
         ctx.changes.mark(tx, "security_group", (group_id,))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
+from gureum.agents.hypervisor.protocol import NicSpec
 from gureum.services.network.networks.model import Network
 from gureum.services.network.ports.addresses import Range
 from gureum.services.network.ports.model import Port
@@ -52,3 +53,16 @@ class Address:
     kind: Literal["fixed", "floating"]
     port_id: str
     network_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """A server's ports as its host and guest are told of them; `down` are those that are not up yet.
+
+    A port that its owner switched off is not waited for and is not among them.
+    """
+
+    nics: tuple[NicSpec, ...]
+    network_data: dict[str, Any]
+    addresses: list[Address]
+    down: list[str]

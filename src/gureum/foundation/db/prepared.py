@@ -1,0 +1,186 @@
+"""Statements that are built once and run many times, beside the ORM and in the same transaction.
+
+Building a statement, and the ORM's books on its rows, cost many times what the database takes for it. A `Prepared`
+is written with SQLAlchemy like any other statement and keeps its text; on SQLite it goes to the driver at once, on
+other databases through SQLAlchemy's connection. Rows are tuples or what `make` makes of their columns: nothing watches
+them. The invariant: what the ORM still holds back is written first, so that it is seen.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
+
+from sqlalchemy import Executable, Table, insert
+from sqlalchemy.engine import Dialect
+
+if TYPE_CHECKING:
+    from gureum.foundation.db.engine import Tx
+    from gureum.foundation.db.lanes import Lane
+    from gureum.foundation.db.types import Row
+
+R = TypeVar("R")
+Values = Mapping[str, Any]
+_Convert = Callable[[Any], Any]
+
+
+def table_of(model: type[Row]) -> Table:
+    """The table of a model, for statements that make no objects."""
+    return cast("Table", model.__table__)
+
+
+def record_of(model: type[Row], *mixins: type) -> Callable[..., Any]:
+    """A tuple type with the columns of `model` as attributes, in their order, and the properties of `mixins`."""
+    columns = namedtuple(model.__name__, [column.key for column in table_of(model).c])  # type: ignore[misc]  # noqa: PYI024
+    return type(model.__name__, (*mixins, columns), {"__slots__": ()})
+
+
+def insert_into(model: type[Row], *left_out: str) -> Prepared[Any]:
+    """An INSERT of every column but those that the database numbers itself: a Prepared knows no defaults."""
+    table = table_of(model)
+    return Prepared(insert(table), columns=[column.key for column in table.c if column.key not in left_out])
+
+
+def only(value: Any) -> Any:
+    """For `make`: rows of one column are that column's values."""
+    return value
+
+
+class Prepared(Generic[R]):
+    """`make(*columns)` becomes each row, by default a tuple with the columns' names.
+
+    A list is the value of an expanding parameter. `columns` are those that an INSERT's values name.
+    """
+
+    @overload
+    def __init__(self: Prepared[Any], statement: Executable, *, columns: Sequence[str] | None = None) -> None: ...
+
+    @overload
+    def __init__(self, statement: Executable, make: Callable[..., R]) -> None: ...
+
+    def __init__(
+        self, statement: Executable, make: Callable[..., R] | None = None, columns: Sequence[str] | None = None
+    ) -> None:
+        self._statement = statement
+        self._make: Callable[..., R] = make or _named(statement)
+        self._columns = columns
+        self._plan: _Plan | None = None
+
+    def all(self, tx: Tx, /, **values: Any) -> list[R]:
+        """Every row."""
+        make = self._make
+        return [make(*row) for row in self._rows(tx, values)]
+
+    def first(self, tx: Tx, /, **values: Any) -> R | None:
+        """The first row, or None."""
+        rows = self._rows(tx, values)
+        return self._make(*rows[0]) if rows else None
+
+    def run(self, tx: Tx, /, **values: Any) -> int:
+        """How many rows a change changed."""
+        tx.flush()
+        if tx.lane is None:
+            return int(tx.connection().execute(self._statement, values).rowcount)
+        plan = self._plan or self._planned(tx.lane)
+        return int(tx.lane.execute(*plan.call(values)).rowcount)
+
+    def run_many(self, tx: Tx, rows: Sequence[Values]) -> None:
+        """The same change for each of `rows`, counted as one statement."""
+        if not rows:
+            return
+        tx.flush()
+        if tx.lane is None:
+            tx.connection().execute(self._statement, rows)
+            return
+        plan = self._plan or self._planned(tx.lane)
+        calls = [plan.call(row) for row in rows]
+        tx.lane.execute_many(calls[0][0], [values for _, values in calls])
+
+    def _rows(self, tx: Tx, values: Values) -> Sequence[Sequence[Any]]:
+        tx.flush()
+        if tx.lane is None:
+            return tx.connection().execute(self._statement, values).all()
+        plan = self._plan or self._planned(tx.lane)
+        found: list[tuple[Any, ...]] = tx.lane.execute(*plan.call(values)).fetchall()
+        return [plan.read(row) for row in found] if plan.reads else found
+
+    def _planned(self, lane: Lane) -> _Plan:
+        plan = self._plan = _Plan(self._statement, lane.connection.dialect, self._columns)
+        return plan
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """SQL with its parameters' names in order, and how their values are written."""
+
+    sql: str
+    names: tuple[str, ...]
+    writes: tuple[tuple[str, _Convert], ...]
+    lists: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    def values_of(self, given: Values, defaults: Values) -> tuple[Any, ...]:
+        known = {**defaults, **given}
+        for name, elements in self.lists:
+            known.update(zip(elements, _padded(known[name]), strict=True))
+        for name, write in self.writes:
+            known[name] = write(known[name])
+        return tuple([known[name] for name in self.names])
+
+
+class _Plan:
+    """A statement compiled for a driver that takes parameters by position. Not of one connection: of all."""
+
+    def __init__(self, statement: Any, dialect: Dialect, columns: Sequence[str] | None) -> None:
+        compiled = statement.compile(dialect=dialect, column_keys=columns)
+        if compiled.insert_prefetch or compiled.update_prefetch:
+            raise ValueError(f"a prepared statement fills in no defaults, so name every column: {statement}")
+        binds = compiled.binds
+        self._defaults = {name: bind.effective_value for name, bind in binds.items() if not bind.required}
+        self._compiled = compiled
+        self._lists = [name for name, bind in binds.items() if bind.expanding]
+        writes = {name: bind.type.dialect_impl(dialect).bind_processor(dialect) for name, bind in binds.items()}
+        self._writes = tuple((name, write) for name, write in writes.items() if write is not None)
+        kinds = [column.type.dialect_impl(dialect) for column in statement.exported_columns]
+        reads = [(place, kind.result_processor(dialect, None)) for place, kind in enumerate(kinds)]
+        self.reads = [(place, read) for place, read in reads if read is not None]
+        self._texts: dict[tuple[int, ...], _Text] = {}
+
+    def call(self, values: Values) -> tuple[str, tuple[Any, ...]]:
+        """SQL and values for the driver. The lengths of lists are rounded up, so that there are few different texts."""
+        lengths = tuple([_rounded(len(values[name])) for name in self._lists])
+        text = self._texts.get(lengths)
+        if text is None:
+            text = self._texts[lengths] = self._expanded(dict(zip(self._lists, lengths, strict=True)))
+        return text.sql, text.values_of(values, self._defaults)
+
+    def _expanded(self, lengths: Mapping[str, int]) -> _Text:
+        if not lengths:
+            return _Text(self._compiled.string, tuple(self._compiled.positiontup or ()), self._writes)
+        values = {name: [""] * lengths[name] if name in lengths else None for name in self._compiled.binds}
+        state = self._compiled.construct_expanded_state(values)
+        lists = tuple((name, tuple(state.parameter_expansion.get(name, ()))) for name in lengths)
+        return _Text(state.statement, tuple(state.positiontup or ()), self._writes, lists)
+
+    def read(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
+        found = list(row)
+        for place, read in self.reads:
+            found[place] = read(found[place])
+        return tuple(found)
+
+
+def _named(statement: Any) -> Callable[..., Any]:
+    names = [column.key or "" for column in statement.exported_columns]
+    return namedtuple("Found", names, rename=True)  # noqa: PYI024 the names are the statement's
+
+
+def _rounded(length: int) -> int:
+    """The next power of two; none for none."""
+    return 1 << (length - 1).bit_length() if length else 0
+
+
+def _padded(values: Sequence[Any]) -> list[Any]:
+    """Filled up with the last value, which a list of alternatives may name as often as it likes."""
+    found = list(values)
+    return found + found[-1:] * (_rounded(len(found)) - len(found))

@@ -1,0 +1,134 @@
+"""Prepared statements and the ORM in one transaction: each sees what the other did, and all of it goes or stays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Float, bindparam, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from gureum.foundation.db.engine import Database, Tx
+from gureum.foundation.db.prepared import Prepared, insert_into, only, record_of, table_of
+from gureum.foundation.db.types import Json
+
+
+class Own(DeclarativeBase):
+    """Apart from the tables of the cloud, which the migrations must lead to."""
+
+
+class Sample(Own):
+    __tablename__ = "prepared_samples"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    facts: Mapped[dict[str, Any]] = mapped_column(Json)
+    weight: Mapped[float] = mapped_column(Float(53), default=1.0)
+    ready: Mapped[bool] = mapped_column(default=False)
+    seen_at: Mapped[datetime | None]
+
+
+class Shown:
+    @property
+    def title(self) -> str:
+        return self.name.title()
+
+
+MOMENT = datetime(2026, 1, 31, 12, 0, 0, 5)
+ONE = Prepared(select(Sample).where(Sample.id == bindparam("wanted")), record_of(Sample, Shown))
+NAMED = Prepared(
+    select(Sample.id).where(Sample.name.in_(bindparam("names", expanding=True))).order_by(Sample.id), make=only
+)
+ADD = insert_into(Sample)
+RENAME = Prepared(update(Sample).where(Sample.id == bindparam("wanted")).values(name=bindparam("new")))
+TAKE = Prepared(delete(Sample).where(Sample.name == "gone").returning(Sample.id, Sample.seen_at))
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    found = Database(f"sqlite:///{tmp_path}/samples.sqlite")
+    table_of(Sample).create(found.engine)
+    yield found
+    found.close()
+
+
+def values(id_: int, name: str = "one") -> dict[str, Any]:
+    return {"id": id_, "name": name, "facts": {"a": [1]}, "weight": 0.5, "ready": True, "seen_at": MOMENT}
+
+
+def test_values_survive_and_rows_have_their_properties(database):
+    database.write(lambda tx: ADD.run(tx, **values(1)))
+    with database.read() as tx:
+        row = ONE.first(tx, wanted=1)
+        assert ONE.first(tx, wanted=2) is None
+    assert (row.name, row.facts, row.weight, row.ready, row.seen_at) == ("one", {"a": [1]}, 0.5, True, MOMENT)
+    assert row.title == "One"
+    with pytest.raises(AttributeError):
+        row.name = "two"
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 7, 100])
+def test_lists_of_any_length(database, count):
+    database.write(lambda tx: ADD.run_many(tx, [values(i, f"n{i}") for i in range(200)]))
+    with database.read() as tx:
+        assert NAMED.all(tx, names=[f"n{i}" for i in range(count)]) == list(range(count))
+
+
+def test_orm_and_prepared_see_each_other(database):
+    def work(tx: Tx) -> None:
+        tx.add(Sample(**values(1)))
+        assert RENAME.run(tx, wanted=1, new="two") == 1
+        assert RENAME.run(tx, wanted=2, new="two") == 0
+        assert tx.scalar(select(Sample.name)) == "two"
+
+    database.write(work)
+    before = database.counters.commits
+    database.write(lambda tx: RENAME.run(tx, wanted=1, new="gone"))
+    assert database.counters.commits == before + 1
+    assert database.write(TAKE.all) == [(1, MOMENT)]
+
+
+def test_a_failure_leaves_nothing_and_its_connection_goes_on(database):
+    def work(tx: Tx) -> None:
+        ADD.run(tx, **values(1))
+        raise ValueError
+
+    for _ in range(3):
+        with pytest.raises(ValueError):
+            database.write(work)
+    with database.read() as tx:
+        assert ONE.first(tx, wanted=1) is None
+    database.write(lambda tx: ADD.run(tx, **values(1)))
+    with pytest.raises(IntegrityError):
+        database.write(lambda tx: ADD.run(tx, **values(1)))
+
+
+def test_a_read_is_one_snapshot(database):
+    with database.read() as tx:
+        assert NAMED.all(tx, names=["one"]) == []
+        database.write(lambda other: ADD.run(other, **values(1)))
+        assert NAMED.all(tx, names=["one"]) == []
+        assert tx.scalars(select(Sample.id)).all() == []
+    with database.read() as tx:
+        assert NAMED.all(tx, names=["one"]) == [1]
+
+
+def test_defaults_are_not_filled_in(database):
+    with pytest.raises(ValueError, match="name every column"):
+        database.write(lambda tx: Prepared(insert(table_of(Sample)).values(id=1, name="x", facts={})).run(tx))
+
+
+def test_errors_are_those_of_sqlalchemy(database):
+    other = Database(database.url + "?timeout=0")
+    try:
+        with database._transaction(database._writes) as tx:
+            ADD.run(tx, **values(1))
+            with pytest.raises(OperationalError, match="locked"), other._transaction(other._writes) as second:
+                second.lane._driver.execute("PRAGMA busy_timeout=0")
+                ADD.run(second, **values(2))
+    finally:
+        other.close()
