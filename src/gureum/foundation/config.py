@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -60,9 +61,79 @@ class HypervisorConfig(msgspec.Struct, forbid_unknown_fields=True):
     disk_ratio: float = 1.0
 
 
+class ImageStoreConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """`[image.stores.NAME]`. `kind` is "file" (a folder) or "web" (outside locations, read only).
+
+    Of an image's copies that of the store with the highest `weight` is read first.
+    """
+
+    kind: Literal["file", "web"] = "file"
+    folder: str = ""
+    description: str = ""
+    weight: int = 0
+
+
+class ImageWebConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """`[image.web]`: which outside places image data may come from. Empty `hosts` allows all but `refused_hosts`.
+
+    Addresses that are not of the public internet are refused whatever a name says, except those in `networks`.
+    """
+
+    schemes: list[Literal["http", "https"]] = msgspec.field(default_factory=lambda: ["http", "https"])
+    hosts: list[str] = []
+    refused_hosts: list[str] = []
+    ports: list[int] = msgspec.field(default_factory=lambda: [80, 443])
+    refused_ports: list[int] = []
+    networks: list[str] = []
+    idle_s: float = 30.0
+
+
+class ImagePropertyConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """`[[image.properties]]`: roles that may handle image properties whose whole name `pattern` matches.
+
+    The first entry that matches decides; "@" is everyone. Once there is an entry, a property that none matches is
+    nobody's.
+    """
+
+    pattern: str
+    create: list[str] = []
+    read: list[str] = []
+    update: list[str] = []
+    delete: list[str] = []
+
+
+class ImageQuotaConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """`[image.quota]`: what a project has without a limit of its own; -1 is no limit. Totals are in MiB."""
+
+    image_size_total: int = -1
+    image_stage_total: int = -1
+    image_count_total: int = -1
+    image_count_uploading: int = -1
+
+
 class ImageConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """Without `stores` there is one, "file", in `folder`. `cache` names the folder of the image cache, empty: none.
+
+    `convert_to` is the format that imports are brought to, empty: none. `show_locations` lets owners see and set
+    where data is. Limits of one image: `max_bytes`, `max_properties`, `max_tags`, `max_members`.
+    """
+
     folder: str = "images"
     max_bytes: int = 1 << 40
+    stores: dict[str, ImageStoreConfig] = {}
+    default_store: str = ""
+    scratch: str = "images-scratch"
+    cache: str = ""
+    cache_bytes: int = 10 << 30
+    convert_to: Literal["", "raw", "qcow2"] = ""
+    show_locations: bool = False
+    secure_hash: bool = True
+    max_properties: int = 128
+    max_tags: int = 128
+    max_members: int = 128
+    web: ImageWebConfig = msgspec.field(default_factory=ImageWebConfig)
+    properties: list[ImagePropertyConfig] = []
+    quota: ImageQuotaConfig = msgspec.field(default_factory=ImageQuotaConfig)
 
 
 class AuthConfig(msgspec.Struct, forbid_unknown_fields=True):

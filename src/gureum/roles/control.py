@@ -14,7 +14,6 @@ from pathlib import Path
 from gureum.agents.hypervisor.protocol import HypervisorAgent
 from gureum.agents.hypervisor.remote import RemoteAgent, listen_to_agents
 from gureum.agents.hypervisor.simulated import SimulatedHosts, World
-from gureum.drivers.image.file.store import FileImageStore
 from gureum.drivers.network.fake import FakeNetworkDriver
 from gureum.drivers.network.interface import NetworkDriver
 from gureum.foundation.bus.interface import Bus
@@ -29,6 +28,7 @@ from gureum.foundation.service import ServiceParts
 from gureum.foundation.tasks.engine import EngineOptions, TaskEngine
 from gureum.foundation.tasks.store import Tasks
 from gureum.roles.health import health_api
+from gureum.roles.image_stores import build_image_outside
 from gureum.services.compute import service as compute
 from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.flavors.api import bootstrap_flavors
@@ -143,8 +143,7 @@ def build(config: Config) -> Control:
 
     identity_parts, identity_facade = identity.parts(database, config.auth, config.path(config.auth.keys))
     placement_parts, placement_facade = placement.parts(database)
-    store = FileImageStore(config.path(config.image.folder))
-    image_parts, image_facade = image.parts(image.ImageDeps(database, tasks, store, config.image))
+    image_parts, image_facade = image.parts(_image_deps(config, database, tasks))
     network_parts, network_facade = network.parts(
         network.NetworkDeps(database, tasks, driver, identity_facade, config.network)
     )
@@ -207,6 +206,21 @@ def build(config: Config) -> Control:
     control = Control(config, database, app, engine, registry, parts, hosts_in_memory, bus, prepare)
     control.read_revocations = identity_facade.read_revocations
     return control
+
+
+def _image_deps(config: Config, database: Database, tasks: Tasks) -> image.ImageDeps:
+    outside = build_image_outside(config)
+    return image.ImageDeps(
+        database,
+        tasks,
+        outside.stores,
+        config.image,
+        outside.fetcher,
+        config.path(config.image.scratch),
+        outside.cache,
+        outside.converter,
+        region=config.bootstrap.region,
+    )
 
 
 def _network_driver(config: Config, *, simulated: bool) -> tuple[NetworkDriver, SimulatedHosts | None]:

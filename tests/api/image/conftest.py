@@ -11,6 +11,10 @@ import pytest
 from tests.api.client import Client
 
 from gureum.drivers.image.file.store import FileImageStore
+from gureum.drivers.image.stores import NamedStore, Stores
+from gureum.drivers.image.web.fetch import WebFetcher
+from gureum.drivers.image.web.guard import Allowed
+from gureum.drivers.image.web.store import WebImageStore
 from gureum.foundation.caller import Caller
 from gureum.foundation.config import ImageConfig
 from gureum.foundation.db.engine import Database
@@ -58,18 +62,37 @@ def cloud(empty_database, tmp_path):
     database.close()
 
 
-def cloud_on(database, folder):
+def cloud_on(database, folder, allowed=Allowed(ports=frozenset()), resolve=None, converter=None, **config):
+    """`config` are options of the section [image]."""
     tasks = Tasks()
     engine = TaskEngine(database, tasks)
-    store = FileImageStore(folder / "images")
-    parts, facade = service.parts(service.ImageDeps(database, tasks, store, ImageConfig(max_bytes=1 << 22)))
+    store, second = FileImageStore(folder / "images"), FileImageStore(folder / "second")
+    fetcher = WebFetcher(allowed, idle_s=5, resolve=resolve)
+    stores = Stores(
+        [
+            NamedStore("file", "file", store),
+            NamedStore("second", "file", second),
+            NamedStore("web", "web", WebImageStore(fetcher), read_only=True),
+        ]
+    )
+    cache = FileImageStore(folder / "cache")
+    options = ImageConfig(**{"max_bytes": 1 << 22, **config})
+    deps = service.ImageDeps(
+        database, tasks, stores, options, fetcher, folder / "scratch", cache=cache, converter=converter
+    )
+    parts, facade = service.parts(deps)
     engine.register(parts.lifecycles, parts.reconcilers)
     app = App(parts.apis, database, Policy(parts.rules), authenticate, authenticate, public_url="http://cloud")
     return SimpleNamespace(
         app=app,
         database=database,
         engine=engine,
+        deps=deps,
         store=store,
+        second=second,
+        cache=cache,
+        stores=stores,
+        default=stores.default,
         facade=facade,
         folder=folder,
         as_=lambda name: Client(app, {"X-Auth-Token": name}),

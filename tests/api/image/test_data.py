@@ -339,11 +339,11 @@ def test_the_upload_of_a_killed_process_is_forgotten(cloud, alice, committed, vi
     kept = active(alice, DATA)
     virtual_clock.advance(lifecycle.UPLOAD_SILENCE_S - 1)
     assert lifecycle.requeue_dead_uploads(cloud.database) == []
-    lifecycle.sweep_store(cloud.database, cloud.store)
+    lifecycle.sweep_store(cloud.database, cloud.default)
     assert len(list(cloud.store.locations())) == 1 + committed
     virtual_clock.advance(2)
     assert lifecycle.requeue_dead_uploads(cloud.database) == [image_id]
-    lifecycle.sweep_store(cloud.database, cloud.store)
+    lifecycle.sweep_store(cloud.database, cloud.default)
     assert [location.partition(".")[0] for location in cloud.store.locations()] == [kept]
     assert upload(alice, image_id, DATA).status == 204
     assert alice.get(f"{IMAGES}/{image_id}/file").content == DATA
@@ -353,7 +353,7 @@ def test_the_sweep_leaves_data_of_other_users_of_the_store_alone(cloud, alice):
     writer = cloud.store.create("not-an-image-of-this-cloud")
     writer.write(b"theirs")
     writer.commit()
-    assert lifecycle.sweep_store(cloud.database, cloud.store) == 0
+    assert lifecycle.sweep_store(cloud.database, cloud.default) == 0
     assert len(list(cloud.store.locations())) == 1
 
 

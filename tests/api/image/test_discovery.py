@@ -27,7 +27,20 @@ def test_the_schema_knows_every_key_of_an_image(alice):
     assert set(view) <= set(alice.get("/image/v2/schemas/image").json()["properties"])
 
 
-def test_stores_and_import_methods(cloud, alice):
-    assert alice.get("/image/v2/info/stores").json() == {"stores": [{"id": "file", "default": "true"}]}
-    assert alice.get("/image/v2/info/import").json()["import-methods"]["value"] == []
-    assert Client(cloud.app).get("/image/v2/info/stores").status == 401
+def test_stores_and_import_methods(alice, root):
+    file = {"id": "file", "default": "true"}
+    assert alice.get("/image/v2/info/stores").json() == {
+        "stores": [file, {"id": "second"}, {"id": "web", "read-only": "true"}]
+    }
+    assert alice.get("/image/v2/info/stores/detail").status == 403
+    first = root.get("/image/v2/info/stores/detail").json()["stores"][0]
+    assert first == {**file, "type": "file", "weight": 0, "properties": {}}
+    methods = alice.get("/image/v2/info/import").json()["import-methods"]
+    assert methods["type"] == "array"
+    assert methods["value"] == ["glance-direct", "web-download", "copy-image", "glance-download"]
+
+
+def test_a_new_image_tells_the_stores_and_the_methods(alice):
+    answer = alice.post("/image/v2/images", {"name": "i"})
+    assert answer.headers["openstack-image-store-ids"] == "file,second"
+    assert answer.headers["openstack-image-import-methods"] == "glance-direct,web-download,copy-image,glance-download"

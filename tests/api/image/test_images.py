@@ -22,7 +22,7 @@ def test_a_registered_image_has_every_key_and_its_own_properties(alice):
     assert answer.status == 201
     assert set(view) == {*KEYS, "os_distro"}
     assert answer.headers["location"] == f"http://cloud/image/v2/images/{view['id']}"
-    assert answer.headers["openstack-image-store-ids"] == "file"
+    assert answer.headers["openstack-image-store-ids"] == "file,second"
     assert (view["status"], view["visibility"], view["owner"]) == ("queued", "shared", "p1")
     assert (view["tags"], view["min_ram"], view["min_disk"]) == (["a", "b"], 64, 0)
     assert (view["size"], view["checksum"], view["os_hash_algo"], view["disk_format"]) == (None, None, None, None)
@@ -144,7 +144,7 @@ def test_deleting_removes_the_data_by_a_task_and_leaves_only_the_id(cloud, alice
     assert list(cloud.store.locations()) == []
     with cloud.database.read() as tx:
         row = tx.get(Image, image_id)
-    assert (row.status, row.location, dict(row.properties), list(row.tags)) == ("deleted", None, {}, [])
+    assert (row.status, row.stores, dict(row.properties), list(row.tags)) == ("deleted", "", {}, [])
     assert location.startswith(image_id)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from gureum.drivers.image.file.store import FileImageStore
+from gureum.drivers.image.stores import NamedStore
 from gureum.foundation import clock
 from gureum.foundation.db.engine import Database
 from gureum.services.image.images import lifecycle
@@ -85,7 +86,7 @@ def test_an_upload_that_is_killed_leaves_a_queued_image(server, tmp_path):
     with clock.use(clock.VirtualClock(time.time() + lifecycle.UPLOAD_SILENCE_S + 1)):
         assert lifecycle.requeue_dead_uploads(database) == [image_id]
     store = FileImageStore(tmp_path / "images", lambda: time.time() + lifecycle.UPLOAD_SILENCE_S + 1)
-    lifecycle.sweep_store(database, store)
+    lifecycle.sweep_store(database, NamedStore("file", "file", store))
     with database.read() as tx:
         assert tx.get(Image, image_id).status == "queued"
     database.close()

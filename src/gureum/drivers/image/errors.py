@@ -36,3 +36,7 @@ class ImageRefused(ImageStoreError):
     def __init__(self, reasons: tuple[str, ...]) -> None:
         super().__init__("; ".join(reasons))
         self.reasons = reasons
+
+
+class UrlRefused(ImageStoreError):
+    """The URL, or an address that it leads to, is not allowed; the text may be shown to who sent it."""

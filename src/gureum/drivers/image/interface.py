@@ -8,7 +8,7 @@ Read next: `fake.py` (in memory), `file/store.py` (a folder), tests/contracts/te
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -75,3 +75,31 @@ class ImageStore(Protocol):
 
         Gives how many leftovers went.
         """
+
+
+class Stream(Protocol):
+    """Data on its way in from an outside place. `size` in bytes where it was promised."""
+
+    size: int | None
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+    def close(self) -> None:
+        """Let go of the other side. Safe to repeat."""
+
+
+class Fetcher(Protocol):
+    """Gets data from outside places, and goes nowhere that the operator does not allow."""
+
+    def check(self, url: str) -> None:
+        """Raises ImageStoreError, with a text for who sent the URL, for what its text alone forbids."""
+
+    def open(self, url: str, headers: Mapping[str, str] | None = None) -> Stream:
+        """The data. Raises ImageStoreError for a place that is forbidden or does not answer."""
+
+
+class Converter(Protocol):
+    """Turns an inspected image into another format, within limits of time, memory and space."""
+
+    def convert(self, source: Path, source_format: str, target: Path, target_format: str) -> None:
+        """Both formats are QEMU's names and are never guessed. Raises ImageStoreError."""

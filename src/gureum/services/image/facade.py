@@ -21,6 +21,7 @@ from gureum.services.image.data.claim import take_in
 from gureum.services.image.deps import ImageDeps
 from gureum.services.image.images.model import Image, living, visible
 from gureum.services.image.images.operations import delete_image
+from gureum.services.image.locations.reading import local_path
 
 log = logging.getLogger("gureum.image")
 
@@ -41,6 +42,10 @@ class BootImage:
     min_ram_mib: int
     sha512: str
     properties: dict[str, str]
+
+
+def _sha512(image: Image) -> str:
+    return image.hash_value or "" if image.hash_algorithm == "sha512" else ""
 
 
 _SOURCE = (
@@ -69,7 +74,7 @@ class ImageFacade:
             row.virtual_size_bytes or 0,
             row.min_disk_gib,
             row.min_ram_mib,
-            row.sha512 or "",
+            _sha512(row),
             dict(row.properties),
         )
 
@@ -79,18 +84,20 @@ class ImageFacade:
         A deactivated image still has a source: servers that were made from it live on.
         """
         row = tx.scalar(_SOURCE, {"image_id": image_id})
-        if row is None or row.location is None:
+        if row is None or not row.stores:
             return None
         try:
-            path = self._deps.store.local_path(row.location)
+            path = local_path(self._deps.stores, tx, row)
         except BlobNotFound:
-            log.error("image %s: its data at %s is missing in the store", row.id, row.location)  # noqa: TRY400
+            return None
+        if path is None and self._deps.stores.of_kind("web"):
+            log.error("image %s has its data outside only: a host cannot take it", row.id)
             return None
         return ImageSource(
             image_id=row.id,
             disk_format=row.disk_format or "raw",
             size_bytes=row.size_bytes or 0,
-            sha512=row.sha512 or "",
+            sha512=_sha512(row),
             path=str(path.absolute()) if path is not None else "",
         )
 
@@ -105,7 +112,7 @@ class ImageFacade:
         mine = living().where(Image.name == name, Image.owner.is_(None), Image.status == "active")
         with self._deps.database.read() as tx:
             for row in tx.scalars(mine):
-                if row.sha512 == digest:
+                if _sha512(row) == digest:
                     return row.id
         image_id = ids.new_uuid()
         found = self._read(image_id, file)
@@ -121,16 +128,17 @@ class ImageFacade:
                 container_format="bare",
                 properties=dict(properties),
                 tags=[],
+                stores="",
             )
-            take_in(row, found)
             tx.add(row)
+            take_in(tx, row, self._deps.stores.default.name, found)
 
         self._deps.database.write(publish)
         log.info("image %s holds %s", image_id, name)
         return image_id
 
     def _read(self, image_id: str, file: Path) -> Ingested:
-        writer = self._deps.store.create(image_id)
+        writer = self._deps.stores.default.engine.create(image_id)
         with Ingest(writer, declared_format="qcow2") as ingest, file.open("rb") as stream:
             while chunk := stream.read(_CHUNK_BYTES):
                 ingest.feed(chunk)

@@ -5,18 +5,30 @@ from __future__ import annotations
 from gureum.foundation.http import dialects
 from gureum.foundation.http.routes import Api
 from gureum.foundation.service import ServiceParts
+from gureum.foundation.tasks.lifecycle import Reconciler
+from gureum.services.image.cache import api as cache
+from gureum.services.image.cache.lifecycle import lifecycle as cache_lifecycle
+from gureum.services.image.cache.lifecycle import reconcilers as cache_reconcilers
 from gureum.services.image.data import api as data
 from gureum.services.image.deps import ImageDeps
 from gureum.services.image.discovery import api as discovery
 from gureum.services.image.facade import ImageFacade
 from gureum.services.image.images import api as images
 from gureum.services.image.images.lifecycle import lifecycle, reconcilers
+from gureum.services.image.imports import api as imports
+from gureum.services.image.imports.lifecycle import lifecycle as import_lifecycle
+from gureum.services.image.locations import api as locations
 from gureum.services.image.members import api as members
+from gureum.services.image.stores import api as stores
 from gureum.services.image.tags import api as tags
+from gureum.services.image.tasks import api as tasks
+from gureum.services.image.tasks.model import forget_old_tasks
+from gureum.services.image.usage import api as usage
 
 __all__ = ["ImageDeps", "parts"]
 
-_NOUNS = (discovery, images, data, members, tags)
+_NOUNS = (discovery, images, data, members, tags, stores, locations, imports, tasks, cache, usage)
+_TASKS_EVERY_S = 600.0
 
 
 def parts(deps: ImageDeps) -> tuple[ServiceParts, ImageFacade]:
@@ -27,7 +39,11 @@ def parts(deps: ImageDeps) -> tuple[ServiceParts, ImageFacade]:
         "image",
         apis=(Api("image", "/image", dialects.image, routes, deps),),
         rules=rules,
-        lifecycles=(lifecycle(deps.store),),
-        reconcilers=reconcilers(deps.database, deps.store),
+        lifecycles=(lifecycle(deps.stores), import_lifecycle(deps), cache_lifecycle(deps)),
+        reconcilers=(
+            *reconcilers(deps.database, deps.stores),
+            Reconciler("image-tasks", _TASKS_EVERY_S, lambda: forget_old_tasks(deps.database)),
+            *cache_reconcilers(deps),
+        ),
     )
     return found, ImageFacade(deps)

@@ -39,7 +39,7 @@ async def aside(work: Callable[[], T]) -> T:
 
 
 async def receive(deps: ImageDeps, mine: Claim, stream: AsyncIterator[bytes]) -> None:
-    """Make the claimed image active with the stream's bytes. Raises ApiError; then the image is queued again."""
+    """Give the claimed image the stream's bytes. Raises ApiError; then the image is queued again."""
     keep_for_streams()
     try:
         found = await _through(deps, mine, stream)
@@ -53,7 +53,7 @@ async def _finish(deps: ImageDeps, mine: Claim, found: Ingested) -> None:
     try:
         await aside(lambda: deps.database.write(lambda tx: claim.finish(tx, mine, found)))
     except Gone:
-        await aside(lambda: deps.store.delete(found.blob.location))
+        await aside(lambda: deps.stores.engine(mine.store).delete(found.blob.location))
         raise
 
 
@@ -62,8 +62,8 @@ async def _through(deps: ImageDeps, mine: Claim, stream: AsyncIterator[bytes]) -
     feeder: _Feeder | None = None
     beating: asyncio.Task[None] | None = None
     try:
-        writer = await aside(lambda: deps.store.create(mine.image_id))
-        ingest = Ingest(writer, max_size_bytes=deps.config.max_bytes, declared_format=mine.disk_format)
+        writer = await aside(lambda: deps.stores.engine(mine.store).create(mine.image_id))
+        ingest = Ingest(writer, max_size_bytes=mine.max_bytes, declared_format=mine.declared_format or None)
         feeder = _Feeder(ingest)
         beating = asyncio.create_task(_keep(deps, mine, feeder))
         await feeder.drink(stream)

@@ -13,9 +13,9 @@ from gureum.foundation.http.routes import PUBLIC, Route
 from gureum.foundation.policy import Rule
 from gureum.services.image.deps import ImageDeps
 from gureum.services.image.discovery import schemas
+from gureum.services.image.imports.request import METHODS
 
 NEWEST_MINOR = 17
-IMPORT_METHODS: tuple[str, ...] = ()
 
 RULES = (
     Rule("get_schemas", "rule:any_authenticated", "Read the schemas of the image API"),
@@ -35,12 +35,8 @@ def versions(call: Call[ImageDeps]) -> dict[str, Any]:
 
 
 def import_info(_call: Call[ImageDeps]) -> dict[str, Any]:
-    methods = {"description": "Import methods available.", "type": "array", "value": list(IMPORT_METHODS)}
+    methods = {"description": "Import methods available.", "type": "array", "value": list(METHODS)}
     return {"import-methods": methods}
-
-
-def stores(call: Call[ImageDeps]) -> dict[str, Any]:
-    return {"stores": [{"id": call.deps.store.name, "default": "true"}]}
 
 
 def _document(schema: schemas.Schema) -> Callable[[Call[ImageDeps]], schemas.Schema]:
@@ -52,12 +48,13 @@ _SCHEMAS = {
     "images": schemas.IMAGES,
     "member": schemas.MEMBER,
     "members": schemas.MEMBERS,
+    "task": schemas.TASK,
+    "tasks": schemas.TASKS,
 }
 ROUTES = (
     Route("GET", "/", versions, PUBLIC, 300, transaction="none"),
     Route("GET", "/versions", versions, PUBLIC, transaction="none"),
     Route("GET", "/v2/info/import", import_info, "get_image_info", transaction="none"),
-    Route("GET", "/v2/info/stores", stores, "get_image_info", transaction="none"),
     *(
         Route("GET", f"/v2/schemas/{name}", _document(schema), "get_schemas", transaction="none")
         for name, schema in _SCHEMAS.items()

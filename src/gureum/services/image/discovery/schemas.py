@@ -9,6 +9,8 @@ from typing import Any
 
 from gureum.services.image.images.fields import CONTAINER_FORMATS, DISK_FORMATS, VISIBILITIES
 from gureum.services.image.members.model import STATUSES
+from gureum.services.image.tasks.model import STATUSES as TASK_STATUSES
+from gureum.services.image.tasks.model import TYPES
 
 Schema = dict[str, Any]
 
@@ -69,6 +71,29 @@ IMAGE: Schema = {
         "file": _text("Where the data is", readOnly=True),
         "schema": _text("Where the schema of this document is", readOnly=True),
         "stores": _text("The stores that hold the data", readOnly=True),
+        "direct_url": _text("Where a store keeps the data", readOnly=True),
+        "locations": {
+            "type": "array",
+            "description": "The places that hold the data",
+            "items": {
+                "type": "object",
+                "required": ["url", "metadata"],
+                "properties": {
+                    "url": {"type": "string", "maxLength": 2048},
+                    "metadata": {"type": "object"},
+                    "validation_data": {
+                        "type": "object",
+                        "additionalProperties": False,
+                        "required": ["os_hash_algo", "os_hash_value"],
+                        "properties": {
+                            "checksum": {"type": "string", "minLength": 32, "maxLength": 32},
+                            "os_hash_algo": {"type": "string", "maxLength": 64},
+                            "os_hash_value": {"type": "string", "maxLength": 128},
+                        },
+                    },
+                },
+            },
+        },
         "architecture": _own("The processor architecture that the image runs on"),
         "instance_uuid": _own("The server that the image was made from"),
         "kernel_id": {**_maybe("The image that holds the kernel", pattern=_UUID), "is_base": False},
@@ -115,4 +140,37 @@ MEMBERS: Schema = {
     "name": "members",
     "properties": {"members": {"type": "array", "items": MEMBER}, "schema": {"type": "string"}},
     "links": [{"rel": "describedby", "href": "{schema}"}],
+}
+
+TASK: Schema = {
+    "name": "task",
+    "properties": {
+        "id": _text("What names the task", pattern=_UUID),
+        "type": _text("What kind of work it is", enum=list(TYPES)),
+        "status": _text("How far it is", enum=list(TASK_STATUSES)),
+        "input": {"type": ["null", "object"], "description": "What was asked"},
+        "result": {"type": ["null", "object"], "description": "What came of it"},
+        "owner": _text("The project that the task belongs to"),
+        "message": _text("The progress, or the reason of a failure"),
+        "expires_at": _maybe("When the task is forgotten"),
+        "created_at": _text("Since when there is the task"),
+        "updated_at": _text("When the task last changed"),
+        "self": _text("Where this document is", readOnly=True),
+        "schema": _text("Where the schema of this document is", readOnly=True),
+    },
+}
+
+TASKS: Schema = {
+    "name": "tasks",
+    "properties": {
+        "tasks": {"type": "array", "items": TASK},
+        "schema": {"type": "string"},
+        "first": {"type": "string"},
+        "next": {"type": "string"},
+    },
+    "links": [
+        {"rel": "first", "href": "{first}"},
+        {"rel": "next", "href": "{next}"},
+        {"rel": "describedby", "href": "{schema}"},
+    ],
 }

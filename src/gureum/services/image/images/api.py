@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec import UNSET
+
+from gureum.foundation.db.engine import Tx
 from gureum.foundation.errors import Forbidden
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Reply, Route
@@ -11,10 +14,13 @@ from gureum.foundation.policy import Rule
 from gureum.services.image.access import MEMBER, READER, READER_WHO_SEES, find, target_of
 from gureum.services.image.deps import ImageDeps
 from gureum.services.image.images import listing, operations
-from gureum.services.image.images.fields import split
+from gureum.services.image.images.fields import check_amounts, split
 from gureum.services.image.images.model import Image
 from gureum.services.image.images.patch import Change, changes_of
-from gureum.services.image.images.views import view_of
+from gureum.services.image.images.views import view_of, views_of
+from gureum.services.image.imports.request import METHODS
+from gureum.services.image.locations.patching import with_sizes
+from gureum.services.image.usage import quotas
 
 RULES = (
     Rule("add_image", MEMBER, "Register an image"),
@@ -33,39 +39,56 @@ _WIDER = {"public": "publicize_image", "community": "communitize_image"}
 def create(call: Call[ImageDeps], body: dict[str, Any]) -> Reply:
     new = split(body)
     owner = call.caller.project_id
+    for name in new.properties:
+        call.deps.protections.require(call.caller, name, "create")
+    check_amounts(call.deps.config, len(new.properties), 0 if new.fields.tags is UNSET else len(set(new.fields.tags)))
     image = operations.create_image(call.tx, new, owner)
     if image.owner != owner and not call.caller.is_admin:
         raise Forbidden(f"You are not permitted to create images owned by '{image.owner}'.")
     call.enforce(**target_of(image))
-    if image.visibility in _WIDER:
-        call.enforce(_WIDER[image.visibility], **target_of(image))
+    require_visibility(call, image)
+    quotas.require_count(call.deps, call.tx, image.owner)
     headers = {
         "Location": f"{call.base_url}/v2/images/{image.id}",
-        "OpenStack-image-store-ids": call.deps.store.name,
+        "OpenStack-image-import-methods": ",".join(METHODS),
+        "OpenStack-image-store-ids": ",".join(store.name for store in call.deps.stores.writable),
     }
-    return Reply(view_of(image), headers=headers)
+    return Reply(view_of(call, image), headers=headers)
+
+
+def require_visibility(call: Call[ImageDeps], image: Image) -> None:
+    """Whether the caller may show the image so widely. Raises Forbidden."""
+    if image.visibility in _WIDER:
+        call.enforce(_WIDER[image.visibility], **target_of(image))
 
 
 def index(call: Call[ImageDeps]) -> dict[str, Any]:
     rows, more = listing.page_of(call)
     return {
-        "images": [view_of(image) for image in rows],
+        "images": views_of(call, rows),
         "schema": "/v2/schemas/images",
         **listing.links(call, rows[-1].id if more else None),
     }
 
 
 def show(call: Call[ImageDeps], image_id: str) -> dict[str, Any]:
-    return view_of(find(call, image_id))
+    return view_of(call, find(call, image_id))
 
 
 def update(call: Call[ImageDeps], body: list[Any], image_id: str) -> dict[str, Any]:
-    changes = changes_of(body, call.headers.get("content-type", ""))
-    image = find(call, image_id)
-    for change in changes:
-        _authorise(call, image, change)
-    operations.change_image(image, changes)
-    return view_of(image)
+    """Places of data that a patch adds are looked at before the transaction: they may answer slowly."""
+    changes = changes_of(body, call.headers.get("content-type", ""), locations=call.deps.config.show_locations)
+    changes = with_sizes(call.deps, changes)
+
+    def change(tx: Tx) -> dict[str, Any]:
+        call.tx = tx
+        image = find(call, image_id)
+        for one in changes:
+            _authorise(call, image, one)
+        operations.change_image(call, image, changes)
+        return view_of(call, image)
+
+    return call.database.write(change)
 
 
 def _authorise(call: Call[ImageDeps], image: Image, change: Change) -> None:
@@ -96,7 +119,7 @@ ROUTES = (
     Route("GET", _ALL, index, "get_images"),
     Route("POST", _ALL, create, "add_image", 201, body=dict[str, Any], target="handler"),
     Route("GET", _ONE, show, "get_image", target="handler"),
-    Route("PATCH", _ONE, update, "modify_image", body=list[Any], target="handler"),
+    Route("PATCH", _ONE, update, "modify_image", body=list[Any], target="handler", transaction="none"),
     Route("DELETE", _ONE, delete, "delete_image", 204, target="handler"),
     Route("POST", _ONE + "/actions/deactivate", deactivate, "deactivate", 204, target="handler"),
     Route("POST", _ONE + "/actions/reactivate", reactivate, "reactivate", 204, target="handler"),

@@ -1,7 +1,7 @@
 """What a client may write about an image, and in which shape. Pure.
 
-Source: image API reference v2, "Images" and the schema `image`; limits on properties and tags are those of a
-reference cloud (`image_property_quota`, `image_tag_quota`).
+Source: image API reference v2, "Images" and the schema `image`; limits on properties and tags are the
+operator's (`[image] max_properties`, `max_tags`).
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from gureum.foundation.config import ImageConfig
 from gureum.foundation.errors import BadRequest, Forbidden, TooLarge
 
-MAX_PROPERTIES = 128
-MAX_TAGS = 128
 MAX_VALUE_CHARACTERS = 65535
 
 DISK_FORMATS = ("ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop")
@@ -78,12 +77,11 @@ class NewImage:
 
 
 def split(body: Mapping[str, Any]) -> NewImage:
-    """Check a POST body. Raises BadRequest, Forbidden, TooLarge."""
+    """Check a POST body. Raises BadRequest, Forbidden."""
     for name in body:
         refuse_unwritable(name)
     fields = checked({name: value for name, value in body.items() if name in KNOWN})
     properties = {name: checked_property(name, value) for name, value in body.items() if name not in KNOWN}
-    check_amounts(properties, [] if fields.tags is UNSET else fields.tags)
     return NewImage(fields, properties)
 
 
@@ -115,13 +113,13 @@ def checked_property(name: str, value: Any) -> str:
     return value
 
 
-def check_amounts(properties: Mapping[str, str], tags: list[str]) -> None:
-    """Raises TooLarge when an image would have too many properties or tags."""
+def check_amounts(config: ImageConfig, properties: int, tags: int) -> None:
+    """Raises TooLarge when an image would have too many properties or tags. A limit below 0 is none."""
     for what, attempted, maximum in (
-        ("properties", len(properties), MAX_PROPERTIES),
-        ("tags", len(set(tags)), MAX_TAGS),
+        ("properties", properties, config.max_properties),
+        ("tags", tags, config.max_tags),
     ):
-        if attempted > maximum:
+        if attempted > maximum >= 0:
             raise TooLarge(
                 f"The limit has been exceeded on the number of allowed image {what}. "
                 f"Attempted: {attempted}, Maximum: {maximum}"

@@ -1,8 +1,9 @@
-"""What follows an image's row: a deleted image's data goes by a durable task; dead uploads and orphans are put right.
+"""What follows an image's row: data that nobody needs goes by a durable task; dead uploads and orphans are put right.
 
 An image at rest has no task: nothing happens to it by itself. The invariant that the sweep of orphans stands on:
-an upload may only finish while its image is `saving` under the upload's own id, so data of an image that is in any
-other status, read after the data was listed, and not the image's `location`, can never become anybody's.
+data comes to an image only through an upload whose id its row carries or an import whose task its row names. So data
+of an image that has neither, read after the data was listed, and that is neither staged nor one of the image's
+locations, can never become anybody's.
 """
 
 from __future__ import annotations
@@ -11,16 +12,18 @@ import logging
 
 from sqlalchemy import select, update
 
-from gureum.drivers.image.interface import ImageStore
-from gureum.foundation import clock
+from gureum.drivers.image.stores import NamedStore, Stores
+from gureum.foundation import clock, ids
 from gureum.foundation.db.engine import Database, Tx
 from gureum.foundation.tasks.lifecycle import Done, Lifecycle, Outcome, Reconciler, Run
+from gureum.foundation.tasks.store import Tasks
 from gureum.services.image.images.model import Image
+from gureum.services.image.locations.model import ImageLocation
 
 log = logging.getLogger("gureum.image")
 
-KIND = "image"
-REMOVE_DATA = "remove_data"
+KIND = "image-data"
+REMOVE = "remove"
 
 UPLOAD_BEAT_S = 5.0
 UPLOAD_SILENCE_S = 30.0
@@ -31,29 +34,28 @@ _STORE_EVERY_S = 300.0
 _LOOKED_UP_AT_ONCE = 500
 
 
-def lifecycle(store: ImageStore) -> Lifecycle:
-    """The end of an image's life. Repeated until the store says that the data is gone."""
+def remove_data(tasks: Tasks, tx: Tx, image: Image, store: str, location: str) -> None:
+    """Data that is no image's any more goes after the commit, however often the store must be asked."""
+    tasks.create(tx, KIND, ids.new_uuid(), REMOVE, {"store": store, "location": location}, image.owner or "-")
 
-    def remove_data(run: Run) -> Outcome:
-        store.delete(run.data["location"])
-        forget = update(Image).where(Image.id == run.resource_id).values(location=None)
-        return Done(commit=lambda tx: _execute(tx, forget))
+
+def lifecycle(stores: Stores) -> Lifecycle:
+    """The end of a piece of data. Repeated until its store says that it is gone."""
+
+    def remove(run: Run) -> Outcome:
+        store = stores.get(run.data["store"])
+        if store is None:
+            log.error("the store %s of %s is not configured any more", run.data["store"], run.data["location"])
+        else:
+            store.engine.delete(run.data["location"])
+        return Done()
 
     return Lifecycle(
-        KIND,
-        steps={REMOVE_DATA: remove_data},
-        first=REMOVE_DATA,
-        failed=REMOVE_DATA,
-        destroy=REMOVE_DATA,
-        ending=frozenset({REMOVE_DATA}),
+        KIND, steps={REMOVE: remove}, first=REMOVE, failed=REMOVE, destroy=REMOVE, ending=frozenset({REMOVE})
     )
 
 
-def _execute(tx: Tx, statement: object) -> None:
-    tx.execute(statement, execution_options={"synchronize_session": False})  # type: ignore[call-overload]
-
-
-def reconcilers(database: Database, store: ImageStore) -> tuple[Reconciler, ...]:
+def reconcilers(database: Database, stores: Stores) -> tuple[Reconciler, ...]:
     """What a worker does now and then: see the two functions below."""
 
     def uploads() -> None:
@@ -61,7 +63,8 @@ def reconcilers(database: Database, store: ImageStore) -> tuple[Reconciler, ...]
             log.warning("the upload of image %s ended without a word: it is queued again", image_id)
 
     def leftovers() -> None:
-        sweep_store(database, store)
+        for store in stores:
+            sweep_store(database, store)
 
     return (
         Reconciler("image-uploads", _UPLOADS_EVERY_S, uploads),
@@ -71,7 +74,7 @@ def reconcilers(database: Database, store: ImageStore) -> tuple[Reconciler, ...]
 
 def requeue_dead_uploads(database: Database) -> list[str]:
     """Images whose upload died are queued again; their ids."""
-    dead = (Image.status == "saving", Image.upload_seen_at < clock.now() - UPLOAD_SILENCE_S)
+    dead = (Image.upload_id.isnot(None), Image.upload_seen_at < clock.now() - UPLOAD_SILENCE_S)
     with database.read() as tx:
         if tx.scalar(select(Image.id).where(*dead).limit(1)) is None:
             return []
@@ -81,25 +84,31 @@ def requeue_dead_uploads(database: Database) -> list[str]:
     return database.write(lambda tx: list(tx.scalars(statement, execution_options=options)))
 
 
-def sweep_store(database: Database, store: ImageStore) -> int:
+def sweep_store(database: Database, store: NamedStore) -> int:
     """Remove data that no image holds and none can come to hold; how many blobs went.
 
     Data of ids that were never images of this cloud is left alone: the store may have other users.
     """
-    swept = store.sweep(UPLOAD_SILENCE_S)
-    there = list(store.locations())
+    engine = store.engine
+    swept = engine.sweep(UPLOAD_SILENCE_S)
+    there = list(engine.locations())
     for start in range(0, len(there), _LOOKED_UP_AT_ONCE):
-        for location in _orphans(database, there[start : start + _LOOKED_UP_AT_ONCE]):
+        for location in _orphans(database, store.name, there[start : start + _LOOKED_UP_AT_ONCE]):
             log.warning("image data %s belongs to no upload and no image: it is removed", location)
-            store.delete(location)
+            engine.delete(location)
             swept += 1
     return swept
 
 
-def _orphans(database: Database, locations: list[str]) -> list[str]:
+def _orphans(database: Database, store: str, locations: list[str]) -> list[str]:
     image_of = {location: location.rpartition(".")[0] for location in locations}
-    columns = (Image.id, Image.status, Image.location)
+    columns = (Image.id, Image.upload_id, Image.import_task_id, Image.staged)
+    held = select(ImageLocation.location).where(
+        ImageLocation.store == store, ImageLocation.image_id.in_(set(image_of.values()))
+    )
     with database.read() as tx:
         rows = {row.id: row for row in tx.execute(select(*columns).where(Image.id.in_(set(image_of.values()))))}
-    found = [(location, rows.get(image_id)) for location, image_id in image_of.items()]
-    return [location for location, row in found if row and row.status != "saving" and row.location != location]
+        kept = set(tx.scalars(held))
+    kept |= {row.staged["location"] for row in rows.values() if row.staged}
+    found = [(location, rows.get(image_id)) for location, image_id in image_of.items() if location not in kept]
+    return [location for location, row in found if row and not row.upload_id and not row.import_task_id]

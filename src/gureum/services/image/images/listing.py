@@ -21,7 +21,8 @@ from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.paging import paging_of
 from gureum.services.image.images.fields import VISIBILITIES
-from gureum.services.image.images.model import HASH_ALGORITHM, Image, ImageProperty, ImageTag, listed
+from gureum.services.image.images.model import Image, ImageProperty, ImageTag, listed
+from gureum.services.image.images.views import COLUMNS
 from gureum.services.image.members.model import STATUSES
 
 DEFAULT_PAGE, LONGEST_PAGE = 25, 1000
@@ -38,8 +39,8 @@ _SORT_KEYS: dict[str, InstrumentedAttribute[Any]] = {
 }
 
 
-def page_of(call: Call[Any]) -> tuple[list[Image], bool]:
-    """The page's images, and whether more follow. Raises BadRequest that names the parameter."""
+def page_of(call: Call[Any]) -> tuple[list[Any], bool]:
+    """The page's rows with the views' COLUMNS, and whether more follow. Raises BadRequest that names the parameter."""
     if call.param("sort") and (call.param("sort_key") or call.param("sort_dir")):
         raise BadRequest("Old and new sorting syntax cannot be combined")
     paging = paging_of(
@@ -49,7 +50,7 @@ def page_of(call: Call[Any]) -> tuple[list[Image], bool]:
         paging = dataclasses.replace(paging, limit=DEFAULT_PAGE)
     within = _within_reach(call)
     statement = paging.page(_narrowed(call, within), lambda marker: call.tx.scalar(within.where(Image.id == marker)))
-    rows, more = paging.cut(call.tx.scalars(statement).all())
+    rows, more = paging.cut(call.tx.execute(statement.with_only_columns(*COLUMNS)).all())
     return list(rows), more and bool(rows)
 
 
@@ -77,7 +78,7 @@ def _narrowed(call: Call[Any], statement: Select[Image]) -> Select[Image]:
     statement = statement.where(Image.hidden.is_(hidden))
     for name, value in call.query:
         if name not in _NOT_FILTERS:
-            statement = statement.where(_condition(name, value))
+            statement = statement.where(_condition(call, name, value))
     return statement
 
 
@@ -87,8 +88,8 @@ _NOT_FILTERS = frozenset(
 _EQUAL: dict[str, Callable[[str], ColumnElement[bool]]] = {
     "owner": lambda value: Image.owner == value,
     "checksum": lambda value: Image.md5 == value,
-    "os_hash_value": lambda value: Image.sha512 == value,
-    "os_hash_algo": lambda value: Image.sha512.isnot(None) if value == HASH_ALGORITHM else false(),
+    "os_hash_value": lambda value: Image.hash_value == value,
+    "os_hash_algo": lambda value: Image.hash_algorithm == value,
     "protected": lambda value: Image.protected.is_(filters.boolean("protected", value)),
     "min_disk": lambda value: Image.min_disk_gib == filters.integer("min_disk", value),
     "min_ram": lambda value: Image.min_ram_mib == filters.integer("min_ram", value),
@@ -113,7 +114,7 @@ _OPERATOR = re.compile(r"(gt|gte|lt|lte|eq|neq|in):(.*)", re.DOTALL)
 _MAX_BYTES = 2**62
 
 
-def _condition(name: str, value: str) -> ColumnElement[bool]:
+def _condition(call: Call[Any], name: str, value: str) -> ColumnElement[bool]:
     if name == "tag":
         return Image.id.in_(select(ImageTag.image_id).where(ImageTag.tag == value))
     if name in ("size_min", "size_max", "size"):
@@ -127,7 +128,10 @@ def _condition(name: str, value: str) -> ColumnElement[bool]:
         return _one_or_some(name, value)
     if name == "changes-since":
         raise BadRequest('The "changes-since" filter is no longer available on v2.')
-    return _EQUAL[name](value) if name in _EQUAL else _by_property(name, value)
+    if name in _EQUAL:
+        return _EQUAL[name](value)
+    # A filter on a property that the caller may not read would tell its value.
+    return _by_property(name, value) if call.deps.protections.allows(call.caller, name, "read") else false()
 
 
 def _by_property(name: str, value: str) -> ColumnElement[bool]:

@@ -7,6 +7,7 @@ used again. Every query of tenants' images starts from `visible` or `listed`.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import BigInteger, Float, ForeignKey, Index, Select, String, Text, and_, or_, select
 from sqlalchemy.ext.associationproxy import AssociationProxy, association_proxy
@@ -14,10 +15,11 @@ from sqlalchemy.orm import Mapped, attribute_keyed_dict, mapped_column, relation
 
 from gureum.foundation import clock
 from gureum.foundation.caller import Caller
-from gureum.foundation.db.types import Id, Name, Row
+from gureum.foundation.db.types import Id, Json, Name, Row
 from gureum.services.image.members.model import ImageMember
 
 HASH_ALGORITHM = "sha512"
+"""What the cloud makes of data that it takes in; a location that a client adds may bring another."""
 
 
 class ImageProperty(Row):
@@ -48,10 +50,12 @@ def _tag(tag: str) -> ImageTag:
 
 
 class Image(Row):
-    """`status` is queued, saving, active, deactivated or deleted (services/image/README.md draws the moves).
+    """`status`: services/image/README.md draws the moves.
 
-    `upload_id` names the one upload that may finish a `saving` image; `upload_seen_at` is its last sign of life in
-    seconds since the epoch. `location` is the store's name for the data.
+    `upload_id` names the one upload that may finish a `saving` or `uploading` image; `upload_seen_at` is its last sign
+    of life in seconds since the epoch. `staged` is the data that waits for its import (`imports/staged.py`).
+    `import_task_id` names the one import that may change the image's data; `importing_to` and `failed_import` are its
+    progress as clients see it. `stores` names the stores of the image's locations (`locations/model.py`).
     """
 
     __tablename__ = "images"
@@ -75,8 +79,14 @@ class Image(Row):
     size_bytes: Mapped[int | None] = mapped_column(BigInteger)
     virtual_size_bytes: Mapped[int | None] = mapped_column(BigInteger)
     md5: Mapped[str | None] = mapped_column(String(32))
-    sha512: Mapped[str | None] = mapped_column(String(128))
-    location: Mapped[str | None] = mapped_column(String(255))
+    hash_algorithm: Mapped[str | None] = mapped_column(String(16))
+    hash_value: Mapped[str | None] = mapped_column(String(128))
+    stores: Mapped[str] = mapped_column(String(2048), default="")
+    staged: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    staged_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    import_task_id: Mapped[str | None] = mapped_column(Id)
+    importing_to: Mapped[str | None] = mapped_column(String(2048))
+    failed_import: Mapped[str | None] = mapped_column(String(2048))
     upload_id: Mapped[str | None] = mapped_column(Id)
     upload_seen_at: Mapped[float] = mapped_column(Float(53), default=0.0)
     created_at: Mapped[datetime] = mapped_column(default=clock.utcnow)

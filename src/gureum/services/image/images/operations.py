@@ -5,16 +5,17 @@ Not here: who may (the handlers enforce), and the bytes (`data/`). Moves of `sta
 
 from __future__ import annotations
 
-from typing import Any
-
 from msgspec import UNSET
 from sqlalchemy import delete, select
 
 from gureum.foundation import clock, ids
+from gureum.foundation.config import ImageConfig
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.errors import Conflict, Forbidden
+from gureum.foundation.http.call import Call
 from gureum.foundation.tasks.store import Tasks
-from gureum.services.image.images import lifecycle
+from gureum.services.image.cache.model import forget_cached
+from gureum.services.image.deps import ImageDeps
 from gureum.services.image.images.fields import (
     KNOWN,
     Fields,
@@ -23,8 +24,13 @@ from gureum.services.image.images.fields import (
     checked,
     checked_property,
 )
+from gureum.services.image.images.lifecycle import remove_data
 from gureum.services.image.images.model import Image
 from gureum.services.image.images.patch import Change
+from gureum.services.image.imports.operations import KIND as IMPORT_KIND
+from gureum.services.image.imports.staged import staged_of
+from gureum.services.image.locations.model import detach, locations_of
+from gureum.services.image.locations.patching import change_locations
 from gureum.services.image.members.model import ImageMember
 
 _COLUMNS = {
@@ -56,6 +62,7 @@ def create_image(tx: Tx, new: NewImage, owner: str | None) -> Image:
         min_disk_gib=0,
         min_ram_mib=0,
         upload_seen_at=0.0,
+        stores="",
         created_at=now,
         updated_at=now,
     )
@@ -85,14 +92,19 @@ def _set_tags(image: Image, tags: list[str]) -> None:
     image.tags.extend(sorted(wanted - set(image.tags)))
 
 
-def change_image(image: Image, changes: list[Change]) -> None:
+def change_image(call: Call[ImageDeps], image: Image, changes: list[Change]) -> None:
     """Apply a patch in order. Raises BadRequest, Conflict, Forbidden, TooLarge; then the transaction is void."""
+    before = len(image.properties), len(image.tag_rows)
     for change in changes:
-        if change.name in KNOWN:
+        if change.name == "locations":
+            change_locations(call, image, change)
+        elif change.name in KNOWN:
             _change_known(image, change)
         else:
-            _change_property(image, change)
-    check_amounts(image.properties, list(image.tags))
+            _change_property(call, image, change)
+    after = len(image.properties), len(image.tag_rows)
+    if after[0] > before[0] or after[1] > before[1]:
+        check_amounts(call.deps.config, *after)
     if changes:
         image.updated_at = clock.utcnow()
 
@@ -109,30 +121,44 @@ def _change_known(image: Image, change: Change) -> None:
     _write(image, fields)
 
 
-def _change_property(image: Image, change: Change) -> None:
+def _change_property(call: Call[ImageDeps], image: Image, change: Change) -> None:
     present = change.name in image.properties
+    protections, caller = call.deps.protections, call.caller
+    if present and not protections.allows(caller, change.name, "read"):
+        # Whether it is there is not to be learned either.
+        protections.require(caller, change.name, "create")
+        raise Forbidden(f"Property '{change.name[:255]}' is protected")
     if change.op != "add" and not present:
         raise Conflict(f"Property {change.name[:255]} does not exist.")
     if change.only_new and present:
         raise Conflict(f"Property {change.name[:255]} already present.")
     if change.op == "remove":
+        protections.require(caller, change.name, "delete")
         del image.properties[change.name]
     elif present:
+        protections.require(caller, change.name, "update")
         image.property_rows[change.name].value = checked_property(change.name, change.value)
     else:
+        protections.require(caller, change.name, "create")
         image.properties[change.name] = checked_property(change.name, change.value)
 
 
 def delete_image(tasks: Tasks, tx: Tx, image: Image) -> None:
-    """The image is gone for every caller at once; a task removes its data after the commit. Its id stays taken."""
+    """The image is gone for every caller at once; tasks remove its data after the commit. Its id stays taken."""
     now = clock.utcnow()
+    for row in locations_of(tx, image.id):
+        detach(tx, image, row)
+        remove_data(tasks, tx, image, row.store, row.location)
+    if (staged := staged_of(image.staged)) is not None:
+        remove_data(tasks, tx, image, staged.store, staged.location)
+    if image.import_task_id is not None:
+        tasks.signal(tx, IMPORT_KIND, [image.import_task_id], divert="fail")
     image.status, image.deleted_at, image.updated_at, image.upload_id = "deleted", now, now, None
+    image.staged = image.staged_bytes = image.import_task_id = None
     image.property_rows.clear()
     image.tag_rows.clear()
     tx.execute(delete(ImageMember).where(ImageMember.image_id == image.id))
-    if image.location is not None:
-        data: dict[str, Any] = {"location": image.location}
-        tasks.create(tx, lifecycle.KIND, image.id, lifecycle.REMOVE_DATA, data, image.owner or "-")
+    forget_cached(tx, image.id)
 
 
 def switch(image: Image, before: str, after: str) -> None:
@@ -144,12 +170,12 @@ def switch(image: Image, before: str, after: str) -> None:
     image.status, image.updated_at = after, clock.utcnow()
 
 
-def add_tag(image: Image, tag: str) -> None:
+def add_tag(config: ImageConfig, image: Image, tag: str) -> None:
     """Raises TooLarge, BadRequest."""
     if tag in list(image.tags):
         return
     checked({"tags": [tag]})
-    check_amounts({}, [*image.tags, tag])
+    check_amounts(config, 0, len(image.tag_rows) + 1)
     image.tags.append(tag)
     image.updated_at = clock.utcnow()
 

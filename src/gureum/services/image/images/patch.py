@@ -1,7 +1,7 @@
 """A PATCH body as a list of changes. Pure.
 
 Two media types: v2.1 follows RFC 6902 (`op`, `path`, `value`), v2.0 its fourth draft, where the operation is the key
-of its path. Pointers are RFC 6901 with one part: an image's fields have no inside that a patch may reach.
+of its path. Pointers are RFC 6901 with one part; only the list of locations has an inside.
 Source: image API reference v2, "HTTP PATCH media types".
 """
 
@@ -18,36 +18,50 @@ from gureum.services.image.images.fields import refuse_unwritable
 _DRAFT_4 = "application/openstack-images-v2.0-json-patch"
 _RFC_6902 = "application/openstack-images-v2.1-json-patch"
 _OPERATIONS = ("add", "remove", "replace")
+_PLACE = re.compile(r"-|0|[1-9][0-9]{0,3}")
 _BAD_ESCAPE = re.compile(r"~(?![01])")
 MAX_CHANGES = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One operation on one field. `only_new`: `add` must not meet a field that is there (the old draft)."""
+    """One operation on one field. `only_new`: `add` must not meet a field that is there (the old draft).
+
+    `place` is the place in the list of locations, "-" behind its end; None means the whole field. `size`
+    is what an added location's other side says of its bytes.
+    """
 
     op: str
     name: str
     value: Any
     only_new: bool
+    place: str | None = None
+    size: int | None = None
 
 
-def changes_of(body: list[Any], content_type: str) -> list[Change]:
-    """Raises BadRequest, Forbidden for fields that are not the client's, UnsupportedMediaType."""
+def changes_of(body: list[Any], content_type: str, *, locations: bool = False) -> list[Change]:
+    """`locations` may be changed only where the operator shows them.
+
+    Raises BadRequest, Forbidden for fields that are not the client's, UnsupportedMediaType.
+    """
     media = content_type.partition(";")[0].strip().lower()
     if media not in (_DRAFT_4, _RFC_6902):
         headers = {"Accept-Patch": f"{_DRAFT_4}, {_RFC_6902}"}
         raise UnsupportedMediaType(f"An image is changed by {_RFC_6902}.", headers=headers)
     if len(body) > MAX_CHANGES:
         raise BadRequest(f"A request changes at most {MAX_CHANGES} fields.")
-    return [_change(raw, old=media == _DRAFT_4) for raw in body]
+    return [_change(raw, old=media == _DRAFT_4, locations=locations) for raw in body]
 
 
-def _change(raw: Any, *, old: bool) -> Change:
+def _change(raw: Any, *, old: bool, locations: bool) -> Change:
     if not isinstance(raw, Mapping):
         raise BadRequest("Operations must be JSON objects.")
     op, pointer = _old_operation(raw) if old else _operation(raw)
-    name = _name(pointer)
+    name, *rest = _parts(pointer)
+    if name == "locations":
+        return _location_change(raw, op, rest, allowed=locations)
+    if rest or not name.strip():
+        raise BadRequest(f"Invalid JSON pointer for this resource: '{str(pointer)[:64]}'")
     refuse_unwritable(name)
     if name == "id":
         raise Forbidden("Attribute 'id' is read-only.")
@@ -72,15 +86,23 @@ def _old_operation(raw: Mapping[str, Any]) -> tuple[str, Any]:
     return found[0], raw[found[0]]
 
 
-def _name(pointer: Any) -> str:
-    """The one name that a JSON pointer names."""
+def _location_change(raw: Mapping[str, Any], op: str, rest: list[str], *, allowed: bool) -> Change:
+    if not allowed:
+        raise Forbidden("It's not allowed to update locations if locations are invisible.")
+    place = rest[0] if rest else None
+    whole = place is None and op == "replace"
+    one = place is not None and op in ("add", "remove") and _PLACE.fullmatch(place) is not None
+    if len(rest) > 1 or not (whole or one) or (op == "remove" and place == "-"):
+        raise BadRequest(f"Invalid operation {op!r} on the locations of an image.")
+    if op != "remove" and "value" not in raw:
+        raise BadRequest(f'Operation "{op}" requires a member named "value".')
+    return Change(op, "locations", raw.get("value"), only_new=False, place=place)
+
+
+def _parts(pointer: Any) -> list[str]:
+    """The names that a JSON pointer goes through, at least one."""
     if not isinstance(pointer, str) or not pointer.startswith("/"):
         raise BadRequest(f'Pointer `{str(pointer)[:64]}` does not start with "/".')
     if _BAD_ESCAPE.search(pointer):
         raise BadRequest(f'Pointer `{pointer[:64]}` contains "~" not part of a recognized escape sequence.')
-    parts = [part.replace("~1", "/").replace("~0", "~") for part in pointer[1:].split("/")]
-    if parts[0] == "locations":
-        raise Forbidden("It's not allowed to update locations if locations are invisible.")
-    if len(parts) != 1 or not parts[0].strip():
-        raise BadRequest(f"Invalid JSON pointer for this resource: '{pointer[:64]}'")
-    return parts[0]
+    return [part.replace("~1", "/").replace("~0", "~") for part in pointer[1:].split("/")]

@@ -29,7 +29,6 @@ RULES = (
     Rule("modify_member", "rule:admin or (role:member and project_id:%(member_id)s)", "Accept or reject an image"),
     Rule("delete_member", MEMBER, "Stop sharing an image with a project"),
 )
-MAX_MEMBERS = 128
 
 
 class NewMember(Struct):
@@ -47,10 +46,10 @@ def add(call: Call[ImageDeps], body: NewMember, image_id: str) -> dict[str, Any]
         raise Conflict(f"Member {body.member} is duplicated for image {image.id}")
     count = select(func.count()).select_from(ImageMember).where(ImageMember.image_id == image.id)
     attempted = (call.tx.scalar(count) or 0) + 1
-    if attempted > MAX_MEMBERS:
+    if attempted > call.deps.config.max_members >= 0:
         raise TooLarge(
             "The limit has been exceeded on the number of allowed image members for this image. "
-            f"Attempted: {attempted}, Maximum: {MAX_MEMBERS}"
+            f"Attempted: {attempted}, Maximum: {call.deps.config.max_members}"
         )
     now = clock.utcnow()
     member = ImageMember(image_id=image.id, member_id=body.member, status="pending", created_at=now, updated_at=now)

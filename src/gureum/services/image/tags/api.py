@@ -11,7 +11,7 @@ from gureum.services.image.images import operations
 
 
 def add(call: Call[ImageDeps], image_id: str, tag: str) -> None:
-    operations.add_tag(find(call, image_id), tag)
+    operations.add_tag(call.deps.config, find(call, image_id), tag)
 
 
 def remove(call: Call[ImageDeps], image_id: str, tag: str) -> None:

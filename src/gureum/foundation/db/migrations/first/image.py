@@ -8,10 +8,50 @@ from alembic import op
 
 def create() -> None:
     """Make the tables, those that others refer to first."""
+    _image_cache()
+    _image_tasks()
     _images()
+    _image_locations()
     _image_members()
     _image_properties()
     _image_tags()
+
+
+def _image_cache() -> None:
+    op.create_table(
+        "image_cache",
+        sa.Column("image_id", sa.String(length=36), nullable=False),
+        sa.Column("location", sa.String(length=255), nullable=True),
+        sa.Column("wanted", sa.Boolean(), nullable=False),
+        sa.Column("size_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("hits", sa.Integer(), nullable=False),
+        sa.Column("modified_at", sa.Float(precision=53), nullable=False),
+        sa.Column("accessed_at", sa.Float(precision=53), nullable=False),
+        sa.PrimaryKeyConstraint("image_id", name=op.f("pk_image_cache")),
+    )
+
+
+def _image_tasks() -> None:
+    op.create_table(
+        "image_tasks",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("image_id", sa.String(length=36), nullable=True),
+        sa.Column("type", sa.String(length=32), nullable=False),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("owner", sa.String(length=255), nullable=True),
+        sa.Column("user_id", sa.String(length=255), nullable=False),
+        sa.Column("request_id", sa.String(length=64), nullable=False),
+        sa.Column("input", sa.Text(), nullable=False),
+        sa.Column("result", sa.Text(), nullable=True),
+        sa.Column("message", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(), nullable=False),
+        sa.Column("updated_at", sa.DateTime(), nullable=False),
+        sa.Column("expires_at", sa.DateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_image_tasks")),
+    )
+    op.create_index("ix_image_tasks_expiry", "image_tasks", ["expires_at"], unique=False)
+    op.create_index("ix_image_tasks_image", "image_tasks", ["image_id"], unique=False)
+    op.create_index("ix_image_tasks_list", "image_tasks", ["created_at", "id"], unique=False)
 
 
 def _images() -> None:
@@ -31,8 +71,14 @@ def _images() -> None:
         sa.Column("size_bytes", sa.BigInteger(), nullable=True),
         sa.Column("virtual_size_bytes", sa.BigInteger(), nullable=True),
         sa.Column("md5", sa.String(length=32), nullable=True),
-        sa.Column("sha512", sa.String(length=128), nullable=True),
-        sa.Column("location", sa.String(length=255), nullable=True),
+        sa.Column("hash_algorithm", sa.String(length=16), nullable=True),
+        sa.Column("hash_value", sa.String(length=128), nullable=True),
+        sa.Column("stores", sa.String(length=2048), nullable=False),
+        sa.Column("staged", sa.Text(), nullable=True),
+        sa.Column("staged_bytes", sa.BigInteger(), nullable=True),
+        sa.Column("import_task_id", sa.String(length=36), nullable=True),
+        sa.Column("importing_to", sa.String(length=2048), nullable=True),
+        sa.Column("failed_import", sa.String(length=2048), nullable=True),
         sa.Column("upload_id", sa.String(length=36), nullable=True),
         sa.Column("upload_seen_at", sa.Float(precision=53), nullable=False),
         sa.Column("created_at", sa.DateTime(), nullable=False),
@@ -43,6 +89,21 @@ def _images() -> None:
     op.create_index("ix_images_list", "images", ["deleted_at", "created_at", "id"], unique=False)
     op.create_index("ix_images_owner", "images", ["owner", "deleted_at"], unique=False)
     op.create_index("ix_images_status", "images", ["status"], unique=False)
+
+
+def _image_locations() -> None:
+    op.create_table(
+        "image_locations",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("image_id", sa.String(length=36), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("store", sa.String(length=255), nullable=False),
+        sa.Column("location", sa.String(length=2048), nullable=False),
+        sa.Column("facts", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["image_id"], ["images.id"], name=op.f("fk_image_locations_image_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_image_locations")),
+    )
+    op.create_index("ix_image_locations_image", "image_locations", ["image_id", "position"], unique=False)
 
 
 def _image_members() -> None:

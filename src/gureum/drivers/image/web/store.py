@@ -1,0 +1,87 @@
+"""An image store of outside locations: its blobs are URLs that others keep. Read only, and never deleted from.
+
+Invariant: a location is a URL that the guard lets pass, each time that it is read.
+Read next: `fetch.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+from gureum.drivers.image.errors import BlobNotFound, ImageStoreError, UrlRefused
+from gureum.drivers.image.interface import ImageWriter
+from gureum.drivers.image.web.fetch import FetchFailed, WebFetcher, WebStream
+
+
+class WebImageStore:
+    """See ImageStore; `create` is refused."""
+
+    name = "web"
+
+    def __init__(self, fetcher: WebFetcher) -> None:
+        self._fetcher = fetcher
+
+    def create(self, image_id: str) -> ImageWriter:
+        """Nothing is written to other people's places."""
+        return _refuse(image_id)
+
+    def open(self, location: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """See ImageStore.open. A server that does not know ranges is read from the start."""
+        if offset < 0 or (length is not None and length < 0):
+            raise ValueError("offset and length cannot be negative")
+        wanted = {"Range": f"bytes={offset}-"} if offset else {}
+        stream = self._stream(location, wanted)
+        return _piece(stream, 0 if stream.partial else offset, length)
+
+    def size(self, location: str) -> int:
+        """See ImageStore.size. Raises ImageStoreError where the server does not tell."""
+        try:
+            size = self._fetcher.size(location)
+        except (UrlRefused, FetchFailed) as error:
+            raise BlobNotFound(location) from error
+        if size is None:
+            raise ImageStoreError("the server does not tell the size")
+        return size
+
+    def delete(self, location: str) -> None:
+        """The data is not ours: forgetting the location is all."""
+
+    def locations(self) -> Iterator[str]:
+        """Nobody else's data is ours to reconcile."""
+        return iter(())
+
+    def local_path(self, location: str) -> Path | None:  # noqa: ARG002 - the interface's name
+        """No file of this machine."""
+        return None
+
+    def sweep(self, older_than_s: float) -> int:  # noqa: ARG002 - the interface's name
+        """Nothing is left behind where nothing is written."""
+        return 0
+
+    def _stream(self, location: str, headers: dict[str, str]) -> WebStream:
+        try:
+            return self._fetcher.open(location, headers)
+        except (UrlRefused, FetchFailed) as error:
+            raise BlobNotFound(location) from error
+
+
+def _refuse(image_id: str) -> NoReturn:
+    raise ImageStoreError(f"the web store takes no data, not that of image {image_id} either")
+
+
+def _piece(stream: WebStream, skip: int, length: int | None) -> Iterator[bytes]:
+    left = length
+    try:
+        for whole in stream:
+            chunk, skip = whole[skip:], max(skip - len(whole), 0)
+            if left is not None:
+                chunk = chunk[:left]
+                left -= len(chunk)
+            if chunk:
+                yield chunk
+            if left == 0:
+                return
+    finally:
+        stream.close()

@@ -1,0 +1,70 @@
+"""The image service's outside: stores, fetcher, cache and converter, built from the configuration."""
+
+from __future__ import annotations
+
+import ipaddress
+import shutil
+from dataclasses import dataclass
+
+from gureum.drivers.image.file.store import FileImageStore
+from gureum.drivers.image.interface import Converter, ImageStore
+from gureum.drivers.image.qemu import QemuConverter
+from gureum.drivers.image.stores import NamedStore, Stores
+from gureum.drivers.image.web.fetch import WebFetcher
+from gureum.drivers.image.web.guard import Allowed
+from gureum.drivers.image.web.store import WebImageStore
+from gureum.foundation.config import Config, ConfigError, ImageStoreConfig
+
+
+@dataclass(frozen=True)
+class ImageOutside:
+    stores: Stores
+    fetcher: WebFetcher
+    cache: ImageStore | None
+    converter: Converter | None
+
+
+def build_image_outside(config: Config) -> ImageOutside:
+    """Raises ConfigError for what cannot be."""
+    section = config.image
+    fetcher = WebFetcher(allowed_places(config), section.web.idle_s)
+    configured = section.stores or {"file": ImageStoreConfig(folder=section.folder)}
+    try:
+        stores = Stores([_store(config, name, one, fetcher) for name, one in configured.items()], section.default_store)
+    except ValueError as error:
+        raise ConfigError(f"[image]: {error}") from error
+    cache = FileImageStore(config.path(section.cache)) if section.cache else None
+    program = shutil.which("qemu-img")
+    if section.convert_to and program is None:
+        raise ConfigError("[image] convert_to needs qemu-img: install qemu-utils")
+    converter = QemuConverter(program) if program is not None else None
+    return ImageOutside(stores, fetcher, cache, converter)
+
+
+def _store(config: Config, name: str, one: ImageStoreConfig, fetcher: WebFetcher) -> NamedStore:
+    if not name or "," in name or len(name) > 64:
+        raise ConfigError(f"[image.stores]: {name!r} cannot name a store")
+    engine: ImageStore
+    if one.kind == "web":
+        engine, properties = WebImageStore(fetcher), {}
+    else:
+        folder = config.path(one.folder or f"images-{name}")
+        engine, properties = FileImageStore(folder), {"folder": str(folder)}
+    return NamedStore(name, one.kind, engine, one.description, one.weight, one.kind == "web", properties)
+
+
+def allowed_places(config: Config) -> Allowed:
+    """Raises ConfigError for a network that is none."""
+    web = config.image.web
+    try:
+        networks = tuple(ipaddress.ip_network(one) for one in web.networks)
+    except ValueError as error:
+        raise ConfigError(f"[image.web] networks: {error}") from error
+    return Allowed(
+        tuple(web.schemes),
+        frozenset(host.lower() for host in web.hosts),
+        frozenset(host.lower() for host in web.refused_hosts),
+        frozenset(web.ports),
+        frozenset(web.refused_ports),
+        networks,
+    )

@@ -1,0 +1,1 @@
+"""The image cache: copies of images' data near the API, for stores that are far."""

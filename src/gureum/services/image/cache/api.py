@@ -1,0 +1,94 @@
+"""Routes of the image cache. Source: image API reference v2, "Cache Manage"."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import select, update
+
+from gureum.drivers.image.interface import ImageStore
+from gureum.foundation import clock
+from gureum.foundation.errors import BadRequest, NotFound
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.routes import Reply, Route
+from gureum.foundation.policy import Rule
+from gureum.services.image.access import seen
+from gureum.services.image.cache import lifecycle
+from gureum.services.image.cache.model import CachedImage, forget_cached
+from gureum.services.image.deps import ImageDeps
+
+RULES = (
+    Rule("cache_image", "rule:admin", "Queue an image for the cache"),
+    Rule("cache_list", "rule:admin", "See what is cached and queued"),
+    Rule("cache_delete", "rule:admin", "Remove images from the cache and its queue"),
+)
+_TARGETS = {"": None, "cache": True, "queue": False}
+
+
+def _require_cache(call: Call[ImageDeps]) -> ImageStore:
+    if call.deps.cache is None:
+        raise NotFound("Caching via API is not supported at this site.")
+    return call.deps.cache
+
+
+def index(call: Call[ImageDeps]) -> dict[str, Any]:
+    _require_cache(call)
+    rows = call.tx.scalars(select(CachedImage).where(CachedImage.wanted).order_by(CachedImage.modified_at)).all()
+    return {
+        "cached_images": [
+            {
+                "image_id": row.image_id,
+                "hits": row.hits,
+                "last_accessed": row.accessed_at,
+                "last_modified": row.modified_at,
+                "size": row.size_bytes,
+            }
+            for row in rows
+            if row.location is not None
+        ],
+        "queued_images": [row.image_id for row in rows if row.location is None],
+    }
+
+
+def queue(call: Call[ImageDeps], image_id: str) -> Reply:
+    _require_cache(call)
+    image = seen(call, image_id)
+    if image.status != "active":
+        raise BadRequest("Only images with status active can be targeted for queueing")
+    row = call.tx.get(CachedImage, image.id)
+    if row is None:
+        call.tx.add(CachedImage(image_id=image.id, modified_at=clock.now()))
+    elif not row.wanted:
+        row.wanted, row.hits, row.modified_at = True, 0, clock.now()
+    if (row is None or row.location is None) and not call.deps.tasks.exists(call.tx, lifecycle.KIND, image.id):
+        call.deps.tasks.create(call.tx, lifecycle.KIND, image.id, lifecycle.FILL, {}, image.owner or "-")
+    return Reply(status=202)
+
+
+def remove(call: Call[ImageDeps], image_id: str) -> None:
+    _require_cache(call)
+    row = call.tx.get(CachedImage, image_id.lower())
+    if row is None or not row.wanted:
+        raise NotFound(f"Image {image_id[:64]} is neither cached nor queued.")
+    forget_cached(call.tx, row.image_id)
+
+
+def clear(call: Call[ImageDeps]) -> None:
+    _require_cache(call)
+    target = call.headers.get("x-image-cache-clear-target", "").lower()
+    if target not in _TARGETS:
+        raise BadRequest("If provided 'x-image-cache-clear-target' must be 'cache', 'queue' or empty string.")
+    statement = update(CachedImage).values(wanted=False)
+    if target:
+        statement = statement.where(
+            CachedImage.location.isnot(None) if _TARGETS[target] else CachedImage.location.is_(None)
+        )
+    call.tx.execute(statement, execution_options={"synchronize_session": False})
+
+
+ROUTES = (
+    Route("GET", "/v2/cache", index, "cache_list"),
+    Route("DELETE", "/v2/cache", clear, "cache_delete", 204),
+    Route("PUT", "/v2/cache/{image_id}", queue, "cache_image", 202),
+    Route("DELETE", "/v2/cache/{image_id}", remove, "cache_delete", 204),
+)

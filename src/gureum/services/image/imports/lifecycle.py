@@ -1,0 +1,234 @@
+"""An import as a durable task: fetch, judge, convert, copy to each store, end. Killed anywhere, it goes on.
+
+Every step may run again: data that a dead worker wrote and nobody recorded is swept (`images/lifecycle.py`). A step
+that finds its image gone leaves by `fail`, which removes what the import brought.
+Read next: `operations.py` for what each end writes, `sources.py` for where data comes from.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from gureum.drivers.image.errors import ImageRefused, ImageStoreError, ImageTooLarge
+from gureum.drivers.image.ingest import Ingest, Ingested
+from gureum.foundation.db.engine import Tx
+from gureum.foundation.tasks.lifecycle import Done, Goto, Lifecycle, Outcome, PermanentFailureError, Run
+from gureum.services.image.deps import ImageDeps
+from gureum.services.image.images.lifecycle import remove_data
+from gureum.services.image.images.model import Image
+from gureum.services.image.imports import conversion, hashing, operations, sources
+from gureum.services.image.imports.operations import KIND, Job, bring, job_of, mine
+from gureum.services.image.imports.progress import watched
+from gureum.services.image.imports.staged import Staged, staged_of
+from gureum.services.image.locations.reading import open_data
+from gureum.services.image.tasks.model import begin
+
+log = logging.getLogger("gureum.image")
+
+ATTEMPTS = 3
+_UNEXPLAINED = "The import did not succeed. An operator finds the cause under the request id."
+
+
+def lifecycle(deps: ImageDeps) -> Lifecycle:
+    """`fail` is also where the deletion of the image diverts to."""
+    steps = Steps(deps)
+    return Lifecycle(
+        KIND,
+        steps={
+            "fetch": steps.fetch,
+            "judge": steps.judge,
+            "convert": steps.convert,
+            "copy": steps.copy,
+            "hash": steps.hash,
+            "publish": steps.publish,
+        },
+        transactional={"finish": steps.finish, "fail": steps.fail},
+        first="judge",
+        failed="fail",
+        destroy="fail",
+        ending=frozenset({"fail"}),
+        attempts=ATTEMPTS,
+        retry_s=1.0,
+    )
+
+
+class Steps:
+    def __init__(self, deps: ImageDeps) -> None:
+        self.deps = deps
+
+    def fetch(self, run: Run) -> Outcome:
+        """Data from elsewhere to the stage."""
+        job = job_of(run.data)
+        self._begin(run, job)
+        store = self.deps.stores.default
+        facts = sources.facts_of(self.deps, job)
+        chunks = watched(self.deps.database, run.resource_id, job.image_id, sources.chunks_of(self.deps, job))
+        found = self._ingested(Ingest(store.engine.create(job.image_id), max_size_bytes=job.room_bytes or None), chunks)
+        staged = Staged.of(store.name, found)
+        job.staged = staged.as_json()
+        run.data = {**run.data, **job.data()}
+
+        def commit(tx: Tx) -> None:
+            image = mine(tx, job, run.resource_id)
+            if image is not None:
+                image.staged, image.staged_bytes = job.staged, staged.size
+                facts.write_to(image)
+
+        return Goto("judge", commit=commit)
+
+    def judge(self, run: Run) -> Outcome:
+        """The content against what the image says of itself; then whether it is to be converted."""
+        job = job_of(run.data)
+        image = self._begin(run, job)
+        staged = _staged(job)
+        refusals = staged.refusals(image.disk_format or "")
+        if refusals:
+            raise _refused(job, "; ".join(refusals))
+        return Goto("convert" if conversion.is_wanted(self.deps, staged) else "copy")
+
+    def convert(self, run: Run) -> Outcome:
+        job = job_of(run.data)
+        self._begin(run, job)
+        before = _staged(job)
+        try:
+            after = conversion.converted(self.deps, job.image_id, before)
+        except ImageStoreError as error:
+            raise _refused(job, f"it cannot be converted to {self.deps.config.convert_to}", str(error)) from error
+        job.staged = after.as_json()
+        run.data = {**run.data, **job.data()}
+
+        def commit(tx: Tx) -> None:
+            image = mine(tx, job, run.resource_id)
+            if image is not None:
+                image.staged, image.staged_bytes = job.staged, after.size
+                image.disk_format = self.deps.config.convert_to
+                remove_data(self.deps.tasks, tx, image, before.store, before.location)
+
+        return Goto("copy", commit=commit)
+
+    def copy(self, run: Run) -> Outcome:
+        """The data to the next store that lacks it."""
+        job = job_of(run.data)
+        image = self._begin(run, job)
+        left = [name for name in job.stores if name not in (*job.brought, *job.failed)]
+        if not left:
+            return self._end_of_copies(job)
+        store, staged = left[0], staged_of(job.staged) or _as_staged(image)
+        try:
+            location = self._copied(run, job, image, store)
+        except ImageStoreError as error:
+            log.warning("image %s did not come into the store %s: %s", job.image_id, store, error)
+            if job.all_must:
+                raise PermanentFailureError(
+                    str(error), public=f"The data could not be put into the store {store}."
+                ) from error
+            job.failed.append(store)
+            run.data = {**run.data, **job.data()}
+            return Goto("copy", commit=lambda tx: self._note_failure(tx, run.resource_id, job))
+        job.brought.append(store)
+        run.data = {**run.data, **job.data()}
+
+        def commit(tx: Tx) -> None:
+            image = mine(tx, job, run.resource_id)
+            if image is not None:
+                bring(tx, image, job, staged, (store, location))
+            elif (gone := tx.get(Image, job.image_id)) is not None:
+                remove_data(self.deps.tasks, tx, gone, store, location)
+
+        return Goto("copy", commit=commit)
+
+    def _copied(self, run: Run, job: Job, image: Image, store: str) -> str:
+        """Where the data is in this store now. Staged data that lies there already becomes the image's as it is."""
+        staged = staged_of(job.staged)
+        if staged is not None and staged.store == store:
+            return staged.location
+        if staged is not None:
+            chunks = self.deps.stores.engine(staged.store).open(staged.location)
+        else:
+            with self.deps.database.read() as tx:
+                chunks = open_data(self.deps.stores, tx, image)
+        declared = image.disk_format if job.method == "copy-image" else None
+        ingest = Ingest(self.deps.stores.engine(store).create(job.image_id), declared_format=declared)
+        found = self._ingested(ingest, watched(self.deps.database, run.resource_id, job.image_id, chunks))
+        wanted = staged.sha512 if staged is not None else image.hash_value
+        algorithm = "sha512" if staged is not None else image.hash_algorithm
+        if algorithm == "sha512" and wanted and found.sha512_hex != wanted:
+            self.deps.stores.engine(store).delete(found.blob.location)
+            raise ImageStoreError("the data that was read is not what the image's hash says")
+        return found.blob.location
+
+    def _note_failure(self, tx: Tx, task_id: str, job: Job) -> None:
+        image = mine(tx, job, task_id)
+        if image is not None:
+            image.failed_import = ",".join(job.failed)
+            left = [name for name in job.stores if name not in (*job.brought, *job.failed)]
+            image.importing_to = ",".join(left)
+
+    def _end_of_copies(self, job: Job) -> Outcome:
+        if job.stores and not job.brought:
+            raise PermanentFailureError("no store took the data", public="None of the stores took the data.")
+        return Goto("finish")
+
+    def publish(self, run: Run) -> Outcome:
+        """A location without a promised hash: the image serves at once, the hash follows."""
+        job = job_of(run.data)
+        self._begin(run, job)
+        return hashing.publish(self.deps, run.resource_id, job)
+
+    def hash(self, run: Run) -> Outcome:
+        """Read a location's data once: its size, hashes and format."""
+        job = job_of(run.data)
+        image = self._begin(run, job)
+        return hashing.hashed(self.deps, run, job, image)
+
+    def finish(self, run: Run, tx: Tx) -> Outcome:
+        operations.succeed(self.deps, tx, job_of(run.data), run.resource_id)
+        return Done()
+
+    def fail(self, run: Run, tx: Tx) -> Outcome:
+        message = run.error.get("public") or _UNEXPLAINED
+        operations.fail(self.deps, tx, job_of(run.data), run.resource_id, message)
+        return Done()
+
+    def _begin(self, run: Run, job: Job) -> Image:
+        """The image, if it is still there for this import. The first time the task is shown as under way."""
+        with self.deps.database.read() as tx:
+            image = mine(tx, job, run.resource_id)
+        if image is None:
+            raise PermanentFailureError("the image went away", public="The image was deleted during its import.")
+        if not run.data.get("begun"):
+            run.data["begun"] = True
+            self.deps.database.write(lambda tx: begin(tx, run.resource_id))
+        return image
+
+    def _ingested(self, ingest: Ingest, chunks: object) -> Ingested:
+        """All chunks through the ingest. Raises PermanentFailureError for what no repetition can mend."""
+        try:
+            with ingest:
+                for chunk in chunks:  # type: ignore[attr-defined]
+                    ingest.feed(chunk)
+                return ingest.finish()
+        except ImageTooLarge as error:
+            text = f"The image is larger than the {error.max_size_bytes} bytes that are allowed."
+            raise PermanentFailureError(str(error), public=text) from error
+        except ImageRefused as error:
+            raise PermanentFailureError(
+                str(error), public=f"The data is refused: {'; '.join(error.reasons)}."
+            ) from error
+
+
+def _staged(job: Job) -> Staged:
+    staged = staged_of(job.staged)
+    if staged is None:
+        raise PermanentFailureError("nothing is staged", public="There is no data to import.")
+    return staged
+
+
+def _as_staged(image: Image) -> Staged:
+    return Staged(
+        "", "", image.size_bytes or 0, image.md5 or "", image.hash_value or "", "", image.virtual_size_bytes or 0
+    )
+
+
+def _refused(job: Job, reasons: str, internal: str = "") -> PermanentFailureError:
+    return PermanentFailureError(internal or reasons, public=f"Image {job.image_id} is refused: {reasons}.")

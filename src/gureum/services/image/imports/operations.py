@@ -1,0 +1,175 @@
+"""Starting an import, and its ends, each within one transaction.
+
+Invariant: `images.import_task_id` names the one import that may change the image's data; an import that does not find
+its own name there changes nothing and removes what it brought.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from gureum.foundation import clock, ids
+from gureum.foundation.db.engine import Tx
+from gureum.foundation.http.call import Call
+from gureum.services.image.deps import ImageDeps
+from gureum.services.image.images.lifecycle import remove_data
+from gureum.services.image.images.model import HASH_ALGORITHM, Image
+from gureum.services.image.imports.request import ImportRequest, as_input
+from gureum.services.image.imports.staged import Staged, staged_of
+from gureum.services.image.locations.model import attach, detach, locations_of
+from gureum.services.image.tasks.model import ImageTask, end
+
+KIND = "image-import"
+FIRST_STEP = {"glance-direct": "judge", "web-download": "fetch", "glance-download": "fetch", "copy-image": "copy"}
+
+
+class Job(msgspec.Struct):
+    """What the import's durable task carries from step to step. `brought` are the stores that hold its data."""
+
+    image_id: str
+    method: str
+    stores: list[str]
+    all_must: bool = True
+    uri: str = ""
+    source: dict[str, str] = {}
+    staged: dict[str, Any] | None = None
+    brought: list[str] = []
+    failed: list[str] = []
+    room_bytes: int = 0
+    result: dict[str, Any] | None = None
+    hash_algorithm: str = ""
+    hash_value: str = ""
+
+    def data(self) -> dict[str, Any]:
+        found: dict[str, Any] = msgspec.to_builtins(self)
+        return found
+
+
+def job_of(data: dict[str, Any]) -> Job:
+    """The steps' data, without what the engine keeps beside it."""
+    return msgspec.convert({name: data[name] for name in Job.__struct_fields__ if name in data}, Job)
+
+
+def start_import(call: Call[ImageDeps], image: Image, request: ImportRequest, stores: list[str]) -> None:
+    """The image is `importing` (unless it is copied), its task is there and due."""
+    method = request.method
+    job = Job(image.id, method.name, stores, request.all_stores_must_succeed, method.uri or "", staged=image.staged)
+    if method.name == "glance-download":
+        job.source = {
+            "image_id": (method.glance_image_id or "").lower(),
+            "region": method.glance_region or "",
+            "interface": method.glance_service_interface,
+            "project_id": call.caller.project_id or "",
+            "admin": "yes" if call.caller.is_admin else "",
+        }
+    start(call, image, "api_image_import", as_input(image.id, request, stores), job)
+
+
+def start(call: Call[ImageDeps], image: Image, kind: str, asked: dict[str, Any], job: Job) -> ImageTask:
+    """Record the task and give it to the workers."""
+    now = clock.utcnow()
+    task = ImageTask(
+        id=ids.new_uuid(),
+        image_id=image.id,
+        type=kind,
+        status="pending",
+        owner=image.owner if kind != "import" else call.caller.project_id,
+        user_id=call.caller.user_id,
+        request_id=call.request_id,
+        input=asked,
+        created_at=now,
+        updated_at=now,
+        message="",
+    )
+    call.tx.add(task)
+    image.import_task_id, image.updated_at = task.id, now
+    if job.method != "copy-image":
+        image.status = "importing"
+    if job.stores:
+        image.importing_to, image.failed_import = ",".join(job.stores), ""
+    call.tx.flush()
+    first = FIRST_STEP.get(job.method, job.method)
+    call.deps.tasks.create(call.tx, KIND, task.id, first, job.data(), image.owner or "-")
+    return task
+
+
+def mine(tx: Tx, job: Job, task_id: str) -> Image | None:
+    """The image, if this import is still the one that may change it."""
+    image = tx.get(Image, job.image_id)
+    return image if image is not None and image.import_task_id == task_id else None
+
+
+def bring(tx: Tx, image: Image, job: Job, staged: Staged, place: tuple[str, str]) -> None:
+    """One store holds the data: `place` is (store, location). The image is active when that is enough."""
+    store, location = place
+    attach(tx, image, store, location)
+    left = [name for name in job.stores if name not in (*job.brought, *job.failed)]
+    image.importing_to = ",".join(left)
+    if job.method == "copy-image":
+        return
+    image.size_bytes, image.virtual_size_bytes = staged.size, staged.virtual_size
+    image.md5, image.hash_algorithm, image.hash_value = staged.md5, HASH_ALGORITHM, staged.sha512
+    if not job.all_must or not left:
+        image.status = "active"
+    image.updated_at = clock.utcnow()
+
+
+def succeed(deps: ImageDeps, tx: Tx, job: Job, task_id: str) -> None:
+    """The data is where it was asked for; the stage is cleared."""
+    image = mine(tx, job, task_id)
+    if image is not None:
+        _clear_stage(deps, tx, image, job)
+        if job.method != "copy-image":
+            image.status = "active"
+        _let_go(image, job)
+    end(tx, task_id, "success", result=job.result)
+
+
+def fail(deps: ImageDeps, tx: Tx, job: Job, task_id: str, message: str) -> None:
+    """Whatever this import brought goes; the image is as it was before, without data on the stage."""
+    image = mine(tx, job, task_id)
+    if image is None:
+        _drop_stage(deps, tx, job)
+    else:
+        for row in locations_of(tx, image.id):
+            if row.store in job.brought:
+                detach(tx, image, row)
+                remove_data(deps.tasks, tx, image, row.store, row.location)
+        _clear_stage(deps, tx, image, job)
+        if job.method != "copy-image":
+            image.status = "queued"
+            image.size_bytes = image.virtual_size_bytes = None
+            image.md5 = image.hash_algorithm = image.hash_value = None
+            job.failed = list(job.stores)
+        else:
+            job.failed = [name for name in job.stores if name not in image.stores.split(",")]
+        _let_go(image, job)
+    end(tx, task_id, "failure", message=message)
+
+
+def _let_go(image: Image, job: Job) -> None:
+    image.import_task_id, image.updated_at = None, clock.utcnow()
+    if job.stores:
+        image.importing_to, image.failed_import = "", ",".join(job.failed)
+
+
+def _clear_stage(deps: ImageDeps, tx: Tx, image: Image, job: Job) -> None:
+    """The staged data is dropped unless it became a location."""
+    staged = staged_of(job.staged)
+    image.staged = image.staged_bytes = None
+    if staged is not None and not _is_location(tx, image, staged):
+        remove_data(deps.tasks, tx, image, staged.store, staged.location)
+
+
+def _is_location(tx: Tx, image: Image, staged: Staged) -> bool:
+    return any((row.store, row.location) == (staged.store, staged.location) for row in locations_of(tx, image.id))
+
+
+def _drop_stage(deps: ImageDeps, tx: Tx, job: Job) -> None:
+    """The image went away while its import ran; data that it did not know of yet goes too."""
+    staged = staged_of(job.staged)
+    image = tx.get(Image, job.image_id)
+    if staged is not None and image is not None:
+        remove_data(deps.tasks, tx, image, staged.store, staged.location)

@@ -1,0 +1,1 @@
+"""Stores: where images' data can be, and taking one copy away."""

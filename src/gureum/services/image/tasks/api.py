@@ -1,0 +1,155 @@
+"""Routes of tasks. Source: image API reference v2, "Tasks" and "Show tasks associated with image".
+
+The tasks API is for administrators; what happens to an image its owner sees at the image.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
+
+from msgspec import Meta, Struct
+from sqlalchemy import select
+
+from gureum.drivers.image.errors import ImageStoreError
+from gureum.foundation import clock
+from gureum.foundation.errors import BadRequest, NotFound
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.paging import paging_of
+from gureum.foundation.http.routes import Reply, Route
+from gureum.foundation.policy import Rule
+from gureum.services.image.access import READER, find, target_of
+from gureum.services.image.deps import ImageDeps
+from gureum.services.image.images import operations
+from gureum.services.image.images.api import require_visibility
+from gureum.services.image.images.fields import check_amounts, split
+from gureum.services.image.imports.operations import Job, start
+from gureum.services.image.tasks.model import STATUSES, TYPES, ImageTask
+from gureum.services.image.usage import quotas
+
+RULES = (
+    Rule("tasks_api_access", "rule:admin", "Use the tasks API"),
+    Rule("get_task", READER, "See the tasks of an image"),
+)
+
+
+class ImportInput(Struct, forbid_unknown_fields=True):
+    import_from: Annotated[str, Meta(min_length=1, max_length=2048)]
+    import_from_format: Annotated[str, Meta(min_length=1, max_length=32)]
+    image_properties: dict[str, Any]
+
+
+class NewTask(Struct, forbid_unknown_fields=True):
+    type: Literal["import"]
+    input: ImportInput
+
+
+def create(call: Call[ImageDeps], body: NewTask) -> Reply:
+    """An image that is made and filled from a URL."""
+    asked = body.input
+    try:
+        call.deps.fetcher.check(asked.import_from)
+    except ImageStoreError as error:
+        raise BadRequest(f"import_from does not pass filtering: {error}") from error
+    new = split({"disk_format": asked.import_from_format, "container_format": "bare", **asked.image_properties})
+    for name in new.properties:
+        call.deps.protections.require(call.caller, name, "create")
+    check_amounts(call.deps.config, len(new.properties), len(set(new.fields.tags or [])))
+    image = operations.create_image(call.tx, new, call.caller.project_id)
+    require_visibility(call, image)
+    quotas.require_count(call.deps, call.tx, image.owner)
+    room = quotas.room_bytes(call.deps, call.tx, image.owner, quotas.SIZE)
+    job = Job(image.id, "web-download", [call.deps.stores.default.name], uri=asked.import_from, room_bytes=room)
+    job.result = {"image_id": image.id}
+    given = {
+        "import_from": asked.import_from,
+        "import_from_format": asked.import_from_format,
+        "image_properties": asked.image_properties,
+    }
+    task = start(call, image, "import", given, job)
+    return Reply(_view(task), headers={"Location": f"{call.base_url}/v2/tasks/{task.id}"})
+
+
+def index(call: Call[ImageDeps]) -> dict[str, Any]:
+    columns = {"created_at": ImageTask.created_at, "updated_at": ImageTask.updated_at, "id": ImageTask.id}
+    columns |= {"type": ImageTask.type, "status": ImageTask.status}
+    paging = paging_of(
+        call, columns, unique=ImageTask.id, default=(("created_at", True),), maximum=1000, direction="desc"
+    )
+    statement = select(ImageTask)
+    for name, column, known in (("status", ImageTask.status, STATUSES), ("type", ImageTask.type, TYPES)):
+        if (wanted := call.param(name)) is not None:
+            if wanted not in known:
+                raise BadRequest(f"Invalid {name} value: {wanted[:32]}")
+            statement = statement.where(column == wanted)
+    rows, more = paging.cut(call.tx.scalars(paging.page(statement, lambda mark: call.tx.get(ImageTask, mark))).all())
+    kept = [(name, value) for name, value in call.query if name != "marker"]
+    found: dict[str, Any] = {
+        "tasks": [_summary(row) for row in rows],
+        "schema": "/v2/schemas/tasks",
+        "first": "/v2/tasks" + (f"?{urlencode(kept)}" if kept else ""),
+    }
+    if more and rows:
+        found["next"] = f"/v2/tasks?{urlencode([*kept, ('marker', rows[-1].id)])}"
+    return found
+
+
+def show(call: Call[ImageDeps], task_id: str) -> dict[str, Any]:
+    task = call.tx.get(ImageTask, task_id)
+    if task is None:
+        raise NotFound(f"No task found with ID {task_id[:64]}")
+    return _view(task)
+
+
+def of_image(call: Call[ImageDeps], image_id: str) -> dict[str, Any]:
+    image = find(call, image_id)
+    call.enforce("get_task", **target_of(image))
+    statement = select(ImageTask).where(ImageTask.image_id == image.id).order_by(ImageTask.created_at, ImageTask.id)
+    return {"tasks": [_whole(row) for row in call.tx.scalars(statement)]}
+
+
+def _summary(task: ImageTask) -> dict[str, Any]:
+    view = {
+        "id": task.id,
+        "type": task.type,
+        "status": task.status,
+        "owner": task.owner,
+        "created_at": clock.iso(task.created_at),
+        "updated_at": clock.iso(task.updated_at),
+        "self": f"/v2/tasks/{task.id}",
+        "schema": "/v2/schemas/task",
+    }
+    return view | ({"expires_at": clock.iso(task.expires_at)} if task.expires_at else {})
+
+
+def _view(task: ImageTask) -> dict[str, Any]:
+    return _summary(task) | {"input": task.input, "result": task.result, "message": task.message}
+
+
+def _whole(task: ImageTask) -> dict[str, Any]:
+    """As the image shows it: with who asked, and times to the microsecond."""
+    return {
+        "id": task.id,
+        "image_id": task.image_id,
+        "request_id": task.request_id,
+        "user_id": task.user_id,
+        "type": task.type,
+        "status": task.status,
+        "owner": task.owner,
+        "input": task.input,
+        "result": task.result,
+        "message": task.message,
+        "created_at": clock.iso_micro(task.created_at, ""),
+        "updated_at": clock.iso_micro(task.updated_at, ""),
+        "expires_at": clock.iso_micro(task.expires_at, ""),
+        "deleted_at": None,
+        "deleted": False,
+    }
+
+
+ROUTES = (
+    Route("GET", "/v2/tasks", index, "tasks_api_access"),
+    Route("POST", "/v2/tasks", create, "tasks_api_access", 201, body=NewTask),
+    Route("GET", "/v2/tasks/{task_id}", show, "tasks_api_access"),
+    Route("GET", "/v2/images/{image_id}/tasks", of_image, "get_image", target="handler"),
+)

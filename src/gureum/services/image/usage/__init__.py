@@ -1,0 +1,1 @@
+"""Quotas of a project's images, and what of them is used."""
