@@ -12,6 +12,7 @@ import re
 import sys
 import time
 from contextvars import ContextVar
+from functools import lru_cache
 from pathlib import Path
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
@@ -24,14 +25,23 @@ _SECRET = re.compile(
 )
 
 
+_MAY_BE_SECRET = ("pass", "secret", "token")
+
+
 def redact(text: str) -> str:
     """Mask the values of secret keys in JSON-like, header-like and query-like text."""
-    return _SECRET.sub(r"\1***", text)
+    lowered = text.lower()  # most lines have no such key, and looking for one word is cheap
+    return _SECRET.sub(r"\1***", text) if any(word in lowered for word in _MAY_BE_SECRET) else text
 
 
 def one_line(text: str) -> str:
     """Control characters as escapes: what a client sends must not begin a line of its own."""
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+@lru_cache(maxsize=4)
+def _second(moment: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment))
 
 
 class LineFormatter(logging.Formatter):
@@ -42,8 +52,7 @@ class LineFormatter(logging.Formatter):
         self._role = role
 
     def format(self, record: logging.LogRecord) -> str:
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-        head = f"{stamp}.{int(record.msecs):03d}Z {record.levelname} {self._role} {record.name}"
+        head = f"{_second(int(record.created))}.{int(record.msecs):03d}Z {record.levelname} {self._role} {record.name}"
         line = f"{head} {request_id.get()} {user_id.get()} {project_id.get()} {one_line(redact(record.getMessage()))}"
         if record.exc_info:
             line += "\n" + redact(self.formatException(record.exc_info))
@@ -54,6 +63,9 @@ def configure(role: str, file: Path | None = None, level: str = "INFO") -> None:
     """Send every logger's lines to `file`, or to standard error."""
     handler: logging.Handler = logging.FileHandler(file) if file else logging.StreamHandler(sys.stderr)
     handler.setFormatter(LineFormatter(role))
+    # Lines name no source line, thread or process, so nobody looks for them.
+    logging._srcfile = None  # noqa: SLF001 the way that the logging documentation names
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from gureum.foundation.db.engine import Database, Tx
-from gureum.foundation.db.prepared import Prepared, insert_into, only, record_of, table_of
+from gureum.foundation.db.prepared import Prepared, insert_into, only, row_type, table_of
 from gureum.foundation.db.types import Json
 
 
@@ -39,7 +39,8 @@ class Shown:
 
 
 MOMENT = datetime(2026, 1, 31, 12, 0, 0, 5)
-ONE = Prepared(select(Sample).where(Sample.id == bindparam("wanted")), record_of(Sample, Shown))
+_ONE = select(Sample).where(Sample.id == bindparam("wanted"))
+ONE = Prepared(_ONE, row_type(_ONE, Shown))
 NAMED = Prepared(
     select(Sample.id).where(Sample.name.in_(bindparam("names", expanding=True))).order_by(Sample.id), make=only
 )

@@ -51,6 +51,10 @@ class Tx(Session):
         if self.lane is not None:
             self.lane.commit()
 
+    def close(self) -> None:
+        if self.in_transaction():  # otherwise the ORM was not asked, and its books need no closing
+            super().close()
+
     def take_callbacks(self) -> list[Callable[[], None]]:
         taken, self._callbacks = self._callbacks, []
         return taken

@@ -31,16 +31,22 @@ def table_of(model: type[Row]) -> Table:
     return cast("Table", model.__table__)
 
 
-def record_of(model: type[Row], *mixins: type) -> Callable[..., Any]:
-    """A tuple type with the columns of `model` as attributes, in their order, and the properties of `mixins`."""
-    columns = namedtuple(model.__name__, [column.key for column in table_of(model).c])  # type: ignore[misc]  # noqa: PYI024
-    return type(model.__name__, (*mixins, columns), {"__slots__": ()})
+def row_type(statement: Any, *mixins: type) -> Callable[..., Any]:
+    """A tuple type with the columns of `statement` as attributes, in their order, and the properties of `mixins`."""
+    names = [column.key or "" for column in statement.exported_columns]
+    columns = namedtuple("Found", names, rename=True)  # type: ignore[misc]  # noqa: PYI024 the names are the statement's
+    return type("Found", (*mixins, columns), {"__slots__": ()}) if mixins else columns
 
 
 def insert_into(model: type[Row], *left_out: str) -> Prepared[Any]:
     """An INSERT of every column but those that the database numbers itself: a Prepared knows no defaults."""
     table = table_of(model)
     return Prepared(insert(table), columns=[column.key for column in table.c if column.key not in left_out])
+
+
+def as_tuple(*columns: Any) -> tuple[Any, ...]:
+    """For `make`: rows that are taken apart at once need no names."""
+    return columns
 
 
 def only(value: Any) -> Any:
@@ -64,7 +70,7 @@ class Prepared(Generic[R]):
         self, statement: Executable, make: Callable[..., R] | None = None, columns: Sequence[str] | None = None
     ) -> None:
         self._statement = statement
-        self._make: Callable[..., R] = make or _named(statement)
+        self._make: Callable[..., R] = make or row_type(statement)
         self._columns = columns
         self._plan: _Plan | None = None
 
@@ -168,11 +174,6 @@ class _Plan:
         for place, read in self.reads:
             found[place] = read(found[place])
         return tuple(found)
-
-
-def _named(statement: Any) -> Callable[..., Any]:
-    names = [column.key or "" for column in statement.exported_columns]
-    return namedtuple("Found", names, rename=True)  # noqa: PYI024 the names are the statement's
 
 
 def _rounded(length: int) -> int:

@@ -1,8 +1,9 @@
 """The ASGI application: finds the API, the route, the caller and the version, and turns outcomes into answers.
 
-Handlers run on a thread pool (`executor.py`) except a route's `fast` half, which never blocks, and `stream` routes,
-which own their body. The invariant: every answer, errors included, carries the request id, the version
-headers of its API and a JSON content type; nothing a client sends names its own user, project or roles.
+Handlers run on a thread pool (`executor.py`) except a route's `fast` half, which never blocks, `quick` reads of an
+embedded database, and `stream` routes, which own their body. The invariant: every answer, errors included, carries the
+request id, the version headers of its API and a JSON content type; nothing a client sends names its own user, project
+or roles.
 """
 
 from __future__ import annotations
@@ -121,9 +122,9 @@ class App:
         answer.head = method == "HEAD"
         status = await send_answer(answer, self._own_headers(api, version, request_id), receive, send)
         elapsed = time.perf_counter() - started
-        name = api.name if api else "none"
-        self.metrics.requests.labels(name, method, str(status)).inc()
-        self.metrics.latency.labels(name).observe(elapsed)
+        count, timing = self.metrics.answered(api.name if api else "none", method, status)
+        count.inc()
+        timing.observe(elapsed)
         _log_request(method, scope, status, elapsed, headers.get("x-openstack-request-id", ""), call)
 
     def _api_of(self, path: str) -> tuple[Api | None, Router | None, str]:
@@ -169,6 +170,8 @@ class App:
             body = await _read_body(receive, headers, limit)
         if route.fast is not None and (reply := route.fast(call)) is not None:
             return answer_of(route, reply, call)
+        if route.quick and self.database.is_sqlite:
+            return run_handler(call, body, named)
         context = (log.request_id.get(), log.user_id.get(), log.project_id.get())
         loop = asyncio.get_running_loop()
         pool = self.waiting_pool if route.mode() == "none" else self.pool

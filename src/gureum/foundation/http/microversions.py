@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from gureum.foundation.errors import BadRequest, NotAcceptable
 
@@ -66,7 +67,8 @@ class Versions:
         """Whether a request for this path, without the API's prefix, may ask for a version."""
         return not self.unversioned or path.split("/", 1)[0] != self.unversioned
 
-    def headers(self, version: Version | None) -> list[tuple[bytes, bytes]]:
+    @lru_cache(maxsize=512)  # noqa: B019 there is one object for each API
+    def headers(self, version: Version | None) -> tuple[tuple[bytes, bytes], ...]:
         """What every answer carries."""
         number = text(version or self.minimum)
         found = [(b"openstack-api-version", f"{self.service} {number}".encode())]
@@ -75,4 +77,4 @@ class Versions:
             found.append((self.legacy_header.lower().encode(), number.encode()))
             vary += b", " + self.legacy_header.encode()
         found.append((b"vary", vary))
-        return found
+        return tuple(found)

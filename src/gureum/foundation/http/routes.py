@@ -31,6 +31,8 @@ class Route:
     `body` is a msgspec type, or a table from the first microversion to the type in force since then.
     `downgrade(view, version)` turns the newest view into that of an older microversion.
     `fast(call)` is tried on the event loop first: it answers from memory or returns None, and never blocks.
+    `quick` reads are a few keyed look-ups: in an embedded database they take less than a change of threads would, so
+    they run on the event loop there.
     `stream` routes get an async handler `(call, request_stream, **parameters)` and manage transactions themselves.
     """
 
@@ -46,6 +48,7 @@ class Route:
     until: Version | None = None
     downgrade: Callable[[Any, Version], Any] | None = None
     fast: Callable[[Any], Reply | None] | None = None
+    quick: bool = False
     stream: bool = False
     max_body_bytes: int | None = None
 

@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Select, Text, and_, bindparam, func, not_,
 from sqlalchemy.orm import InstrumentedAttribute
 
 from gureum.foundation.caller import Caller
-from gureum.foundation.db.prepared import Prepared, record_of
+from gureum.foundation.db.prepared import Prepared
 from gureum.foundation.errors import BadRequest
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
@@ -156,13 +156,13 @@ def find(call: Call[Any], listing: Listing, resource_id: str) -> Any:
 @lru_cache(maxsize=64)
 def _one(listing: Listing) -> Prepared[Any]:
     """One resource, of any project."""
-    return Prepared(_wanted(listing), record_of(listing.model))
+    return Prepared(_wanted(listing))
 
 
 @lru_cache(maxsize=64)
 def _one_of_project(listing: Listing) -> Prepared[Any]:
     """One resource within a project's reach."""
-    return Prepared(_wanted(listing).where(listing.seen_by(bindparam("project"))), record_of(listing.model))
+    return Prepared(_wanted(listing).where(listing.seen_by(bindparam("project"))))
 
 
 def _wanted(listing: Listing) -> Select[Any]:

@@ -20,6 +20,7 @@ from sqlalchemy import select, update
 from gureum.agents.hypervisor.protocol import HostObserved, HostResources, HypervisorAgent, ServerObserved
 from gureum.foundation import clock, ids
 from gureum.foundation.db.engine import Database, Tx
+from gureum.foundation.db.prepared import Prepared, as_tuple
 from gureum.foundation.metrics import Metrics
 from gureum.foundation.tasks.store import Tasks
 from gureum.services.compute.hosts.model import Host
@@ -63,7 +64,7 @@ class _Counted:
         return getattr(self._agent, method)
 
 
-_FACTS = select(Host.name, Host.zone, Host.seen_at, Host.disabled, Host.forced_down)
+_FACTS = Prepared(select(Host.name, Host.zone, Host.seen_at, Host.disabled, Host.forced_down), make=as_tuple)
 
 
 class HostRegistry:
@@ -107,11 +108,14 @@ class HostRegistry:
     def facts(self, tx: Tx) -> dict[str, HostFacts]:
         """Every host as placement sees it."""
         since = clock.now() - self.options.timeout_s
-        rows = tx.execute(_FACTS).all()
         return {
             name: HostFacts(zone, not forced and seen >= since, not disabled)
-            for name, zone, seen, disabled, forced in rows
+            for name, zone, seen, disabled, forced in _FACTS.all(tx)
         }
+
+    def is_up(self, seen_at: float | None, *, forced_down: bool | None) -> bool:
+        """Whether a host with these columns is up; None are those of a host that is gone."""
+        return seen_at is not None and not forced_down and seen_at >= clock.now() - self.options.timeout_s
 
     def answers(self, name: str) -> bool:
         """Whether a call to the host has a chance: this process heard it lately, or is too young to know."""

@@ -104,7 +104,7 @@ def _rebuild(call: Call[ComputeDeps], server: Server, payload: bodies.Rebuild) -
     image_id = payload.imageRef.rsplit("/", 1)[-1]
     operations.rebuild(call.deps, call.tx, call.caller, server, image_id, change)
     call.tx.flush()
-    view = views.detail(call, server)
+    view = views.detail(call, server.id)
     view |= {"adminPass": password, "key_name": server.key_name, "user_data": server.user_data}
     return Reply({"server": view}, headers={"Location": view["links"][0]["href"]})
 

@@ -166,8 +166,7 @@ def _with_link(call: Call[Any], view: dict[str, Any], more: bool) -> dict[str, A
 
 
 def show(call: Call[ComputeDeps], server_id: str) -> dict[str, Any]:
-    server = operations.find_server(call.tx, call.caller, server_id)
-    return {"server": views.detail(call, server)}
+    return {"server": views.detail(call, server_id)}
 
 
 def update(call: Call[ComputeDeps], body: Any, server_id: str) -> dict[str, Any]:
@@ -188,8 +187,7 @@ def update(call: Call[ComputeDeps], body: Any, server_id: str) -> dict[str, Any]
     server.updated_at = clock.utcnow()
     if server.vm_state != "building":
         operations.refresh(call.deps, call.tx, server)
-    call.tx.flush()
-    return {"server": views.detail(call, server)}
+    return {"server": views.detail(call, server_id)}
 
 
 def delete(call: Call[ComputeDeps], server_id: str) -> None:
@@ -203,7 +201,7 @@ ROUTES = (
     Route("GET", _ALL, index, PREFIX + "index"),
     Route("GET", _ALL + "/detail", detail, PREFIX + "detail", downgrade=versions.servers),
     Route("POST", _ALL, create, PREFIX + "create", 202, body=CREATE),
-    Route("GET", _ONE, show, PREFIX + "show", downgrade=versions.servers),
+    Route("GET", _ONE, show, PREFIX + "show", downgrade=versions.servers, quick=True),
     Route("PUT", _ONE, update, PREFIX + "update", body=UPDATE, downgrade=versions.updated),
     Route("DELETE", _ONE, delete, PREFIX + "delete", 204),
 )

@@ -68,9 +68,3 @@ def wish_of(tx: Tx, server: Server, tried: frozenset[str]) -> Wish:
         "soft-affinity": Wish(zone, host, tried, prefer_near=hosts),
         "soft-anti-affinity": Wish(zone, host, tried, prefer_apart=hosts),
     }[group.policy]
-
-
-def groups_of(tx: Tx, server_id: str) -> list[str]:
-    """The ids of the groups that a server is a member of: one at most."""
-    statement = select(ServerGroupMember.group_id).where(ServerGroupMember.server_id == server_id)
-    return list(tx.scalars(statement))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, Text, and_, cast, or_, select
+from sqlalchemy import ColumnElement, Select, Text, and_, cast, or_
 
 from gureum.foundation.errors import BadRequest
 from gureum.foundation.http import filters
@@ -17,6 +17,7 @@ from gureum.foundation.http.call import Call
 from gureum.foundation.http.paging import paging_of
 from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.servers.model import Server, states_of
+from gureum.services.compute.servers.seen import EVERY_SERVER, SeenServer
 
 MAX_PAGE = 1000
 
@@ -72,8 +73,8 @@ _PROJECT = {
 }
 
 
-def page_of(call: Call[ComputeDeps]) -> tuple[Sequence[Server], bool]:
-    """One page of the servers that the caller may see, and whether more follow."""
+def page_of(call: Call[ComputeDeps]) -> tuple[Sequence[Any], bool]:
+    """One page of the servers that the caller may see, as `seen.py` reads them, and whether more follow."""
     statement = _visible(call)
     statement = _narrow(call, statement)
     default = [("created_at", True)]
@@ -81,13 +82,14 @@ def page_of(call: Call[ComputeDeps]) -> tuple[Sequence[Server], bool]:
     paging = paging_of(call, columns, unique=Server.id, default=default, maximum=MAX_PAGE, direction="desc")
 
     def marker(server_id: str) -> Any:
-        return call.tx.scalar(_visible(call).where(Server.id == server_id))
+        return call.tx.execute(_visible(call).where(Server.id == server_id)).one_or_none()
 
-    return paging.cut(call.tx.scalars(paging.page(statement, marker)).all())
+    rows, more = paging.cut(call.tx.execute(paging.page(statement, marker)).all())
+    return [SeenServer(*row) for row in rows], more
 
 
 def _visible(call: Call[Any]) -> Select[Any]:
-    statement = select(Server)
+    statement = EVERY_SERVER
     if _everywhere(call):
         call.enforce("os_compute_api:servers:index:get_all_tenants", **call.own_target())
     else:

@@ -56,7 +56,20 @@ def states_of(status: str) -> list[tuple[str, str | None]]:
     return pairs
 
 
-class Server(Row):
+class Worded:
+    """What a server's columns mean in the words of others."""
+
+    @property
+    def status(self) -> str:
+        return status_of(self.vm_state, self.task_state)  # type: ignore[attr-defined]  # columns of whoever mixes it in
+
+    @property
+    def instance_name(self) -> str:
+        """What the host calls it."""
+        return f"instance-{self.id[:8]}"  # type: ignore[attr-defined]
+
+
+class Server(Worded, Row):
     """A server, kept for a while after deletion so that lists of changes can name it."""
 
     __tablename__ = "servers"
@@ -117,15 +130,6 @@ class Server(Row):
     launched_at: Mapped[datetime | None]
     terminated_at: Mapped[datetime | None]
     deleted_at: Mapped[datetime | None]
-
-    @property
-    def status(self) -> str:
-        return status_of(self.vm_state, self.task_state)
-
-    @property
-    def instance_name(self) -> str:
-        """What the host calls it."""
-        return f"instance-{self.id[:8]}"
 
 
 class ServerAction(Row):

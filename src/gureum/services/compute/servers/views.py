@@ -12,8 +12,7 @@ from typing import Any
 from gureum.foundation import clock
 from gureum.foundation.http.call import Call
 from gureum.services.compute.deps import ComputeDeps
-from gureum.services.compute.servers.groups import groups_of
-from gureum.services.compute.servers.model import Server
+from gureum.services.compute.servers import seen
 from gureum.services.network.facade import Address
 
 ADMIN = "os_compute_api:os-extended-server-attributes"
@@ -27,36 +26,38 @@ def links(call: Call[Any], kind: str, id_: str) -> list[dict[str, str]]:
     ]
 
 
-def brief(call: Call[Any], server: Server) -> dict[str, Any]:
+def brief(call: Call[Any], server: Any) -> dict[str, Any]:
     return {"id": server.id, "name": server.name, "links": links(call, "servers", server.id)}
 
 
-def details(call: Call[ComputeDeps], servers: Sequence[Server]) -> list[dict[str, Any]]:
-    """Every key of the newest version, extended attributes included when policy allows them."""
+def details(call: Call[ComputeDeps], servers: Sequence[Any]) -> list[dict[str, Any]]:
+    """Of rows as `seen.py` reads them, every key of the newest version; extended attributes when policy allows them."""
     wanted = [server.id for server in servers]
     network = call.deps.network
     addresses = network.addresses(call.tx, wanted)
     groups = network.security_groups(call.tx, wanted)
-    up: dict[str, bool] = {}
     privileged = call.allows(ADMIN, **call.own_target())
-    if privileged and call.at_least(2, 16):
-        up = {name: facts.up for name, facts in call.deps.hosts.facts(call.tx).items()}
-    return [
-        _view(call, server, addresses.get(server.id, []), groups.get(server.id, []), up if privileged else None)
-        for server in servers
-    ]
+    views = []
+    for server in servers:
+        view = _view(call, server, addresses.get(server.id, []), groups.get(server.id, []))
+        if server.fault and server.status in ("ERROR", "DELETED"):
+            view["fault"] = _fault(server, privileged=privileged)
+        if privileged:
+            view |= _extended(call, server)
+        views.append(view)
+    return views
 
 
-def detail(call: Call[ComputeDeps], server: Server) -> dict[str, Any]:
+def detail(call: Call[ComputeDeps], server_id: str) -> dict[str, Any]:
+    """One server within the caller's reach. Raises NotFound."""
+    server = seen.find(call.tx, call.caller, server_id)
     view = details(call, [server])[0]
     if call.at_least(2, 71):
-        view["server_groups"] = groups_of(call.tx, server.id)
+        view["server_groups"] = [server.group_id] if server.group_id else []
     return view
 
 
-def _view(
-    call: Call[Any], server: Server, addresses: list[Address], groups: list[str], up: dict[str, bool] | None
-) -> dict[str, Any]:
+def _view(call: Call[Any], server: Any, addresses: list[Address], groups: list[str]) -> dict[str, Any]:
     view: dict[str, Any] = {
         **brief(call, server),
         "status": server.status,
@@ -94,14 +95,11 @@ def _view(
         view["progress"] = 0 if server.vm_state == "building" else 100 if server.status == "ACTIVE" else 0
     if groups:
         view["security_groups"] = [{"name": name} for name in groups]
-    if server.fault and server.status in ("ERROR", "DELETED"):
-        view["fault"] = _fault(server, privileged=up is not None)
-    if up is not None:
-        view |= _extended(server, up)
     return view
 
 
-def _extended(server: Server, up: dict[str, bool]) -> dict[str, Any]:
+def _extended(call: Call[ComputeDeps], server: Any) -> dict[str, Any]:
+    up = server.host and call.deps.hosts.is_up(server.host_seen_at, forced_down=server.host_forced_down)
     return {
         "OS-EXT-SRV-ATTR:host": server.host,
         "OS-EXT-SRV-ATTR:instance_name": server.instance_name,
@@ -112,25 +110,25 @@ def _extended(server: Server, up: dict[str, bool]) -> dict[str, Any]:
         "OS-EXT-SRV-ATTR:ramdisk_id": "",
         "OS-EXT-SRV-ATTR:root_device_name": "/dev/vda",
         "OS-EXT-SRV-ATTR:user_data": server.user_data,
-        "host_status": "" if not server.host else "UP" if up.get(server.host) else "DOWN",
+        "host_status": "" if not server.host else "UP" if up else "DOWN",
     }
 
 
-def host_id(server: Server) -> str:
+def host_id(server: Any) -> str:
     """A name for the host that differs from project to project, as the API promises."""
     if not server.host:
         return ""
     return hashlib.sha224((server.project_id + server.host).encode()).hexdigest()
 
 
-def _image(call: Call[Any], server: Server) -> dict[str, Any] | str:
+def _image(call: Call[Any], server: Any) -> dict[str, Any] | str:
     if not server.image_id:
         return ""
     bookmark = {"rel": "bookmark", "href": f"{call.base_url}/images/{server.image_id}"}
     return {"id": server.image_id, "links": [bookmark]}
 
 
-def _flavor(server: Server) -> dict[str, Any]:
+def _flavor(server: Any) -> dict[str, Any]:
     kept = ("vcpus", "ram", "disk", "ephemeral", "swap", "original_name", "extra_specs")
     return {name: server.flavor[name] for name in kept}
 
@@ -157,7 +155,7 @@ def addresses_of(addresses: list[Address]) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def _fault(server: Server, *, privileged: bool) -> dict[str, Any]:
+def _fault(server: Any, *, privileged: bool) -> dict[str, Any]:
     fault = dict(server.fault or {})
     if not privileged:
         fault.pop("details", None)
