@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
-from sqlalchemy import Executable, Table, insert
+from sqlalchemy import Executable, Table, bindparam, insert, update
 from sqlalchemy.engine import Dialect
 
 if TYPE_CHECKING:
@@ -44,6 +44,12 @@ def insert_into(model: type[Row], *left_out: str) -> Prepared[Any]:
     return Prepared(insert(table), columns=[column.key for column in table.c if column.key not in left_out])
 
 
+def update_of(model: type[Row], *columns: str) -> Prepared[Any]:
+    """An UPDATE of these columns, all of them each time, of the row whose id is the parameter `of`."""
+    table = table_of(model)
+    return Prepared(update(table).where(table.c.id == bindparam("of")), columns=["of", *columns])
+
+
 def as_tuple(*columns: Any) -> tuple[Any, ...]:
     """For `make`: rows that are taken apart at once need no names."""
     return columns
@@ -57,7 +63,7 @@ def only(value: Any) -> Any:
 class Prepared(Generic[R]):
     """`make(*columns)` becomes each row, by default a tuple with the columns' names.
 
-    A list is the value of an expanding parameter. `columns` are those that an INSERT's values name.
+    A list is the value of an expanding parameter. `columns` are the parameters of an INSERT or UPDATE without values.
     """
 
     @overload
@@ -142,7 +148,7 @@ class _Plan:
         compiled = statement.compile(dialect=dialect, column_keys=columns)
         if compiled.insert_prefetch or compiled.update_prefetch:
             raise ValueError(f"a prepared statement fills in no defaults, so name every column: {statement}")
-        binds = compiled.binds
+        binds = {name: bind for bind, name in compiled.bind_names.items()}
         self._defaults = {name: bind.effective_value for name, bind in binds.items() if not bind.required}
         self._compiled = compiled
         self._lists = [name for name, bind in binds.items() if bind.expanding]
@@ -155,7 +161,8 @@ class _Plan:
 
     def call(self, values: Values) -> tuple[str, tuple[Any, ...]]:
         """SQL and values for the driver. The lengths of lists are rounded up, so that there are few different texts."""
-        lengths = tuple([_rounded(len(values[name])) for name in self._lists])
+        given = [values[name] if name in values else self._defaults[name] for name in self._lists]
+        lengths = tuple([_rounded(len(one)) for one in given])
         text = self._texts.get(lengths)
         if text is None:
             text = self._texts[lengths] = self._expanded(dict(zip(self._lists, lengths, strict=True)))
@@ -164,7 +171,7 @@ class _Plan:
     def _expanded(self, lengths: Mapping[str, int]) -> _Text:
         if not lengths:
             return _Text(self._compiled.string, tuple(self._compiled.positiontup or ()), self._writes)
-        values = {name: [""] * lengths[name] if name in lengths else None for name in self._compiled.binds}
+        values = {name: [""] * lengths[name] if name in lengths else None for name in self._compiled.bind_names.values()}
         state = self._compiled.construct_expanded_state(values)
         lists = tuple((name, tuple(state.parameter_expansion.get(name, ()))) for name in lengths)
         return _Text(state.statement, tuple(state.positiontup or ()), self._writes, lists)

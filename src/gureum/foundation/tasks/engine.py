@@ -23,6 +23,7 @@ from sqlalchemy import Float, String, bindparam, case, delete, null, or_, select
 
 from gureum.foundation import clock, log
 from gureum.foundation.db.engine import Database, Tx
+from gureum.foundation.db.prepared import Prepared, only, table_of
 from gureum.foundation.db.types import Json
 from gureum.foundation.metrics import Metrics
 from gureum.foundation.tasks.lifecycle import (
@@ -186,7 +187,7 @@ class TaskEngine:
                     due = self._due_timers()
                 for task_id in due:
                     with contextlib.suppress(Exception):
-                        for task in self._claim(Task.id == task_id, 1):
+                        for task in self._claim(1, task_id):
                             self._adopt(task)
 
     def _due_timers(self) -> list[str]:
@@ -201,7 +202,7 @@ class TaskEngine:
             self._condition.notify()
 
     def _queue_due(self) -> None:
-        for task in self._claim(None, 64):
+        for task in self._claim(64):
             self._adopt(task)
 
     def _renew(self) -> None:
@@ -215,21 +216,18 @@ class TaskEngine:
 
     # -- claiming ----------------------------------------------------------------------------------------
 
-    def _claim(self, condition: Any, most: int) -> list[Claimed]:
-        """Lease up to `most` due tasks to this worker."""
+    def _claim(self, most: int, task_id: str | None = None) -> list[Claimed]:
+        """Lease up to `most` due tasks to this worker, or this one if it is due."""
         now = clock.now()
-        due = [Task.wake_at <= now, Task.lease_until < now]
-        if condition is not None:
-            due.append(condition)
         with self.database.read() as tx:
-            found = tx.scalars(select(Task.id).where(*due).order_by(Task.wake_at).limit(most)).all()
+            if task_id is None:
+                found = _FIND_DUE.all(tx, now=now, most=most)
+            else:
+                found = _IS_DUE.all(tx, now=now, wanted=task_id)
         if not found:
             return []
-        values = {"lease_owner": self.owner, "lease_until": now + self.options.lease_s}
-        statement = update(Task).where(Task.id.in_(found), *due).values(**values).returning(*CLAIMED)
-        options = {"synchronize_session": False}
-        rows = self.database.write(lambda tx: tx.execute(statement, execution_options=options).all())
-        return [Claimed(*row) for row in rows]
+        values = {"found": found, "now": now, "owner": self.owner, "until": now + self.options.lease_s}
+        return self.database.write(lambda tx: _LEASE.all(tx, **values))
 
     def release_dead(self) -> None:
         """Free the leases of workers of this machine that no longer live, so that nobody waits for them to run out."""
@@ -253,7 +251,7 @@ class TaskEngine:
                 if task is not None:
                     batch.append(task)
             if not batch:
-                for task in self._claim(None, 16):
+                for task in self._claim(16):
                     self._adopt(task)
                 if self._queue.empty():
                     return count
@@ -288,12 +286,9 @@ class TaskEngine:
                     self._held.pop(task_id, None)
                     return None
                 self._held[task_id] = False
-            now = clock.now()
-            mine = (Task.lease_owner == self.owner, Task.lease_until >= now, Task.wake_at <= now)
             with self.database.read() as tx:
-                row = tx.execute(select(*CLAIMED).where(Task.id == task_id, *mine)).one_or_none()
-            if row is not None:
-                found = Claimed(*row)
+                found = _HELD.first(tx, task_id=task_id, owner=self.owner, now=clock.now())
+            if found is not None:
                 log.request_id.set(found.request_id)
                 return found
 
@@ -358,16 +353,12 @@ class TaskEngine:
             raise TypeError(f"step {task.step} of {task.kind} returned {outcome!r}")
         if outcome.commit is not None:
             outcome.commit(tx)
-        tx.flush()
-        mine = (Task.id == task.id, Task.lease_owner == self.owner)
         if isinstance(outcome, Done):
-            if tx.scalar(delete(Task).where(*mine).returning(Task.id), execution_options=_UNSYNCED) is None:
+            if not _END.run(tx, task_id=task.id, owner=self.owner):
                 raise LeaseLostError
             return False
         values = self._values(task, run, outcome)
-        row = tx.execute(
-            _MOVE, {**values, "task_id": task.id, "owner": self.owner}, execution_options=_UNSYNCED
-        ).one_or_none()
+        row = _MOVE.first(tx, **values, task_id=task.id, owner=self.owner)
         if row is None:
             raise LeaseLostError
         signalled = row.signals != task.signals
@@ -449,28 +440,44 @@ class TaskEngine:
             logger.exception("reconciler %s failed; it runs again in %s s", reconciler.name, reconciler.every_s)
 
 
-_UNSYNCED = {"synchronize_session": False}
-_UNMOVED = Task.signals == bindparam("seen")
-_MOVE = (
-    update(Task)
-    .where(Task.id == bindparam("task_id"), Task.lease_owner == bindparam("owner"))
+_T = table_of(Task).c
+_MINE = (_T.id == bindparam("task_id"), _T.lease_owner == bindparam("owner"))
+_UNMOVED = _T.signals == bindparam("seen")
+_MOVE = Prepared(
+    update(table_of(Task))
+    .where(*_MINE)
     .values(
         {
-            Task.step: bindparam("new_step"),
-            Task.data: bindparam("new_data", type_=Json),
-            Task.attempts: bindparam("new_attempts"),
-            Task.reason: bindparam("new_reason"),
-            Task.since: case((Task.reason == bindparam("new_reason"), Task.since), else_=bindparam("now")),
-            Task.deadline_at: bindparam("new_deadline", type_=Float(53)),
-            Task.on_deadline: bindparam("new_on_deadline", type_=String(64)),
-            Task.divert: case((_UNMOVED, null()), else_=Task.divert),
-            Task.wake_at: case((_UNMOVED, bindparam("rest_wake", type_=Float(53))), else_=bindparam("now")),
-            Task.lease_until: case((_UNMOVED, bindparam("rest_lease")), else_=bindparam("lease")),
+            _T.step: bindparam("new_step"),
+            _T.data: bindparam("new_data", type_=Json),
+            _T.attempts: bindparam("new_attempts"),
+            _T.reason: bindparam("new_reason"),
+            _T.since: case((_T.reason == bindparam("new_reason"), _T.since), else_=bindparam("now")),
+            _T.deadline_at: bindparam("new_deadline", type_=Float(53)),
+            _T.on_deadline: bindparam("new_on_deadline", type_=String(64)),
+            _T.divert: case((_UNMOVED, null()), else_=_T.divert),
+            _T.wake_at: case((_UNMOVED, bindparam("rest_wake", type_=Float(53))), else_=bindparam("now")),
+            _T.lease_until: case((_UNMOVED, bindparam("rest_lease")), else_=bindparam("lease")),
         }
     )
-    .returning(Task.signals, Task.divert)
+    .returning(_T.signals, _T.divert)
 )
 """Moves a task, if its lease is still ours; one that was signalled meanwhile stays due and leased."""
+_END = Prepared(delete(table_of(Task)).where(*_MINE))
+_DUE = (_T.wake_at <= bindparam("now"), _T.lease_until < bindparam("now"))
+_FIND_DUE = Prepared(select(_T.id).where(*_DUE).order_by(_T.wake_at).limit(bindparam("most")), make=only)
+_IS_DUE = Prepared(select(_T.id).where(_T.id == bindparam("wanted"), *_DUE), make=only)
+_LEASE = Prepared(
+    update(table_of(Task))
+    .where(_T.id.in_(bindparam("found", expanding=True)), *_DUE)
+    .values(lease_owner=bindparam("owner"), lease_until=bindparam("until"))
+    .returning(*CLAIMED),
+    make=Claimed,
+)
+_HELD = Prepared(
+    select(*CLAIMED).where(*_MINE, _T.lease_until >= bindparam("now"), _T.wake_at <= bindparam("now")),
+    make=Claimed,
+)
 
 
 def take_lease(database: Database, name: str, owner: str, seconds: float) -> bool:

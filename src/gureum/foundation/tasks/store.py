@@ -8,14 +8,16 @@ the safety net. Losing a wake-up loses time only.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import fields
+from functools import cache
 from typing import Any
 
-from sqlalchemy import case, insert, select, update
+from sqlalchemy import BindParameter, bindparam, case, select, update
 
 from gureum.foundation import clock, ids, log
 from gureum.foundation.db.engine import Tx
-from gureum.foundation.tasks.model import CLAIMED, Claimed, Task
+from gureum.foundation.db.prepared import Prepared, insert_into, table_of
+from gureum.foundation.tasks.model import Claimed, Task
 
 
 class Tasks:
@@ -49,8 +51,8 @@ class Tasks:
             project_id=project_id,
             lease_owner=owner,
         )
-        lease_until = now + self.lease_s if owner else 0.0
-        tx.execute(insert(Task).values(**asdict(task), wake_at=now, since=now, lease_until=lease_until))
+        times = {"wake_at": now, "since": now, "lease_until": now + self.lease_s if owner else 0.0}
+        _CREATE.run(tx, **{name: getattr(task, name) for name in _KEPT}, **times, created_at=clock.utcnow())
         self._hand_over(tx, task)
 
     def signal(self, tx: Tx, kind: str, resource_ids: Sequence[str], *, divert: str | None = None) -> None:
@@ -58,20 +60,15 @@ class Tasks:
         if not resource_ids:
             return
         now = clock.now()
-        idle = Task.lease_until < now
-        values: dict[str, Any] = {"signals": Task.signals + 1, "wake_at": now}
+        adopting = self.adopt is not None
+        values = {"kind": kind, "resources": resource_ids, "now": now, "owner": self.owner, "until": now + self.lease_s}
         if divert:
-            values |= {"divert": divert, "attempts": 0, "request_id": log.request_id.get()}
-        if self.adopt:
-            values["lease_owner"] = case((idle, self.owner), else_=Task.lease_owner)
-            values["lease_until"] = case((idle, now + self.lease_s), else_=Task.lease_until)
-        statement = update(Task).where(Task.kind == kind, Task.resource_id.in_(resource_ids)).values(**values)
-        for row in tx.execute(statement.returning(*CLAIMED), execution_options={"synchronize_session": False}).all():
-            self._hand_over(tx, Claimed(*row))
+            values |= {"to": divert, "request": log.request_id.get()}
+        for task in _signal(adopting=adopting, diverting=divert is not None).all(tx, **values):
+            self._hand_over(tx, task)
 
     def exists(self, tx: Tx, kind: str, resource_id: str) -> bool:
-        found = tx.scalar(select(Task.id).where(Task.kind == kind, Task.resource_id == resource_id))
-        return found is not None
+        return _EXISTS.first(tx, kind=kind, resource=resource_id) is not None
 
     def _hand_over(self, tx: Tx, task: Claimed) -> None:
         adopt = self.adopt
@@ -79,3 +76,25 @@ class Tasks:
             tx.on_commit(lambda: self.announce(task.id))
         elif task.lease_owner == self.owner:
             tx.on_commit(lambda: adopt(task))
+
+
+_TASKS = table_of(Task)
+_KEPT = tuple(item.name for item in fields(Claimed))
+_CREATE = insert_into(Task)
+_EXISTS = Prepared(select(Task.id).where(Task.kind == bindparam("kind"), Task.resource_id == bindparam("resource")))
+
+
+@cache
+def _signal(*, adopting: bool, diverting: bool) -> Prepared[Claimed]:
+    """Counts a signal; leases an idle task to `owner` when adopting, sends it to the step `to` when diverting."""
+    c = _TASKS.c
+    now: BindParameter[float] = bindparam("now")
+    values: dict[str, Any] = {"signals": c.signals + 1, "wake_at": now}
+    if diverting:
+        values |= {"divert": bindparam("to"), "attempts": 0, "request_id": bindparam("request")}
+    if adopting:
+        idle = c.lease_until < now
+        values["lease_owner"] = case((idle, bindparam("owner")), else_=c.lease_owner)
+        values["lease_until"] = case((idle, bindparam("until")), else_=c.lease_until)
+    theirs = (c.kind == bindparam("kind"), c.resource_id.in_(bindparam("resources", expanding=True)))
+    return Prepared(update(_TASKS).where(*theirs).values(values).returning(*(c[name] for name in _KEPT)), make=Claimed)

@@ -52,10 +52,6 @@ class NetworkFacade:
         """What the server's host is told: interfaces in attach order, network_data.json, addresses. One statement."""
         return wiring.wiring(tx, server_id)
 
-    def wired(self, tx: Tx, server_id: str) -> list[str]:
-        """The ids of the server's ports that are not up yet; empty when all are."""
-        return views.wired(tx, server_id)
-
     def addresses(self, tx: Tx, server_ids: Sequence[str]) -> dict[str, list[Address]]:
         """Every server's addresses, one statement; a server without any has no entry."""
         return views.addresses(tx, server_ids)

@@ -11,11 +11,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy import BindParameter, bindparam, select
 
 from gureum.drivers.network import interface as engine
 from gureum.foundation.db.engine import Tx
+from gureum.foundation.db.prepared import Prepared, table_of
 from gureum.services.network.floating_ips.model import FloatingIp
 from gureum.services.network.networks.model import Network
 from gureum.services.network.ports import metadata
@@ -91,26 +91,46 @@ def _subnets(tx: Tx, ids: Sequence[str]) -> list[engine.Thing]:
     ]
 
 
+_IDS: BindParameter[str] = bindparam("ids", expanding=True)
+_PORTS = Prepared(
+    select(*table_of(Port).c, Network.admin_state_up.label("network_up"))
+    .join(Network, Network.id == Port.network_id)
+    .where(Port.id.in_(_IDS), Port.device_owner.not_in((ROUTER_LEG, ROUTER_GATEWAY)))
+)
+_ADDRESSES = Prepared(
+    select(IpAllocation.owner_id, IpAllocation.subnet_id, IpAllocation.ip)
+    .where(IpAllocation.owner_id.in_(_IDS))
+    .order_by(IpAllocation.position, IpAllocation.subnet_id, IpAllocation.ip)
+)
+_MEMBERSHIPS = Prepared(
+    select(PortGroup.port_id, PortGroup.group_id)
+    .where(PortGroup.port_id.in_(_IDS))
+    .order_by(PortGroup.position, PortGroup.group_id)
+)
+
+
 def _ports(tx: Tx, ids: Sequence[str]) -> list[engine.Thing]:
-    fixed = _grouped(tx, IpAllocation.owner_id, (IpAllocation.subnet_id, IpAllocation.ip), IpAllocation.position, ids)
-    groups = _grouped(tx, PortGroup.port_id, (PortGroup.group_id,), PortGroup.position, ids)
-    own = Port.device_owner.not_in((ROUTER_LEG, ROUTER_GATEWAY))
-    columns = select(Port, Network.admin_state_up).join(Network, Network.id == Port.network_id)
+    fixed: defaultdict[str, list[engine.FixedIp]] = defaultdict(list)
+    for owner_id, subnet_id, ip in _ADDRESSES.all(tx, ids=ids):
+        fixed[owner_id].append(engine.FixedIp(subnet_id, ip))
+    groups: defaultdict[str, list[str]] = defaultdict(list)
+    for port_id, group_id in _MEMBERSHIPS.all(tx, ids=ids):
+        groups[port_id].append(group_id)
     return [
         engine.Port(
             id=row.id,
             revision=row.revision,
             network_id=row.network_id,
             mac=row.mac,
-            fixed_ips=tuple(engine.FixedIp(subnet_id, ip) for subnet_id, ip in fixed[row.id]),
-            enabled=row.admin_state_up and network_up,
+            fixed_ips=tuple(fixed[row.id]),
+            enabled=row.admin_state_up and row.network_up,
             kind=_kind(row.device_owner),
             host=row.host or None,
-            security_groups=tuple(group_id for (group_id,) in groups[row.id]),
+            security_groups=tuple(groups[row.id]),
             port_security=row.port_security,
             allowed_pairs=tuple((pair["ip_address"], pair["mac_address"]) for pair in row.pairs),
         )
-        for row, network_up in tx.execute(columns.where(Port.id.in_(ids), own))
+        for row in _PORTS.all(tx, ids=ids)
     ]
 
 
@@ -118,19 +138,6 @@ def _kind(device_owner: str) -> Any:
     if device_owner == metadata.OWNER:
         return "metadata"
     return "other" if device_owner.startswith("network:") else "guest"
-
-
-def _grouped(
-    tx: Tx,
-    owner: InstrumentedAttribute[str],
-    columns: tuple[InstrumentedAttribute[Any], ...],
-    order: InstrumentedAttribute[Any],
-    ids: Sequence[str],
-) -> defaultdict[str, list[tuple[Any, ...]]]:
-    found: defaultdict[str, list[tuple[Any, ...]]] = defaultdict(list)
-    for row in tx.execute(select(owner, *columns).where(owner.in_(ids)).order_by(order, *columns)):
-        found[row[0]].append(tuple(row[1:]))
-    return found
 
 
 def _groups(tx: Tx, ids: Sequence[str]) -> list[engine.Thing]:

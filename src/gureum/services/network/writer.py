@@ -20,11 +20,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import bindparam, delete, select, update
 
 from gureum.drivers.network.interface import Kind, NetworkDriverError, Thing
 from gureum.foundation import clock
-from gureum.foundation.db.engine import Database, Tx
+from gureum.foundation.db.engine import Database
+from gureum.foundation.db.prepared import Prepared, table_of
 from gureum.foundation.tasks.engine import take_lease
 from gureum.foundation.tasks.model import Lease
 from gureum.services.network import things
@@ -136,9 +137,7 @@ class NetworkWriter:
         """One batch of the change log, one transaction of the engine; returns how many entries it was."""
         hosts = self._ctx.driver.hosts()
         with self._database.read() as tx:
-            columns = select(NetworkChange.number, NetworkChange.kind, NetworkChange.resource_id)
-            due = columns.where(NetworkChange.number.not_in(self._set_aside()))
-            entries = tx.execute(due.order_by(NetworkChange.number).limit(BATCH)).all()
+            entries = _DUE.all(tx, aside=self._set_aside(), most=BATCH)
             if not entries:
                 return 0
             ids: defaultdict[Kind, dict[str, None]] = defaultdict(dict)
@@ -155,7 +154,7 @@ class NetworkWriter:
         refused = self._apply(ensure, remove)
         done = [number for number, kind, one in entries if (cast("Kind", kind), one) not in refused]
         if done:
-            self._database.write(lambda tx: _forget(tx, done))
+            self._database.write(lambda tx: _FORGET.run(tx, numbers=done))
         again = clock.now() + ASIDE_S
         self._aside |= {number: again for number, kind, one in entries if (cast("Kind", kind), one) in refused}
         return len(entries)
@@ -260,8 +259,15 @@ _KIND_OF: dict[str, Kind] = {
 }
 
 
-def _forget(tx: Tx, numbers: Sequence[int]) -> None:
-    tx.execute(delete(NetworkChange).where(NetworkChange.number.in_(numbers)))
+_DUE = Prepared(
+    select(NetworkChange.number, NetworkChange.kind, NetworkChange.resource_id)
+    .where(NetworkChange.number.not_in(bindparam("aside", expanding=True)))
+    .order_by(NetworkChange.number)
+    .limit(bindparam("most"))
+)
+_FORGET = Prepared(
+    delete(table_of(NetworkChange)).where(NetworkChange.number.in_(bindparam("numbers", expanding=True)))
+)
 
 
 def _own_name() -> str:

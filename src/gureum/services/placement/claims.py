@@ -6,16 +6,17 @@ One statement checks and changes all classes of one provider, so that two claims
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import case, update
+from sqlalchemy import Case, ColumnElement, Integer, bindparam, case, update
 
 from gureum.foundation.db.engine import Tx
+from gureum.foundation.db.prepared import Prepared, only, table_of
 from gureum.services.placement.model import ProviderInventory
 
 Amounts = Mapping[str, Mapping[str, int]]
 """provider id -> resource class -> amount."""
-
-_UNSYNCED = {"synchronize_session": False}
 
 
 def take(tx: Tx, provider_id: str, classes: Mapping[str, int]) -> bool:
@@ -23,22 +24,7 @@ def take(tx: Tx, provider_id: str, classes: Mapping[str, int]) -> bool:
 
     False, with nothing written, when a class is not offered or its amount breaks the inventory's limits.
     """
-    usable = (ProviderInventory.total - ProviderInventory.reserved) * ProviderInventory.allocation_ratio
-    amount = case(dict(classes), value=ProviderInventory.resource_class)
-    statement = (
-        update(ProviderInventory)
-        .where(
-            ProviderInventory.provider_id == provider_id,
-            ProviderInventory.resource_class.in_(sorted(classes)),
-            ProviderInventory.used + amount <= usable,
-            ProviderInventory.max_unit >= amount,
-            ProviderInventory.min_unit <= amount,
-            amount % ProviderInventory.step_size == 0,
-        )
-        .values(used=ProviderInventory.used + amount)
-        .returning(ProviderInventory.resource_class)
-    )
-    fitted = list(tx.scalars(statement, execution_options=_UNSYNCED))
+    fitted = _take(tuple(classes)).all(tx, of=provider_id, **_amounts(classes))
     if len(fitted) == len(classes):
         return True
     give_back(tx, {provider_id: {name: classes[name] for name in fitted}})
@@ -58,7 +44,39 @@ def give_back(tx: Tx, amounts: Amounts) -> None:
 
 def _add(tx: Tx, provider_id: str, classes: Mapping[str, int]) -> None:
     if classes:
-        amount = case(dict(classes), value=ProviderInventory.resource_class)
-        mine = (ProviderInventory.provider_id == provider_id, ProviderInventory.resource_class.in_(sorted(classes)))
-        statement = update(ProviderInventory).where(*mine).values(used=ProviderInventory.used + amount)
-        tx.execute(statement, execution_options=_UNSYNCED)
+        _change(tuple(classes)).run(tx, of=provider_id, **_amounts(classes))
+
+
+def _amounts(classes: Mapping[str, int]) -> dict[str, int]:
+    return {f"amount_{place}": amount for place, amount in enumerate(classes.values())}
+
+
+def _amount_of(classes: tuple[str, ...]) -> Case[int]:
+    """The amount of each row's class: the parameters amount_0, amount_1, ..."""
+    whens = {name: bindparam(f"amount_{place}", type_=Integer) for place, name in enumerate(classes)}
+    return case(whens, value=ProviderInventory.resource_class)
+
+
+def _of(classes: tuple[str, ...]) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return ProviderInventory.provider_id == bindparam("of"), ProviderInventory.resource_class.in_(classes)
+
+
+@lru_cache(maxsize=64)
+def _take(classes: tuple[str, ...]) -> Prepared[str]:
+    usable = (ProviderInventory.total - ProviderInventory.reserved) * ProviderInventory.allocation_ratio
+    amount = _amount_of(classes)
+    fitting = (
+        ProviderInventory.used + amount <= usable,
+        ProviderInventory.max_unit >= amount,
+        ProviderInventory.min_unit <= amount,
+        amount % ProviderInventory.step_size == 0,
+    )
+    changed = update(table_of(ProviderInventory)).where(*_of(classes), *fitting)
+    grown = changed.values(used=ProviderInventory.used + amount)
+    return Prepared(grown.returning(ProviderInventory.resource_class), make=only)
+
+
+@lru_cache(maxsize=64)
+def _change(classes: tuple[str, ...]) -> Prepared[Any]:
+    changed = update(table_of(ProviderInventory)).where(*_of(classes))
+    return Prepared(changed.values(used=ProviderInventory.used + _amount_of(classes)))

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Integer, Select, and_, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Integer, and_, bindparam, delete, or_, select, update
 
 from gureum.foundation import clock
 from gureum.foundation.db.engine import Tx
+from gureum.foundation.db.prepared import Prepared, as_tuple, insert_into, table_of
 from gureum.services.placement.claims import Amounts, give_back, take, take_back
 from gureum.services.placement.model import (
     Allocation,
@@ -136,7 +137,7 @@ class PlacementFacade:
         hosts: list[HostView] = []
         eliminated: dict[str, list[str]] = {}
         amounts = {f"amount_{index}": amount for index, amount in enumerate(wanted.resources.values())}
-        for row in tx.execute(_stock(classes), amounts).all():
+        for row in _stock(classes).all(tx, **amounts):
             reason = "" if row[2] else _short(wanted, row[3:])
             if particular and not reason:
                 reason = _unfit(wanted, traits.get(row[0], set()))
@@ -167,18 +168,18 @@ class PlacementFacade:
                 return False
             taken[provider_id] = classes
         if before:
-            tx.execute(delete(Allocation).where(Allocation.consumer_id == consumer_id))
+            _DROP.run(tx, of=consumer_id)
             grown = Consumer.generation + 1
             tx.execute(update(Consumer).where(Consumer.id == consumer_id).values(generation=grown))
         else:
-            values = {"id": consumer_id, "project_id": project_id, "user_id": user_id, "type": "INSTANCE"}
-            tx.execute(insert(Consumer).values(values))
+            new = {"id": consumer_id, "project_id": project_id, "user_id": user_id, "type": "INSTANCE", "generation": 1}
+            _CONSUME.run(tx, **new)
         rows = [
             {"consumer_id": consumer_id, "provider_id": provider_id, "resource_class": resource_class, "used": amount}
             for provider_id, classes in amounts.items()
             for resource_class, amount in classes.items()
         ]
-        tx.execute(insert(Allocation), rows)
+        _ALLOCATE.run_many(tx, rows)
         return True
 
     def release(self, tx: Tx, consumer_id: str) -> None:
@@ -186,24 +187,29 @@ class PlacementFacade:
         before = self.claim_of(tx, consumer_id)
         if before:
             give_back(tx, before)
-            tx.execute(delete(Allocation).where(Allocation.consumer_id == consumer_id))
-            tx.execute(delete(Consumer).where(Consumer.id == consumer_id))
+            _DROP.run(tx, of=consumer_id)
+            _FORGET.run(tx, of=consumer_id)
 
     def claim_of(self, tx: Tx, consumer_id: str) -> dict[str, dict[str, int]]:
         """provider id -> class -> amount."""
         found: dict[str, dict[str, int]] = {}
-        columns = (Allocation.provider_id, Allocation.resource_class, Allocation.used)
-        for provider_id, class_, amount in tx.execute(select(*columns).where(Allocation.consumer_id == consumer_id)):
+        for provider_id, class_, amount in _CLAIM.all(tx, of=consumer_id):
             found.setdefault(provider_id, {})[class_] = amount
         return found
 
 
+_THEIRS = Allocation.consumer_id == bindparam("of")
+_CLAIM = Prepared(select(Allocation.provider_id, Allocation.resource_class, Allocation.used).where(_THEIRS))
+_CONSUME = insert_into(Consumer)
+_ALLOCATE = insert_into(Allocation)
+_DROP = Prepared(delete(table_of(Allocation)).where(_THEIRS))
+_FORGET = Prepared(delete(table_of(Consumer)).where(Consumer.id == bindparam("of")))
 _PROVIDERS: Any = Provider.__table__
 _INVENTORIES: Any = ProviderInventory.__table__
 
 
 @lru_cache(maxsize=64)
-def _stock(classes: tuple[str, ...]) -> Select[Any]:
+def _stock(classes: tuple[str, ...]) -> Prepared[tuple[Any, ...]]:
     """A row for each provider with any of the classes: whether it fits, and for each class free, has room, keeps units.
 
     Amounts are the parameters amount_0, amount_1, ... Building it costs more than running it, hence the cache.
@@ -222,7 +228,8 @@ def _stock(classes: tuple[str, ...]) -> Select[Any]:
         same = and_(stock.provider_id == _PROVIDERS.c.id, stock.resource_class == resource_class)
         joined = joined.outerjoin(stock.total.table, same)
         offered.append(stock.total.isnot(None))
-    return select(_PROVIDERS.c.id, _PROVIDERS.c.name, and_(*fits), *columns).select_from(joined).where(or_(*offered))
+    each = select(_PROVIDERS.c.id, _PROVIDERS.c.name, and_(*fits), *columns)
+    return Prepared(each.select_from(joined).where(or_(*offered)), make=as_tuple)
 
 
 def _short(wanted: Wanted, stock: Sequence[Any]) -> str:

@@ -39,7 +39,7 @@ class ServerGroupMember(Row):
     server_id: Mapped[str] = mapped_column(Id, primary_key=True, index=True)
 
 
-def wish_of(tx: Tx, server: Server, tried: frozenset[str]) -> Wish:
+def wish_of(tx: Tx, server: Any, tried: frozenset[str]) -> Wish:
     """Where the server may go, by its request and by its group."""
     asked = server.scheduling
     zone, host = asked.get("zone"), asked.get("host")

@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 from sqlalchemy import bindparam, select, update
@@ -22,6 +23,7 @@ from gureum.agents.hypervisor.protocol import AgentFailure, ServerObserved, Serv
 from gureum.foundation import clock
 from gureum.foundation.bus.interface import BusError
 from gureum.foundation.db.engine import Database, Tx
+from gureum.foundation.db.prepared import Prepared, row_type, table_of, update_of
 from gureum.foundation.tasks.lifecycle import (
     Done,
     Goto,
@@ -34,7 +36,7 @@ from gureum.foundation.tasks.lifecycle import (
 )
 from gureum.services.compute.hosts.registry import HostRegistry
 from gureum.services.compute.servers.groups import wish_of
-from gureum.services.compute.servers.model import POWER_STATES, Server, ServerAction
+from gureum.services.compute.servers.model import NO_STATE, POWER_STATES, Server, ServerAction, Worded
 from gureum.services.compute.servers.rules import choose, resources_of, traits_of
 from gureum.services.compute.servers.spec import spec_of
 from gureum.services.image.facade import ImageFacade
@@ -87,7 +89,7 @@ class ServerLifecycle:
 
     def place(self, run: Run, tx: Tx) -> Outcome:
         """Choose a host, claim its resources and bind the ports to it, in one transaction."""
-        server = _get(tx, run.resource_id)
+        server = _read(tx, run.resource_id)
         resources = resources_of(server.flavor)
         required, forbidden = traits_of(server.flavor.get("extra_specs", {}))
         snapshot = self.placement.candidates(tx, Wanted(resources, required, forbidden))
@@ -107,14 +109,13 @@ class ServerLifecycle:
         amounts = {choice.host.provider_id: resources}
         if not self.placement.claim(tx, server.id, server.project_id, server.user_id, amounts):
             return Sleep(0.05, f"another claim took host {choice.host.name}")
-        server.host = choice.host.name
-        server.task_state = "spawning"
-        self.network.bind(tx, server.id, server.host)
+        _PLACED.run(tx, of=server.id, host=choice.host.name, task_state="spawning")
+        self.network.bind(tx, server.id, choice.host.name)
         return Goto("boot")
 
     def boot(self, run: Run) -> Outcome:
         """The host prepares disks and holds the machine paused, its interfaces plugged."""
-        server, spec, _ = self._spec(run.resource_id)
+        server, spec, missing = self._spec(run.resource_id)
         if spec.nics:
             spec = msgspec.structs.replace(spec, power="paused")
         answer = self._ensure(server, spec)
@@ -122,8 +123,7 @@ class ServerLifecycle:
             return answer
         if not spec.nics:
             return self._at_rest(lambda tx: self._built(tx, run, server, answer))
-        with self.database.read() as tx:
-            missing = self.network.wired(tx, run.resource_id)
+        # A port that came up since the ports were read has signalled the task, and that wait ends at once.
         return self._wait_for(missing) if missing else Goto("wire")
 
     def _wait_for(self, ports: list[str]) -> Wait:
@@ -145,14 +145,14 @@ class ServerLifecycle:
         """Come to rest; what was wanted meanwhile has signalled the task, and `rest` looks at it."""
         return Wait(AT_REST, step="rest", commit=commit)
 
-    def _built(self, tx: Tx, run: Run, seen: Server, observed: ServerObserved) -> None:
+    def _built(self, tx: Tx, run: Run, seen: Any, observed: ServerObserved) -> None:
         now = clock.utcnow()
-        server = _get(tx, seen.id)
-        _take_over(server, seen, observed)
-        server.vm_state = "active" if observed.power != "stopped" else "stopped"
-        server.task_state, server.fault, server.launched_at = None, None, now
+        state = "active" if observed.power != "stopped" else "stopped"
+        fixed = {"vm_state": state, "task_state": None, "fault": None, "launched_at": now, "updated_at": now}
+        if not _BUILT.run(tx, of=seen.id, **_done(seen, observed), **fixed):
+            raise _gone(seen.id)
         run.data.clear()
-        _finish_action(tx, server.id)
+        _finish_action(tx, seen.id)
 
     # -- at rest -----------------------------------------------------------------------------------------
 
@@ -177,9 +177,11 @@ class ServerLifecycle:
             return Sleep(1.0, "the guest to shut down", spec.grace_s + 60.0, "failed")
         return self._at_rest(lambda tx: self._changed(tx, server, answer))
 
-    def _changed(self, tx: Tx, seen: Server, observed: ServerObserved) -> None:
+    def _changed(self, tx: Tx, seen: Any, observed: ServerObserved) -> None:
         server = _get(tx, seen.id)
-        _take_over(server, seen, observed)
+        for name, value in _done(seen, observed).items():
+            setattr(server, name, value)
+        server.updated_at = clock.utcnow()
         if server.task_state is not None or server.vm_state != "error":
             states = {"running": "active", "paused": "paused", "stopped": "stopped"}
             server.vm_state = states.get(observed.power, server.vm_state)
@@ -213,7 +215,7 @@ class ServerLifecycle:
     def give_back(self, run: Run) -> Outcome:
         """Clear the host of a failed build and release its claim; then try another host, or rest in ERROR."""
         with self.database.read() as tx:
-            server = _get(tx, run.resource_id)
+            server = _read(tx, run.resource_id)
         tried = [*run.data.get("tried", []), server.host or ""]
         if (answer := self._remove(server)) is not None:
             return answer
@@ -239,8 +241,9 @@ class ServerLifecycle:
     # -- the end -----------------------------------------------------------------------------------------
 
     def destroy(self, run: Run, tx: Tx) -> Outcome:
-        server = _get(tx, run.resource_id)
-        server.task_state = "deleting"
+        server = _read(tx, run.resource_id)
+        if server.task_state != "deleting":
+            _DELETING.run(tx, of=server.id, task_state="deleting")
         return Goto("clear_host" if server.host else "release")
 
     def clear_host(self, run: Run) -> Outcome:
@@ -250,33 +253,34 @@ class ServerLifecycle:
         row places there, which is then removed (`HostRegistry.compare`).
         """
         with self.database.read() as tx:
-            server = _get(tx, run.resource_id)
+            server = _read(tx, run.resource_id)
         return self._remove(server) or Goto("release")
 
     def release(self, run: Run, tx: Tx) -> Outcome:
         """Everything that the server held goes in the transaction that makes it deleted."""
-        server = _get(tx, run.resource_id)
-        self.placement.release(tx, server.id)
-        self.network.release(tx, server.id)
-        now = clock.utcnow()
-        server.vm_state, server.task_state, server.power_state = "deleted", None, 0
-        server.deleted_at = server.terminated_at = server.updated_at = now
-        server.user_data = server.key_data = server.admin_password = None
-        _finish_action(tx, server.id)
+        server_id = run.resource_id
+        self.placement.release(tx, server_id)
+        self.network.release(tx, server_id)
+        state = {"vm_state": "deleted", "task_state": None, "power_state": NO_STATE}
+        times = dict.fromkeys(("deleted_at", "terminated_at", "updated_at"), clock.utcnow())
+        secrets = dict.fromkeys(("user_data", "key_data", "admin_password"))
+        if not _RELEASED.run(tx, of=server_id, **state, **times, **secrets):
+            raise _gone(server_id)
+        _finish_action(tx, server_id)
         return Done()
 
     # -- the host ----------------------------------------------------------------------------------------
 
-    def _spec(self, server_id: str) -> tuple[Server, ServerSpec, list[str]]:
+    def _spec(self, server_id: str) -> tuple[Any, ServerSpec, list[str]]:
         """The server as it is, as its host is to make it, and its ports that are not up yet."""
         with self.database.read() as tx:
-            server = _get(tx, server_id)
+            server = _read(tx, server_id)
             wiring = self.network.wiring(tx, server_id)
             needed = server.image_id is not None and server.disk != server.done_disk
             image = self.image.source(tx, server.image_id or "") if needed else None
         return server, spec_of(server, wiring, image), wiring.down
 
-    def _ensure(self, server: Server, spec: ServerSpec) -> ServerObserved | Outcome:
+    def _ensure(self, server: Any, spec: ServerSpec) -> ServerObserved | Outcome:
         """What the host made true, or how to wait for it. Raises PermanentFailureError when it never will."""
         assert server.host is not None
         agent = self.hosts.agent(server.host)
@@ -296,7 +300,7 @@ class ServerLifecycle:
         asked = server.task_state is not None  # new documents for the guest may wait for ever
         return Sleep(1.0, reason, self.host_timeout_s if asked else None, "failed" if asked else None)
 
-    def _remove(self, server: Server) -> Outcome | None:
+    def _remove(self, server: Any) -> Outcome | None:
         """None when nothing is left on the host, or when the host is down: it is cleared when it returns."""
         if server.host is None or not self.hosts.answers(server.host):
             return None
@@ -308,29 +312,51 @@ class ServerLifecycle:
 
 
 _ONE = select(Server).where(Server.id == bindparam("server_id"))
+_READ = Prepared(_ONE, row_type(_ONE, Worded))
+_PLACED = update_of(Server, "host", "task_state")
+_DONE = ("power_state", "done_boot", "done_disk", "done_spec")
+_BUILT = update_of(Server, *_DONE, "vm_state", "task_state", "fault", "launched_at", "updated_at")
+_DELETING = update_of(Server, "task_state")
+_RELEASED = update_of(
+    Server,
+    *("vm_state", "task_state", "power_state"),
+    *("deleted_at", "terminated_at", "updated_at"),
+    *("user_data", "key_data", "admin_password"),
+)
 
 
 def _get(tx: Tx, server_id: str) -> Server:
+    """The row, to be changed."""
     server = tx.scalar(_ONE, {"server_id": server_id})
     if server is None:
-        raise PermanentFailureError(f"server {server_id} has no row")
+        raise _gone(server_id)
     return server
 
 
-def _take_over(server: Server, asked: Server, observed: ServerObserved) -> None:
-    """Note what the host reported for the wish that it was asked."""
-    server.power_state = POWER_STATES[observed.power]
-    server.done_boot, server.done_disk, server.done_spec = asked.boot, asked.disk, asked.spec
-    server.updated_at = clock.utcnow()
+def _read(tx: Tx, server_id: str) -> Any:
+    """The row's columns, to be read."""
+    server = _READ.first(tx, server_id=server_id)
+    if server is None:
+        raise _gone(server_id)
+    return server
+
+
+def _gone(server_id: str) -> PermanentFailureError:
+    return PermanentFailureError(f"server {server_id} has no row")
+
+
+def _done(asked: Any, observed: ServerObserved) -> dict[str, Any]:
+    """The columns that note what the host reported for the wish that it was asked."""
+    done = (POWER_STATES[observed.power], asked.boot, asked.disk, asked.spec)
+    return dict(zip(_DONE, done, strict=True))
 
 
 def _finish_action(tx: Tx, server_id: str, message: str | None = None, details: str = "") -> None:
-    values = {"of": server_id, "now": clock.utcnow(), "said": message, "more": details or None}
-    tx.execute(_FINISH, values, execution_options={"synchronize_session": False})
+    _FINISH.run(tx, of=server_id, now=clock.utcnow(), said=message, more=details or None)
 
 
-_FINISH = (
-    update(ServerAction)
+_FINISH = Prepared(
+    update(table_of(ServerAction))
     .where(ServerAction.server_id == bindparam("of"), ServerAction.finished_at.is_(None))
     .values(
         finished_at=bindparam("now"), updated_at=bindparam("now"), message=bindparam("said"), details=bindparam("more")

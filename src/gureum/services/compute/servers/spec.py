@@ -13,13 +13,12 @@ import msgspec
 
 from gureum.agents.hypervisor.protocol import GuestData, ImageSource, ServerSpec
 from gureum.foundation import log
-from gureum.services.compute.servers.model import Server
 from gureum.services.network.facade import Address, Wiring
 
 _HARDWARE = ("hw_disk_bus", "hw_vif_model", "hw_firmware_type", "hw_machine_type")
 
 
-def spec_of(server: Server, wiring: Wiring, image: ImageSource | None) -> ServerSpec:
+def spec_of(server: Any, wiring: Wiring, image: ImageSource | None) -> ServerSpec:
     """The whole wanted server. `power` is the row's wish; a build asks for "paused" with `msgspec.structs.replace`."""
     flavor = server.flavor
     return ServerSpec(
@@ -28,7 +27,7 @@ def spec_of(server: Server, wiring: Wiring, image: ImageSource | None) -> Server
         vcpus=server.vcpus,
         ram_mib=server.ram_mib,
         root_gib=flavor["disk"],
-        power=server.wanted_power,  # type: ignore[arg-type]  # the column holds exactly these words
+        power=server.wanted_power,
         boot=server.boot,
         disk=server.disk,
         grace_s=server.grace_s,
@@ -43,7 +42,7 @@ def spec_of(server: Server, wiring: Wiring, image: ImageSource | None) -> Server
     )
 
 
-def _guest(server: Server, wiring: Wiring) -> GuestData:
+def _guest(server: Any, wiring: Wiring) -> GuestData:
     return GuestData(
         meta_data=msgspec.json.encode(meta_data(server)).decode(),
         network_data=msgspec.json.encode(wiring.network_data).decode(),
@@ -53,7 +52,7 @@ def _guest(server: Server, wiring: Wiring) -> GuestData:
     )
 
 
-def meta_data(server: Server) -> dict[str, Any]:
+def meta_data(server: Any) -> dict[str, Any]:
     """The meta_data.json document. The random seed is the same at each boot of one server and of no other."""
     seed = hashlib.shake_256(server.id.encode() + server.reservation_id.encode()).digest(512)
     document: dict[str, Any] = {
@@ -76,7 +75,7 @@ def meta_data(server: Server) -> dict[str, Any]:
     return document
 
 
-def ec2_data(server: Server, addresses: list[Address]) -> dict[str, str]:
+def ec2_data(server: Any, addresses: list[Address]) -> dict[str, str]:
     """EC2 paths below meta-data/ and their texts."""
     number = server.id.replace("-", "")[:8]
     fixed = [a.ip for a in addresses if a.kind == "fixed" and a.version == 4]

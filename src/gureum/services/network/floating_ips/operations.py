@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from gureum.foundation import ids
 from gureum.foundation.db.engine import Tx
+from gureum.foundation.db.prepared import Prepared
 from gureum.services.network import errors
 from gureum.services.network.context import NetworkContext
 from gureum.services.network.floating_ips.model import FloatingIp
@@ -138,7 +139,11 @@ def let_go(tx: Tx, ctx: NetworkContext, port_id: str, fixed_ips: Sequence[str]) 
 
 def let_go_of_ports(tx: Tx, ctx: NetworkContext, port_ids: Sequence[str]) -> None:
     """Whole ports go; whoever takes them from a server tells it."""
-    _let_go(tx, ctx, tx.scalars(select(FloatingIp).where(FloatingIp.port_id.in_(port_ids))).all())
+    if _TIED.first(tx, ports=port_ids) is not None:
+        _let_go(tx, ctx, tx.scalars(select(FloatingIp).where(FloatingIp.port_id.in_(port_ids))).all())
+
+
+_TIED = Prepared(select(FloatingIp.id).where(FloatingIp.port_id.in_(bindparam("ports", expanding=True))).limit(1))
 
 
 def _let_go(tx: Tx, ctx: NetworkContext, found: Sequence[FloatingIp]) -> None:

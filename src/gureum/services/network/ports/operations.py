@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import BindParameter, bindparam, delete, select, update
 
 from gureum.foundation import clock, ids
 from gureum.foundation.db.engine import Tx
-from gureum.foundation.db.prepared import insert_into
+from gureum.foundation.db.prepared import Prepared, insert_into, table_of
 from gureum.services.network import errors
 from gureum.services.network.context import NetworkContext
 from gureum.services.network.floating_ips import operations as floating_ips
@@ -92,6 +92,9 @@ _COPIED = (
     *("project_id", "name", "description", "admin_state_up", "port_security", "device_id", "device_owner", "host"),
     *("vnic_type", "profile", "server_id", "server_made", "position", "nic_tag", "status"),
 )
+_THESE: BindParameter[str] = bindparam("ports", expanding=True)
+_LEAVE = Prepared(delete(table_of(PortGroup)).where(PortGroup.port_id.in_(_THESE)))
+_DELETE = Prepared(delete(table_of(Port)).where(Port.id.in_(_THESE)))
 _INSERT = insert_into(Port)
 _JOIN = insert_into(PortGroup)
 
@@ -168,8 +171,8 @@ def delete_ports(tx: Tx, ctx: NetworkContext, port_ids: Sequence[str]) -> None:
         return
     floating_ips.let_go_of_ports(tx, ctx, port_ids)
     addresses.free(tx, port_ids)
-    tx.execute(delete(PortGroup).where(PortGroup.port_id.in_(port_ids)))
-    tx.execute(delete(Port).where(Port.id.in_(port_ids)))
+    _LEAVE.run(tx, ports=port_ids)
+    _DELETE.run(tx, ports=port_ids)
     ctx.changes.mark(tx, "port", port_ids)
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import bindparam, select, update
 
 from gureum.foundation.db.engine import Tx
+from gureum.foundation.db.prepared import Prepared, only, table_of
 from gureum.services.network.context import NetworkContext
 from gureum.services.network.ports.model import Port
 
@@ -22,8 +23,7 @@ def differing(tx: Tx, latest: Mapping[str, tuple[bool, str | None]]) -> dict[str
     found = {}
     ids = list(latest)
     for start in range(0, len(ids), CHUNK):
-        columns = select(Port.id, Port.status, Port.host).where(Port.id.in_(ids[start : start + CHUNK]))
-        for port_id, status, host in tx.execute(columns):
+        for port_id, status, host in _STATES.all(tx, ports=ids[start : start + CHUNK]):
             if _status(latest[port_id], host) != status:
                 found[port_id] = latest[port_id]
     return found
@@ -40,17 +40,30 @@ def record(tx: Tx, ctx: NetworkContext, changed: Mapping[str, tuple[bool, str | 
             down.append(port_id)
     servers: dict[str, None] = {}
     for host, ids in up.items():
-        _set(tx, "ACTIVE", ids, servers, Port.host == host)
+        _tell(servers, _RAISE.all(tx, ports=ids, on=host))
     if down:
-        _set(tx, "DOWN", down, servers)
+        _tell(servers, _LOWER.all(tx, ports=down))
     if servers:
         ctx.listener.call(tx, list(servers))
 
 
-def _set(tx: Tx, status: str, ids: Sequence[str], servers: dict[str, None], *more: ColumnElement[bool]) -> None:
-    statement = update(Port).where(Port.id.in_(ids), Port.status != status, *more).values(status=status)
-    found = tx.execute(statement.returning(Port.server_id), execution_options={"synchronize_session": False})
-    servers.update(dict.fromkeys(server_id for (server_id,) in found if server_id is not None))
+_THESE = Port.id.in_(bindparam("ports", expanding=True))
+_STATES = Prepared(select(Port.id, Port.status, Port.host).where(_THESE))
+_RAISE = Prepared(
+    update(table_of(Port))
+    .where(_THESE, Port.status != "ACTIVE", Port.host == bindparam("on"))
+    .values(status="ACTIVE")
+    .returning(Port.server_id),
+    make=only,
+)
+_LOWER = Prepared(
+    update(table_of(Port)).where(_THESE, Port.status != "DOWN").values(status="DOWN").returning(Port.server_id),
+    make=only,
+)
+
+
+def _tell(servers: dict[str, None], changed: Sequence[str | None]) -> None:
+    servers.update(dict.fromkeys(server_id for server_id in changed if server_id is not None))
 
 
 def _status(state: tuple[bool, str | None], bound_to: str | None) -> str:

@@ -5,10 +5,11 @@ The tie is `server_id`, which the network API cannot write: a port that merely c
 
 from __future__ import annotations
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import bindparam, or_, select, update
 
 from gureum.foundation.caller import Caller
 from gureum.foundation.db.engine import Tx
+from gureum.foundation.db.prepared import Prepared, only, table_of
 from gureum.foundation.errors import BadRequest, Conflict, NotFound
 from gureum.services.network.context import NetworkContext
 from gureum.services.network.ports import addresses
@@ -60,23 +61,33 @@ def _adopt(tx: Tx, ctx: NetworkContext, port: Port, server: tuple[str, str, str]
 
 def bind(tx: Tx, ctx: NetworkContext, server_id: str, host: str | None) -> None:
     """The server's ports belong on `host` now; those that move are DOWN until they are up there."""
-    elsewhere = Port.host.isnot(None) if host is None else or_(Port.host.is_(None), Port.host != host)
-    values = {"host": host, "status": "DOWN", "revision": Port.revision + 1}
-    statement = update(Port).where(Port.server_id == server_id, elsewhere).values(**values).returning(Port.id)
-    moved = tx.scalars(statement, execution_options={"synchronize_session": False}).all()
+    moved = _UNBIND.all(tx, of=server_id) if host is None else _BIND.all(tx, of=server_id, to=host)
     ctx.changes.mark(tx, "port", moved)
+
+
+_THEIRS = Port.server_id == bindparam("of")
+_DOWN = {"status": "DOWN", "revision": Port.revision + 1}
+_UNBIND = Prepared(
+    update(table_of(Port)).where(_THEIRS, Port.host.isnot(None)).values(host=None, **_DOWN).returning(Port.id),
+    make=only,
+)
+_BIND = Prepared(
+    update(table_of(Port))
+    .where(_THEIRS, or_(Port.host.is_(None), Port.host != bindparam("to")))
+    .values(host=bindparam("to"), **_DOWN)
+    .returning(Port.id),
+    make=only,
+)
+_HELD = Prepared(select(Port.id, Port.server_made).where(_THEIRS))
 
 
 def release(tx: Tx, ctx: NetworkContext, server_id: str) -> None:
     """The server is gone: its own ports go with it, its user's are free again."""
-    rows = tx.scalars(select(Port).where(Port.server_id == server_id)).all()
-    for row in rows:
+    held = _HELD.all(tx, of=server_id)
+    for row in held:
         if not row.server_made:
-            ports.unbind(tx, ctx, row)
-    made = [row for row in rows if row.server_made]
-    for row in made:
-        tx.expunge(row)
-    ports.delete_ports(tx, ctx, [row.id for row in made])
+            ports.unbind(tx, ctx, tx.get_one(Port, row.id))
+    ports.delete_ports(tx, ctx, [row.id for row in held if row.server_made])
 
 
 def next_position(tx: Tx, server_id: str) -> tuple[int, str | None]:

@@ -1,4 +1,4 @@
-"""What the compute API is told of servers' ports: addresses, groups, interfaces, which are up.
+"""What the compute API is told of servers' ports: addresses, groups, interfaces.
 
 Each is one statement for any number of servers, built once: these are the hottest reads of the cloud.
 What a host is told stands in `wiring.py`.
@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import and_, bindparam, select, type_coerce
 
 from gureum.foundation.db.engine import Tx
-from gureum.foundation.db.prepared import Prepared, only
+from gureum.foundation.db.prepared import Prepared
 from gureum.foundation.db.types import Id
 from gureum.services.network.floating_ips.model import FloatingIp
 from gureum.services.network.networks.model import Network
@@ -25,14 +25,6 @@ _SERVER = bindparam("server_id", type_=Id)
 _SERVERS = bindparam("server_ids", type_=Id, expanding=True)
 _THEIR_SERVER = type_coerce(Port.server_id, Id)  # of a row that is known to have one
 
-_UNWIRED = Prepared(
-    select(Port.id)
-    .join(Network, Network.id == Port.network_id)
-    .where(Port.server_id == _SERVER, Port.status != "ACTIVE")
-    .where(Port.admin_state_up.is_(True), Network.admin_state_up.is_(True))
-    .order_by(Port.position),
-    make=only,
-)
 _ADDRESSES = Prepared(
     select(_THEIR_SERVER, Port.id, Port.mac, Port.network_id, Network.name, IpAllocation.ip, FloatingIp.ip)
     .join(Network, Network.id == Port.network_id)
@@ -54,11 +46,6 @@ _INTERFACES = Prepared(
     .where(Port.server_id == _SERVER)
     .order_by(Port.position, Port.created_at, Port.id, IpAllocation.position)
 )
-
-
-def wired(tx: Tx, server_id: str) -> list[str]:
-    """The server's ports that are not up yet; a port that its owner switched off is not waited for."""
-    return _UNWIRED.all(tx, server_id=server_id)
 
 
 def addresses(tx: Tx, server_ids: Sequence[str]) -> dict[str, list[Address]]:
