@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import String, select
+from sqlalchemy import String, bindparam, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from gureum.foundation.db.engine import Tx
+from gureum.foundation.db.prepared import Prepared
 from gureum.foundation.db.types import Id, Row
 
 UNLIMITED = -1
@@ -51,14 +52,17 @@ def overruns(limits: Mapping[str, int], used: Mapping[str, int], requested: Mapp
     ]
 
 
+_LIMITS = Prepared(
+    select(QuotaLimit.project_id, QuotaLimit.resource, QuotaLimit.limit).where(
+        QuotaLimit.service == bindparam("service"), QuotaLimit.project_id.in_(bindparam("projects", expanding=True))
+    )
+)
+
+
 def limits_of(tx: Tx, service: str, project_id: str, defaults: Mapping[str, int]) -> dict[str, int]:
     """The limits in force for a project: its own rows over the operator's defaults over the service's."""
     found = dict(defaults)
-    rows = tx.execute(
-        select(QuotaLimit.project_id, QuotaLimit.resource, QuotaLimit.limit).where(
-            QuotaLimit.service == service, QuotaLimit.project_id.in_((EVERY_PROJECT, project_id))
-        )
-    ).all()
+    rows = _LIMITS.all(tx, service=service, projects=(EVERY_PROJECT, project_id))
     for row in sorted(rows, key=lambda r: r.project_id != EVERY_PROJECT):
         if row.resource in found:
             found[row.resource] = row.limit

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
-from sqlalchemy import Executable, Table, bindparam, insert, update
+from sqlalchemy import Column, Executable, Table, bindparam, insert, update
 from sqlalchemy.engine import Dialect
 
 if TYPE_CHECKING:
@@ -39,9 +39,33 @@ def row_type(statement: Any, *mixins: type) -> Callable[..., Any]:
 
 
 def insert_into(model: type[Row], *left_out: str) -> Prepared[Any]:
-    """An INSERT of every column but those that the database numbers itself: a Prepared knows no defaults."""
+    """An INSERT of every column but those that the database numbers itself.
+
+    What its values leave out has the model's default, or is null.
+    """
     table = table_of(model)
-    return Prepared(insert(table), columns=[column.key for column in table.c if column.key not in left_out])
+    columns = [column for column in table.c if column.key not in left_out]
+    return Prepared(insert(table), columns=[column.key for column in columns], defaults=_Defaults(columns))
+
+
+class _Defaults:
+    """The defaults of a model's columns."""
+
+    def __init__(self, columns: Sequence[Column[Any]]) -> None:
+        self._fixed: dict[str, Any] = {}
+        self._made: list[tuple[str, Callable[[Any], Any]]] = []
+        for column in columns:
+            default: Any = column.default
+            if default is None and column.nullable:
+                self._fixed[column.key] = None
+            elif default is not None and default.is_scalar:
+                self._fixed[column.key] = default.arg
+            elif default is not None:
+                self._made.append((column.key, default.arg))
+
+    def fill(self, values: Values) -> Values:
+        made = {name: make(None) for name, make in self._made if name not in values}
+        return {**self._fixed, **made, **values}
 
 
 def update_of(model: type[Row], *columns: str) -> Prepared[Any]:
@@ -67,17 +91,28 @@ class Prepared(Generic[R]):
     """
 
     @overload
-    def __init__(self: Prepared[Any], statement: Executable, *, columns: Sequence[str] | None = None) -> None: ...
+    def __init__(
+        self: Prepared[Any],
+        statement: Executable,
+        *,
+        columns: Sequence[str] | None = None,
+        defaults: _Defaults | None = None,
+    ) -> None: ...
 
     @overload
     def __init__(self, statement: Executable, make: Callable[..., R]) -> None: ...
 
     def __init__(
-        self, statement: Executable, make: Callable[..., R] | None = None, columns: Sequence[str] | None = None
+        self,
+        statement: Executable,
+        make: Callable[..., R] | None = None,
+        columns: Sequence[str] | None = None,
+        defaults: _Defaults | None = None,
     ) -> None:
         self._statement = statement
         self._make: Callable[..., R] = make or row_type(statement)
         self._columns = columns
+        self._defaults = defaults
         self._plan: _Plan | None = None
 
     def all(self, tx: Tx, /, **values: Any) -> list[R]:
@@ -92,6 +127,8 @@ class Prepared(Generic[R]):
 
     def run(self, tx: Tx, /, **values: Any) -> int:
         """How many rows a change changed."""
+        if self._defaults is not None:
+            values = dict(self._defaults.fill(values))
         tx.flush()
         if tx.lane is None:
             return int(tx.connection().execute(self._statement, values).rowcount)
@@ -102,6 +139,8 @@ class Prepared(Generic[R]):
         """The same change for each of `rows`, counted as one statement."""
         if not rows:
             return
+        if self._defaults is not None:
+            rows = [self._defaults.fill(row) for row in rows]
         tx.flush()
         if tx.lane is None:
             tx.connection().execute(self._statement, rows)
@@ -171,7 +210,9 @@ class _Plan:
     def _expanded(self, lengths: Mapping[str, int]) -> _Text:
         if not lengths:
             return _Text(self._compiled.string, tuple(self._compiled.positiontup or ()), self._writes)
-        values = {name: [""] * lengths[name] if name in lengths else None for name in self._compiled.bind_names.values()}
+        values = {
+            name: [""] * lengths[name] if name in lengths else None for name in self._compiled.bind_names.values()
+        }
         state = self._compiled.construct_expanded_state(values)
         lists = tuple((name, tuple(state.parameter_expansion.get(name, ()))) for name in lengths)
         return _Text(state.statement, tuple(state.positiontup or ()), self._writes, lists)

@@ -52,7 +52,7 @@ class Tasks:
             lease_owner=owner,
         )
         times = {"wake_at": now, "since": now, "lease_until": now + self.lease_s if owner else 0.0}
-        _CREATE.run(tx, **{name: getattr(task, name) for name in _KEPT}, **times, created_at=clock.utcnow())
+        _CREATE.run(tx, **{name: getattr(task, name) for name in _KEPT}, **times)
         self._hand_over(tx, task)
 
     def signal(self, tx: Tx, kind: str, resource_ids: Sequence[str], *, divert: str | None = None) -> None:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 
 from gureum.foundation.db.engine import Tx
+from gureum.foundation.db.prepared import Prepared
 from gureum.foundation.errors import OverQuota
 from gureum.foundation.quota import limits_of, overruns
 from gureum.services.compute.servers.groups import ServerGroup
@@ -34,12 +35,19 @@ DEFAULTS = {
 }
 
 
+_USAGE = Prepared(
+    select(
+        func.count().label("instances"),
+        func.coalesce(func.sum(Server.vcpus), 0).label("cores"),
+        func.coalesce(func.sum(Server.ram_mib), 0).label("ram"),
+    ).where(Server.project_id == bindparam("project"), Server.deleted_at.is_(None))
+)
+
+
 def usage(tx: Tx, project_id: str) -> dict[str, int]:
-    """Instances, cores, ram (MiB) and server groups of a project."""
-    columns = (func.count(), func.coalesce(func.sum(Server.vcpus), 0), func.coalesce(func.sum(Server.ram_mib), 0))
-    where = (Server.project_id == project_id, Server.deleted_at.is_(None))
-    instances, cores, ram = tx.execute(select(*columns).where(*where)).one()
-    return {"instances": int(instances), "cores": int(cores), "ram": int(ram)}
+    """Instances, cores, ram (MiB) of a project."""
+    (used,) = _USAGE.all(tx, project=project_id)
+    return {"instances": int(used.instances), "cores": int(used.cores), "ram": int(used.ram)}
 
 
 def groups_used(tx: Tx, project_id: str) -> int:

@@ -6,9 +6,9 @@ import hashlib
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import bindparam
-from sqlalchemy.orm import lazyload
+from sqlalchemy import bindparam, select
 
 from gureum.agents.hypervisor.protocol import ImageSource
 from gureum.drivers.image.errors import BlobNotFound
@@ -16,11 +16,13 @@ from gureum.drivers.image.ingest import Ingest, Ingested
 from gureum.foundation import ids
 from gureum.foundation.caller import Caller
 from gureum.foundation.db.engine import Tx
+from gureum.foundation.db.prepared import Prepared
 from gureum.foundation.errors import BadRequest
 from gureum.services.image.data.claim import take_in
 from gureum.services.image.deps import ImageDeps
-from gureum.services.image.images.model import Image, living, visible
+from gureum.services.image.images.model import Image, ImageProperty, living, visible_to
 from gureum.services.image.images.operations import delete_image
+from gureum.services.image.locations.model import ImageLocation
 from gureum.services.image.locations.reading import local_path
 
 log = logging.getLogger("gureum.image")
@@ -44,13 +46,32 @@ class BootImage:
     properties: dict[str, str]
 
 
-def _sha512(image: Image) -> str:
-    return image.hash_value or "" if image.hash_algorithm == "sha512" else ""
-
-
-_SOURCE = (
-    living().where(Image.id == bindparam("image_id")).options(lazyload(Image.tag_rows), lazyload(Image.property_rows))
+_WANTED = Image.id == bindparam("image_id")
+_BOOTABLE = (
+    select(
+        *(Image.id, Image.name, Image.status, Image.disk_format, Image.size_bytes, Image.virtual_size_bytes),
+        *(Image.min_disk_gib, Image.min_ram_mib, Image.hash_value, Image.hash_algorithm),
+        ImageProperty.name.label("property_name"),
+        ImageProperty.value.label("property_value"),
+    )
+    .outerjoin(ImageProperty, ImageProperty.image_id == Image.id)
+    .where(_WANTED, Image.deleted_at.is_(None))
 )
+_BOOT_ANY = Prepared(_BOOTABLE)
+_BOOT_VISIBLE = Prepared(_BOOTABLE.where(visible_to(bindparam("project"))))
+_SOURCE = Prepared(
+    select(
+        *(Image.id, Image.disk_format, Image.size_bytes, Image.hash_value, Image.hash_algorithm),
+        *(ImageLocation.store, ImageLocation.location, ImageLocation.position),
+    )
+    .join(ImageLocation, ImageLocation.image_id == Image.id)
+    .where(_WANTED, Image.deleted_at.is_(None))
+    .order_by(ImageLocation.position)
+)
+
+
+def _sha512(image: Any) -> str:
+    return image.hash_value or "" if image.hash_algorithm == "sha512" else ""
 
 
 class ImageFacade:
@@ -59,10 +80,13 @@ class ImageFacade:
 
     def boot_image(self, tx: Tx, caller: Caller, image_id: str) -> BootImage:
         """An active image that the caller may use. Raises BadRequest in the words of the compute API."""
-        statement = visible(caller).where(Image.id == image_id).options(lazyload(Image.tag_rows))
-        row = tx.scalar(statement) if ids.is_uuid(image_id) else None
-        if row is None:
+        if caller.is_admin:
+            rows = _BOOT_ANY.all(tx, image_id=image_id)
+        else:
+            rows = _BOOT_VISIBLE.all(tx, image_id=image_id, project=caller.project_id or "")
+        if not rows:
             raise BadRequest("Can not find requested image")
+        row = rows[0]
         if row.status != "active":
             raise BadRequest(f"Image {image_id} is not active.")
         return BootImage(
@@ -75,7 +99,7 @@ class ImageFacade:
             row.min_disk_gib,
             row.min_ram_mib,
             _sha512(row),
-            dict(row.properties),
+            {one.property_name: one.property_value for one in rows if one.property_name is not None},
         )
 
     def source(self, tx: Tx, image_id: str) -> ImageSource | None:
@@ -83,11 +107,12 @@ class ImageFacade:
 
         A deactivated image still has a source: servers that were made from it live on.
         """
-        row = tx.scalar(_SOURCE, {"image_id": image_id})
-        if row is None or not row.stores:
+        places = _SOURCE.all(tx, image_id=image_id)
+        if not places:
             return None
+        row = places[0]
         try:
-            path = local_path(self._deps.stores, tx, row)
+            path = local_path(self._deps.stores, row.id, places)
         except BlobNotFound:
             return None
         if path is None and self._deps.stores.of_kind("web"):

@@ -17,7 +17,7 @@ from gureum.foundation.http.paging import next_link
 from gureum.foundation.http.routes import Reply, Route
 from gureum.foundation.policy import Rule
 from gureum.services.compute.deps import ComputeDeps
-from gureum.services.compute.servers import operations, versions, views
+from gureum.services.compute.servers import operations, seen, versions, views
 from gureum.services.compute.servers.bodies import CREATE, UPDATE
 from gureum.services.compute.servers.listing import page_of
 from gureum.services.network.facade import NicRequest, NicWanted
@@ -63,16 +63,15 @@ def create(call: Call[ComputeDeps], body: Any) -> Reply:
         access_ip_v6=operations.checked_address("accessIPv6", new.accessIPv6, 6),
         group_id=_group_id(body),
     )
-    made = operations.create_servers(call.deps, call.tx, call.caller, request)
-    first = made[0]
+    first = operations.create_servers(call.deps, call.tx, call.caller, request)[0]
     if _flag("return_reservation_id", new.return_reservation_id):
-        return Reply({"reservation_id": first.reservation_id})
+        return Reply({"reservation_id": request.reservation_id})
     groups = [{"name": group.name} for group in new.security_groups] or [{"name": "default"}]
-    links = views.links(call, "servers", first.id)
+    links = views.links(call, "servers", first)
     view = {
-        "id": first.id,
+        "id": first,
         "links": links,
-        "OS-DCF:diskConfig": first.disk_config,
+        "OS-DCF:diskConfig": request.disk_config,
         "security_groups": groups,
         "adminPass": password,
     }
@@ -191,8 +190,7 @@ def update(call: Call[ComputeDeps], body: Any, server_id: str) -> dict[str, Any]
 
 
 def delete(call: Call[ComputeDeps], server_id: str) -> None:
-    server = operations.find_server(call.tx, call.caller, server_id)
-    operations.delete(call.deps, call.tx, call.caller, server)
+    operations.delete(call.deps, call.tx, call.caller, seen.find(call.tx, call.caller, server_id))
 
 
 _ALL = "/v2.1/servers"

@@ -78,7 +78,7 @@ def create(call: Call[ComputeDeps], body: CreateV249, server_id: str) -> dict[st
     port_id = call.deps.network.attach(call.tx, call.caller, server.id, wanted, server.zone or "nova")
     if server.host:
         call.deps.network.bind(call.tx, server.id, server.host)
-    call.tx.add(operations.new_action(server, call.caller, "attach_interface"))
+    operations.record_action(call.tx, call.caller, server.id, "attach_interface", server.host)
     operations.refresh(call.deps, call.tx, server)
     call.tx.flush()
     return {"interfaceAttachment": _interface(call, server.id, port_id)}
@@ -89,7 +89,7 @@ def delete(call: Call[ComputeDeps], server_id: str, port_id: str) -> None:
     operations.begin(call.caller, server, "detach_interface")
     _interface(call, server.id, port_id)
     call.deps.network.detach(call.tx, server.id, port_id)
-    call.tx.add(operations.new_action(server, call.caller, "detach_interface"))
+    operations.record_action(call.tx, call.caller, server.id, "detach_interface", server.host)
     operations.refresh(call.deps, call.tx, server)
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import bindparam, select, update
 
-from gureum.agents.hypervisor.protocol import AgentFailure, ServerObserved, ServerSpec
+from gureum.agents.hypervisor.protocol import AgentFailure, ImageSource, ServerObserved, ServerSpec
 from gureum.foundation import clock
 from gureum.foundation.bus.interface import BusError
 from gureum.foundation.db.engine import Database, Tx
@@ -115,7 +115,7 @@ class ServerLifecycle:
 
     def boot(self, run: Run) -> Outcome:
         """The host prepares disks and holds the machine paused, its interfaces plugged."""
-        server, spec, missing = self._spec(run.resource_id)
+        server, spec, missing = self._spec(run)
         if spec.nics:
             spec = msgspec.structs.replace(spec, power="paused")
         answer = self._ensure(server, spec)
@@ -132,7 +132,7 @@ class ServerLifecycle:
 
     def wire(self, run: Run) -> Outcome:
         """Hold the guest until each of its ports is up, so that its first packets are not lost; then let it run."""
-        server, spec, missing = self._spec(run.resource_id)
+        server, spec, missing = self._spec(run)
         # With ports missing, something else woke the task: the host may have lost the machine that it held.
         answer = self._ensure(server, msgspec.structs.replace(spec, power="paused") if missing else spec)
         if not isinstance(answer, ServerObserved):
@@ -168,16 +168,16 @@ class ServerLifecycle:
 
     def change(self, run: Run) -> Outcome:
         """Have the host make the row's wish true: power, a new boot, a new disk, new documents, other interfaces."""
-        server, spec, _ = self._spec(run.resource_id)
+        server, spec, _ = self._spec(run)
         answer = self._ensure(server, spec)
         if not isinstance(answer, ServerObserved):
             return answer
         if answer.boot < spec.boot or answer.power != spec.power:
             # The guest was asked politely and has its time; asking again joins the shutdown under way.
             return Sleep(1.0, "the guest to shut down", spec.grace_s + 60.0, "failed")
-        return self._at_rest(lambda tx: self._changed(tx, server, answer))
+        return self._at_rest(lambda tx: self._changed(tx, run, server, answer))
 
-    def _changed(self, tx: Tx, seen: Any, observed: ServerObserved) -> None:
+    def _changed(self, tx: Tx, run: Run, seen: Any, observed: ServerObserved) -> None:
         server = _get(tx, seen.id)
         for name, value in _done(seen, observed).items():
             setattr(server, name, value)
@@ -185,6 +185,7 @@ class ServerLifecycle:
         if server.task_state is not None or server.vm_state != "error":
             states = {"running": "active", "paused": "paused", "stopped": "stopped"}
             server.vm_state = states.get(observed.power, server.vm_state)
+        run.data.pop("source", None)
         if (server.boot, server.disk) == (server.done_boot, server.done_disk):
             server.task_state, server.fault = None, None
             _finish_action(tx, server.id)
@@ -271,14 +272,22 @@ class ServerLifecycle:
 
     # -- the host ----------------------------------------------------------------------------------------
 
-    def _spec(self, server_id: str) -> tuple[Any, ServerSpec, list[str]]:
+    def _spec(self, run: Run) -> tuple[Any, ServerSpec, list[str]]:
         """The server as it is, as its host is to make it, and its ports that are not up yet."""
         with self.database.read() as tx:
-            server = _read(tx, server_id)
-            wiring = self.network.wiring(tx, server_id)
+            server = _read(tx, run.resource_id)
+            wiring = self.network.wiring(tx, run.resource_id)
             needed = server.image_id is not None and server.disk != server.done_disk
-            image = self.image.source(tx, server.image_id or "") if needed else None
+            image = self._source(tx, run, server.image_id) if needed else None
         return server, spec_of(server, wiring, image), wiring.down
+
+    def _source(self, tx: Tx, run: Run, image_id: str) -> ImageSource | None:
+        """Where the host takes the disk's content from; for `wire`, what `boot` found a moment ago."""
+        if run.step == "wire" and (known := run.data.get("source")) is not None:
+            return msgspec.convert(known, ImageSource)
+        source = self.image.source(tx, image_id)
+        run.data["source"] = msgspec.to_builtins(source)
+        return source
 
     def _ensure(self, server: Any, spec: ServerSpec) -> ServerObserved | Outcome:
         """What the host made true, or how to wait for it. Raises PermanentFailureError when it never will."""

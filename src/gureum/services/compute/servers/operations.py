@@ -19,6 +19,7 @@ from sqlalchemy import bindparam, select
 from gureum.foundation import clock, ids, log
 from gureum.foundation.caller import Caller
 from gureum.foundation.db.engine import Tx
+from gureum.foundation.db.prepared import Prepared, insert_into, table_of, update_of
 from gureum.foundation.errors import BadRequest, Conflict, Forbidden, NotFound
 from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.flavors.model import Flavor, FlavorAccess
@@ -56,10 +57,11 @@ class ServerRequest:
     access_ip_v4: str = ""
     access_ip_v6: str = ""
     group_id: str | None = None
+    reservation_id: str = field(default_factory=lambda: "r-" + secrets.token_hex(4))
 
 
-def create_servers(deps: ComputeDeps, tx: Tx, caller: Caller, request: ServerRequest) -> list[Server]:
-    """Write the servers, their ports and their tasks; nothing is started before the commit."""
+def create_servers(deps: ComputeDeps, tx: Tx, caller: Caller, request: ServerRequest) -> list[str]:
+    """Write the servers, their ports and their tasks; nothing is started before the commit. Returns their ids."""
     project_id = caller.project_id or ""
     flavor = usable_flavor(tx, caller, request.flavor_id)
     image = deps.image.boot_image(tx, caller, request.image_id)
@@ -69,69 +71,66 @@ def create_servers(deps: ComputeDeps, tx: Tx, caller: Caller, request: ServerReq
     _check_zone(tx, request)
     group = _group(tx, caller, request.group_id)
     plan = deps.network.plan(tx, caller, request.nics, request.count)
-    reservation = "r-" + secrets.token_hex(4)
-    made = []
-    for index in range(request.count):
-        server = _row(caller, request, flavor, image, key, reservation, index)
-        tx.add(server)
-        made.append(server)
-    tx.flush()
-    for server in made:
+    made = [ids.new_uuid() for _ in range(request.count)]
+    for index, server_id in enumerate(made):
+        _INSERT.run(tx, **_values(caller, request, flavor, image, key), **_particular(request, server_id, index))
         if group is not None:
-            tx.add(ServerGroupMember(group_id=group.id, server_id=server.id))
-        tx.add(new_action(server, caller, "create"))
-        deps.network.create_server_ports(tx, plan, server.id, project_id, request.zone or "nova")
-        deps.tasks.create(tx, KIND, server.id, "place", project_id=project_id)
+            tx.add(ServerGroupMember(group_id=group.id, server_id=server_id))
+        record_action(tx, caller, server_id, "create")
+        deps.network.create_server_ports(tx, plan, server_id, project_id, request.zone or "nova")
+        deps.tasks.create(tx, KIND, server_id, "place", project_id=project_id)
     return made
 
 
-def _row(  # noqa: PLR0917 one call, beside its caller
-    caller: Caller,
-    request: ServerRequest,
-    flavor: dict[str, Any],
-    image: BootImage,
-    key: Keypair | None,
-    reservation: str,
-    index: int,
-) -> Server:
-    server_id = ids.new_uuid()
+_INSERT = insert_into(Server)
+
+
+def _particular(request: ServerRequest, server_id: str, index: int) -> dict[str, Any]:
+    """What differs between the servers of one request."""
     name = request.name if request.count == 1 else f"{request.name}-{index + 1}"
+    hostname = request.hostname or hostname_of(name, server_id)
+    return {"id": server_id, "name": name, "hostname": hostname, "launch_index": index}
+
+
+def _values(
+    caller: Caller, request: ServerRequest, flavor: dict[str, Any], image: BootImage, key: Keypair | None
+) -> dict[str, Any]:
+    """What the servers of one request have in common."""
     now = clock.utcnow()
-    return Server(
-        id=server_id,
-        project_id=caller.project_id or "",
-        user_id=caller.user_id,
-        name=name,
-        hostname=request.hostname or hostname_of(name, server_id),
-        description=request.description,
-        reservation_id=reservation,
-        launch_index=index,
-        flavor=flavor,
-        flavor_id=request.flavor_id,
-        vcpus=flavor["vcpus"],
-        ram_mib=flavor["ram"],
-        image_id=image.id,
-        image={"disk_format": image.disk_format, **image.properties},
-        key_name=key.name if key else None,
-        key_data=key.public_key if key else None,
-        user_data=request.user_data,
-        admin_password=request.admin_password,
-        config_drive=request.config_drive,
-        meta=dict(request.metadata),
-        tags=sorted(set(request.tags)),
-        disk_config=request.disk_config,
-        access_ip_v4=request.access_ip_v4,
-        access_ip_v6=request.access_ip_v6,
-        zone=request.zone or "nova",
-        scheduling={"zone": request.zone, "host": request.host, "group": request.group_id},
-        created_at=now,
-        updated_at=now,
-    )
+    return {
+        "project_id": caller.project_id or "",
+        "user_id": caller.user_id,
+        "description": request.description,
+        "reservation_id": request.reservation_id,
+        "flavor": flavor,
+        "flavor_id": request.flavor_id,
+        "vcpus": flavor["vcpus"],
+        "ram_mib": flavor["ram"],
+        "image_id": image.id,
+        "image": {"disk_format": image.disk_format, **image.properties},
+        "key_name": key.name if key else None,
+        "key_data": key.public_key if key else None,
+        "user_data": request.user_data,
+        "admin_password": request.admin_password,
+        "config_drive": request.config_drive,
+        "meta": dict(request.metadata),
+        "tags": sorted(set(request.tags)),
+        "disk_config": request.disk_config,
+        "access_ip_v4": request.access_ip_v4,
+        "access_ip_v6": request.access_ip_v6,
+        "zone": request.zone or "nova",
+        "scheduling": {"zone": request.zone, "host": request.host, "group": request.group_id},
+        "created_at": now,
+        "updated_at": now,
+    }
+
+
+_FLAVOR = Prepared(select(*table_of(Flavor).c).where(Flavor.id == bindparam("wanted")))
 
 
 def usable_flavor(tx: Tx, caller: Caller, flavor_id: str) -> dict[str, Any]:
     """The flavor's copy that a server keeps. Raises BadRequest when the caller may not use it."""
-    row = tx.get(Flavor, flavor_id)
+    row = _FLAVOR.first(tx, wanted=flavor_id)
     if row is not None and not row.is_public and not caller.is_admin:
         granted = select(FlavorAccess.flavor_id).where(
             FlavorAccess.flavor_id == flavor_id, FlavorAccess.project_id == caller.project_id
@@ -191,16 +190,13 @@ def _group(tx: Tx, caller: Caller, group_id: str | None) -> ServerGroup | None:
     return group
 
 
-def new_action(server: Server, caller: Caller, action: str) -> ServerAction:
-    """The record of a verb, to be added to the transaction that begins it."""
-    return ServerAction(
-        server_id=server.id,
-        action=action,
-        request_id=log.request_id.get(),
-        user_id=caller.user_id,
-        project_id=caller.project_id or "",
-        host=server.host,
-    )
+_RECORD = insert_into(ServerAction, "id")
+
+
+def record_action(tx: Tx, caller: Caller, server_id: str, action: str, host: str | None = None) -> None:
+    """Note a verb in the transaction that begins it."""
+    who = {"user_id": caller.user_id, "project_id": caller.project_id or ""}
+    _RECORD.run(tx, server_id=server_id, action=action, request_id=log.request_id.get(), host=host, **who)
 
 
 # -- finding ---------------------------------------------------------------------------------------------
@@ -221,7 +217,7 @@ def find_server(tx: Tx, caller: Caller, server_id: str) -> Server:
     return server
 
 
-def check_unlocked(server: Server, caller: Caller) -> None:
+def check_unlocked(server: Any, caller: Caller) -> None:
     if server.locked and not caller.is_admin:
         raise Conflict(f"Instance {server.id} is locked")
 
@@ -245,7 +241,7 @@ def begin(caller: Caller, server: Server, verb: str) -> None:
 def _change(deps: ComputeDeps, tx: Tx, caller: Caller, server: Server, action: str) -> None:
     server.spec += 1
     server.updated_at = clock.utcnow()
-    tx.add(new_action(server, caller, action))
+    record_action(tx, caller, server.id, action, server.host)
     deps.tasks.signal(tx, KIND, [server.id])
 
 
@@ -300,13 +296,15 @@ def rebuild(  # noqa: PLR0917 the verb's own parts
     _change(deps, tx, caller, server, "rebuild")
 
 
-def delete(deps: ComputeDeps, tx: Tx, caller: Caller, server: Server) -> None:
-    """Always accepted, from every state; a second time too."""
+_DELETING = update_of(Server, "task_state", "updated_at")
+
+
+def delete(deps: ComputeDeps, tx: Tx, caller: Caller, server: Any) -> None:
+    """Always accepted, from every state; a second time too. Only columns of `server` are read."""
     check_unlocked(server, caller)
     if server.task_state != "deleting":
-        tx.add(new_action(server, caller, "delete"))
-    server.task_state = "deleting"
-    server.updated_at = clock.utcnow()
+        record_action(tx, caller, server.id, "delete", server.host)
+    _DELETING.run(tx, of=server.id, task_state="deleting", updated_at=clock.utcnow())
     deps.tasks.signal(tx, KIND, [server.id], divert="destroy")
 
 

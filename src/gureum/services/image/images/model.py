@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Float, ForeignKey, Index, Select, String, Text, and_, or_, select
+from sqlalchemy import BigInteger, ColumnElement, Float, ForeignKey, Index, Select, String, Text, and_, or_, select
 from sqlalchemy.ext.associationproxy import AssociationProxy, association_proxy
 from sqlalchemy.orm import Mapped, attribute_keyed_dict, mapped_column, relationship
 
@@ -115,12 +115,18 @@ def visible(caller: Caller) -> Select[Image]:
     """
     if caller.is_admin:
         return living()
-    everyones = Image.visibility.in_(("public", "community"))
     if not caller.project_id:
-        return living().where(everyones)
-    shared = select(ImageMember.image_id).where(ImageMember.member_id == caller.project_id)
-    mine = Image.owner == caller.project_id
-    return living().where(or_(everyones, mine, and_(Image.visibility == "shared", Image.id.in_(shared))))
+        return living().where(_EVERYONES)
+    return living().where(visible_to(caller.project_id))
+
+
+_EVERYONES = Image.visibility.in_(("public", "community"))
+
+
+def visible_to(project: Any) -> ColumnElement[bool]:
+    """What a project may name; `project` is an id or a parameter's place."""
+    shared = select(ImageMember.image_id).where(ImageMember.member_id == project)
+    return or_(_EVERYONES, Image.owner == project, and_(Image.visibility == "shared", Image.id.in_(shared)))
 
 
 def listed(caller: Caller, *, visibility: str | None, member_status: str) -> Select[Image]:

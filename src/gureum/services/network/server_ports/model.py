@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from gureum.agents.hypervisor.protocol import NicSpec
-from gureum.services.network.networks.model import Network
 from gureum.services.network.ports.addresses import Range
 from gureum.services.network.ports.model import Port
 
@@ -37,7 +36,7 @@ class NicPlan:
 
     nics: tuple[NicWanted, ...] = ()
     groups: tuple[str, ...] = ()
-    networks: Mapping[str, Network] = field(default_factory=dict)
+    networks: Mapping[str, Any] = field(default_factory=dict)
     subnets: Mapping[str, Sequence[Range]] = field(default_factory=dict)
     ports: Mapping[str, Port] = field(default_factory=dict)
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import ipaddress
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from typing import Any
 
-from sqlalchemy import ColumnElement, or_, select, true
+from sqlalchemy import ColumnElement, bindparam, or_, select, true
 
 from gureum.foundation.caller import Caller
 from gureum.foundation.db.engine import Tx
+from gureum.foundation.db.prepared import Prepared, table_of
 from gureum.foundation.errors import BadRequest, Conflict, Forbidden, OverQuota
 from gureum.services.network.context import NetworkContext
 from gureum.services.network.listing import NOBODY
@@ -87,13 +89,21 @@ def _ports(tx: Tx, caller: Caller, port_ids: Sequence[str]) -> dict[str, Port]:
     return rows
 
 
-def _networks(tx: Tx, caller: Caller, wanted: Iterable[NicWanted]) -> dict[str, Network]:
+_NAMED = select(*table_of(Network).c).where(Network.id.in_(bindparam("wanted", expanding=True)))
+_ANY = Prepared(_NAMED)
+_SEEN = Prepared(_NAMED.where(networks_seen_by(bindparam("project"))))
+
+
+def _networks(tx: Tx, caller: Caller, wanted: Iterable[NicWanted]) -> dict[str, Any]:
     """The named networks, within reach and for servers."""
     named = {nic.network_id for nic in wanted if not nic.port_id and nic.network_id}
     if not named:
         return {}
-    seen = true() if caller.is_admin else networks_seen_by(caller.project_id or NOBODY)
-    rows = {row.id: row for row in tx.scalars(select(Network).where(Network.id.in_(named), seen))}
+    if caller.is_admin:
+        found = _ANY.all(tx, wanted=list(named))
+    else:
+        found = _SEEN.all(tx, wanted=list(named), project=caller.project_id or NOBODY)
+    rows = {row.id: row for row in found}
     for network_id in sorted(named):
         row = rows.get(network_id)
         if row is None:
