@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, func, select
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.db.prepared import Prepared
 from gureum.foundation.errors import OverQuota
-from gureum.foundation.quota import limits_of, overruns
+from gureum.foundation.quota import UNLIMITED, limits_of, overruns
 from gureum.services.compute.servers.groups import ServerGroup
 from gureum.services.compute.servers.model import Server
 
@@ -58,7 +58,8 @@ def check_servers(tx: Tx, project_id: str, flavor: dict[str, Any], count: int, m
     """Raises OverQuota that names the quota, its limit and its use."""
     limits = limits_of(tx, SERVICE, project_id, DEFAULTS)
     requested = {"instances": count, "cores": count * flavor["vcpus"], "ram": count * flavor["ram"]}
-    over = overruns(limits, usage(tx, project_id), requested)
+    limited = any(limits[name] != UNLIMITED for name in requested)  # summing reads every server of the project
+    over = overruns(limits, usage(tx, project_id), requested) if limited else []
     if over:
         names = ", ".join(item.resource for item in over)
         detail = "; ".join(str(item) for item in over)

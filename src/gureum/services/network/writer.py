@@ -41,6 +41,7 @@ POLL_S = 0.5
 GAP_S = 0.03
 RESYNC_S = 60.0
 BATCH = 5000
+FEW = 200
 MAX_PAUSE_S = 10.0
 GIVE_UP_AFTER = 5
 ASIDE_S = 30.0
@@ -239,8 +240,12 @@ class NetworkWriter:
         latest = {port_id: (up, host) for port_id, up, host in news}
         if not latest:
             return
-        with self._database.read() as tx:
-            changed = states.differing(tx, latest)
+        changed = latest
+        # What is said to be up has just come up and changes its row. Down are mostly ports that are deleted; and the
+        # engine, asked for everything, says little that is new.
+        if len(latest) > FEW or not any(up for up, _ in latest.values()):
+            with self._database.read() as tx:
+                changed = states.differing(tx, latest)
         if changed:
             self._database.write(lambda tx: states.record(tx, self._ctx, changed))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import socket
 from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 
@@ -23,13 +24,21 @@ def from_cursor(pools: Sequence[Pool], cursor: str | None) -> Iterator[str]:
     spans = [(ipaddress.ip_address(start), ipaddress.ip_address(end)) for start, end in pools]
     if not spans:
         return
-    make = type(spans[0][0])
+    text = _text_v4 if spans[0][0].version == 4 else _text_v6
     numbers = [(int(start), int(end)) for start, end in spans]
     begin = int(ipaddress.ip_address(cursor)) if cursor else numbers[0][0]
     for low, high in numbers:
-        yield from (str(make(n)) for n in range(max(low, begin), high + 1))
+        yield from map(text, range(max(low, begin), high + 1))
     for low, high in numbers:
-        yield from (str(make(n)) for n in range(low, min(high + 1, begin)))
+        yield from map(text, range(low, min(high + 1, begin)))
+
+
+def _text_v4(number: int) -> str:
+    return socket.inet_ntoa(number.to_bytes(4))
+
+
+def _text_v6(number: int) -> str:
+    return str(ipaddress.IPv6Address(number))
 
 
 def window(pools: Sequence[Pool], cursor: str | None, size: int = WINDOW) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BindParameter, ScalarSelect, bindparam, func, select
+from sqlalchemy import BindParameter, ScalarSelect, bindparam, case, func, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from gureum.foundation.db.engine import Tx
@@ -52,19 +52,21 @@ def used(tx: Tx, resource: str, project_id: str) -> int:
 
 def overrun_of(tx: Tx, resource: str, project_id: str, amount: int = 1) -> list[Overrun]:
     """What a request for `amount` more would exceed; empty when it fits. One statement."""
-    (found,) = _limit_and_use(resource).all(tx, project=project_id)
-    own, general, taken = found
-    limit = next(value for value in (own, general, DEFAULTS[resource]) if value is not None)
+    ((limit, taken),) = _limit_and_use(resource).all(tx, project=project_id)
     return overruns({resource: limit}, {resource: taken}, {resource: amount})
 
 
 @cache
 def _limit_and_use(resource: str) -> Prepared[Any]:
-    """The project's own limit, the operator's for every project, and how many there are."""
+    """The limit in force (the project's own, else the operator's, else the default), and how many there are.
+
+    They are counted only against a limit: counting reads every one of them.
+    """
     owner = _OWNERS[resource]
     project: BindParameter[str] = bindparam("project")
     count = select(func.count()).select_from(owner.class_.__table__).where(owner == project).scalar_subquery()
-    return Prepared(select(_limit(resource, project), _limit(resource, EVERY_PROJECT), count))
+    limit = func.coalesce(_limit(resource, project), _limit(resource, EVERY_PROJECT), DEFAULTS[resource])
+    return Prepared(select(limit.label("limit"), case((limit < 0, 0), else_=count).label("taken")))
 
 
 def _limit(resource: str, project_id: Any) -> ScalarSelect[int]:

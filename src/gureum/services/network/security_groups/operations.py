@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from functools import lru_cache
 
 from sqlalchemy import bindparam, delete, exists, or_, select
 
@@ -24,6 +25,7 @@ _SPACE = uuid.UUID("5b0f2c5e-3f4e-5d8a-9a55-0f6d2f7d1c11")
 _EPOCH_RULES = (("egress", "IPv4"), ("egress", "IPv6"), ("ingress", "IPv4"), ("ingress", "IPv6"))
 
 
+@lru_cache(maxsize=4096)
 def default_id(project_id: str) -> str:
     """The id of a project's default group, real or not yet."""
     return str(uuid.uuid5(_SPACE, project_id))

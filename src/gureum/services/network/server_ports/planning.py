@@ -7,8 +7,8 @@ Source: compute API reference, "Create server" (networks, security_groups) and i
 from __future__ import annotations
 
 import ipaddress
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, or_, select, true
@@ -21,12 +21,13 @@ from gureum.services.network.context import NetworkContext
 from gureum.services.network.listing import NOBODY
 from gureum.services.network.networks.model import Network
 from gureum.services.network.networks.model import seen_by as networks_seen_by
-from gureum.services.network.ports.addresses import Range, subnets_of
+from gureum.services.network.ports.addresses import Range
 from gureum.services.network.ports.model import IpAllocation, Port
 from gureum.services.network.quotas.rules import overrun_of
 from gureum.services.network.security_groups import operations as groups
 from gureum.services.network.security_groups.model import DEFAULT, SecurityGroup
 from gureum.services.network.server_ports.model import NicPlan, NicRequest, NicWanted
+from gureum.services.network.subnets.model import Subnet
 
 
 def plan(tx: Tx, ctx: NetworkContext, caller: Caller, request: NicRequest, count: int) -> NicPlan:
@@ -44,8 +45,7 @@ def plan(tx: Tx, ctx: NetworkContext, caller: Caller, request: NicRequest, count
     if count > 1 and any(nic.fixed_ip for nic in wanted):
         raise BadRequest("Invalid fixed IP address in requested networks: one address cannot serve several instances.")
     ports = _ports(tx, caller, [nic.port_id for nic in wanted if nic.port_id])
-    networks = _networks(tx, caller, wanted)
-    subnets = _subnets(tx, networks)
+    networks, subnets = _networks(tx, caller, wanted)
     for nic in wanted:
         if not nic.port_id and not subnets[nic.network_id or ""]:
             raise BadRequest(f"Network {nic.network_id} requires a subnet in order to boot instances on.")
@@ -89,16 +89,22 @@ def _ports(tx: Tx, caller: Caller, port_ids: Sequence[str]) -> dict[str, Port]:
     return rows
 
 
-_NAMED = select(*table_of(Network).c).where(Network.id.in_(bindparam("wanted", expanding=True)))
+_RANGE = tuple(item.name for item in fields(Range))
+_NAMED = (
+    select(*table_of(Network).c, *(table_of(Subnet).c[name].label(f"subnet_{name}") for name in _RANGE))
+    .outerjoin_from(Network, Subnet, Subnet.network_id == Network.id)
+    .where(Network.id.in_(bindparam("wanted", expanding=True)))
+    .order_by(Subnet.created_at, Subnet.id)
+)
 _ANY = Prepared(_NAMED)
 _SEEN = Prepared(_NAMED.where(networks_seen_by(bindparam("project"))))
 
 
-def _networks(tx: Tx, caller: Caller, wanted: Iterable[NicWanted]) -> dict[str, Any]:
-    """The named networks, within reach and for servers."""
+def _networks(tx: Tx, caller: Caller, wanted: Iterable[NicWanted]) -> tuple[dict[str, Any], dict[str, list[Range]]]:
+    """The named networks, within reach and for servers, and the subnets of each, oldest first."""
     named = {nic.network_id for nic in wanted if not nic.port_id and nic.network_id}
     if not named:
-        return {}
+        return {}, {}
     if caller.is_admin:
         found = _ANY.all(tx, wanted=list(named))
     else:
@@ -110,15 +116,11 @@ def _networks(tx: Tx, caller: Caller, wanted: Iterable[NicWanted]) -> dict[str, 
             raise BadRequest(f"Network {network_id} could not be found.")
         if row.external and not row.shared and not caller.is_admin:
             raise Forbidden(f"It is not allowed to create an interface on external network {network_id}")
-    return rows
-
-
-def _subnets(tx: Tx, networks: Iterable[str]) -> dict[str, list[Range]]:
-    found: defaultdict[str, list[Range]] = defaultdict(list)
-    wanted = list(networks)
-    for row in subnets_of(tx, *wanted) if wanted else ():
-        found[row.network_id].append(row)
-    return found
+    subnets: dict[str, list[Range]] = {network_id: [] for network_id in rows}
+    for row in found:
+        if row.subnet_id is not None:
+            subnets[row.id].append(Range(*(getattr(row, f"subnet_{name}") for name in _RANGE)))
+    return rows, subnets
 
 
 def _check_address(tx: Tx, nic: NicWanted, subnets: Sequence[Range]) -> None:
