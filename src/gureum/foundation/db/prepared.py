@@ -117,8 +117,8 @@ class Prepared(Generic[R]):
 
     def all(self, tx: Tx, /, **values: Any) -> list[R]:
         """Every row."""
-        make = self._make
-        return [make(*row) for row in self._rows(tx, values)]
+        rows, make = self._rows(tx, values), self._make
+        return cast("list[R]", rows) if make is as_tuple else [make(*row) for row in rows]
 
     def first(self, tx: Tx, /, **values: Any) -> R | None:
         """The first row, or None."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Integer, and_, bindparam, delete, or_, select, update
+from sqlalchemy import ColumnElement, Integer, and_, bindparam, delete, or_, select, type_coerce, update
 
 from gureum.foundation import clock
 from gureum.foundation.db.engine import Tx
@@ -223,13 +223,18 @@ def _stock(classes: tuple[str, ...]) -> Prepared[tuple[Any, ...]]:
         free = (stock.total - stock.reserved) * stock.allocation_ratio - stock.used
         room = and_(amount <= free, stock.max_unit >= amount)
         units = and_(stock.min_unit <= amount, amount % stock.step_size == 0)
-        columns += [free, room, units]
+        columns += [free, _flag(room), _flag(units)]
         fits += [room, units]
         same = and_(stock.provider_id == _PROVIDERS.c.id, stock.resource_class == resource_class)
         joined = joined.outerjoin(stock.total.table, same)
         offered.append(stock.total.isnot(None))
-    each = select(_PROVIDERS.c.id, _PROVIDERS.c.name, and_(*fits), *columns)
+    each = select(_PROVIDERS.c.id, _PROVIDERS.c.name, _flag(and_(*fits)), *columns)
     return Prepared(each.select_from(joined).where(or_(*offered)), make=as_tuple)
+
+
+def _flag(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    """As the database says it: turning thousands of ones and zeros into booleans would take as long as the query."""
+    return type_coerce(condition, Integer)
 
 
 def _short(wanted: Wanted, stock: Sequence[Any]) -> str:

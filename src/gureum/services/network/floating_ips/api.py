@@ -177,7 +177,7 @@ _ONE = _AT + "/{floatingip_id}"
 ROUTES = (
     Route("GET", _AT, index, "get_floatingip"),
     Route("POST", _AT, create, "create_floatingip", 201, body=CreateFloatingIp, target="handler"),
-    Route("GET", _ONE, show, "get_floatingip"),
+    Route("GET", _ONE, show, "get_floatingip", quick=True),
     Route("PUT", _ONE, update, "update_floatingip", body=UpdateFloatingIp, target="handler"),
     Route("DELETE", _ONE, delete, "delete_floatingip", 204, target="handler"),
 )

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
+from gureum.foundation.db.prepared import Prepared
 from gureum.foundation.errors import Forbidden
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
@@ -103,11 +104,17 @@ _ADMIN_ATTRIBUTES = {
 def views(call: Call[Any], rows: Sequence[Any]) -> list[dict[str, Any]]:
     subnets: dict[str, list[str]] = {row.id: [] for row in rows}
     if rows:
-        found = select(Subnet.network_id, Subnet.id).where(Subnet.network_id.in_(subnets)).order_by(Subnet.created_at)
-        for network_id, subnet_id in call.tx.execute(found):
+        for network_id, subnet_id in _SUBNETS.all(call.tx, networks=list(subnets)):
             subnets[network_id].append(subnet_id)
     provider = call.allows("get_network:provider", **call.own_target())
     return [_view(row, subnets[row.id], provider=provider) for row in rows]
+
+
+_SUBNETS = Prepared(
+    select(Subnet.network_id, Subnet.id)
+    .where(Subnet.network_id.in_(bindparam("networks", expanding=True)))
+    .order_by(Subnet.created_at)
+)
 
 
 def _view(row: Any, subnets: list[str], *, provider: bool) -> dict[str, Any]:
@@ -237,7 +244,7 @@ _ONE = _AT + "/{network_id}"
 ROUTES = (
     Route("GET", _AT, index, "get_network"),
     Route("POST", _AT, create, "create_network", 201, body=CreateNetwork, target="handler"),
-    Route("GET", _ONE, show, "get_network"),
+    Route("GET", _ONE, show, "get_network", quick=True),
     Route("PUT", _ONE, update, "update_network", body=UpdateNetwork, target="handler"),
     Route("DELETE", _ONE, delete, "delete_network", 204, target="handler"),
 )

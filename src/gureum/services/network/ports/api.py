@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import ColumnElement, and_, bindparam, or_, select
 
+from gureum.foundation.db.prepared import Prepared
 from gureum.foundation.errors import BadRequest, Forbidden
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
@@ -113,12 +114,17 @@ def views(call: Call[Any], rows: Sequence[Any]) -> list[dict[str, Any]]:
     port_ids = [row.id for row in rows]
     given = addresses.held(call.tx, port_ids)
     members: dict[str, list[str]] = {port_id: [] for port_id in port_ids}
-    if rows:
-        found = select(PortGroup.port_id, PortGroup.group_id).where(PortGroup.port_id.in_(port_ids))
-        for port_id, group_id in call.tx.execute(found.order_by(PortGroup.position)):
-            members[port_id].append(group_id)
+    for port_id, group_id in _GROUPS.all(call.tx, ports=port_ids) if rows else ():
+        members[port_id].append(group_id)
     binding = call.allows("get_port:binding", **call.own_target())
     return [_view(row, given[row.id], members[row.id], binding=binding) for row in rows]
+
+
+_GROUPS = Prepared(
+    select(PortGroup.port_id, PortGroup.group_id)
+    .where(PortGroup.port_id.in_(bindparam("ports", expanding=True)))
+    .order_by(PortGroup.position)
+)
 
 
 def _view(row: Any, given: Sequence[Given], members: Sequence[str], *, binding: bool) -> dict[str, Any]:
@@ -380,7 +386,7 @@ _ONE = _AT + "/{port_id}"
 ROUTES = (
     Route("GET", _AT, index, "get_port"),
     Route("POST", _AT, create, "create_port", 201, body=CreatePort, target="handler"),
-    Route("GET", _ONE, show, "get_port"),
+    Route("GET", _ONE, show, "get_port", quick=True),
     Route("PUT", _ONE, update, "update_port", body=UpdatePort, target="handler"),
     Route("DELETE", _ONE, delete, "delete_port", 204, target="handler"),
 )

@@ -301,7 +301,7 @@ _ONE = _AT + "/{router_id}"
 ROUTES = (
     Route("GET", _AT, index, "get_router"),
     Route("POST", _AT, create, "create_router", 201, body=CreateRouter, target="handler"),
-    Route("GET", _ONE, show, "get_router"),
+    Route("GET", _ONE, show, "get_router", quick=True),
     Route("PUT", _ONE, update, "update_router", body=UpdateRouter, target="handler"),
     Route("DELETE", _ONE, delete, "delete_router", 204, target="handler"),
     Route(

@@ -214,7 +214,7 @@ _ONE = _AT + "/{subnet_id}"
 ROUTES = (
     Route("GET", _AT, index, "get_subnet"),
     Route("POST", _AT, create, "create_subnet", 201, body=CreateSubnet, target="handler"),
-    Route("GET", _ONE, show, "get_subnet"),
+    Route("GET", _ONE, show, "get_subnet", quick=True),
     Route("PUT", _ONE, update, "update_subnet", body=UpdateSubnet, target="handler"),
     Route("DELETE", _ONE, delete, "delete_subnet", 204, target="handler"),
 )
