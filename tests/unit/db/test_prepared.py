@@ -123,6 +123,12 @@ def test_defaults_are_not_filled_in(database):
         database.write(lambda tx: Prepared(insert(table_of(Sample)).values(id=1, name="x", facts={})).run(tx))
 
 
+def test_a_parameter_with_a_columns_name_is_refused(database):
+    changed = update(table_of(Sample)).where(Sample.id == bindparam("wanted")).values(name=bindparam("weight"))
+    with pytest.raises(ValueError, match="are columns"):
+        database.write(lambda tx: Prepared(changed).run(tx, wanted=1, weight="x"))
+
+
 def test_errors_are_those_of_sqlalchemy(database):
     other = Database(database.url + "?timeout=0")
     try:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
-from sqlalchemy import Column, Executable, Table, bindparam, insert, update
+from sqlalchemy import Column, Executable, Insert, Table, Update, bindparam, insert, update
 from sqlalchemy.engine import Dialect
 
 if TYPE_CHECKING:
@@ -188,6 +188,10 @@ class _Plan:
         if compiled.insert_prefetch or compiled.update_prefetch:
             raise ValueError(f"a prepared statement fills in no defaults, so name every column: {statement}")
         binds = {name: bind for bind, name in compiled.bind_names.items()}
+        if isinstance(statement, Insert | Update):
+            named = {name for name, bind in binds.items() if bind.required} - set(columns or ())
+            if clash := named & set(statement.table.c.keys()):
+                raise ValueError(f"parameters {clash} are columns, which SQLAlchemy would set too: {statement}")
         self._defaults = {name: bind.effective_value for name, bind in binds.items() if not bind.required}
         self._compiled = compiled
         self._lists = [name for name, bind in binds.items() if bind.expanding]

@@ -61,7 +61,13 @@ class Tasks:
             return
         now = clock.now()
         adopting = self.adopt is not None
-        values = {"kind": kind, "resources": resource_ids, "now": now, "owner": self.owner, "until": now + self.lease_s}
+        values = {
+            "of_kind": kind,
+            "resources": resource_ids,
+            "now": now,
+            "owner": self.owner,
+            "until": now + self.lease_s,
+        }
         if divert:
             values |= {"to": divert, "request": log.request_id.get()}
         for task in _signal(adopting=adopting, diverting=divert is not None).all(tx, **values):
@@ -96,5 +102,5 @@ def _signal(*, adopting: bool, diverting: bool) -> Prepared[Claimed]:
         idle = c.lease_until < now
         values["lease_owner"] = case((idle, bindparam("owner")), else_=c.lease_owner)
         values["lease_until"] = case((idle, bindparam("until")), else_=c.lease_until)
-    theirs = (c.kind == bindparam("kind"), c.resource_id.in_(bindparam("resources", expanding=True)))
+    theirs = (c.kind == bindparam("of_kind"), c.resource_id.in_(bindparam("resources", expanding=True)))
     return Prepared(update(_TASKS).where(*theirs).values(values).returning(*(c[name] for name in _KEPT)), make=Claimed)
