@@ -15,6 +15,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DBAPIError
 
+KEPT = 6
+"""Idle connections of an engine; each holds caches of some MiB, and a burst may have opened many."""
+
 
 class Counters:
     """Statements and commits of this process, for /metrics and for the budgets in bench/."""
@@ -101,7 +104,11 @@ class Lanes:
             lane.connection.invalidate()
             lane.connection.close()
             raise
-        self._idle.append(lane)
+        if len(self._idle) < KEPT:
+            self._idle.append(lane)
+        else:
+            lane.connection.invalidate()
+            lane.connection.close()
 
     def close(self) -> None:
         while self._idle:

@@ -114,9 +114,9 @@ class Facts:
         )
         return found
 
-    def catalog(self) -> msgspec.Raw:
+    def catalog(self) -> bytes:
         """The catalog as encoded JSON, the same for every scope."""
-        found: msgspec.Raw = self._remembered(("catalog",), lambda tx: msgspec.Raw(msgspec.json.encode(catalog_of(tx))))
+        found: bytes = self._remembered(("catalog",), lambda tx: msgspec.json.encode(catalog_of(tx)))
         return found
 
 

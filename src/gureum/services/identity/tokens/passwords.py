@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 import secrets
+import threading
 
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import VerificationError
@@ -19,14 +21,18 @@ _SECRET_MARK = "sha256:"  # noqa: S105 a format's name
 
 
 class Passwords:
+    """As many hashes at once as there are processors: more would take their memory and be no sooner done."""
+
     def __init__(self, config: AuthConfig) -> None:
         self._hasher = PasswordHasher(
             time_cost=config.hash_time_cost, memory_cost=config.hash_memory_kib, parallelism=1, type=Type.ID
         )
         self._nobody = ""
+        self._turns = threading.BoundedSemaphore(os.cpu_count() or 1)
 
     def hash(self, password: str) -> str:
-        return self._hasher.hash(password)
+        with self._turns:
+            return self._hasher.hash(password)
 
     def fits(self, password: str, stored: str | None) -> bool:
         """Whether the password is the one of the stored hash; as slow for a missing hash as for a wrong one."""
@@ -43,7 +49,8 @@ class Passwords:
 
             return bcrypt.checkpw(password.encode()[:72], stored.encode())
         try:
-            return self._hasher.verify(stored, password)
+            with self._turns:
+                return self._hasher.verify(stored, password)
         except VerificationError:
             return False
 

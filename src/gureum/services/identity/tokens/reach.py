@@ -65,7 +65,7 @@ def show_catalog(call: Call[IdentityDeps]) -> Reply:
     if not (caller.project_id or caller.domain_id or caller.system):
         raise Forbidden("An unscoped token has no catalog.")
     links = {"next": None, "previous": None, "self": f"{call.base_url}/v3/auth/catalog"}
-    return Reply(msgspec.json.encode({"catalog": call.deps.tokens.facts.catalog(), "links": links}))
+    return Reply(msgspec.json.encode({"catalog": msgspec.Raw(call.deps.tokens.facts.catalog()), "links": links}))
 
 
 ROUTES = (
