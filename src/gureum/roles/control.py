@@ -197,6 +197,7 @@ def build(config: Config) -> Control:
             identity_facade.bootstrap(tx, wanted)  # type: ignore[arg-type]  # a Tx, as write() gives
             bootstrap_flavors(tx)  # type: ignore[arg-type]
             project_id = identity_facade.project_id(tx, "admin") or ""  # type: ignore[arg-type]
+            image_facade.bootstrap(tx)  # type: ignore[arg-type]
             network_facade.bootstrap(tx, start.external_cidr, project_id)  # type: ignore[arg-type]
 
         database.write(first)

@@ -19,6 +19,7 @@ from gureum.services.image.imports import api as imports
 from gureum.services.image.imports.lifecycle import lifecycle as import_lifecycle
 from gureum.services.image.locations import api as locations
 from gureum.services.image.members import api as members
+from gureum.services.image.metadefs import noun as metadefs
 from gureum.services.image.stores import api as stores
 from gureum.services.image.tags import api as tags
 from gureum.services.image.tasks import api as tasks
@@ -27,7 +28,7 @@ from gureum.services.image.usage import api as usage
 
 __all__ = ["ImageDeps", "parts"]
 
-_NOUNS = (discovery, images, data, members, tags, stores, locations, imports, tasks, cache, usage)
+_NOUNS = (discovery, images, data, members, tags, stores, locations, imports, tasks, cache, usage, metadefs)
 _TASKS_EVERY_S = 600.0
 
 

@@ -11,10 +11,16 @@ def create() -> None:
     _image_cache()
     _image_tasks()
     _images()
+    _metadef_namespaces()
+    _metadef_resource_types()
     _image_locations()
     _image_members()
     _image_properties()
     _image_tags()
+    _metadef_associations()
+    _metadef_objects()
+    _metadef_properties()
+    _metadef_tags()
 
 
 def _image_cache() -> None:
@@ -91,6 +97,34 @@ def _images() -> None:
     op.create_index("ix_images_status", "images", ["status"], unique=False)
 
 
+def _metadef_namespaces() -> None:
+    op.create_table(
+        "metadef_namespaces",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("namespace", sa.String(length=80), nullable=False),
+        sa.Column("display_name", sa.String(length=80), nullable=True),
+        sa.Column("description", sa.String(length=500), nullable=True),
+        sa.Column("visibility", sa.String(length=16), nullable=False),
+        sa.Column("protected", sa.Boolean(), nullable=False),
+        sa.Column("owner", sa.String(length=255), nullable=True),
+        sa.Column("created_at", sa.DateTime(), nullable=False),
+        sa.Column("updated_at", sa.DateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_metadef_namespaces")),
+        sa.UniqueConstraint("namespace", name=op.f("uq_metadef_namespaces_namespace")),
+    )
+    op.create_index("ix_metadef_namespaces_list", "metadef_namespaces", ["created_at", "id"], unique=False)
+
+
+def _metadef_resource_types() -> None:
+    op.create_table(
+        "metadef_resource_types",
+        sa.Column("name", sa.String(length=80), nullable=False),
+        sa.Column("created_at", sa.DateTime(), nullable=False),
+        sa.Column("updated_at", sa.DateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_metadef_resource_types")),
+    )
+
+
 def _image_locations() -> None:
     op.create_table(
         "image_locations",
@@ -141,3 +175,72 @@ def _image_tags() -> None:
         sa.PrimaryKeyConstraint("image_id", "tag", name=op.f("pk_image_tags")),
     )
     op.create_index("ix_image_tags_tag", "image_tags", ["tag"], unique=False)
+
+
+def _metadef_associations() -> None:
+    op.create_table(
+        "metadef_associations",
+        sa.Column("namespace_id", sa.String(length=36), nullable=False),
+        sa.Column("resource_type", sa.String(length=80), nullable=False),
+        sa.Column("prefix", sa.String(length=80), nullable=True),
+        sa.Column("properties_target", sa.String(length=80), nullable=True),
+        sa.Column("created_at", sa.DateTime(), nullable=False),
+        sa.Column("updated_at", sa.DateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["namespace_id"], ["metadef_namespaces.id"], name=op.f("fk_metadef_associations_namespace_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["resource_type"], ["metadef_resource_types.name"], name=op.f("fk_metadef_associations_resource_type")
+        ),
+        sa.PrimaryKeyConstraint("namespace_id", "resource_type", name=op.f("pk_metadef_associations")),
+    )
+
+
+def _metadef_objects() -> None:
+    op.create_table(
+        "metadef_objects",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("namespace_id", sa.String(length=36), nullable=False),
+        sa.Column("name", sa.String(length=80), nullable=False),
+        sa.Column("description", sa.String(), nullable=True),
+        sa.Column("properties", sa.Text(), nullable=False),
+        sa.Column("required", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(), nullable=False),
+        sa.Column("updated_at", sa.DateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["namespace_id"], ["metadef_namespaces.id"], name=op.f("fk_metadef_objects_namespace_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_metadef_objects")),
+        sa.UniqueConstraint("namespace_id", "name", name=op.f("uq_metadef_objects_namespace_id_name")),
+    )
+
+
+def _metadef_properties() -> None:
+    op.create_table(
+        "metadef_properties",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("namespace_id", sa.String(length=36), nullable=False),
+        sa.Column("name", sa.String(length=80), nullable=False),
+        sa.Column("definition", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(), nullable=False),
+        sa.Column("updated_at", sa.DateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["namespace_id"], ["metadef_namespaces.id"], name=op.f("fk_metadef_properties_namespace_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_metadef_properties")),
+        sa.UniqueConstraint("namespace_id", "name", name=op.f("uq_metadef_properties_namespace_id_name")),
+    )
+
+
+def _metadef_tags() -> None:
+    op.create_table(
+        "metadef_tags",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("namespace_id", sa.String(length=36), nullable=False),
+        sa.Column("name", sa.String(length=80), nullable=False),
+        sa.Column("created_at", sa.DateTime(), nullable=False),
+        sa.Column("updated_at", sa.DateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["namespace_id"], ["metadef_namespaces.id"], name=op.f("fk_metadef_tags_namespace_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_metadef_tags")),
+        sa.UniqueConstraint("namespace_id", "name", name=op.f("uq_metadef_tags_namespace_id_name")),
+    )

@@ -1,0 +1,58 @@
+"""Finding a namespace for a caller, and what its nouns share.
+
+Invariant: a namespace that the caller may not see does not exist for it (404); a protected one loses nothing (403).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from msgspec import Meta
+
+from gureum.foundation.errors import Forbidden, NotFound
+from gureum.foundation.http.call import Call
+from gureum.foundation.policy import Rule
+from gureum.services.image.metadefs.model import NAME_CHARACTERS, Namespace, visible
+
+Name80 = Annotated[str, Meta(min_length=1, max_length=NAME_CHARACTERS)]
+ROOT = "/v2/metadefs/namespaces"
+ONE = ROOT + "/{namespace_name}"
+
+EVERYONE, ADMIN = "rule:metadef_default", "rule:metadef_admin"
+RULES = (
+    Rule("metadef_default", "rule:any_authenticated", "What everyone may do with metadata definitions"),
+    Rule("metadef_admin", "rule:admin", "What administrators alone may do with metadata definitions"),
+)
+
+
+def rules(noun: str, *verbs: tuple[str, str]) -> tuple[Rule, ...]:
+    """(rule's name, what it allows) of a noun: reading is everyone's, the rest the administrators'."""
+    return tuple(
+        Rule(name, EVERYONE if name.startswith(("get_", "list_")) else ADMIN, f"{told} {noun}") for name, told in verbs
+    )
+
+
+def find(call: Call[Any], name: str) -> Namespace:
+    """Raises NotFound."""
+    found: Namespace | None = call.tx.scalar(visible(call.caller).where(Namespace.namespace == name))
+    if found is None:
+        raise NotFound(f"Metadata definition namespace={name[:NAME_CHARACTERS]} was not found.")
+    return found
+
+
+def find_open(call: Call[Any], name: str) -> Namespace:
+    """A namespace that may lose something. Raises NotFound, Forbidden for a protected one."""
+    namespace = find(call, name)
+    if namespace.protected:
+        raise Forbidden(f"Metadata definition namespace {namespace.namespace} is protected and cannot be deleted.")
+    return namespace
+
+
+def path_of(namespace: str, *rest: str) -> str:
+    """Where a definition is, relative to the endpoint."""
+    return "/".join([ROOT, quote(namespace, safe=":"), *(quote(part, safe=":") for part in rest)])
+
+
+def without_nulls(view: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in view.items() if value is not None}

@@ -1,0 +1,1 @@
+"""The definitions that every cloud starts with."""

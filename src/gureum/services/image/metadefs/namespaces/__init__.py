@@ -1,0 +1,1 @@
+"""Namespaces: named sets of definitions."""

@@ -1,0 +1,193 @@
+"""Routes of namespaces. Source: image API reference v2, "Metadata definition namespaces"."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
+
+from msgspec import Meta, Struct, field
+from sqlalchemy import delete, select
+
+from gureum.foundation import clock, ids
+from gureum.foundation.errors import BadRequest, Conflict
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.paging import paging_of
+from gureum.foundation.http.routes import Reply, Route
+from gureum.services.image.metadefs import access
+from gureum.services.image.metadefs.access import ONE, ROOT, Name80, find, find_open, path_of, rules, without_nulls
+from gureum.services.image.metadefs.definition import Definition, all_as_json, with_prefix
+from gureum.services.image.metadefs.model import (
+    Association,
+    Namespace,
+    NamespaceObject,
+    NamespaceProperty,
+    NamespaceTag,
+    visible,
+)
+from gureum.services.image.metadefs.objects import api as objects
+from gureum.services.image.metadefs.properties import api as properties
+from gureum.services.image.metadefs.resource_types import api as resource_types
+from gureum.services.image.metadefs.tags import api as tags
+
+RULES = (
+    *access.RULES,
+    *rules(
+        "namespaces",
+        ("get_metadef_namespace", "Show"),
+        ("get_metadef_namespaces", "List"),
+        ("modify_metadef_namespace", "Change"),
+        ("add_metadef_namespace", "Add"),
+        ("delete_metadef_namespace", "Delete"),
+    ),
+)
+_COLUMNS = {
+    "namespace": Namespace.namespace,
+    "created_at": Namespace.created_at,
+    "updated_at": Namespace.updated_at,
+}
+_PARTS = (NamespaceObject, NamespaceProperty, NamespaceTag, Association)
+_Display = Annotated[str, Meta(max_length=80)]
+_Description = Annotated[str, Meta(max_length=500)]
+_Owner = Annotated[str, Meta(max_length=255)]
+
+
+class NamespaceChange(Struct):
+    """What else a client sends back of a view is the cloud's, or has routes of its own, and is passed over."""
+
+    namespace: Name80
+    display_name: _Display | None = None
+    description: _Description | None = None
+    visibility: Literal["public", "private"] = "private"
+    protected: bool = False
+    owner: _Owner | None = None
+
+
+class NewNamespace(NamespaceChange, forbid_unknown_fields=True):
+    """A namespace, with all that is in it if the client likes."""
+
+    properties: dict[str, Definition] = field(default_factory=dict)
+    objects: list[objects.ObjectBody] = field(default_factory=list)
+    tags: list[tags.Tag] = field(default_factory=list)
+    resource_type_associations: list[resource_types.AssociationBody] = field(default_factory=list)
+
+
+def index(call: Call[Any]) -> dict[str, Any]:
+    newest_first = (("created_at", True),)
+    paging = paging_of(call, _COLUMNS, unique=Namespace.id, default=newest_first, maximum=1000, direction="desc")
+    within = visible(call.caller)
+    statement = within
+    if (wanted := call.param("visibility")) is not None:
+        if wanted not in ("public", "private"):
+            raise BadRequest(f"Invalid visibility value: {wanted[:32]}")
+        statement = statement.where(Namespace.visibility == wanted)
+    if (kinds := call.param("resource_types")) is not None:
+        of_kinds = select(Association.namespace_id).where(Association.resource_type.in_(kinds.split(",")))
+        statement = statement.where(Namespace.id.in_(of_kinds))
+    page = paging.page(statement, lambda mark: call.tx.scalar(within.where(Namespace.namespace == mark)))
+    rows, more = paging.cut(call.tx.scalars(page).all())
+    associations = resource_types.associations_of(call, [row.id for row in rows])
+    kept = [(name, value) for name, value in call.query if name != "marker"]
+    found: dict[str, Any] = {
+        "namespaces": [_with(_view(row), resource_type_associations=associations.get(row.id)) for row in rows],
+        "schema": "/v2/schemas/metadefs/namespaces",
+        "first": ROOT + (f"?{urlencode(kept)}" if kept else ""),
+    }
+    if more and rows:
+        found["next"] = f"{ROOT}?{urlencode([*kept, ('marker', rows[-1].namespace)])}"
+    return found
+
+
+def create(call: Call[Any], body: NewNamespace) -> Reply:
+    if call.tx.scalar(select(Namespace.id).where(Namespace.namespace == body.namespace)) is not None:
+        raise Conflict(f"Metadata definition namespace={body.namespace} already exists.")
+    now = clock.utcnow()
+    row = Namespace(id=ids.new_uuid(), created_at=now)
+    _write(row, body)
+    row.owner = body.owner or call.caller.project_id
+    call.tx.add(row)
+    call.tx.flush()
+    for name, definition in all_as_json(body.properties).items():
+        properties.add_row(call, row, name, definition)
+    for one in body.objects:
+        objects.add_row(call, row, one)
+    for association in body.resource_type_associations:
+        resource_types.add_row(call, row, association)
+    tags.add_rows(call, row, list(dict.fromkeys(tag.name for tag in body.tags)))
+    call.tx.flush()
+    view = _whole(call, row, "")
+    return Reply(view, headers={"Location": call.base_url + view["self"]})
+
+
+def show(call: Call[Any], namespace_name: str) -> dict[str, Any]:
+    """With `resource_type` the properties' names come with that type's prefix."""
+    namespace = find(call, namespace_name)
+    kind = call.param("resource_type")
+    return _whole(call, namespace, resource_types.prefix_of(call, namespace, kind) if kind else "")
+
+
+def update(call: Call[Any], body: NamespaceChange, namespace_name: str) -> dict[str, Any]:
+    """Replaces what the namespace says of itself; what is in it stays."""
+    row = find(call, namespace_name)
+    if body.namespace != row.namespace:
+        taken = call.tx.scalar(select(Namespace.id).where(Namespace.namespace == body.namespace))
+        if taken is not None:
+            raise Conflict(f"Metadata definition namespace={body.namespace} already exists.")
+    _write(row, body)
+    if body.owner:
+        row.owner = body.owner
+    return _view(row)
+
+
+def remove(call: Call[Any], namespace_name: str) -> None:
+    row = find_open(call, namespace_name)
+    for part in _PARTS:
+        call.tx.execute(delete(part).where(part.namespace_id == row.id))
+    call.tx.delete(row)
+
+
+def _write(row: Namespace, body: NamespaceChange) -> None:
+    row.namespace, row.display_name, row.description = body.namespace, body.display_name, body.description
+    row.visibility, row.protected, row.updated_at = body.visibility, body.protected, clock.utcnow()
+
+
+def _whole(call: Call[Any], row: Namespace, prefix: str) -> dict[str, Any]:
+    labels = call.tx.scalars(
+        select(NamespaceTag.name).where(NamespaceTag.namespace_id == row.id).order_by(NamespaceTag.name)
+    )
+    return _with(
+        _view(row),
+        properties=with_prefix(prefix, properties.definitions_of(call, row)),
+        objects=[objects.view_of(row, one, prefix) for one in objects.rows_of(call, row)],
+        resource_type_associations=resource_types.associations_of(call, [row.id]).get(row.id),
+        tags=[{"name": name} for name in labels],
+    )
+
+
+def _with(view: dict[str, Any], **parts: Any) -> dict[str, Any]:
+    """What a namespace does not have is not shown."""
+    return view | {name: part for name, part in parts.items() if part}
+
+
+def _view(row: Namespace) -> dict[str, Any]:
+    view = {
+        "namespace": row.namespace,
+        "display_name": row.display_name,
+        "description": row.description,
+        "visibility": row.visibility,
+        "protected": row.protected,
+        "owner": row.owner,
+        "created_at": clock.iso(row.created_at),
+        "updated_at": clock.iso(row.updated_at),
+        "self": path_of(row.namespace),
+        "schema": "/v2/schemas/metadefs/namespace",
+    }
+    return without_nulls(view)
+
+
+ROUTES = (
+    Route("GET", ROOT, index, "get_metadef_namespaces"),
+    Route("POST", ROOT, create, "add_metadef_namespace", 201, body=NewNamespace),
+    Route("GET", ONE, show, "get_metadef_namespace"),
+    Route("PUT", ONE, update, "modify_metadef_namespace", body=NamespaceChange),
+    Route("DELETE", ONE, remove, "delete_metadef_namespace", 204),
+)

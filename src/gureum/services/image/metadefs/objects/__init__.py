@@ -1,0 +1,1 @@
+"""Objects: properties that belong together."""

@@ -1,0 +1,1 @@
+"""Properties: one name with its type and meaning."""

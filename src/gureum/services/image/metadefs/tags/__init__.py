@@ -1,0 +1,1 @@
+"""Tags: labels that a namespace proposes."""
