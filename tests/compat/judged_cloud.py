@@ -76,8 +76,10 @@ class Judged:
 class SimulatedProcess(Judged):
     """`python -m gureum.roles.all_in_one` on a free port, its state under `folder`; with the image `mini`."""
 
-    def __init__(self, folder: Path, *, hosts: int = 4) -> None:
+    def __init__(self, folder: Path, *, hosts: int = 4, more: dict[str, dict[str, object]] | None = None) -> None:
+        """`more` are options beside the usual ones, by table."""
         self.port = free_port()
+        self._more = more or {}
         super().__init__(folder, f"http://127.0.0.1:{self.port}", PASSWORDS)
         self._hosts = hosts
         self._process: subprocess.Popen[bytes] | None = None
@@ -124,6 +126,8 @@ class SimulatedProcess(Judged):
             },
             "log": {"file": str(self.folder / "control.log")},
         }
+        for table, values in self._more.items():
+            tables[table] = tables.get(table, {}) | values
         lines = [f"state = {json.dumps(str(self.folder))}"]
         for table, values in tables.items():
             lines += [f"[{table}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]

@@ -46,8 +46,14 @@ OFFERED = {
 }  # fmt: skip
 
 
-def write(file: Path, cloud: Any, workspace: Path, *, guests: bool) -> None:
-    """Write `file` for the judged cloud. `guests`: servers run for real, so Tempest logs in to them."""
+Options = dict[str, dict[str, Any]]
+
+
+def write(file: Path, cloud: Any, workspace: Path, *, guests: bool, more: Options | None = None) -> None:
+    """Write `file` for the judged cloud. `guests`: servers run for real, so Tempest logs in to them.
+
+    `more` are options over these, by section.
+    """
     sdk = cloud.connection("gureum-admin")
     public = sdk.network.find_network("public", ignore_missing=False)
     image = sdk.image.find_image("mini", ignore_missing=False)
@@ -90,7 +96,7 @@ def write(file: Path, cloud: Any, workspace: Path, *, guests: bool) -> None:
     }
     aliases = [extension.alias for extension in sdk.network.extensions()]
     settings["network-feature-enabled"] = {"api_extensions": ",".join(sorted(aliases))}
-    for section, values in OFFERED.items():
+    for section, values in (*OFFERED.items(), *(more or {}).items()):
         settings.setdefault(section, {}).update(values)
     parser = configparser.RawConfigParser()
     for section, values in settings.items():

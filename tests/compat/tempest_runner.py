@@ -52,15 +52,27 @@ def environment() -> Path:
     return FOLDER / "bin"
 
 
-def judge(cloud: Any, workspace: Path, tests: str, *, guests: bool, timeout_s: float, at_once: int = 2) -> Verdict:
-    """Run the tests whose names match the regular expression `tests`; every process of the run ends with it."""
+def judge(
+    cloud: Any,
+    workspace: Path,
+    tests: str,
+    *,
+    guests: bool,
+    timeout_s: float,
+    at_once: int = 2,
+    more: tempest_conf.Options | None = None,
+) -> Verdict:
+    """Run the tests whose names match the regular expression `tests`; every process of the run ends with it.
+
+    `more` are options of tempest.conf over the usual ones.
+    """
     programs = environment()
     fresh_folder(workspace)
     tempest = str(programs / "tempest")
     registry = workspace.with_suffix(".yaml")
     registry.unlink(missing_ok=True)
     _run([tempest, "init", "--workspace-path", str(registry), "--name", workspace.name, str(workspace)], CLONE, 60)
-    tempest_conf.write(workspace / "etc/tempest.conf", cloud, workspace, guests=guests)
+    tempest_conf.write(workspace / "etc/tempest.conf", cloud, workspace, guests=guests, more=more)
     words = [tempest, "run", "--config-file", "etc/tempest.conf", "--concurrency", str(at_once), "--regex", tests]
     log = _run(words, workspace, timeout_s, check=False)
     (workspace / "output.log").write_text(log)

@@ -174,3 +174,9 @@ def test_tags_come_and_go_one_at_a_time(alice):
     assert alice.delete(f"{url}/tags/red").status == 404
     many = register(alice, tags=[f"t{n}" for n in range(128)])["id"]
     assert alice.put(f"{IMAGES}/{many}/tags/more").status == 413
+
+
+def test_an_image_without_a_name_is_not_there(alice):
+    assert alice.get(f"{IMAGES}/").status == 404
+    assert alice.delete(f"{IMAGES}/").status == 404
+    assert alice.delete(IMAGES).status == 405

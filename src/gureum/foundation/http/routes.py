@@ -67,7 +67,10 @@ class Route:
 
 @dataclass(frozen=True)
 class Api:
-    """One API under one prefix. `deps` is what its handlers find in `call.deps`."""
+    """One API under one prefix. `deps` is what its handlers find in `call.deps`.
+
+    `strict_slash`: a path that ends in a slash names a thing without a name, which is not there.
+    """
 
     name: str
     prefix: str
@@ -76,6 +79,7 @@ class Api:
     deps: Any = None
     versions: Versions | None = None
     aliases: tuple[str, ...] = ()
+    strict_slash: bool = False
 
 
 @dataclass(slots=True)

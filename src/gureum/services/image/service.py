@@ -38,7 +38,7 @@ def parts(deps: ImageDeps) -> tuple[ServiceParts, ImageFacade]:
     rules = tuple(rule for noun in _NOUNS for rule in noun.RULES)
     found = ServiceParts(
         "image",
-        apis=(Api("image", "/image", dialects.image, routes, deps),),
+        apis=(Api("image", "/image", dialects.image, routes, deps, strict_slash=True),),
         rules=rules,
         lifecycles=(lifecycle(deps.stores), import_lifecycle(deps), cache_lifecycle(deps)),
         reconcilers=(

@@ -10,12 +10,16 @@ import csv
 import dataclasses
 import re
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 from urllib.parse import urlencode
 
-from sqlalchemy import ColumnElement, Select, false, select
+from sqlalchemy import ColumnElement, Select, bindparam, false, select
 from sqlalchemy.orm import InstrumentedAttribute
 
+from gureum.foundation.caller import Caller
+from gureum.foundation.db.paging import SortKey, ordered
+from gureum.foundation.db.prepared import Prepared
 from gureum.foundation.errors import BadRequest
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
@@ -41,6 +45,8 @@ _SORT_KEYS: dict[str, InstrumentedAttribute[Any]] = {
 
 def page_of(call: Call[Any]) -> tuple[list[Any], bool]:
     """The page's rows with the views' COLUMNS, and whether more follow. Raises BadRequest that names the parameter."""
+    if not {name for name, _ in call.query} - {"limit"}:
+        return _first_page(call)
     if call.param("sort") and (call.param("sort_key") or call.param("sort_dir")):
         raise BadRequest("Old and new sorting syntax cannot be combined")
     paging = paging_of(
@@ -52,6 +58,29 @@ def page_of(call: Call[Any]) -> tuple[list[Any], bool]:
     statement = paging.page(_narrowed(call, within), lambda marker: call.tx.scalar(within.where(Image.id == marker)))
     rows, more = paging.cut(call.tx.execute(statement.with_only_columns(*COLUMNS)).all())
     return list(rows), more and bool(rows)
+
+
+def _first_page(call: Call[Any]) -> tuple[list[Any], bool]:
+    """The newest images, nothing else being asked: the same few statements for everyone, made once."""
+    text = call.param("limit")
+    limit = min(filters.integer("limit", text), LONGEST_PAGE) if text else DEFAULT_PAGE
+    caller = call.caller
+    project = "" if caller.is_admin and not caller.project_id else caller.project_id or ""
+    rows = _newest(caller.is_admin, bool(project)).all(call.tx, project=project, most=limit + 1)
+    return rows[:limit], len(rows) > limit > 0
+
+
+@cache
+def _newest(admin: bool, scoped: bool) -> Prepared[Any]:
+    """For an administrator or not, in a project or not."""
+    kind = Caller(roles=("admin",) if admin else (), project_id="-" if scoped else None)
+    statement = listed(kind, visibility=None, member_status="accepted", project=bindparam("project"))
+    statement = statement.where(Image.hidden.is_(False))
+    return Prepared(
+        ordered(statement, (SortKey(Image.created_at, True), SortKey(Image.id, True)))
+        .limit(bindparam("most"))
+        .with_only_columns(*COLUMNS)
+    )
 
 
 def links(call: Call[Any], last: str | None) -> dict[str, str]:

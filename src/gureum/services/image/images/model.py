@@ -120,7 +120,7 @@ def visible(caller: Caller) -> Select[Image]:
     return living().where(visible_to(caller.project_id))
 
 
-_EVERYONES = Image.visibility.in_(("public", "community"))
+_EVERYONES = or_(Image.visibility == "public", Image.visibility == "community")
 
 
 def visible_to(project: Any) -> ColumnElement[bool]:
@@ -129,21 +129,25 @@ def visible_to(project: Any) -> ColumnElement[bool]:
     return or_(_EVERYONES, Image.owner == project, and_(Image.visibility == "shared", Image.id.in_(shared)))
 
 
-def listed(caller: Caller, *, visibility: str | None, member_status: str) -> Select[Image]:
+def listed(caller: Caller, *, visibility: str | None, member_status: str, project: Any = None) -> Select[Image]:
     """What lists show of the visible images: of other projects' shared ones those in `member_status` ("all": any),
     of their community images only what `visibility` asks for ("all" or "community").
+
+    `project` stands in for the caller's project in a statement that is kept.
     """
-    statement = visible(caller)
-    if not caller.is_admin and caller.project_id and member_status != "all":
-        wanted = select(ImageMember.image_id).where(
-            ImageMember.member_id == caller.project_id, ImageMember.status == member_status
-        )
-        mine = Image.owner == caller.project_id
-        statement = statement.where(or_(Image.visibility != "shared", mine, Image.id.in_(wanted)))
+    statement = living() if caller.is_admin else visible(caller)
+    mine = caller.project_id if project is None else project
+    if not caller.is_admin and caller.project_id:
+        statement = living().where(visible_to(mine))
+        if member_status != "all":
+            wanted = select(ImageMember.image_id).where(
+                ImageMember.member_id == mine, ImageMember.status == member_status
+            )
+            statement = statement.where(or_(Image.visibility != "shared", Image.owner == mine, Image.id.in_(wanted)))
     if visibility == "all":
         return statement
     if visibility is not None:
         return statement.where(Image.visibility == visibility)
     if caller.project_id:
-        return statement.where(or_(Image.visibility != "community", Image.owner == caller.project_id))
+        return statement.where(or_(Image.visibility != "community", Image.owner == mine))
     return statement.where(Image.visibility != "community")

@@ -13,6 +13,7 @@ from sqlalchemy import bindparam, select
 from gureum.drivers.image.stores import Stores
 from gureum.foundation import clock
 from gureum.foundation.db.engine import Tx
+from gureum.foundation.db.prepared import Prepared
 from gureum.foundation.http.call import Call
 from gureum.services.image.deps import ImageDeps
 from gureum.services.image.images.model import Image, ImageProperty, ImageTag
@@ -42,13 +43,13 @@ COLUMNS = (
     Image.created_at,
     Image.updated_at,
 )
-_PROPERTIES = select(ImageProperty.image_id, ImageProperty.name, ImageProperty.value).where(
-    ImageProperty.image_id.in_(bindparam("ids", expanding=True))
+_IDS = bindparam("ids", expanding=True)
+_PROPERTIES = Prepared(
+    select(ImageProperty.image_id, ImageProperty.name, ImageProperty.value).where(ImageProperty.image_id.in_(_IDS)),
+    lambda *row: row,
 )
-_TAGS = (
-    select(ImageTag.image_id, ImageTag.tag)
-    .where(ImageTag.image_id.in_(bindparam("ids", expanding=True)))
-    .order_by(ImageTag.tag)
+_TAGS = Prepared(
+    select(ImageTag.image_id, ImageTag.tag).where(ImageTag.image_id.in_(_IDS)).order_by(ImageTag.tag), lambda *row: row
 )
 
 
@@ -97,9 +98,9 @@ def _relations(tx: Tx, ids: list[str]) -> tuple[dict[str, dict[str, str]], dict[
     properties: dict[str, dict[str, str]] = {}
     tags: dict[str, list[str]] = {}
     if ids:
-        for image_id, name, value in tx.execute(_PROPERTIES, {"ids": ids}):
+        for image_id, name, value in _PROPERTIES.all(tx, ids=ids):
             properties.setdefault(image_id, {})[name] = value
-        for image_id, tag in tx.execute(_TAGS, {"ids": ids}):
+        for image_id, tag in _TAGS.all(tx, ids=ids):
             tags.setdefault(image_id, []).append(tag)
     return properties, tags
 
@@ -130,8 +131,9 @@ def _document(image: Any, properties: Mapping[str, str], tags: list[str], stores
         "file": f"/v2/images/{image.id}/file",
         "schema": "/v2/schemas/image",
     }
-    if image.stores:
-        view["stores"] = ",".join(stores.ordered(image.stores.split(","))) if "," in image.stores else image.stores
+    held = image.stores
+    if held:
+        view["stores"] = ",".join(stores.ordered(held.split(","))) if "," in held else held
     if image.importing_to is not None:
         view["os_glance_importing_to_stores"] = image.importing_to
         view["os_glance_failed_import"] = image.failed_import or ""
