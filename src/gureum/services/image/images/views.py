@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import BindParameter, bindparam, select
 
 from gureum.drivers.image.stores import Stores
 from gureum.foundation import clock
@@ -43,7 +43,7 @@ COLUMNS = (
     Image.created_at,
     Image.updated_at,
 )
-_IDS = bindparam("ids", expanding=True)
+_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 _PROPERTIES = Prepared(
     select(ImageProperty.image_id, ImageProperty.name, ImageProperty.value).where(ImageProperty.image_id.in_(_IDS)),
     lambda *row: row,

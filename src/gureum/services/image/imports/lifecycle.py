@@ -65,14 +65,14 @@ class Steps:
         chunks = watched(self.deps.database, run.resource_id, job.image_id, sources.chunks_of(self.deps, job))
         found = self._ingested(Ingest(store.engine.create(job.image_id), max_size_bytes=job.room_bytes or None), chunks)
         staged = Staged.of(store.name, found)
-        job.staged = staged.as_json()
-        run.data = {**run.data, **job.data()}
 
         def commit(tx: Tx) -> None:
             image = mine(tx, job, run.resource_id)
             if image is not None:
-                image.staged, image.staged_bytes = job.staged, staged.size
+                image.staged, image.staged_bytes = staged.as_json(), staged.size
                 facts.write_to(image)
+            else:
+                self._drop(tx, job, staged.store, staged.location)
 
         return Goto("judge", commit=commit)
 
@@ -80,7 +80,7 @@ class Steps:
         """The content against what the image says of itself; then whether it is to be converted."""
         job = job_of(run.data)
         image = self._begin(run, job)
-        staged = _staged(job)
+        staged = _staged(image)
         refusals = staged.refusals(image.disk_format or "")
         if refusals:
             raise _refused(job, "; ".join(refusals))
@@ -88,21 +88,20 @@ class Steps:
 
     def convert(self, run: Run) -> Outcome:
         job = job_of(run.data)
-        self._begin(run, job)
-        before = _staged(job)
+        before = _staged(self._begin(run, job))
         try:
             after = conversion.converted(self.deps, job.image_id, before)
         except ImageStoreError as error:
             raise _refused(job, f"it cannot be converted to {self.deps.config.convert_to}", str(error)) from error
-        job.staged = after.as_json()
-        run.data = {**run.data, **job.data()}
 
         def commit(tx: Tx) -> None:
             image = mine(tx, job, run.resource_id)
             if image is not None:
-                image.staged, image.staged_bytes = job.staged, after.size
+                image.staged, image.staged_bytes = after.as_json(), after.size
                 image.disk_format = self.deps.config.convert_to
                 remove_data(self.deps.tasks, tx, image, before.store, before.location)
+            else:
+                self._drop(tx, job, after.store, after.location)
 
         return Goto("copy", commit=commit)
 
@@ -110,10 +109,10 @@ class Steps:
         """The data to the next store that lacks it."""
         job = job_of(run.data)
         image = self._begin(run, job)
-        left = [name for name in job.stores if name not in (*job.brought, *job.failed)]
+        left = operations.left_of(image, job)
         if not left:
-            return self._end_of_copies(job)
-        store, staged = left[0], staged_of(job.staged) or _as_staged(image)
+            return _end_of_copies(image, job)
+        store, staged = left[0], staged_of(image.staged) or _as_staged(image)
         try:
             location = self._copied(run, job, image, store)
         except ImageStoreError as error:
@@ -122,24 +121,26 @@ class Steps:
                 raise PermanentFailureError(
                     str(error), public=f"The data could not be put into the store {store}."
                 ) from error
-            job.failed.append(store)
-            run.data = {**run.data, **job.data()}
-            return Goto("copy", commit=lambda tx: self._note_failure(tx, run.resource_id, job))
-        job.brought.append(store)
-        run.data = {**run.data, **job.data()}
+            return Goto("copy", commit=lambda tx: _note_failure(tx, run.resource_id, job, store))
 
         def commit(tx: Tx) -> None:
             image = mine(tx, job, run.resource_id)
             if image is not None:
                 bring(tx, image, job, staged, (store, location))
-            elif (gone := tx.get(Image, job.image_id)) is not None:
-                remove_data(self.deps.tasks, tx, gone, store, location)
+            else:
+                self._drop(tx, job, store, location)
 
         return Goto("copy", commit=commit)
 
+    def _drop(self, tx: Tx, job: Job, store: str, location: str) -> None:
+        """The image went away while its data was written."""
+        image = tx.get(Image, job.image_id)
+        if image is not None:
+            remove_data(self.deps.tasks, tx, image, store, location)
+
     def _copied(self, run: Run, job: Job, image: Image, store: str) -> str:
         """Where the data is in this store now. Staged data that lies there already becomes the image's as it is."""
-        staged = staged_of(job.staged)
+        staged = staged_of(image.staged)
         if staged is not None and staged.store == store:
             return staged.location
         if staged is not None:
@@ -156,18 +157,6 @@ class Steps:
             self.deps.stores.engine(store).delete(found.blob.location)
             raise ImageStoreError("the data that was read is not what the image's hash says")
         return found.blob.location
-
-    def _note_failure(self, tx: Tx, task_id: str, job: Job) -> None:
-        image = mine(tx, job, task_id)
-        if image is not None:
-            image.failed_import = ",".join(job.failed)
-            left = [name for name in job.stores if name not in (*job.brought, *job.failed)]
-            image.importing_to = ",".join(left)
-
-    def _end_of_copies(self, job: Job) -> Outcome:
-        if job.stores and not job.brought:
-            raise PermanentFailureError("no store took the data", public="None of the stores took the data.")
-        return Goto("finish")
 
     def publish(self, run: Run) -> Outcome:
         """A location without a promised hash: the image serves at once, the hash follows."""
@@ -217,8 +206,21 @@ class Steps:
             ) from error
 
 
-def _staged(job: Job) -> Staged:
-    staged = staged_of(job.staged)
+def _note_failure(tx: Tx, task_id: str, job: Job, store: str) -> None:
+    image = mine(tx, job, task_id)
+    if image is not None:
+        image.failed_import = ",".join([*operations.failed_at(image), store])
+        image.importing_to = ",".join(operations.left_of(image, job))
+
+
+def _end_of_copies(image: Image, job: Job) -> Outcome:
+    if job.stores and not operations.brought_to(image, job):
+        raise PermanentFailureError("no store took the data", public="None of the stores took the data.")
+    return Goto("finish")
+
+
+def _staged(image: Image) -> Staged:
+    staged = staged_of(image.staged)
     if staged is None:
         raise PermanentFailureError("nothing is staged", public="There is no data to import.")
     return staged

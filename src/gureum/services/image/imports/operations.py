@@ -26,7 +26,9 @@ FIRST_STEP = {"glance-direct": "judge", "web-download": "fetch", "glance-downloa
 
 
 class Job(msgspec.Struct):
-    """What the import's durable task carries from step to step. `brought` are the stores that hold its data."""
+    """What the import's durable task carries. It never changes: how far the import is stands in the image's row alone
+    (`staged`, `stores`, `failed_import`), so that a step whose commit failed leaves no trace of itself.
+    """
 
     image_id: str
     method: str
@@ -34,9 +36,6 @@ class Job(msgspec.Struct):
     all_must: bool = True
     uri: str = ""
     source: dict[str, str] = {}
-    staged: dict[str, Any] | None = None
-    brought: list[str] = []
-    failed: list[str] = []
     room_bytes: int = 0
     result: dict[str, Any] | None = None
     hash_algorithm: str = ""
@@ -52,10 +51,26 @@ def job_of(data: dict[str, Any]) -> Job:
     return msgspec.convert({name: data[name] for name in Job.__struct_fields__ if name in data}, Job)
 
 
+def brought_to(image: Image, job: Job) -> list[str]:
+    """The stores that hold the data by this import: those that held it before are not among the job's."""
+    there = image.stores.split(",")
+    return [name for name in job.stores if name in there]
+
+
+def failed_at(image: Image) -> list[str]:
+    return image.failed_import.split(",") if image.failed_import else []
+
+
+def left_of(image: Image, job: Job) -> list[str]:
+    """The stores that still lack the data."""
+    done = (*brought_to(image, job), *failed_at(image))
+    return [name for name in job.stores if name not in done]
+
+
 def start_import(call: Call[ImageDeps], image: Image, request: ImportRequest, stores: list[str]) -> None:
     """The image is `importing` (unless it is copied), its task is there and due."""
     method = request.method
-    job = Job(image.id, method.name, stores, request.all_stores_must_succeed, method.uri or "", staged=image.staged)
+    job = Job(image.id, method.name, stores, request.all_stores_must_succeed, method.uri or "")
     if method.name == "glance-download":
         job.source = {
             "image_id": (method.glance_image_id or "").lower(),
@@ -105,7 +120,7 @@ def bring(tx: Tx, image: Image, job: Job, staged: Staged, place: tuple[str, str]
     """One store holds the data: `place` is (store, location). The image is active when that is enough."""
     store, location = place
     attach(tx, image, store, location)
-    left = [name for name in job.stores if name not in (*job.brought, *job.failed)]
+    left = left_of(image, job)
     image.importing_to = ",".join(left)
     if job.method == "copy-image":
         return
@@ -120,56 +135,44 @@ def succeed(deps: ImageDeps, tx: Tx, job: Job, task_id: str) -> None:
     """The data is where it was asked for; the stage is cleared."""
     image = mine(tx, job, task_id)
     if image is not None:
-        _clear_stage(deps, tx, image, job)
+        _clear_stage(deps, tx, image)
         if job.method != "copy-image":
             image.status = "active"
-        _let_go(image, job)
+        _let_go(image, job, failed_at(image))
     end(tx, task_id, "success", result=job.result)
 
 
 def fail(deps: ImageDeps, tx: Tx, job: Job, task_id: str, message: str) -> None:
     """Whatever this import brought goes; the image is as it was before, without data on the stage."""
     image = mine(tx, job, task_id)
-    if image is None:
-        _drop_stage(deps, tx, job)
-    else:
+    if image is not None:
+        brought, staged = brought_to(image, job), staged_of(image.staged)
         for row in locations_of(tx, image.id):
-            if row.store in job.brought:
+            if row.store in brought:
                 detach(tx, image, row)
-                remove_data(deps.tasks, tx, image, row.store, row.location)
-        _clear_stage(deps, tx, image, job)
+                if staged is None or (row.store, row.location) != (staged.store, staged.location):
+                    remove_data(deps.tasks, tx, image, row.store, row.location)
+        _clear_stage(deps, tx, image)
         if job.method != "copy-image":
             image.status = "queued"
             image.size_bytes = image.virtual_size_bytes = None
             image.md5 = image.hash_algorithm = image.hash_value = None
-            job.failed = list(job.stores)
-        else:
-            job.failed = [name for name in job.stores if name not in image.stores.split(",")]
-        _let_go(image, job)
+        _let_go(image, job, job.stores)
     end(tx, task_id, "failure", message=message)
 
 
-def _let_go(image: Image, job: Job) -> None:
+def _let_go(image: Image, job: Job, failed: list[str]) -> None:
     image.import_task_id, image.updated_at = None, clock.utcnow()
     if job.stores:
-        image.importing_to, image.failed_import = "", ",".join(job.failed)
+        image.importing_to, image.failed_import = "", ",".join(failed)
 
 
-def _clear_stage(deps: ImageDeps, tx: Tx, image: Image, job: Job) -> None:
+def _clear_stage(deps: ImageDeps, tx: Tx, image: Image) -> None:
     """The staged data is dropped unless it became a location."""
-    staged = staged_of(job.staged)
+    staged = staged_of(image.staged)
     image.staged = image.staged_bytes = None
-    if staged is not None and not _is_location(tx, image, staged):
-        remove_data(deps.tasks, tx, image, staged.store, staged.location)
-
-
-def _is_location(tx: Tx, image: Image, staged: Staged) -> bool:
-    return any((row.store, row.location) == (staged.store, staged.location) for row in locations_of(tx, image.id))
-
-
-def _drop_stage(deps: ImageDeps, tx: Tx, job: Job) -> None:
-    """The image went away while its import ran; data that it did not know of yet goes too."""
-    staged = staged_of(job.staged)
-    image = tx.get(Image, job.image_id)
-    if staged is not None and image is not None:
+    if staged is None:
+        return
+    place = (staged.store, staged.location)
+    if all((row.store, row.location) != place for row in locations_of(tx, image.id)):
         remove_data(deps.tasks, tx, image, staged.store, staged.location)
