@@ -14,8 +14,8 @@ class Place(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, address=("127.0.0.1", 0)):
+        super().__init__(address, _Handler)
         self.files, self.moved, self.asked, self.short = {}, {}, [], set()
 
     @property

@@ -42,12 +42,12 @@ def create(call: Call[ImageDeps], body: dict[str, Any]) -> Reply:
     for name in new.properties:
         call.deps.protections.require(call.caller, name, "create")
     check_amounts(call.deps.config, len(new.properties), 0 if new.fields.tags is UNSET else len(set(new.fields.tags)))
+    quotas.require_count(call.deps, call.tx, owner if new.fields.owner is UNSET else new.fields.owner)
     image = operations.create_image(call.tx, new, owner)
     if image.owner != owner and not call.caller.is_admin:
         raise Forbidden(f"You are not permitted to create images owned by '{image.owner}'.")
     call.enforce(**target_of(image))
     require_visibility(call, image)
-    quotas.require_count(call.deps, call.tx, image.owner)
     headers = {
         "Location": f"{call.base_url}/v2/images/{image.id}",
         "OpenStack-image-import-methods": ",".join(METHODS),

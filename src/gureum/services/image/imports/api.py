@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gureum.foundation.errors import Conflict, Forbidden
+from gureum.foundation.errors import Conflict, Forbidden, TooLarge
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Reply, Route
 from gureum.foundation.policy import Rule
@@ -37,8 +37,11 @@ def begin(call: Call[ImageDeps], body: ImportRequest, image_id: str) -> Reply:
     else:
         require_formats(image)
         quotas.require_upload(call.deps, call.tx, image.owner)
-    quotas.room_bytes(call.deps, call.tx, image.owner, quotas.SIZE, copies=len(stores))
-    start_import(call, image, body, stores)
+    room = quotas.room_bytes(call.deps, call.tx, image.owner, quotas.SIZE, copies=len(stores))
+    known = image.size_bytes if method == "copy-image" else image.staged_bytes
+    if (known or 0) > room:
+        raise TooLarge(f"The image is larger than the {room} bytes that are allowed for each copy.")
+    start_import(call, image, body, stores, room)
     headers = {"Location": f"{call.base_url}/v2/images/{image.id}"}
     return Reply(status=202, headers=headers)
 

@@ -67,10 +67,12 @@ def left_of(image: Image, job: Job) -> list[str]:
     return [name for name in job.stores if name not in done]
 
 
-def start_import(call: Call[ImageDeps], image: Image, request: ImportRequest, stores: list[str]) -> None:
+def start_import(
+    call: Call[ImageDeps], image: Image, request: ImportRequest, stores: list[str], room_bytes: int
+) -> None:
     """The image is `importing` (unless it is copied), its task is there and due."""
     method = request.method
-    job = Job(image.id, method.name, stores, request.all_stores_must_succeed, method.uri or "")
+    job = Job(image.id, method.name, stores, request.all_stores_must_succeed, method.uri or "", room_bytes=room_bytes)
     if method.name == "glance-download":
         job.source = {
             "image_id": (method.glance_image_id or "").lower(),

@@ -55,9 +55,9 @@ def create(call: Call[ImageDeps], body: NewTask) -> Reply:
     for name in new.properties:
         call.deps.protections.require(call.caller, name, "create")
     check_amounts(call.deps.config, len(new.properties), len(set(new.fields.tags or [])))
+    quotas.require_count(call.deps, call.tx, call.caller.project_id)
     image = operations.create_image(call.tx, new, call.caller.project_id)
     require_visibility(call, image)
-    quotas.require_count(call.deps, call.tx, image.owner)
     room = quotas.room_bytes(call.deps, call.tx, image.owner, quotas.SIZE)
     job = Job(image.id, "web-download", [call.deps.stores.default.name], uri=asked.import_from, room_bytes=room)
     job.result = {"image_id": image.id}

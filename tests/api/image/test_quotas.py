@@ -1,0 +1,101 @@
+"""Quotas: counted over a project, refused with their limit and use; and the limits of one image."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from tests.api.image.conftest import IMAGES, active, cloud_on, patch, register, upload
+from tests.api.image.test_imports import begin, stage
+
+from gureum.foundation.config import ImageQuotaConfig
+from gureum.foundation.db.engine import Database
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def make(empty_database, tmp_path):
+    """A cloud with other options."""
+    shutil.copy(empty_database, tmp_path / "test.sqlite")
+    database = Database(f"sqlite:///{tmp_path}/test.sqlite")
+    yield lambda **options: cloud_on(database, tmp_path, **options)
+    database.close()
+
+
+def usage(client):
+    return client.get("/image/v2/info/usage").json()["usage"]
+
+
+def test_use_is_counted_for_the_callers_project(cloud, alice, bob, root):
+    active(alice, bytes(MIB + 1))
+    image_id = register(alice)["id"]
+    stage(alice, image_id, bytes(2 * MIB))
+    assert usage(alice) == {
+        "image_size_total": {"limit": -1, "usage": 2},
+        "image_count_total": {"limit": -1, "usage": 2},
+        "image_stage_total": {"limit": -1, "usage": 2},
+        "image_count_uploading": {"limit": -1, "usage": 1},
+    }
+    assert {one["usage"] for one in usage(bob).values()} == {0}
+    assert begin(alice, image_id, all_stores=True).status == 202
+    cloud.engine.run_due()
+    found = usage(alice)
+    assert (found["image_size_total"]["usage"], found["image_stage_total"]["usage"]) == (6, 0)
+    assert cloud.as_("loose").get("/image/v2/info/usage").status == 400
+
+
+def test_too_many_images(make):
+    cloud = make(quota=ImageQuotaConfig(image_count_total=2))
+    alice, bob = cloud.as_("alice"), cloud.as_("bob")
+    register(alice), register(alice)
+    answer = alice.post(IMAGES, {"name": "third"})
+    assert answer.status == 413
+    assert "image_count_total" in answer.json()["message"]
+    assert "limit 2, current usage 2" in answer.json()["message"]
+    assert len(alice.get(IMAGES).json()["images"]) == 2
+    register(bob)
+
+
+def test_too_much_data(make):
+    cloud = make(quota=ImageQuotaConfig(image_size_total=2))
+    alice = cloud.as_("alice")
+    active(alice, bytes(MIB))
+    image_id = register(alice)["id"]
+    assert upload(alice, image_id, bytes(MIB + 1)).status == 413
+    assert alice.get(f"{IMAGES}/{image_id}").json()["status"] == "queued"
+    assert stage(alice, image_id, bytes(MIB)).status == 204
+    assert begin(alice, image_id, all_stores=True).status == 413
+    assert begin(alice, image_id).status == 202
+    cloud.engine.run_due()
+    assert upload(alice, register(alice)["id"], b"x").status == 413
+
+
+def test_too_much_on_the_stage_and_at_once(make):
+    cloud = make(quota=ImageQuotaConfig(image_stage_total=1))
+    alice = cloud.as_("alice")
+    assert stage(alice, register(alice)["id"], bytes(MIB + 1)).status == 413
+    assert stage(alice, register(alice)["id"], bytes(MIB)).status == 204
+    assert stage(alice, register(alice)["id"], b"x").status == 413
+    cloud = make(quota=ImageQuotaConfig(image_count_uploading=1))
+    alice = cloud.as_("alice")
+    assert upload(alice, register(alice)["id"], b"x").status == 413
+
+
+def test_limits_come_from_where_the_cloud_keeps_them(make):
+    cloud = make()
+    object.__setattr__(cloud.deps, "limits", lambda _tx, project, known: {**known, "image_count_total": len(project)})
+    assert usage(cloud.as_("alice"))["image_count_total"] == {"limit": 2, "usage": 0}
+
+
+def test_properties_tags_and_members_of_one_image(make):
+    alice = make(max_properties=1, max_tags=1, max_members=1).as_("alice")
+    assert alice.post(IMAGES, {"name": "i", "a": "1", "b": "2"}).status == 413
+    assert alice.post(IMAGES, {"name": "i", "tags": ["a", "b"]}).status == 413
+    image_id = register(alice, a="1", tags=["a"])["id"]
+    assert patch(alice, image_id, {"op": "add", "path": "/b", "value": "2"}).status == 413
+    assert alice.put(f"{IMAGES}/{image_id}/tags/b").status == 413
+    assert alice.post(f"{IMAGES}/{image_id}/members", {"member": "p2"}).status == 200
+    assert alice.post(f"{IMAGES}/{image_id}/members", {"member": "p3"}).status == 413
+    free = make(max_properties=-1, max_tags=-1).as_("alice")
+    assert patch(free, image_id, {"op": "add", "path": "/b", "value": "2"}).status == 200
