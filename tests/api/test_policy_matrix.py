@@ -52,6 +52,8 @@ def own_target(caller):
         "target.role.is_admin": "False",
         "target.actor.domain_id": "d",
         "target.token.user_id": caller.user_id,
+        "target.trust.trustor_user_id": caller.user_id,
+        "target.trust.trustee_user_id": caller.user_id,
     }
     return {name: value for name, value in target.items() if value is not None}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gureum.foundation.config import IdentityConfig
 from gureum.foundation.db.engine import Database
 from gureum.services.identity.tokens.fernet import SealingKeys
 from gureum.services.identity.tokens.issuing import Tokens
@@ -16,3 +17,4 @@ class IdentityDeps:
     tokens: Tokens
     passwords: Passwords
     secrets: SealingKeys
+    options: IdentityConfig

@@ -13,6 +13,7 @@ from gureum.services.identity.projects import api as projects
 from gureum.services.identity.roles import api as roles
 from gureum.services.identity.tokens import api as tokens
 from gureum.services.identity.tokens import reach
+from gureum.services.identity.trusts import api as trusts
 from gureum.services.identity.users import api as users
 
 NOUNS = (
@@ -28,4 +29,5 @@ NOUNS = (
     application_credentials,
     credentials,
     policies,
+    trusts,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gureum.foundation.config import AuthConfig
+from gureum.foundation.config import AuthConfig, IdentityConfig
 from gureum.foundation.db.engine import Database
 from gureum.foundation.http import dialects
 from gureum.foundation.http.routes import Api
@@ -21,12 +21,14 @@ from gureum.services.identity.tokens.passwords import Passwords
 SECRETS = "credential-keys"
 
 
-def parts(database: Database, config: AuthConfig, keys: Path) -> tuple[ServiceParts, IdentityFacade]:
+def parts(
+    database: Database, config: AuthConfig, keys: Path, options: IdentityConfig | None = None
+) -> tuple[ServiceParts, IdentityFacade]:
     """Identity over `database`, its token keys in the folder `keys`, those of stored secrets beside it."""
     tokens = Tokens(database, TokenKeys(keys), config.token_lifetime_s)
     passwords = Passwords(config)
     facade = IdentityFacade(tokens, passwords)
-    deps = IdentityDeps(database, tokens, passwords, SealingKeys(keys.with_name(SECRETS)))
+    deps = IdentityDeps(database, tokens, passwords, SealingKeys(keys.with_name(SECRETS)), options or IdentityConfig())
     routes = tuple(route for noun in NOUNS for route in noun.ROUTES)
     rules = tuple(rule for noun in NOUNS for rule in noun.RULES)
     api = Api("identity", "/identity", dialects.identity, (*discovery.ROUTES, *routes), deps)

@@ -17,6 +17,7 @@ from gureum.services.identity.assignments.model import SYSTEM, ancestors, direct
 from gureum.services.identity.catalog.model import Endpoint, Service
 from gureum.services.identity.projects.model import Project
 from gureum.services.identity.roles.model import Role
+from gureum.services.identity.trusts.model import Trust
 from gureum.services.identity.users.model import User
 
 
@@ -61,6 +62,19 @@ class CredentialFacts:
     unrestricted: bool
     access_rules: tuple[Any, ...]
     expires_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TrustFacts:
+    id: str
+    trustor_id: str
+    trustee_id: str
+    project_id: str | None
+    impersonation: bool
+    role_ids: tuple[str, ...]
+    expires_at: float | None
+    redelegated_trust_id: str | None
+    redelegation_count: int
 
 
 class Facts:
@@ -112,6 +126,10 @@ class Facts:
         found: CredentialFacts | None = self._remembered(
             ("credential", credential_id), lambda tx: _credential(tx, credential_id)
         )
+        return found
+
+    def trust(self, trust_id: str) -> TrustFacts | None:
+        found: TrustFacts | None = self._remembered(("trust", trust_id), lambda tx: _trust(tx, trust_id))
         return found
 
     def catalog(self) -> msgspec.Raw:
@@ -180,6 +198,23 @@ def _credential(tx: Tx, credential_id: str) -> CredentialFacts | None:
         row.unrestricted,
         tuple(row.access_rules),
         None if row.expires_at is None else clock.seconds(row.expires_at),
+    )
+
+
+def _trust(tx: Tx, trust_id: str) -> TrustFacts | None:
+    row = tx.get(Trust, trust_id)
+    if row is None:
+        return None
+    return TrustFacts(
+        row.id,
+        row.trustor_id,
+        row.trustee_id,
+        row.project_id,
+        row.impersonation,
+        tuple(row.role_ids),
+        None if row.expires_at is None else clock.seconds(row.expires_at),
+        row.redelegated_trust_id,
+        row.redelegation_count,
     )
 
 

@@ -19,7 +19,7 @@ from gureum.foundation.caller import Caller
 from gureum.foundation.db.engine import Database
 from gureum.foundation.errors import Unauthorized
 from gureum.services.identity.tokens import revocations
-from gureum.services.identity.tokens.facts import Facts, RoleFacts, ScopeFacts, UserFacts
+from gureum.services.identity.tokens.facts import Facts, RoleFacts, ScopeFacts, TrustFacts, UserFacts
 from gureum.services.identity.tokens.fernet import TokenKeys, TokenPayload
 from gureum.services.identity.tokens.revocations import Revocations
 
@@ -28,9 +28,13 @@ REMEMBERED = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A token found valid: its caller, and its body with and without the catalog, encoded."""
+    """A token found valid: its caller, and its body with and without the catalog, encoded.
+
+    `users` are all whose change makes it stale: its user, and both sides of its trust.
+    """
 
     payload: TokenPayload
+    users: tuple[str, ...]
     caller: Caller
     body: bytes
     body_without_catalog: bytes
@@ -55,9 +59,7 @@ class Tokens:
         with self._lock:
             self._events += 1
             if kind in (revocations.AUDIT, revocations.CHAIN, revocations.USER, revocations.STALE_USER):
-                stale = [
-                    t for t, c in self._checked.items() if c.payload.user_id == value or value in c.payload.audit_ids
-                ]
+                stale = [t for t, c in self._checked.items() if value in c.users or value in c.payload.audit_ids]
                 for token in stale:
                     self._checked.pop(token, None)
             else:
@@ -81,6 +83,7 @@ class Tokens:
         events = self._events
         if end <= clock.now() or self.revocations.revokes(payload):
             raise Unauthorized
+        self._check_trust_sides(payload)
         return self._conclude(token, payload, events)
 
     def issue(self, payload: TokenPayload) -> tuple[str, Checked]:
@@ -103,6 +106,13 @@ class Tokens:
             self._checked[token] = checked
         return checked
 
+    def _check_trust_sides(self, payload: TokenPayload) -> None:
+        """What ends the tokens of a trustor or a trustee ends those of the trust."""
+        trust = self.facts.trust(payload.trust_id) if payload.trust_id else None
+        for user_id in (trust.trustor_id, trust.trustee_id) if trust else ():
+            if self.revocations.revokes_user(user_id, payload.issued_at):
+                raise Unauthorized
+
     # -- evaluation --------------------------------------------------------------------------------------
 
     def _evaluate(self, token: str, payload: TokenPayload) -> Checked:
@@ -110,14 +120,19 @@ class Tokens:
         if user is None or not user.enabled:
             raise Unauthorized(internal="the user is unknown or disabled")
         scope = self._scope(payload)
-        roles = self._roles(payload)
+        trust = self._trust(payload)
+        roles = self._roles(payload, trust)
         scoped = payload.project_id or payload.domain_id or payload.system
         if scoped and not roles:
             raise Unauthorized(internal="the user has no role in the scope")
         view = self._view(payload, user, scope, roles)
+        users: tuple[str, ...] = (user.id,)
+        if trust is not None:
+            view["OS-TRUST:trust"] = _trust_view(trust)
+            users = (trust.trustor_id, trust.trustee_id)
         bare = msgspec.json.encode({"token": view})
         body = msgspec.json.encode({"token": {**view, "catalog": self.facts.catalog()}}) if scoped else bare
-        return Checked(payload, _caller(token, payload, user, scope, roles), body, bare)
+        return Checked(payload, users, _caller(token, payload, user, scope, roles), body, bare)
 
     def _scope(self, payload: TokenPayload) -> ScopeFacts | None:
         scope_id = payload.project_id or payload.domain_id
@@ -128,7 +143,32 @@ class Tokens:
             raise Unauthorized(internal="the scope is unknown or disabled")
         return scope
 
-    def _roles(self, payload: TokenPayload) -> tuple[RoleFacts, ...]:
+    def _trust(self, payload: TokenPayload) -> TrustFacts | None:
+        if payload.trust_id is None:
+            return None
+        trust = self.facts.trust(payload.trust_id)
+        over = trust is not None and trust.expires_at is not None and trust.expires_at <= clock.now()
+        if trust is None or over or not self.trust_holds(trust):
+            raise Unauthorized(internal="the trust is gone, over, or gives what its trustor no longer has")
+        return trust
+
+    def trust_holds(self, trust: TrustFacts) -> bool:
+        """Whether both sides may act and the trustor still has every role that the trust gives."""
+        sides = (self.facts.user(trust.trustor_id), self.facts.user(trust.trustee_id))
+        if any(side is None or not side.enabled for side in sides):
+            return False
+        if trust.project_id is None:
+            return True
+        held = {role.id for role in self.facts.roles(trust.trustor_id, "project", trust.project_id)}
+        return held.issuperset(trust.role_ids)
+
+    def _roles(self, payload: TokenPayload, trust: TrustFacts | None) -> tuple[RoleFacts, ...]:
+        if trust is not None:
+            if trust.project_id is None:
+                return ()
+            held = self.facts.roles(trust.trustor_id, "project", trust.project_id)
+            lent = {role.id for role in self.facts.expanded(trust.role_ids)}
+            return tuple(role for role in held if role.id in lent)
         if payload.project_id:
             held = self.facts.roles(payload.user_id, "project", payload.project_id)
         elif payload.domain_id:
@@ -182,6 +222,18 @@ class Tokens:
                     "restricted": not credential.unrestricted,
                 }
         return view
+
+
+def _trust_view(trust: TrustFacts) -> dict[str, Any]:
+    view: dict[str, Any] = {
+        "id": trust.id,
+        "impersonation": trust.impersonation,
+        "trustee_user": {"id": trust.trustee_id},
+        "trustor_user": {"id": trust.trustor_id},
+    }
+    if trust.redelegated_trust_id is not None:
+        view |= {"redelegated_trust_id": trust.redelegated_trust_id, "redelegation_count": trust.redelegation_count}
+    return view
 
 
 def _caller(

@@ -33,6 +33,8 @@ def list_projects(call: Call[IdentityDeps]) -> dict[str, Any]:
 
 def list_domains(call: Call[IdentityDeps]) -> dict[str, Any]:
     user_id = call.caller.user_id
+    if call.caller.is_delegated:
+        return collection(call, "domains", [])
     groups = select(GroupMember.group_id).where(GroupMember.user_id == user_id)
     held = select(Assignment.target_id).where(
         Assignment.target_kind == "domain",
@@ -56,7 +58,7 @@ def list_domains(call: Call[IdentityDeps]) -> dict[str, Any]:
 
 
 def show_system(call: Call[IdentityDeps]) -> dict[str, Any]:
-    held = direct_roles(call.tx, call.caller.user_id, "system", SYSTEM)
+    held = None if call.caller.is_delegated else direct_roles(call.tx, call.caller.user_id, "system", SYSTEM)
     return collection(call, "system", [{"all": True}] if held else [])
 
 

@@ -22,6 +22,7 @@ def create() -> None:
     _application_credentials()
     _credentials()
     _group_members()
+    _trusts()
 
 
 def _policy_documents() -> None:
@@ -255,3 +256,31 @@ def _group_members() -> None:
         sa.PrimaryKeyConstraint("group_id", "user_id", name=op.f("pk_group_members")),
     )
     op.create_index(op.f("ix_group_members_user_id"), "group_members", ["user_id"], unique=False)
+
+
+def _trusts() -> None:
+    op.create_table(
+        "trusts",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("trustor_id", sa.String(length=36), nullable=False),
+        sa.Column("trustee_id", sa.String(length=36), nullable=False),
+        sa.Column("project_id", sa.String(length=36), nullable=True),
+        sa.Column("impersonation", sa.Boolean(), nullable=False),
+        sa.Column("role_ids", sa.Text(), nullable=False),
+        sa.Column("expires_at", sa.DateTime(), nullable=True),
+        sa.Column("remaining_uses", sa.Integer(), nullable=True),
+        sa.Column("redelegation_count", sa.Integer(), nullable=False),
+        sa.Column("redelegated_trust_id", sa.String(length=36), nullable=True),
+        sa.Column("created_at", sa.DateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_trusts_project_id"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["redelegated_trust_id"], ["trusts.id"], name=op.f("fk_trusts_redelegated_trust_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(["trustee_id"], ["users.id"], name=op.f("fk_trusts_trustee_id"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["trustor_id"], ["users.id"], name=op.f("fk_trusts_trustor_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_trusts")),
+    )
+    op.create_index(op.f("ix_trusts_project_id"), "trusts", ["project_id"], unique=False)
+    op.create_index(op.f("ix_trusts_redelegated_trust_id"), "trusts", ["redelegated_trust_id"], unique=False)
+    op.create_index(op.f("ix_trusts_trustee_id"), "trusts", ["trustee_id"], unique=False)
+    op.create_index(op.f("ix_trusts_trustor_id"), "trusts", ["trustor_id"], unique=False)
