@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gureum.services.identity.application_credentials import access_rules
 from gureum.services.identity.application_credentials import api as application_credentials
 from gureum.services.identity.assignments import api as assignments
 from gureum.services.identity.catalog import api as catalog
@@ -27,6 +28,7 @@ NOUNS = (
     assignments,
     catalog,
     application_credentials,
+    access_rules,
     credentials,
     policies,
     trusts,

@@ -11,8 +11,9 @@ import msgspec
 from sqlalchemy import select
 
 from gureum.foundation import clock
+from gureum.foundation.caller import AccessRule
 from gureum.foundation.db.engine import Database, Tx
-from gureum.services.identity.application_credentials.model import ApplicationCredential
+from gureum.services.identity.application_credentials.model import ApplicationCredential, StoredAccessRule
 from gureum.services.identity.assignments.model import SYSTEM, ancestors, direct_roles, with_implied
 from gureum.services.identity.catalog.model import Endpoint, Service
 from gureum.services.identity.projects.model import Project
@@ -60,7 +61,8 @@ class CredentialFacts:
     secret_hash: str
     role_ids: tuple[str, ...]
     unrestricted: bool
-    access_rules: tuple[Any, ...]
+    access_rules: tuple[AccessRule, ...] | None
+    access_rule_ids: tuple[str, ...]
     expires_at: float | None
 
 
@@ -196,9 +198,15 @@ def _credential(tx: Tx, credential_id: str) -> CredentialFacts | None:
         row.secret_hash,
         tuple(row.role_ids),
         row.unrestricted,
-        tuple(row.access_rules),
+        _rules_of(tx, row.access_rule_ids) if row.access_rule_ids else None,
+        tuple(row.access_rule_ids),
         None if row.expires_at is None else clock.seconds(row.expires_at),
     )
+
+
+def _rules_of(tx: Tx, rule_ids: list[str]) -> tuple[AccessRule, ...]:
+    found = {row.id: row for row in tx.scalars(select(StoredAccessRule).where(StoredAccessRule.id.in_(rule_ids)))}
+    return tuple(AccessRule(found[id_].service, found[id_].method, found[id_].path) for id_ in rule_ids)
 
 
 def _trust(tx: Tx, trust_id: str) -> TrustFacts | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import os
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -125,6 +125,10 @@ class Tokens:
         scoped = payload.project_id or payload.domain_id or payload.system
         if scoped and not roles:
             raise Unauthorized(internal="the user has no role in the scope")
+        caller = _caller(token, payload, user, scope, roles)
+        credential_id = payload.application_credential_id
+        if credential_id and (credential := self.facts.credential(credential_id)):
+            caller = replace(caller, access_rules=credential.access_rules)
         view = self._view(payload, user, scope, roles)
         users: tuple[str, ...] = (user.id,)
         if trust is not None:
@@ -132,7 +136,7 @@ class Tokens:
             users = (trust.trustor_id, trust.trustee_id)
         bare = msgspec.json.encode({"token": view})
         body = msgspec.json.encode({"token": {**view, "catalog": self.facts.catalog()}}) if scoped else bare
-        return Checked(payload, users, _caller(token, payload, user, scope, roles), body, bare)
+        return Checked(payload, users, caller, body, bare)
 
     def _scope(self, payload: TokenPayload) -> ScopeFacts | None:
         scope_id = payload.project_id or payload.domain_id
@@ -221,6 +225,11 @@ class Tokens:
                     "name": credential.name,
                     "restricted": not credential.unrestricted,
                 }
+                if credential.access_rules is not None:
+                    view["application_credential"]["access_rules"] = [
+                        {"id": id_, "path": rule.path, "method": rule.method, "service": rule.service}
+                        for id_, rule in zip(credential.access_rule_ids, credential.access_rules, strict=True)
+                    ]
         return view
 
 

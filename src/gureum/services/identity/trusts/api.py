@@ -165,7 +165,7 @@ def _refuse_bound(call: Call[IdentityDeps]) -> None:
     if not caller.is_delegated:
         return
     credential = call.deps.tokens.facts.credential(caller.application_credential_id or "")
-    if credential is None or not credential.unrestricted:
+    if credential is None or not credential.unrestricted or credential.access_rules is not None:
         raise Forbidden("A delegated token may not manage trusts.")
 
 

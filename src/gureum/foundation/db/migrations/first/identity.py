@@ -19,6 +19,7 @@ def create() -> None:
     _groups()
     _implied_roles()
     _users()
+    _access_rules()
     _application_credentials()
     _credentials()
     _group_members()
@@ -197,6 +198,22 @@ def _users() -> None:
     )
 
 
+def _access_rules() -> None:
+    op.create_table(
+        "access_rules",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("user_id", sa.String(length=36), nullable=False),
+        sa.Column("service", sa.String(length=255), nullable=False),
+        sa.Column("method", sa.String(length=16), nullable=False),
+        sa.Column("path", sa.String(length=512), nullable=False),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_access_rules_user_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_access_rules")),
+        sa.UniqueConstraint(
+            "user_id", "service", "method", "path", name=op.f("uq_access_rules_user_id_service_method_path")
+        ),
+    )
+
+
 def _application_credentials() -> None:
     op.create_table(
         "application_credentials",
@@ -208,7 +225,7 @@ def _application_credentials() -> None:
         sa.Column("description", sa.Text(), nullable=True),
         sa.Column("role_ids", sa.Text(), nullable=False),
         sa.Column("unrestricted", sa.Boolean(), nullable=False),
-        sa.Column("access_rules", sa.Text(), nullable=False),
+        sa.Column("access_rule_ids", sa.Text(), nullable=False),
         sa.Column("expires_at", sa.DateTime(), nullable=True),
         sa.Column("created_at", sa.DateTime(), nullable=False),
         sa.ForeignKeyConstraint(
