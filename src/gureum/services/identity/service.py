@@ -25,10 +25,11 @@ def parts(
     database: Database, config: AuthConfig, keys: Path, options: IdentityConfig | None = None
 ) -> tuple[ServiceParts, IdentityFacade]:
     """Identity over `database`, its token keys in the folder `keys`, those of stored secrets beside it."""
-    tokens = Tokens(database, TokenKeys(keys), config.token_lifetime_s)
+    options = options or IdentityConfig()
+    tokens = Tokens(database, TokenKeys(keys), config.token_lifetime_s, options)
     passwords = Passwords(config)
     facade = IdentityFacade(tokens, passwords)
-    deps = IdentityDeps(database, tokens, passwords, SealingKeys(keys.with_name(SECRETS)), options or IdentityConfig())
+    deps = IdentityDeps(database, tokens, passwords, SealingKeys(keys.with_name(SECRETS)), options)
     routes = tuple(route for noun in NOUNS for route in noun.ROUTES)
     rules = tuple(rule for noun in NOUNS for rule in noun.RULES)
     api = Api("identity", "/identity", dialects.identity, (*discovery.ROUTES, *routes), deps)

@@ -1,8 +1,11 @@
-"""Application credentials and their access rules. A secret that the cloud made has 256 random bits: a keyed digest of it is enough."""
+"""Application credentials and their access rules.
+
+A secret that the cloud made has 256 random bits: a keyed digest of it is enough."""
 
 from __future__ import annotations
 
 from datetime import datetime
+
 from sqlalchemy import ForeignKey, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 

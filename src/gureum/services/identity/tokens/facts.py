@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from gureum.foundation import clock
 from gureum.foundation.caller import AccessRule
+from gureum.foundation.config import IdentityConfig
 from gureum.foundation.db.engine import Database, Tx
 from gureum.services.identity.application_credentials.model import ApplicationCredential, StoredAccessRule
 from gureum.services.identity.assignments.model import SYSTEM, ancestors, direct_roles, with_implied
@@ -19,6 +20,7 @@ from gureum.services.identity.catalog.model import Endpoint, Service
 from gureum.services.identity.projects.model import Project
 from gureum.services.identity.roles.model import Role
 from gureum.services.identity.trusts.model import Trust
+from gureum.services.identity.users.compliance import is_enabled, standing_of
 from gureum.services.identity.users.model import User
 
 
@@ -82,8 +84,9 @@ class TrustFacts:
 class Facts:
     """A read-through memory over the database. `forget` drops all of it: reading it again is cheap."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, options: IdentityConfig) -> None:
         self._database = database
+        self._options = options
         self._lock = threading.Lock()
         self._memory: dict[tuple[str, ...], Any] = {}
 
@@ -104,7 +107,7 @@ class Facts:
         return found
 
     def user(self, user_id: str) -> UserFacts | None:
-        found: UserFacts | None = self._remembered(("user", user_id), lambda tx: _user(tx, User.id == user_id))
+        found: UserFacts | None = self._remembered(("user", user_id), lambda tx: _user(tx, user_id, self._options))
         return found
 
     def scope(self, project_id: str) -> ScopeFacts | None:
@@ -140,13 +143,11 @@ class Facts:
         return found
 
 
-def find_user(tx: Tx, condition: Any) -> UserFacts | None:
-    return _user(tx, condition)
-
-
-def _user(tx: Tx, condition: Any) -> UserFacts | None:
+def _user(tx: Tx, user_id: str, options: IdentityConfig) -> UserFacts | None:
     row = tx.execute(
-        select(User, Project.name, Project.enabled).join(Project, Project.id == User.domain_id).where(condition)
+        select(User, Project.name, Project.enabled)
+        .join(Project, Project.id == User.domain_id)
+        .where(User.id == user_id)
     ).one_or_none()
     if row is None:
         return None
@@ -156,7 +157,7 @@ def _user(tx: Tx, condition: Any) -> UserFacts | None:
         user.name,
         user.domain_id,
         domain_name,
-        user.enabled and domain_enabled,
+        domain_enabled and is_enabled(options, standing_of(user), clock.utcnow()),
         user.password_expires_at,
         user.default_project_id,
     )

@@ -16,6 +16,7 @@ import msgspec
 
 from gureum.foundation import clock
 from gureum.foundation.caller import Caller
+from gureum.foundation.config import IdentityConfig
 from gureum.foundation.db.engine import Database
 from gureum.foundation.errors import Unauthorized
 from gureum.services.identity.tokens import revocations
@@ -43,8 +44,10 @@ class Checked:
 class Tokens:
     """One per process; thread safe."""
 
-    def __init__(self, database: Database, keys: TokenKeys, lifetime_s: float) -> None:
-        self.facts = Facts(database)
+    def __init__(
+        self, database: Database, keys: TokenKeys, lifetime_s: float, options: IdentityConfig | None = None
+    ) -> None:
+        self.facts = Facts(database, options or IdentityConfig())
         self.revocations = Revocations(database, lifetime_s)
         self.revocations.on_event = self._event
         self.lifetime_s = lifetime_s

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import select
+from sqlalchemy import and_, select
 
 from gureum.foundation import clock
 from gureum.foundation.db.engine import Tx
@@ -19,7 +19,9 @@ from gureum.services.identity.application_credentials.model import ApplicationCr
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.projects.model import ROOT, Project
 from gureum.services.identity.tokens.bodies import DomainRef, Identity, UserRef
+from gureum.services.identity.users import compliance
 from gureum.services.identity.users.model import User
+from gureum.services.identity.users.sign_in import sign_in
 
 
 class Proof(Struct, frozen=True):
@@ -68,20 +70,18 @@ def _by_password(call: Call[IdentityDeps], identity: Identity) -> Proof:
     if user.password is None or (user.id is None and (user.name is None or user.domain is None)):
         raise BadRequest("Expecting a user id, or a name with a domain, and a password.")
     with call.database.read() as tx:
-        row = tx.execute(user_query(tx, user)).one_or_none()
-    fits = call.deps.passwords.fits(user.password, row.password_hash if row else None)
-    if row is None or not fits or not row.enabled:
-        raise Unauthorized
-    if row.password_expires_at is not None and row.password_expires_at <= clock.utcnow():
-        raise Unauthorized("The password is expired and needs to be changed for user: " + row.id)
-    return Proof(row.id, ("password",), clock.now() + call.deps.tokens.lifetime_s)
+        which = condition(tx, user)
+    proven = sign_in(call.database, call.deps, which, user.password)
+    if compliance.is_expired(proven.standing, clock.utcnow()):
+        raise Unauthorized("The password is expired and needs to be changed for user: " + proven.user_id)
+    return Proof(proven.user_id, ("password",), clock.now() + call.deps.tokens.lifetime_s)
 
 
-def user_query(tx: Tx, user: UserRef) -> Any:
-    columns = select(User.id, User.password_hash, User.enabled, User.password_expires_at)
+def condition(tx: Tx, user: UserRef) -> Any:
+    """What picks the user that a request names, by id or by name in a domain."""
     if user.id is not None:
-        return columns.where(User.id == user.id)
-    return columns.where(User.name == user.name, User.domain_id == domain_id_of(tx, user.domain))
+        return User.id == user.id
+    return and_(User.name == user.name, User.domain_id == domain_id_of(tx, user.domain))
 
 
 def domain_id_of(tx: Tx, domain: DomainRef | None) -> str | None:
@@ -116,8 +116,8 @@ def _by_credential(call: Call[IdentityDeps], identity: Identity) -> Proof:
         if given.name is None or given.user is None:
             raise BadRequest("Expecting an application credential id, or a name with a user.")
         with call.database.read() as tx:
-            row = tx.execute(user_query(tx, given.user)).one_or_none()
-            mine = (ApplicationCredential.user_id == (row.id if row else ""), ApplicationCredential.name == given.name)
+            owner = tx.scalar(select(User.id).where(condition(tx, given.user)))
+            mine = (ApplicationCredential.user_id == (owner or ""), ApplicationCredential.name == given.name)
             credential_id = tx.scalar(select(ApplicationCredential.id).where(*mine))
     found = tokens.facts.credential(credential_id) if credential_id else None
     if found is None or not call.deps.passwords.secret_fits(given.secret, found.secret_hash):

@@ -17,7 +17,7 @@ class User(Row):
     __table_args__ = (UniqueConstraint("domain_id", "name"),)
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
-    name: Mapped[str] = mapped_column(Name)
+    name: Mapped[str] = mapped_column(Name, index=True)
     domain_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))
     default_project_id: Mapped[str | None] = mapped_column(Id)
     description: Mapped[str | None] = mapped_column(Text)
@@ -26,6 +26,20 @@ class User(Row):
     password_hash: Mapped[str | None] = mapped_column(Text)
     password_set_at: Mapped[datetime | None]
     password_expires_at: Mapped[datetime | None]
+    password_self_set: Mapped[bool] = mapped_column(default=False)
+    failed_count: Mapped[int] = mapped_column(default=0)
+    failed_at: Mapped[datetime | None]
+    last_active_at: Mapped[datetime | None]
     options: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
     extra: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
     created_at: Mapped[datetime] = mapped_column(default=clock.utcnow)
+
+
+class PastPassword(Row):
+    """A password that a user had before, kept while the rules compare new ones with it."""
+
+    __tablename__ = "past_passwords"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    password_hash: Mapped[str] = mapped_column(Text)

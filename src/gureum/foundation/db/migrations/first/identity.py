@@ -23,6 +23,7 @@ def create() -> None:
     _application_credentials()
     _credentials()
     _group_members()
+    _past_passwords()
     _trusts()
 
 
@@ -189,6 +190,10 @@ def _users() -> None:
         sa.Column("password_hash", sa.Text(), nullable=True),
         sa.Column("password_set_at", sa.DateTime(), nullable=True),
         sa.Column("password_expires_at", sa.DateTime(), nullable=True),
+        sa.Column("password_self_set", sa.Boolean(), nullable=False),
+        sa.Column("failed_count", sa.Integer(), nullable=False),
+        sa.Column("failed_at", sa.DateTime(), nullable=True),
+        sa.Column("last_active_at", sa.DateTime(), nullable=True),
         sa.Column("options", sa.Text(), nullable=False),
         sa.Column("extra", sa.Text(), nullable=False),
         sa.Column("created_at", sa.DateTime(), nullable=False),
@@ -196,6 +201,7 @@ def _users() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
         sa.UniqueConstraint("domain_id", "name", name=op.f("uq_users_domain_id_name")),
     )
+    op.create_index(op.f("ix_users_name"), "users", ["name"], unique=False)
 
 
 def _access_rules() -> None:
@@ -273,6 +279,18 @@ def _group_members() -> None:
         sa.PrimaryKeyConstraint("group_id", "user_id", name=op.f("pk_group_members")),
     )
     op.create_index(op.f("ix_group_members_user_id"), "group_members", ["user_id"], unique=False)
+
+
+def _past_passwords() -> None:
+    op.create_table(
+        "past_passwords",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("user_id", sa.String(length=36), nullable=False),
+        sa.Column("password_hash", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_past_passwords_user_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_past_passwords")),
+    )
+    op.create_index(op.f("ix_past_passwords_user_id"), "past_passwords", ["user_id"], unique=False)
 
 
 def _trusts() -> None:
