@@ -9,6 +9,7 @@ from gureum.foundation.db.engine import Database
 from gureum.services.identity.tokens.fernet import SealingKeys
 from gureum.services.identity.tokens.issuing import Tokens
 from gureum.services.identity.tokens.passwords import Passwords
+from gureum.services.identity.tokens.receipts import Receipts
 
 
 @dataclass(frozen=True)
@@ -18,3 +19,4 @@ class IdentityDeps:
     passwords: Passwords
     secrets: SealingKeys
     options: IdentityConfig
+    receipts: Receipts

@@ -17,6 +17,7 @@ from gureum.services.identity.nouns import NOUNS
 from gureum.services.identity.tokens.fernet import SealingKeys, TokenKeys
 from gureum.services.identity.tokens.issuing import Tokens
 from gureum.services.identity.tokens.passwords import Passwords
+from gureum.services.identity.tokens.receipts import Receipts
 
 SECRETS = "credential-keys"
 
@@ -26,10 +27,13 @@ def parts(
 ) -> tuple[ServiceParts, IdentityFacade]:
     """Identity over `database`, its token keys in the folder `keys`, those of stored secrets beside it."""
     options = options or IdentityConfig()
-    tokens = Tokens(database, TokenKeys(keys), config.token_lifetime_s, options)
+    token_keys = TokenKeys(keys)
+    tokens = Tokens(database, token_keys, config.token_lifetime_s, options)
     passwords = Passwords(config)
     facade = IdentityFacade(tokens, passwords)
-    deps = IdentityDeps(database, tokens, passwords, SealingKeys(keys.with_name(SECRETS)), options)
+    secrets = SealingKeys(keys.with_name(SECRETS))
+    receipts = Receipts(token_keys, options.receipt_lifetime_s)
+    deps = IdentityDeps(database, tokens, passwords, secrets, options, receipts)
     routes = tuple(route for noun in NOUNS for route in noun.ROUTES)
     rules = tuple(rule for noun in NOUNS for rule in noun.RULES)
     api = Api("identity", "/identity", dialects.identity, (*discovery.ROUTES, *routes), deps)

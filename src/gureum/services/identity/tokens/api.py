@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gureum.foundation import clock
 from gureum.foundation.errors import BadRequest, NotFound, Unauthorized
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import PUBLIC, Reply, Route
@@ -10,8 +11,9 @@ from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.tokens import revocations
 from gureum.services.identity.tokens.bodies import AuthBody
 from gureum.services.identity.tokens.issuing import Checked
-from gureum.services.identity.tokens.methods import proven
+from gureum.services.identity.tokens.methods import Proof, proven
 from gureum.services.identity.tokens.scopes import count_use, scoped
+from gureum.services.identity.users import multi_factor
 
 RULES = (
     Rule(
@@ -29,12 +31,32 @@ RULES = (
 def authenticate(call: Call[IdentityDeps], body: AuthBody) -> Reply:
     """POST /v3/auth/tokens. Hashing happens outside of any transaction; reads are short ones of their own."""
     auth = body.auth
-    payload = scoped(call, proven(call, auth.identity), auth.scope)
+    proof = proven(call, auth.identity)
+    if missing := _missing_methods(call, proof):
+        return missing
+    payload = scoped(call, proof, auth.scope)
     if payload.trust_id is not None:
         count_use(call.database, payload.trust_id)
     token, checked = call.deps.tokens.issue(payload)
     content = checked.body_without_catalog if call.param("nocatalog") is not None else checked.body
     return Reply(content, status=201, headers={"X-Subject-Token": token})
+
+
+def _missing_methods(call: Call[IdentityDeps], proof: Proof) -> Reply | None:
+    """401 with a receipt for what was proven, when the user's own rules ask for more methods."""
+    user = call.deps.tokens.facts.user(proof.user_id)
+    if user is None or multi_factor.is_enough(user.options, proof.methods):
+        return None
+    sealed, receipt = call.deps.receipts.issue(proof.user_id, proof.methods)
+    view = {
+        "methods": receipt.methods,
+        "user": {"domain": {"id": user.domain_id, "name": user.domain_name}, "id": user.id, "name": user.name},
+        "expires_at": clock.iso_micro(clock.from_seconds(receipt.expires_at)),
+        "issued_at": clock.iso_micro(clock.from_seconds(receipt.issued_at)),
+    }
+    required = user.options["multi_factor_auth_rules"]
+    body = {"receipt": view, "required_auth_methods": required}
+    return Reply(body, status=401, headers={"Openstack-Auth-Receipt": sealed})
 
 
 # -- validation ------------------------------------------------------------------------------------------

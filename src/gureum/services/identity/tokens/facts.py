@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -33,6 +34,7 @@ class UserFacts:
     enabled: bool
     password_expires_at: datetime | None
     default_project_id: str | None
+    options: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,7 @@ def _user(tx: Tx, user_id: str, options: IdentityConfig) -> UserFacts | None:
         domain_enabled and is_enabled(options, standing_of(user), clock.utcnow()),
         user.password_expires_at,
         user.default_project_id,
+        user.options,
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -89,16 +90,32 @@ class SealingKeys:
         return self._current().decrypt(sealed.encode("ascii")).decode()
 
 
+class ReceiptPayload(msgspec.Struct, array_like=True, frozen=True, tag="receipt"):
+    """What a first factor proved. Its tag keeps it from being taken for a token, and a token for it."""
+
+    user_id: str
+    methods: tuple[str, ...]
+    issued_at: float
+    expires_at: float
+
+
+T = TypeVar("T", TokenPayload, ReceiptPayload)
+
+
 class TokenKeys(SealingKeys):
     """Seals payloads as token texts."""
 
-    def seal(self, payload: TokenPayload) -> str:
+    def seal(self, payload: TokenPayload | ReceiptPayload) -> str:
         return self._current().encrypt(msgspec.msgpack.encode(payload)).decode().rstrip("=")
 
     def open(self, token: str) -> TokenPayload:
         """Raises Unauthorized for a text that is not one of our tokens."""
+        return self.open_as(TokenPayload, token)
+
+    def open_as(self, kind: type[T], token: str) -> T:
+        """Raises Unauthorized for a text that is not ours or not of this kind."""
         padded = token + "=" * (-len(token) % 4)
         try:
-            return msgspec.msgpack.decode(self._current().decrypt(padded.encode("ascii")), type=TokenPayload)
+            return msgspec.msgpack.decode(self._current().decrypt(padded.encode("ascii")), type=kind)
         except (InvalidToken, ValueError, msgspec.DecodeError) as error:
             raise Unauthorized from error

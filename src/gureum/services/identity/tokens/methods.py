@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 from sqlalchemy import and_, select
 
 from gureum.foundation import clock
@@ -22,6 +22,7 @@ from gureum.services.identity.tokens.bodies import DomainRef, Identity, UserRef
 from gureum.services.identity.users import compliance
 from gureum.services.identity.users.model import User
 from gureum.services.identity.users.sign_in import sign_in
+from gureum.services.identity.users.totp import by_passcode
 
 
 class Proof(Struct, frozen=True):
@@ -46,7 +47,20 @@ def proven(call: Call[IdentityDeps], identity: Identity) -> Proof:
         if getattr(identity, method) is None:
             raise BadRequest(f"Expecting to find {method} in identity. The server could not comply with the request.")
         proofs.append(by(call, identity))
-    return joined(proofs)
+    earlier = call.headers.get("openstack-auth-receipt")
+    proof = joined(proofs)
+    if earlier is None:
+        return proof
+    return joined([proof, structs.replace(proof, methods=_of_receipt(call, earlier, proof.user_id))])
+
+
+def _of_receipt(call: Call[IdentityDeps], text: str, user_id: str) -> tuple[str, ...]:
+    """The methods that an earlier request proved for the same user. Raises Unauthorized."""
+    receipt = call.deps.receipts.open(text)
+    ended = call.deps.tokens.revocations.revokes_user(receipt.user_id, receipt.issued_at)
+    if receipt.user_id != user_id or ended:
+        raise Unauthorized(internal="the receipt is another user's, or of before a change of the user's secrets")
+    return receipt.methods
 
 
 def joined(proofs: list[Proof]) -> Proof:
@@ -75,6 +89,17 @@ def _by_password(call: Call[IdentityDeps], identity: Identity) -> Proof:
     if compliance.is_expired(proven.standing, clock.utcnow()):
         raise Unauthorized("The password is expired and needs to be changed for user: " + proven.user_id)
     return Proof(proven.user_id, ("password",), clock.now() + call.deps.tokens.lifetime_s)
+
+
+def _by_totp(call: Call[IdentityDeps], identity: Identity) -> Proof:
+    assert identity.totp is not None
+    user = identity.totp.user
+    if user.passcode is None or (user.id is None and (user.name is None or user.domain is None)):
+        raise BadRequest("Expecting a user id, or a name with a domain, and a passcode.")
+    with call.database.read() as tx:
+        which = condition(tx, user)
+    proven = by_passcode(call.database, call.deps, which, user.passcode)
+    return Proof(proven.user_id, ("totp",), clock.now() + call.deps.tokens.lifetime_s)
 
 
 def condition(tx: Tx, user: UserRef) -> Any:
@@ -130,6 +155,7 @@ def _by_credential(call: Call[IdentityDeps], identity: Identity) -> Proof:
 
 METHODS: dict[str, Callable[[Call[IdentityDeps], Identity], Proof]] = {
     "password": _by_password,
+    "totp": _by_totp,
     "token": _by_token,
     "application_credential": _by_credential,
 }

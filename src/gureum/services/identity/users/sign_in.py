@@ -44,9 +44,19 @@ def sign_in(database: Database, deps: IdentityDeps, which: Any, password: str) -
 
     An expired password is for the caller to refuse: it still proves who asks for a new one.
     """
-    with database.read() as tx:
-        row = tx.execute(select(*_COLUMNS).where(which)).one_or_none()
+    row = account(database, which)
     fits = deps.passwords.fits(password, row.password_hash if row else None)
+    return concluded(database, deps, row, fits=fits)
+
+
+def account(database: Database, which: Any) -> Any:
+    """What a sign-in needs of a user, or None."""
+    with database.read() as tx:
+        return tx.execute(select(*_COLUMNS).where(which)).one_or_none()
+
+
+def concluded(database: Database, deps: IdentityDeps, row: Any, *, fits: bool) -> SignedIn:
+    """The outcome of any secret that was shown: counted, noted, or refused. Raises Unauthorized."""
     now, rules = clock.utcnow(), deps.options
     if row is None:
         raise Unauthorized

@@ -256,6 +256,7 @@ def _credentials() -> None:
         sa.Column("sealed", sa.Text(), nullable=False),
         sa.Column("user_id", sa.String(length=36), nullable=False),
         sa.Column("project_id", sa.String(length=36), nullable=True),
+        sa.Column("used_counter", sa.BigInteger(), nullable=True),
         sa.Column("extra", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(
             ["project_id"], ["projects.id"], name=op.f("fk_credentials_project_id"), ondelete="CASCADE"
