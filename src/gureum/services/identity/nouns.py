@@ -8,6 +8,7 @@ from gureum.services.identity.assignments import api as assignments
 from gureum.services.identity.catalog import api as catalog
 from gureum.services.identity.credentials import api as credentials
 from gureum.services.identity.domains import api as domains
+from gureum.services.identity.ec2 import api as ec2
 from gureum.services.identity.groups import api as groups
 from gureum.services.identity.policies import api as policies
 from gureum.services.identity.projects import api as projects
@@ -30,6 +31,7 @@ NOUNS = (
     application_credentials,
     access_rules,
     credentials,
+    ec2,
     policies,
     trusts,
 )

@@ -14,6 +14,7 @@ def create() -> None:
     _revocations()
     _roles()
     _services()
+    _used_signatures()
     _assignments()
     _endpoints()
     _groups()
@@ -110,6 +111,16 @@ def _services() -> None:
         sa.Column("extra", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_services")),
     )
+
+
+def _used_signatures() -> None:
+    op.create_table(
+        "used_signatures",
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("expires_at", sa.DateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_used_signatures")),
+    )
+    op.create_index(op.f("ix_used_signatures_expires_at"), "used_signatures", ["expires_at"], unique=False)
 
 
 def _assignments() -> None:
