@@ -165,6 +165,7 @@ class IdentityConfig(msgspec.Struct, forbid_unknown_fields=True):
     project_depth: int = 5
     receipt_lifetime_s: int = 300
     signature_window_s: int = 900
+    limit_model: Literal["flat", "strict_two_level"] = "flat"
 
 
 class BootstrapConfig(msgspec.Struct, forbid_unknown_fields=True):

@@ -10,6 +10,8 @@ from gureum.services.identity.credentials import api as credentials
 from gureum.services.identity.domains import api as domains
 from gureum.services.identity.ec2 import api as ec2
 from gureum.services.identity.groups import api as groups
+from gureum.services.identity.limits import api as limits
+from gureum.services.identity.limits import registered as registered_limits
 from gureum.services.identity.policies import api as policies
 from gureum.services.identity.projects import api as projects
 from gureum.services.identity.roles import api as roles
@@ -33,5 +35,7 @@ NOUNS = (
     credentials,
     ec2,
     policies,
+    registered_limits,
+    limits,
     trusts,
 )

@@ -20,6 +20,7 @@ from gureum.foundation.policy import Rule
 from gureum.services.identity.catalog.model import Endpoint, Region, Service
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, Description, extra_of, typed
+from gureum.services.identity.limits.model import Limit, RegisteredLimit
 from gureum.services.identity.listing import page, self_link
 from gureum.services.identity.tokens import revocations
 
@@ -155,6 +156,8 @@ def delete_region(call: Call[IdentityDeps], region_id: str) -> None:
     row = _find(call, Region, "region", region_id)
     if call.tx.scalar(select(Endpoint.id).where(Endpoint.region_id == row.id).limit(1)):
         raise Forbidden(f"Unable to delete region {row.id}: it has endpoints.")
+    if call.tx.scalar(select(RegisteredLimit.id).where(RegisteredLimit.region == row.id).limit(1)):
+        raise Forbidden(f"Unable to delete region {row.id}: it has registered limits.")
     if call.tx.scalar(select(Region.id).where(Region.parent_region_id == row.id).limit(1)):
         raise Forbidden(f"Unable to delete region {row.id}: it has child regions.")
     call.tx.delete(row)
@@ -207,6 +210,8 @@ def update_service(call: Call[IdentityDeps], body: ServiceBody, service_id: str)
 
 def delete_service(call: Call[IdentityDeps], service_id: str) -> None:
     row = _find(call, Service, "service", service_id)
+    registered = select(RegisteredLimit.id).where(RegisteredLimit.service_id == row.id)
+    call.tx.execute(delete_from(Limit).where(Limit.registered_limit_id.in_(registered)))
     call.tx.execute(delete_from(Endpoint).where(Endpoint.service_id == row.id))
     call.tx.delete(row)
     _stale(call, row.id)

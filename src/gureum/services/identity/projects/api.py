@@ -10,6 +10,7 @@ from sqlalchemy import delete as delete_from
 from sqlalchemy import select
 
 from gureum.foundation import ids
+from gureum.foundation.config import IdentityConfig
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.errors import BadRequest, Forbidden, NotFound
 from gureum.foundation.http import filters
@@ -33,6 +34,7 @@ from gureum.services.identity.fields import (
     taken,
     typed,
 )
+from gureum.services.identity.limits.rules import STRICT_TWO_LEVEL
 from gureum.services.identity.listing import page, self_link
 from gureum.services.identity.projects.model import ROOT, Project
 from gureum.services.identity.tokens import revocations
@@ -127,7 +129,7 @@ def create(call: Call[IdentityDeps], body: ProjectBody) -> Reply:
     if domain is None or not domain.is_domain:
         raise NotFound(f"Could not find domain: {domain_id}.")
     parent_id = new.parent_id or domain_id
-    _check_parent(call.tx, parent_id, domain_id)
+    _check_parent(call.tx, parent_id, domain_id, deepest(call.deps.options))
     return _store(call, new, body.project, domain_id, parent_id)
 
 
@@ -159,7 +161,12 @@ def _store(
     return Reply({"project": view_of(call, row)})
 
 
-def _check_parent(tx: Tx, parent_id: str, domain_id: str) -> None:
+def deepest(options: IdentityConfig) -> int:
+    """Levels of projects below a domain."""
+    return 1 if options.limit_model == STRICT_TWO_LEVEL else options.project_depth
+
+
+def _check_parent(tx: Tx, parent_id: str, domain_id: str, levels: int) -> None:
     parent = tx.get(Project, parent_id)
     if parent is None:
         raise NotFound(f"Could not find project: {parent_id}.")
@@ -167,7 +174,7 @@ def _check_parent(tx: Tx, parent_id: str, domain_id: str) -> None:
         raise BadRequest("The parent project is in another domain.")
     if not parent.enabled:
         raise Forbidden("A project may not be created under a disabled one.")
-    if len(ancestors(tx, parent_id)) >= 5:
+    if len(ancestors(tx, parent_id)) >= levels:
         raise Forbidden("Max hierarchy depth reached for this branch.")
 
 
