@@ -9,6 +9,8 @@ from gureum.services.identity.catalog import api as catalog
 from gureum.services.identity.credentials import api as credentials
 from gureum.services.identity.domains import api as domains
 from gureum.services.identity.ec2 import api as ec2
+from gureum.services.identity.endpoint_filters import api as endpoint_filters
+from gureum.services.identity.endpoint_policies import api as endpoint_policies
 from gureum.services.identity.groups import api as groups
 from gureum.services.identity.limits import api as limits
 from gureum.services.identity.limits import registered as registered_limits
@@ -35,6 +37,8 @@ NOUNS = (
     credentials,
     ec2,
     policies,
+    endpoint_policies,
+    endpoint_filters,
     registered_limits,
     limits,
     trusts,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
-from sqlalchemy import Select, or_, select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from gureum.foundation import ids
@@ -137,10 +137,10 @@ _COLUMNS: dict[str, tuple[InstrumentedAttribute[Any], filters.Convert]] = {
 }
 
 
-def _reach(call: Call[IdentityDeps]) -> Select[Any]:
+def _reach(call: Call[IdentityDeps]) -> Any:
     """Everybody's limits for administrators and readers of the system, else those of the caller's own scope."""
     joined = RegisteredLimit.id == Limit.registered_limit_id
-    statement: Select[Any] = select(Limit, RegisteredLimit).join(RegisteredLimit, joined)
+    statement: Any = select(Limit, RegisteredLimit).join(RegisteredLimit, joined)
     caller = call.caller
     if caller.is_admin or (caller.system and "reader" in caller.roles):
         return statement

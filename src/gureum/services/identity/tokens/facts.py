@@ -18,6 +18,7 @@ from gureum.foundation.db.engine import Database, Tx
 from gureum.services.identity.application_credentials.model import ApplicationCredential, StoredAccessRule
 from gureum.services.identity.assignments.model import SYSTEM, ancestors, direct_roles, with_implied
 from gureum.services.identity.catalog.model import Endpoint, Service
+from gureum.services.identity.endpoint_filters.model import filtered_projects, given_to
 from gureum.services.identity.projects.model import Project
 from gureum.services.identity.roles.model import Role
 from gureum.services.identity.trusts.model import Trust
@@ -139,9 +140,12 @@ class Facts:
         found: TrustFacts | None = self._remembered(("trust", trust_id), lambda tx: _trust(tx, trust_id))
         return found
 
-    def catalog(self) -> msgspec.Raw:
-        """The catalog as encoded JSON, the same for every scope."""
-        found: msgspec.Raw = self._remembered(("catalog",), lambda tx: msgspec.Raw(msgspec.json.encode(catalog_of(tx))))
+    def catalog(self, project_id: str | None) -> msgspec.Raw:
+        """The catalog as encoded JSON: one for all scopes but those of projects that are given endpoints."""
+        own = project_id if project_id and project_id in self._remembered(("filtered",), filtered_projects) else ""
+        found: msgspec.Raw = self._remembered(
+            ("catalog", own), lambda tx: msgspec.Raw(msgspec.json.encode(catalog_of(tx, own)))
+        )
         return found
 
 
@@ -230,11 +234,14 @@ def _trust(tx: Tx, trust_id: str) -> TrustFacts | None:
     )
 
 
-def catalog_of(tx: Tx) -> list[dict[str, Any]]:
-    """The token's view of the catalog: enabled services with their enabled endpoints."""
+def catalog_of(tx: Tx, project_id: str = "") -> list[dict[str, Any]]:
+    """The token's view of the catalog: enabled services with their enabled endpoints, or what a project is given."""
     services = tx.scalars(select(Service).where(Service.enabled.is_(True)).order_by(Service.type)).all()
     endpoints: dict[str, list[dict[str, Any]]] = {}
-    for row in tx.scalars(select(Endpoint).where(Endpoint.enabled.is_(True)).order_by(Endpoint.interface)):
+    shown = select(Endpoint).where(Endpoint.enabled.is_(True)).order_by(Endpoint.interface)
+    if project_id:
+        shown = shown.where(given_to(tx, project_id))
+    for row in tx.scalars(shown):
         view = {
             "id": row.id,
             "interface": row.interface,

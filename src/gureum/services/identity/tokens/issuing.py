@@ -138,7 +138,9 @@ class Tokens:
             view["OS-TRUST:trust"] = _trust_view(trust)
             users = (trust.trustor_id, trust.trustee_id)
         bare = msgspec.json.encode({"token": view})
-        body = msgspec.json.encode({"token": {**view, "catalog": self.facts.catalog()}}) if scoped else bare
+        body = bare
+        if scoped:
+            body = msgspec.json.encode({"token": {**view, "catalog": self.facts.catalog(payload.project_id)}})
         return Checked(payload, users, caller, body, bare)
 
     def _scope(self, payload: TokenPayload) -> ScopeFacts | None:

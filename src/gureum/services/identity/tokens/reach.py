@@ -67,7 +67,7 @@ def show_catalog(call: Call[IdentityDeps]) -> Reply:
     if not (caller.project_id or caller.domain_id or caller.system):
         raise Forbidden("An unscoped token has no catalog.")
     links = {"next": None, "previous": None, "self": f"{call.base_url}/v3/auth/catalog"}
-    return Reply(msgspec.json.encode({"catalog": call.deps.tokens.facts.catalog(), "links": links}))
+    return Reply(msgspec.json.encode({"catalog": call.deps.tokens.facts.catalog(caller.project_id), "links": links}))
 
 
 ROUTES = (

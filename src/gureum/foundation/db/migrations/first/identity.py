@@ -8,6 +8,7 @@ from alembic import op
 
 def create() -> None:
     """Make the tables, those that others refer to first."""
+    _endpoint_groups()
     _policy_documents()
     _projects()
     _regions()
@@ -19,6 +20,8 @@ def create() -> None:
     _endpoints()
     _groups()
     _implied_roles()
+    _policy_associations()
+    _project_endpoint_groups()
     _registered_limits()
     _users()
     _access_rules()
@@ -27,7 +30,20 @@ def create() -> None:
     _group_members()
     _limits()
     _past_passwords()
+    _project_endpoints()
     _trusts()
+
+
+def _endpoint_groups() -> None:
+    op.create_table(
+        "endpoint_groups",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("name", sa.String(length=255), nullable=False),
+        sa.Column("description", sa.Text(), nullable=True),
+        sa.Column("filters", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_endpoint_groups")),
+        sa.UniqueConstraint("name", name=op.f("uq_endpoint_groups_name")),
+    )
 
 
 def _policy_documents() -> None:
@@ -190,6 +206,37 @@ def _implied_roles() -> None:
     )
 
 
+def _policy_associations() -> None:
+    op.create_table(
+        "policy_associations",
+        sa.Column("endpoint_id", sa.String(length=36), nullable=False),
+        sa.Column("service_id", sa.String(length=36), nullable=False),
+        sa.Column("region_id", sa.String(length=255), nullable=False),
+        sa.Column("policy_id", sa.String(length=36), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["policy_id"], ["policy_documents.id"], name=op.f("fk_policy_associations_policy_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("endpoint_id", "service_id", "region_id", name=op.f("pk_policy_associations")),
+    )
+    op.create_index(op.f("ix_policy_associations_policy_id"), "policy_associations", ["policy_id"], unique=False)
+
+
+def _project_endpoint_groups() -> None:
+    op.create_table(
+        "project_endpoint_groups",
+        sa.Column("project_id", sa.String(length=36), nullable=False),
+        sa.Column("group_id", sa.String(length=36), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["group_id"], ["endpoint_groups.id"], name=op.f("fk_project_endpoint_groups_group_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["project_id"], ["projects.id"], name=op.f("fk_project_endpoint_groups_project_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("project_id", "group_id", name=op.f("pk_project_endpoint_groups")),
+    )
+    op.create_index(op.f("ix_project_endpoint_groups_group_id"), "project_endpoint_groups", ["group_id"], unique=False)
+
+
 def _registered_limits() -> None:
     op.create_table(
         "registered_limits",
@@ -343,6 +390,22 @@ def _past_passwords() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_past_passwords")),
     )
     op.create_index(op.f("ix_past_passwords_user_id"), "past_passwords", ["user_id"], unique=False)
+
+
+def _project_endpoints() -> None:
+    op.create_table(
+        "project_endpoints",
+        sa.Column("project_id", sa.String(length=36), nullable=False),
+        sa.Column("endpoint_id", sa.String(length=36), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["endpoint_id"], ["endpoints.id"], name=op.f("fk_project_endpoints_endpoint_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["project_id"], ["projects.id"], name=op.f("fk_project_endpoints_project_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("project_id", "endpoint_id", name=op.f("pk_project_endpoints")),
+    )
+    op.create_index(op.f("ix_project_endpoints_endpoint_id"), "project_endpoints", ["endpoint_id"], unique=False)
 
 
 def _trusts() -> None:
