@@ -7,6 +7,7 @@ from gureum.services.identity.application_credentials import api as application_
 from gureum.services.identity.assignments import api as assignments
 from gureum.services.identity.catalog import api as catalog
 from gureum.services.identity.credentials import api as credentials
+from gureum.services.identity.domain_configs import api as domain_configs
 from gureum.services.identity.domains import api as domains
 from gureum.services.identity.ec2 import api as ec2
 from gureum.services.identity.endpoint_filters import api as endpoint_filters
@@ -25,6 +26,7 @@ from gureum.services.identity.users import api as users
 NOUNS = (
     tokens,
     reach,
+    domain_configs,
     domains,
     projects,
     users,

@@ -17,6 +17,7 @@ def create() -> None:
     _services()
     _used_signatures()
     _assignments()
+    _domain_configs()
     _endpoints()
     _groups()
     _implied_roles()
@@ -157,6 +158,19 @@ def _assignments() -> None:
     )
     op.create_index(op.f("ix_assignments_role_id"), "assignments", ["role_id"], unique=False)
     op.create_index("ix_assignments_target", "assignments", ["target_kind", "target_id"], unique=False)
+
+
+def _domain_configs() -> None:
+    op.create_table(
+        "domain_configs",
+        sa.Column("domain_id", sa.String(length=36), nullable=False),
+        sa.Column("settings", sa.Text(), nullable=False),
+        sa.Column("sealed", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["domain_id"], ["projects.id"], name=op.f("fk_domain_configs_domain_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("domain_id", name=op.f("pk_domain_configs")),
+    )
 
 
 def _endpoints() -> None:
