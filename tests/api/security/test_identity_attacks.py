@@ -270,5 +270,10 @@ def test_every_route_of_the_cloud_names_a_rule_and_public_ones_are_few(cloud):
         for route in api.routes
         if route.policy == "public" and route.method != "GET"
     }
-    assert public == {("POST", "/identity/v3/auth/tokens"), ("POST", "/identity/v3/users/{user_id}/password")}
+    assert public == {
+        ("POST", "/identity/v3/auth/tokens"),
+        ("POST", "/identity/v3/users/{user_id}/password"),
+        ("POST", "/identity/v3/OS-OAUTH1/request_token"),  # signed with the consumer's secret
+        ("POST", "/identity/v3/OS-OAUTH1/access_token"),
+    }
     assert TOKENS == "/identity/v3/auth/tokens"

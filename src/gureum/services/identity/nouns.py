@@ -15,6 +15,8 @@ from gureum.services.identity.endpoint_policies import api as endpoint_policies
 from gureum.services.identity.groups import api as groups
 from gureum.services.identity.limits import api as limits
 from gureum.services.identity.limits import registered as registered_limits
+from gureum.services.identity.oauth import api as oauth
+from gureum.services.identity.oauth import flow as oauth_flow
 from gureum.services.identity.policies import api as policies
 from gureum.services.identity.projects import api as projects
 from gureum.services.identity.roles import api as roles
@@ -44,4 +46,6 @@ NOUNS = (
     registered_limits,
     limits,
     trusts,
+    oauth,
+    oauth_flow,
 )

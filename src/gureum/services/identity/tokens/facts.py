@@ -19,6 +19,7 @@ from gureum.services.identity.application_credentials.model import ApplicationCr
 from gureum.services.identity.assignments.model import SYSTEM, ancestors, direct_roles, with_implied
 from gureum.services.identity.catalog.model import Endpoint, Service
 from gureum.services.identity.endpoint_filters.model import filtered_projects, given_to
+from gureum.services.identity.oauth.model import AccessToken
 from gureum.services.identity.projects.model import Project
 from gureum.services.identity.roles.model import Role
 from gureum.services.identity.trusts.model import Trust
@@ -84,6 +85,14 @@ class TrustFacts:
     redelegation_count: int
 
 
+@dataclass(frozen=True, slots=True)
+class AccessTokenFacts:
+    id: str
+    consumer_id: str
+    role_ids: tuple[str, ...]
+    expires_at: float
+
+
 class Facts:
     """A read-through memory over the database. `forget` drops all of it: reading it again is cheap."""
 
@@ -138,6 +147,10 @@ class Facts:
 
     def trust(self, trust_id: str) -> TrustFacts | None:
         found: TrustFacts | None = self._remembered(("trust", trust_id), lambda tx: _trust(tx, trust_id))
+        return found
+
+    def access_token(self, token_id: str) -> AccessTokenFacts | None:
+        found: AccessTokenFacts | None = self._remembered(("access", token_id), lambda tx: _access_token(tx, token_id))
         return found
 
     def catalog(self, project_id: str | None) -> msgspec.Raw:
@@ -232,6 +245,13 @@ def _trust(tx: Tx, trust_id: str) -> TrustFacts | None:
         row.redelegated_trust_id,
         row.redelegation_count,
     )
+
+
+def _access_token(tx: Tx, token_id: str) -> AccessTokenFacts | None:
+    row = tx.get(AccessToken, token_id)
+    if row is None:
+        return None
+    return AccessTokenFacts(row.id, row.consumer_id, tuple(row.role_ids), clock.seconds(row.expires_at))
 
 
 def catalog_of(tx: Tx, project_id: str = "") -> list[dict[str, Any]]:

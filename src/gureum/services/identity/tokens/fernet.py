@@ -34,6 +34,7 @@ class TokenPayload(msgspec.Struct, array_like=True, frozen=True):
     system: bool = False
     application_credential_id: str | None = None
     trust_id: str | None = None
+    access_token_id: str | None = None
 
 
 class SealingKeys:

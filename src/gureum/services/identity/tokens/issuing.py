@@ -176,8 +176,7 @@ class Tokens:
             if trust.project_id is None:
                 return ()
             held = self.facts.roles(trust.trustor_id, "project", trust.project_id)
-            lent = {role.id for role in self.facts.expanded(trust.role_ids)}
-            return tuple(role for role in held if role.id in lent)
+            return self._only(held, trust.role_ids)
         if payload.project_id:
             held = self.facts.roles(payload.user_id, "project", payload.project_id)
         elif payload.domain_id:
@@ -186,12 +185,21 @@ class Tokens:
             held = self.facts.roles(payload.user_id, "system", "all")
         else:
             return ()
+        if payload.access_token_id is not None:
+            access = self.facts.access_token(payload.access_token_id)
+            if access is None or access.expires_at <= clock.now():
+                raise Unauthorized(internal="the OAuth access token is gone")
+            return self._only(held, access.role_ids)
         if payload.application_credential_id is None:
             return held
         credential = self.facts.credential(payload.application_credential_id)
         if credential is None or (credential.expires_at is not None and credential.expires_at <= clock.now()):
             raise Unauthorized(internal="the application credential is gone")
-        granted = {role.id for role in self.facts.expanded(credential.role_ids)}
+        return self._only(held, credential.role_ids)
+
+    def _only(self, held: tuple[RoleFacts, ...], given: tuple[str, ...]) -> tuple[RoleFacts, ...]:
+        """Of the roles held, those that are given or that what is given implies."""
+        granted = {role.id for role in self.facts.expanded(given)}
         return tuple(role for role in held if role.id in granted)
 
     def _view(
@@ -235,6 +243,8 @@ class Tokens:
                         {"id": id_, "path": rule.path, "method": rule.method, "service": rule.service}
                         for id_, rule in zip(credential.access_rule_ids, credential.access_rules, strict=True)
                     ]
+        if payload.access_token_id and (access := self.facts.access_token(payload.access_token_id)):
+            view["OS-OAUTH1"] = {"access_token_id": access.id, "consumer_id": access.consumer_id}
         return view
 
 
@@ -274,6 +284,7 @@ def _caller(
         expires_at=payload.expires_at,
         application_credential_id=payload.application_credential_id,
         trust_id=payload.trust_id,
+        access_token_id=payload.access_token_id,
         token_id=token,
     )
 

@@ -17,6 +17,7 @@ from gureum.foundation.errors import BadRequest, Forbidden, Unauthorized
 from gureum.foundation.http.call import Call
 from gureum.services.identity.application_credentials.model import ApplicationCredential
 from gureum.services.identity.deps import IdentityDeps
+from gureum.services.identity.oauth.flow import proven_access
 from gureum.services.identity.projects.model import ROOT, Project
 from gureum.services.identity.tokens.bodies import DomainRef, Identity, UserRef
 from gureum.services.identity.users import compliance
@@ -35,6 +36,7 @@ class Proof(Struct, frozen=True):
     credential_id: str | None = None
     project_id: str | None = None
     delegated: bool = False
+    access_token_id: str | None = None
 
 
 def proven(call: Call[IdentityDeps], identity: Identity) -> Proof:
@@ -67,6 +69,8 @@ def joined(proofs: list[Proof]) -> Proof:
     """One proof of what several prove of one user."""
     if len({proof.user_id for proof in proofs}) != 1:
         raise Unauthorized(internal="the methods prove different users")
+    if len({(p.credential_id, p.project_id, p.access_token_id) for p in proofs if p.delegated}) > 1:
+        raise Unauthorized(internal="the methods prove different delegations")
     return Proof(
         proofs[0].user_id,
         tuple(dict.fromkeys(name for proof in proofs for name in proof.methods)),
@@ -75,6 +79,7 @@ def joined(proofs: list[Proof]) -> Proof:
         next((proof.credential_id for proof in proofs if proof.credential_id), None),
         next((proof.project_id for proof in proofs if proof.delegated), None),
         any(proof.delegated for proof in proofs),
+        next((proof.access_token_id for proof in proofs if proof.access_token_id), None),
     )
 
 
@@ -119,8 +124,8 @@ def _by_token(call: Call[IdentityDeps], identity: Identity) -> Proof:
     assert identity.token is not None
     checked = call.deps.tokens.check(identity.token.id)
     payload = checked.payload
-    if payload.trust_id is not None:
-        raise Forbidden("A trust-scoped token makes no other token. Authenticate with the trust again instead.")
+    if payload.trust_id is not None or payload.access_token_id is not None:
+        raise Forbidden("A token of a trust or of OAuth makes no other token. Authenticate again instead.")
     return Proof(
         payload.user_id,
         (*payload.methods, "token") if "token" not in payload.methods else payload.methods,
@@ -153,9 +158,17 @@ def _by_credential(call: Call[IdentityDeps], identity: Identity) -> Proof:
     return Proof(found.user_id, ("application_credential",), expires, None, found.id, found.project_id, delegated=True)
 
 
+def _by_oauth(call: Call[IdentityDeps], _identity: Identity) -> Proof:
+    access = proven_access(call)
+    ends = min(clock.now() + call.deps.tokens.lifetime_s, clock.seconds(access.expires_at))
+    project = access.project_id
+    return Proof(access.user_id, ("oauth1",), ends, project_id=project, delegated=True, access_token_id=access.id)
+
+
 METHODS: dict[str, Callable[[Call[IdentityDeps], Identity], Proof]] = {
     "password": _by_password,
     "totp": _by_totp,
     "token": _by_token,
     "application_credential": _by_credential,
+    "oauth1": _by_oauth,
 }

@@ -33,6 +33,7 @@ def scoped(call: Call[IdentityDeps], proof: Proof, scope: Scope | str | None) ->
         expires_at=proof.expires_at,
         audit_ids=(new_id, proof.chain) if proof.chain else (new_id,),
         application_credential_id=proof.credential_id,
+        access_token_id=proof.access_token_id,
     )
     if proof.delegated:
         if scope is not None and not _is_own(call, scope, proof):

@@ -9,6 +9,7 @@ from alembic import op
 def create() -> None:
     """Make the tables, those that others refer to first."""
     _endpoint_groups()
+    _oauth_consumers()
     _policy_documents()
     _projects()
     _regions()
@@ -30,6 +31,8 @@ def create() -> None:
     _credentials()
     _group_members()
     _limits()
+    _oauth_access_tokens()
+    _oauth_request_tokens()
     _past_passwords()
     _project_endpoints()
     _trusts()
@@ -44,6 +47,16 @@ def _endpoint_groups() -> None:
         sa.Column("filters", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_endpoint_groups")),
         sa.UniqueConstraint("name", name=op.f("uq_endpoint_groups_name")),
+    )
+
+
+def _oauth_consumers() -> None:
+    op.create_table(
+        "oauth_consumers",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("description", sa.Text(), nullable=True),
+        sa.Column("sealed", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_oauth_consumers")),
     )
 
 
@@ -392,6 +405,62 @@ def _limits() -> None:
         sa.UniqueConstraint("owner_id", "registered_limit_id", name=op.f("uq_limits_owner_id_registered_limit_id")),
     )
     op.create_index(op.f("ix_limits_registered_limit_id"), "limits", ["registered_limit_id"], unique=False)
+
+
+def _oauth_access_tokens() -> None:
+    op.create_table(
+        "oauth_access_tokens",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("sealed", sa.Text(), nullable=False),
+        sa.Column("consumer_id", sa.String(length=36), nullable=False),
+        sa.Column("project_id", sa.String(length=36), nullable=False),
+        sa.Column("user_id", sa.String(length=36), nullable=False),
+        sa.Column("role_ids", sa.Text(), nullable=False),
+        sa.Column("expires_at", sa.DateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["consumer_id"], ["oauth_consumers.id"], name=op.f("fk_oauth_access_tokens_consumer_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["project_id"], ["projects.id"], name=op.f("fk_oauth_access_tokens_project_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["users.id"], name=op.f("fk_oauth_access_tokens_user_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_oauth_access_tokens")),
+    )
+    op.create_index(op.f("ix_oauth_access_tokens_consumer_id"), "oauth_access_tokens", ["consumer_id"], unique=False)
+    op.create_index(op.f("ix_oauth_access_tokens_project_id"), "oauth_access_tokens", ["project_id"], unique=False)
+    op.create_index(op.f("ix_oauth_access_tokens_user_id"), "oauth_access_tokens", ["user_id"], unique=False)
+
+
+def _oauth_request_tokens() -> None:
+    op.create_table(
+        "oauth_request_tokens",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("sealed", sa.Text(), nullable=False),
+        sa.Column("consumer_id", sa.String(length=36), nullable=False),
+        sa.Column("project_id", sa.String(length=36), nullable=False),
+        sa.Column("user_id", sa.String(length=36), nullable=True),
+        sa.Column("role_ids", sa.Text(), nullable=False),
+        sa.Column("verifier", sa.String(length=255), nullable=True),
+        sa.Column("expires_at", sa.DateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["consumer_id"],
+            ["oauth_consumers.id"],
+            name=op.f("fk_oauth_request_tokens_consumer_id"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["project_id"], ["projects.id"], name=op.f("fk_oauth_request_tokens_project_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["users.id"], name=op.f("fk_oauth_request_tokens_user_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_oauth_request_tokens")),
+    )
+    op.create_index(op.f("ix_oauth_request_tokens_consumer_id"), "oauth_request_tokens", ["consumer_id"], unique=False)
+    op.create_index(op.f("ix_oauth_request_tokens_project_id"), "oauth_request_tokens", ["project_id"], unique=False)
+    op.create_index(op.f("ix_oauth_request_tokens_user_id"), "oauth_request_tokens", ["user_id"], unique=False)
 
 
 def _past_passwords() -> None:
