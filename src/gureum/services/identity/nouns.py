@@ -19,6 +19,8 @@ from gureum.services.identity.oauth import api as oauth
 from gureum.services.identity.oauth import flow as oauth_flow
 from gureum.services.identity.policies import api as policies
 from gureum.services.identity.projects import api as projects
+from gureum.services.identity.projects import removal as project_removal
+from gureum.services.identity.projects import tags as project_tags
 from gureum.services.identity.roles import api as roles
 from gureum.services.identity.tokens import api as tokens
 from gureum.services.identity.tokens import reach
@@ -31,6 +33,8 @@ NOUNS = (
     domain_configs,
     domains,
     projects,
+    project_removal,
+    project_tags,
     users,
     groups,
     roles,

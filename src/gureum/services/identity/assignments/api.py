@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Select, or_, select
 
 from gureum.foundation.db.engine import Tx
-from gureum.foundation.errors import BadRequest, NotFound
+from gureum.foundation.errors import BadRequest, Forbidden, NotFound
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
@@ -24,7 +24,7 @@ from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER
 from gureum.services.identity.groups.model import Group
 from gureum.services.identity.listing import collection
-from gureum.services.identity.projects.api import subtree
+from gureum.services.identity.projects.hierarchy import subtree
 from gureum.services.identity.projects.model import Project
 from gureum.services.identity.roles.api import view_of as role_view
 from gureum.services.identity.roles.model import Role
@@ -99,6 +99,8 @@ def _checked(call: Call[Any], form: Form, actor_id: str, target_id: str, role_id
         raise NotFound(f"Could not find {form.actor_kind}: {actor_id}.")
     if role_id and role is None:
         raise NotFound(f"Could not find role: {role_id}.")
+    if role is not None and role.domain_id not in (None, domain_id) and call.route.method == "PUT":
+        raise Forbidden("A domain's own role is granted on that domain and its projects alone.")
     return role
 
 

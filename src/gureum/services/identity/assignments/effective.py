@@ -12,9 +12,9 @@ from gureum.foundation.db.engine import Tx
 from gureum.foundation.http.call import Call
 from gureum.services.identity.assignments.model import Assignment
 from gureum.services.identity.groups.model import Group, GroupMember
-from gureum.services.identity.projects.api import subtree
+from gureum.services.identity.projects.hierarchy import subtree
 from gureum.services.identity.projects.model import Project
-from gureum.services.identity.roles.model import ImpliedRole, Role
+from gureum.services.identity.roles.model import GLOBAL, ImpliedRole, Role
 from gureum.services.identity.users.model import User
 
 
@@ -41,6 +41,8 @@ def effective(tx: Tx, rows: Iterable[Assignment]) -> list[Effective]:
     implies: dict[str, list[str]] = {}
     for upper, lower in tx.execute(select(ImpliedRole.prior_id, ImpliedRole.implied_id)):
         implies.setdefault(upper, []).append(lower)
+    # A domain's own role has no effect but through what it implies.
+    of_domains = set(tx.scalars(select(Role.id).where(Role.scope != GLOBAL)))
     found: dict[tuple[str, str, str, str], Effective] = {}
     for row in rows:
         actors = members.get(row.actor_id, []) if row.actor_kind == "group" else [row.actor_id]
@@ -52,6 +54,8 @@ def effective(tx: Tx, rows: Iterable[Assignment]) -> list[Effective]:
         for actor in actors:
             for kind, target in targets:
                 for role_id, prior in _closure(row.role_id, implies):
+                    if role_id in of_domains:
+                        continue
                     item = Effective(actor, kind, target, role_id, through, source, prior)
                     found.setdefault((actor, kind, target, role_id), item)
     return list(found.values())

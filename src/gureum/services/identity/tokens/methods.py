@@ -13,7 +13,7 @@ from sqlalchemy import and_, select
 
 from gureum.foundation import clock
 from gureum.foundation.db.engine import Tx
-from gureum.foundation.errors import BadRequest, Forbidden, Unauthorized
+from gureum.foundation.errors import BadRequest, Forbidden, NotFound, Unauthorized
 from gureum.foundation.http.call import Call
 from gureum.services.identity.application_credentials.model import ApplicationCredential
 from gureum.services.identity.deps import IdentityDeps
@@ -122,7 +122,10 @@ def domain_id_of(tx: Tx, domain: DomainRef | None) -> str | None:
 
 def _by_token(call: Call[IdentityDeps], identity: Identity) -> Proof:
     assert identity.token is not None
-    checked = call.deps.tokens.check(identity.token.id)
+    try:
+        checked = call.deps.tokens.check(identity.token.id)
+    except Unauthorized as error:
+        raise NotFound("Could not find token.") from error
     payload = checked.payload
     if payload.trust_id is not None or payload.access_token_id is not None:
         raise Forbidden("A token of a trust or of OAuth makes no other token. Authenticate again instead.")
