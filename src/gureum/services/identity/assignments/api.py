@@ -22,7 +22,7 @@ from gureum.services.identity.assignments.effective import effective, views_of
 from gureum.services.identity.assignments.model import SYSTEM, Assignment, with_implied
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER
-from gureum.services.identity.groups.model import Group
+from gureum.services.identity.groups.model import Group, GroupMember
 from gureum.services.identity.listing import collection
 from gureum.services.identity.projects.hierarchy import subtree
 from gureum.services.identity.projects.model import Project
@@ -184,7 +184,9 @@ def list_assignments(call: Call[IdentityDeps]) -> dict[str, Any]:
     if is_effective and call.param("group.id"):
         raise BadRequest("Combining effective and group filter will always result in an empty list.")
     statement = _by_scope(call, select(Assignment))
-    if not is_effective:
+    if is_effective:
+        statement = _by_effective_actor(call, statement)
+    else:
         statement = _by_actor_and_role(call, statement)
         if scopes is not None:
             statement = statement.where(Assignment.target_kind == "project", Assignment.target_id.in_(sorted(scopes)))
@@ -228,6 +230,15 @@ def _by_actor_and_role(call: Call[IdentityDeps], statement: Select[Any]) -> Sele
         if actor_id := call.param(f"{kind}.id"):
             statement = statement.where(Assignment.actor_kind == kind, Assignment.actor_id == actor_id)
     return statement
+
+
+def _by_effective_actor(call: Call[IdentityDeps], statement: Select[Any]) -> Select[Any]:
+    """Of effective assignments, what may concern the user that is asked for: its own and those of its groups."""
+    user_id = call.param("user.id")
+    if user_id is None:
+        return statement
+    groups = select(GroupMember.group_id).where(GroupMember.user_id == user_id)
+    return statement.where(or_(Assignment.actor_id == user_id, Assignment.actor_id.in_(groups)))
 
 
 def _asked_for(call: Call[IdentityDeps], row: Any, scopes: set[str] | None) -> bool:

@@ -182,7 +182,7 @@ def index(call: Call[IdentityDeps]) -> dict[str, Any]:
     )
     if call.caller.domain_id and not call.caller.is_admin:
         statement = statement.where(Project.domain_id == call.caller.domain_id)
-    view = page(call, "projects", statement, _COLUMNS, Project.id, lambda row: view_of(call, row))
+    view = page(call, "projects", statement, _COLUMNS, Project.id, lambda row: view_of(call, row), plain=Project)
     names = ("tags", "tags-any", "not-tags", "not-tags-any")
     wanted = {name: set(value.split(",")) for name, value in call.query if name in names}
     if wanted:

@@ -180,7 +180,7 @@ def index(call: Call[IdentityDeps]) -> dict[str, Any]:
     statement = select(User)
     if call.caller.domain_id and not call.caller.is_admin:
         statement = statement.where(User.domain_id == call.caller.domain_id)
-    return page(call, "users", expiring(call, statement), _COLUMNS, User.id, lambda row: view_of(call, row))
+    return page(call, "users", expiring(call, statement), _COLUMNS, User.id, lambda row: view_of(call, row), plain=User)
 
 
 _COMPARED: dict[str, Callable[[Any, Any], Any]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Text, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from gureum.foundation import clock
@@ -14,7 +14,12 @@ from gureum.foundation.db.types import Id, Json, Name, Row
 
 class User(Row):
     __tablename__ = "users"
-    __table_args__ = (UniqueConstraint("domain_id", "name"),)
+    __table_args__ = (
+        UniqueConstraint("domain_id", "name"),
+        Index("ix_users_domain_id_id", "domain_id", "id"),
+        # A page follows the ids: kept in their order, its rows lie together.
+        {"sqlite_with_rowid": False},
+    )
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
     name: Mapped[str] = mapped_column(Name, index=True)

@@ -88,7 +88,9 @@ def _projects() -> None:
         sa.ForeignKeyConstraint(["parent_id"], ["projects.id"], name=op.f("fk_projects_parent_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_projects")),
         sa.UniqueConstraint("domain_id", "name", name=op.f("uq_projects_domain_id_name")),
+        sqlite_with_rowid=False,
     )
+    op.create_index("ix_projects_domain_id_id", "projects", ["domain_id", "id"], unique=False)
     op.create_index(op.f("ix_projects_is_domain"), "projects", ["is_domain"], unique=False)
     op.create_index(op.f("ix_projects_parent_id"), "projects", ["parent_id"], unique=False)
 
@@ -169,6 +171,7 @@ def _assignments() -> None:
             "actor_kind", "actor_id", "target_kind", "target_id", "role_id", "inherited", name=op.f("pk_assignments")
         ),
     )
+    op.create_index("ix_assignments_actor_id", "assignments", ["actor_id"], unique=False)
     op.create_index(op.f("ix_assignments_role_id"), "assignments", ["role_id"], unique=False)
     op.create_index("ix_assignments_target", "assignments", ["target_kind", "target_id"], unique=False)
 
@@ -306,7 +309,9 @@ def _users() -> None:
         sa.ForeignKeyConstraint(["domain_id"], ["projects.id"], name=op.f("fk_users_domain_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
         sa.UniqueConstraint("domain_id", "name", name=op.f("uq_users_domain_id_name")),
+        sqlite_with_rowid=False,
     )
+    op.create_index("ix_users_domain_id_id", "users", ["domain_id", "id"], unique=False)
     op.create_index(op.f("ix_users_name"), "users", ["name"], unique=False)
 
 
