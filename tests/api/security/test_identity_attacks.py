@@ -275,5 +275,6 @@ def test_every_route_of_the_cloud_names_a_rule_and_public_ones_are_few(cloud):
         ("POST", "/identity/v3/users/{user_id}/password"),
         ("POST", "/identity/v3/OS-OAUTH1/request_token"),  # signed with the consumer's secret
         ("POST", "/identity/v3/OS-OAUTH1/access_token"),
+        ("POST", "/identity/v3/OS-OAUTH2/token"),  # shows an application credential's secret
     }
     assert TOKENS == "/identity/v3/auth/tokens"

@@ -138,7 +138,7 @@ class App:
         return (found[0], found[1], path) if found else (None, None, path)
 
     async def _caller(self, route: Route, headers: dict[str, str]) -> Caller:
-        token = headers.get("x-auth-token", "")
+        token = headers.get("x-auth-token") or _bearer(headers.get("authorization", ""))
         if route.policy == PUBLIC:
             return Caller()
         if not token:
@@ -222,6 +222,12 @@ def _route_of(router: Router, method: str, path: str, version: Version | None) -
         ):
             return route, values
     raise NotFound("The resource could not be found.")
+
+
+def _bearer(authorization: str) -> str:
+    """The token of an `Authorization: Bearer` header (RFC 6750), or nothing."""
+    scheme, _, token = authorization.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def _headers(scope: Scope) -> dict[str, str]:

@@ -16,6 +16,7 @@ from gureum.services.identity.groups import api as groups
 from gureum.services.identity.limits import api as limits
 from gureum.services.identity.limits import registered as registered_limits
 from gureum.services.identity.oauth import api as oauth
+from gureum.services.identity.oauth import client_credentials
 from gureum.services.identity.oauth import flow as oauth_flow
 from gureum.services.identity.policies import api as policies
 from gureum.services.identity.projects import api as projects
@@ -23,13 +24,14 @@ from gureum.services.identity.projects import removal as project_removal
 from gureum.services.identity.projects import tags as project_tags
 from gureum.services.identity.roles import api as roles
 from gureum.services.identity.tokens import api as tokens
-from gureum.services.identity.tokens import reach
+from gureum.services.identity.tokens import reach, revoke_events
 from gureum.services.identity.trusts import api as trusts
 from gureum.services.identity.users import api as users
 
 NOUNS = (
     tokens,
     reach,
+    revoke_events,
     domain_configs,
     domains,
     projects,
@@ -52,4 +54,5 @@ NOUNS = (
     trusts,
     oauth,
     oauth_flow,
+    client_credentials,
 )

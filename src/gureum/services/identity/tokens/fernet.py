@@ -68,15 +68,22 @@ class SealingKeys:
         self._load()
 
     def _load(self) -> None:
-        paths = [path for path in self._folder.iterdir() if path.name.isdigit()]
-        stamp = tuple(sorted((path.name, path.stat().st_mtime_ns) for path in paths))
+        """Read the keys if the folder changed. A rotation under way takes files from under a reader: it looks again."""
+        for _ in range(100):
+            try:
+                paths = [path for path in self._folder.iterdir() if path.name.isdigit()]
+                stamp = tuple(sorted((path.name, path.stat().st_mtime_ns) for path in paths))
+                keys = {int(path.name): path.read_bytes() for path in paths} if stamp != self._stamp else {}
+                break
+            except FileNotFoundError:
+                continue
+        else:
+            raise FileNotFoundError(f"the keys in {self._folder} keep changing")
         with self._lock:
             self._looked = clock.now()
-            if stamp == self._stamp:
-                return
-            ordered = sorted(paths, key=lambda path: int(path.name), reverse=True)
-            self._fernet = MultiFernet([Fernet(path.read_bytes()) for path in ordered])
-            self._stamp = stamp
+            if keys:
+                self._fernet = MultiFernet([Fernet(keys[number]) for number in sorted(keys, reverse=True)])
+                self._stamp = stamp
 
     def _current(self) -> MultiFernet:
         if clock.now() - self._looked > LOOK_EVERY_S:
