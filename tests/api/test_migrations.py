@@ -59,7 +59,9 @@ def definitions(database):
 
 
 def _parts(sql):
-    return sorted(part.strip() for part in re.sub(r"\s+|\)\s*$", " ", sql).split(","))
+    plain = re.sub(r"\s+", " ", sql).strip()
+    inner, end = re.fullmatch(r"(.*?)\)?( WITHOUT ROWID)?", plain).groups()
+    return sorted(part.strip() for part in inner.split(",")) + [end]
 
 
 def test_the_revisions_lead_from_nothing_to_the_models(empty):

@@ -52,6 +52,10 @@ def own_target(caller):
         "target.role.is_admin": "False",
         "target.actor.domain_id": "d",
         "target.token.user_id": caller.user_id,
+        "target.limit.project_id": caller.project_id,
+        "target.limit.domain_id": caller.domain_id,
+        "target.trust.trustor_user_id": caller.user_id,
+        "target.trust.trustee_user_id": caller.user_id,
     }
     return {name: value for name, value in target.items() if value is not None}
 

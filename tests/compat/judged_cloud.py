@@ -119,6 +119,11 @@ class SimulatedProcess(Judged):
             "hypervisor": {"mode": "simulated", "simulated_hosts": self._hosts},
             "image": {"folder": str(self.folder / "images")},
             "auth": {"keys": str(self.folder / "keys"), "hash_time_cost": 1, "hash_memory_kib": 64},
+            "identity": {
+                "lockout_failure_attempts": 2,
+                "lockout_duration_s": 5,
+                "unique_last_password_count": 2,
+            },
             "bootstrap": {
                 "admin_password": PASSWORDS["admin"],
                 "demo_password": PASSWORDS["demo"],

@@ -15,7 +15,6 @@ SMOKE = r"tempest\.api\.(identity|image|compute|network)\..*\bsmoke\b"
 SCENARIOS = r"tempest\.scenario\.(test_server_basic_ops|test_network_basic_ops|test_server_multinode)\..*\bsmoke\b"
 NOT_OFFERED = {
     "ServersTestBootFromVolume": "Volume service not enabled",
-    "TrustsV3TestJSON": "Trusts aren't enabled",
     "SubnetPoolsTestJSON": "subnet_allocation extension not enabled",
 }
 ON_ONE_HOST = NOT_OFFERED | {"TestServerMultinode": "Less than 2 compute nodes"}

@@ -80,6 +80,12 @@ def task_list(given: argparse.Namespace) -> int:
     return print_tasks(_folder(given), given.all)
 
 
+def keys_rotate(given: argparse.Namespace) -> int:
+    from gureum.cli.keys import rotate_keys
+
+    return rotate_keys(_folder(given), given.which)
+
+
 def parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     whole = argparse.ArgumentParser(prog="gureum", description="A cloud in one command.")
@@ -114,6 +120,12 @@ def parser() -> argparse.ArgumentParser:
     )
     inner.add_argument("--all", action="store_true", help="those that only wait for a wish, too")
     inner.set_defaults(run=task_list)
+    one = commands.add_parser("keys", help="the keys that seal tokens and stored secrets")
+    inner = one.add_subparsers(metavar="rotate", required=True).add_parser(
+        "rotate", parents=[folder], help="a new key, while the cloud runs"
+    )
+    inner.add_argument("which", choices=("tokens", "secrets"))
+    inner.set_defaults(run=keys_rotate)
     one = commands.add_parser("test", help="run the tests: all, a tier or a path; what follows goes to pytest")
     one.add_argument("what", nargs="?", default="", metavar="TIER|PATH")
     one.set_defaults(run=test)

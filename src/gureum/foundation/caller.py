@@ -7,6 +7,15 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
+class AccessRule:
+    """A request that a narrowed token may make; `http/access.py` says how it is matched."""
+
+    service: str
+    method: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
     """A token's facts. Exactly one of project, domain and system scope is set, or none (unscoped)."""
 
@@ -28,6 +37,8 @@ class Caller:
     expires_at: float = 0.0
     application_credential_id: str | None = None
     trust_id: str | None = None
+    access_token_id: str | None = None
+    access_rules: tuple[AccessRule, ...] | None = None
     token_id: str = ""
     extra: dict[str, Any] = field(default_factory=dict)
 
@@ -38,8 +49,10 @@ class Caller:
 
     @property
     def is_delegated(self) -> bool:
-        """Whether the token stands for somebody else's limited grant (application credential or trust)."""
-        return self.application_credential_id is not None or self.trust_id is not None
+        """Whether the token stands for somebody else's limited grant (application credential, trust, OAuth)."""
+        return (
+            self.application_credential_id is not None or self.trust_id is not None or self.access_token_id is not None
+        )
 
     def credentials(self) -> dict[str, Any]:
         """The credentials that policy rules may name, with the field's own keys."""

@@ -144,6 +144,30 @@ class AuthConfig(msgspec.Struct, forbid_unknown_fields=True):
     hash_memory_kib: int = 19456
 
 
+class IdentityConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """Rules for accounts, all of them off by default: 0 turns a number off.
+
+    A user is locked out for `lockout_duration_s` after `lockout_failure_attempts` wrong passwords in a row.
+    `unique_last_password_count` counts the present password. A user that does nothing for
+    `disable_user_account_days_inactive` days is disabled. `trust_depth` bounds redelegations.
+    """
+
+    lockout_failure_attempts: int = 0
+    lockout_duration_s: int = 1800
+    password_expires_days: int = 0
+    unique_last_password_count: int = 0
+    minimum_password_age_days: int = 0
+    password_regex: str = ""
+    password_regex_description: str = ""
+    change_password_upon_first_use: bool = False
+    disable_user_account_days_inactive: int = 0
+    trust_depth: int = 3
+    project_depth: int = 5
+    receipt_lifetime_s: int = 300
+    signature_window_s: int = 900
+    limit_model: Literal["flat", "strict_two_level"] = "flat"
+
+
 class BootstrapConfig(msgspec.Struct, forbid_unknown_fields=True):
     admin_password: str = ""
     demo_password: str = ""
@@ -173,6 +197,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
     hypervisor: HypervisorConfig = msgspec.field(default_factory=HypervisorConfig)
     image: ImageConfig = msgspec.field(default_factory=ImageConfig)
     auth: AuthConfig = msgspec.field(default_factory=AuthConfig)
+    identity: IdentityConfig = msgspec.field(default_factory=IdentityConfig)
     bootstrap: BootstrapConfig = msgspec.field(default_factory=BootstrapConfig)
     log: LogConfig = msgspec.field(default_factory=LogConfig)
     policy: PolicyConfig = msgspec.field(default_factory=PolicyConfig)

@@ -141,7 +141,9 @@ def build(config: Config) -> Control:
     simulated = config.hypervisor.mode == "simulated"
     driver, hosts_in_memory = _network_driver(config, simulated=simulated)
 
-    identity_parts, identity_facade = identity.parts(database, config.auth, config.path(config.auth.keys))
+    identity_parts, identity_facade = identity.parts(
+        database, config.auth, config.path(config.auth.keys), config.identity
+    )
     placement_parts, placement_facade = placement.parts(database)
     image_parts, image_facade = image.parts(_image_deps(config, database, tasks))
     network_parts, network_facade = network.parts(

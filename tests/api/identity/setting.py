@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.api.client import Answer, Client
 
-from gureum.foundation.config import AuthConfig
+from gureum.foundation.config import AuthConfig, IdentityConfig
 from gureum.foundation.db.engine import Database
 from gureum.foundation.db.types import Row
 from gureum.foundation.http.app import App
@@ -108,9 +108,9 @@ class World:
         return self.database.counters.commits
 
 
-def build(database: Database, keys) -> World:
+def build(database: Database, keys, options: IdentityConfig | None = None) -> World:
     """One process over a database and a folder of keys."""
-    parts, facade = service.parts(database, CHEAP, keys)
+    parts, facade = service.parts(database, CHEAP, keys, options)
     policy = Policy(parts.rules)
     app = App(parts.apis, database, policy, facade.authenticate, facade.authenticate_slowly, public_url="http://cloud")
     for start in parts.on_start:
@@ -118,9 +118,9 @@ def build(database: Database, keys) -> World:
     return World(database, app, facade, parts.apis[0].deps.tokens)
 
 
-def bootstrapped(database: Database, folder) -> World:
+def bootstrapped(database: Database, folder, options: IdentityConfig | None = None) -> World:
     Row.metadata.create_all(database.engine)
-    world = build(database, folder / "keys")
+    world = build(database, folder / "keys", options)
     wanted = Bootstrap(PASSWORDS["admin"], PASSWORDS["demo"], "RegionOne", "http://cloud")
     database.write(lambda tx: world.facade.bootstrap(tx, wanted))
     return world

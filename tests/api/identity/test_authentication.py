@@ -82,6 +82,11 @@ def test_the_default_project_is_the_scope_when_none_is_asked_for(world, admin):
     assert "project" not in world.login(password("demo")).json()["token"]
 
 
+def test_a_token_that_is_none_is_not_found(world):
+    for text in ("garbage", "", "gAAAAA"):
+        assert world.login({"methods": ["token"], "token": {"id": text}}, PROJECT).status == 404
+
+
 @pytest.mark.parametrize(
     "identity",
     [
@@ -89,7 +94,6 @@ def test_the_default_project_is_the_scope_when_none_is_asked_for(world, admin):
         password("nobody", "wrong"),
         password("demo", "demo-secret", domain={"id": "elsewhere"}),
         {"methods": ["password"], "password": {"user": {"id": "0" * 32, "password": "x"}}},
-        {"methods": ["token"], "token": {"id": "garbage"}},
         {"methods": ["application_credential"], "application_credential": {"id": "0" * 32, "secret": "x"}},
         {"methods": ["magic"], "magic": {}},
     ],
@@ -162,7 +166,7 @@ def test_a_rescoped_token_inherits_expiry_and_chain(world, virtual_clock):
     assert third["audit_ids"][1] == old["audit_ids"][0]
     assert third["methods"] == ["password", "token"]
     virtual_clock.advance(3000)
-    assert world.login(by_token(second.headers["x-subject-token"]), PROJECT).status == 401
+    assert world.login(by_token(second.headers["x-subject-token"]), PROJECT).status == 404
 
 
 def test_a_scoped_token_leads_to_another_scope_of_its_user(world):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import stat
+import threading
 
 import pytest
-from tests.api.identity.setting import build, password
+from tests.api.identity.setting import V3, build, made, password
 
 from gureum.foundation.errors import Unauthorized
+from gureum.services.identity.key_rotation import rotate_secret_keys
+from gureum.services.identity.service import SECRETS
 from gureum.services.identity.tokens.fernet import LOOK_EVERY_S, TokenKeys, TokenPayload
 
 PAYLOAD = TokenPayload("u", ("password",), 1.0, 2.0, ("a",))
@@ -52,3 +55,43 @@ def test_keys_of_another_cloud_open_nothing(tmp_path):
     token = TokenKeys(tmp_path / "a").seal(PAYLOAD)
     with pytest.raises(Unauthorized):
         TokenKeys(tmp_path / "b").open(token)
+
+
+def test_stored_secrets_are_sealed_anew_while_others_read(world, tmp_path, virtual_clock):
+    folder = tmp_path / SECRETS
+    admin, other = world.client(), build(world.database, tmp_path / "keys")
+    ids = [made(admin, "credentials", "credential", {"type": "t", "blob": f"blob-{n}"}) for n in range(7)]
+    config = {"config": {"ldap": {"url": "u", "password": "p"}}}
+    assert admin.put(f"{V3}/domains/default/config", config).status == 201
+    consumer = admin.post(f"{V3}/OS-OAUTH1/consumers", {"consumer": {}})
+    assert consumer.status == 201
+    first = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for round_ in range(5):
+        assert rotate_secret_keys(world.database, folder) == 9
+        for client in (world.client(), other.client()):  # neither has looked at the folder since
+            blobs = {client.get(f"{V3}/credentials/{id_}").json()["credential"]["blob"] for id_ in ids}
+            assert blobs == {f"blob-{n}" for n in range(7)}, round_
+        virtual_clock.advance(LOOK_EVERY_S + 1)
+    assert not set(first.values()) & {path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_reader_in_the_middle_of_a_rotation_looks_again(tmp_path, virtual_clock):
+    writer, reader = TokenKeys(tmp_path / "k"), TokenKeys(tmp_path / "k")
+    stop = threading.Event()
+    failures = []
+
+    def read():
+        while not stop.is_set():
+            try:
+                reader._load()
+                reader.seal(PAYLOAD)
+            except Exception as error:
+                failures.append(error)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    for _ in range(60):
+        writer.rotate()
+    stop.set()
+    thread.join()
+    assert not failures

@@ -227,6 +227,32 @@ def test_a_project_may_act_as_a_domain(admin):
     assert admin.get(f"{V3}/domains/{found(admin, 'projects', 'demo')}").status == 404
 
 
+def test_a_project_that_acts_as_a_domain_goes_when_disabled(admin):
+    domain = admin.post(ALL, {"project": {"name": "d", "is_domain": True}}).json()["project"]["id"]
+    assert admin.delete(f"{ALL}/{domain}").status == 403
+    assert admin.patch(f"{ALL}/{domain}", {"project": {"enabled": False}}).status == 200
+    assert admin.delete(f"{ALL}/{domain}").status == 204
+    assert admin.get(f"{V3}/domains/{domain}").status == 404
+
+
+def test_a_tree_goes_whole_or_not_at_all(world, admin):
+    top = world.project("top")
+    low = world.project("low", parent_id=top)
+    leaf = world.project("leaf", parent_id=low, options={"immutable": True})
+    eve = world.member("eve")
+    world.grant(f"projects/{leaf}", f"users/{own(eve)['user']['id']}", "member")
+    url = f"{ALL}/{top}/cascade"
+    assert eve.delete(url).status == 403
+    assert admin.delete(url).status == 403
+    assert admin.patch(f"{ALL}/{top}", {"project": {"enabled": False}}).status == 200
+    assert admin.delete(url).status == 403
+    assert admin.get(f"{ALL}/{leaf}").status == 200
+    assert admin.patch(f"{ALL}/{leaf}", {"project": {"options": {"immutable": False}}}).status == 200
+    assert admin.delete(url).status == 204
+    assert {admin.get(f"{ALL}/{id_}").status for id_ in (top, low, leaf)} == {404}
+    assert admin.delete(f"{ALL}/default/cascade").status == 403
+
+
 def test_members_see_their_own_domain_alone(world, demo):
     world.domain("d")
     assert [row["id"] for row in demo.get(f"{V3}/domains").json()["domains"]] == ["default"]

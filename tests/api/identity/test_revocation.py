@@ -48,7 +48,7 @@ def test_by_its_owner(world, other, ended):
     before, after = ended(demo)
     assert (before, after) == (True, GONE), "the other process learns of it by reading revocations"
     assert ended(second)[1] == ALIVE
-    assert world.login(by_token(demo.headers["X-Auth-Token"])).status == 401
+    assert world.login(by_token(demo.headers["X-Auth-Token"])).status == 404
 
 
 def test_ending_one_token_leaves_those_made_from_it(world):

@@ -194,3 +194,23 @@ def test_a_domains_reader_sees_its_domains_assignments_alone(world, admin):
         rows = assignments(reader, query)
         assert {row["user"]["id"] for row in rows} <= {me}, query
     assert len(assignments(reader)) == 2
+
+
+def test_a_domains_own_role_acts_through_what_it_implies_alone(world, admin):
+    domain = world.domain("own-roles")
+    lead = made(admin, "roles", "role", {"name": "lead", "domain_id": domain})
+    assert admin.put(f"{V3}/roles/{lead}/implies/{world.role('member')}").status == 201
+    assert admin.put(f"{V3}/roles/{world.role('service')}/implies/{lead}").status == 403
+    assert admin.put(f"{V3}/roles/{lead}/implies/{world.role('admin')}").status == 403
+    assert admin.put(f"{V3}/roles/{world.role('service')}/implies/{world.role('admin')}").status == 403
+    user, project = world.user("eve", domain_id=domain), world.project("p", domain_id=domain)
+    assert admin.put(f"{V3}/projects/{project}/users/{user}/roles/{lead}").status == 204
+    assert admin.put(f"{V3}/domains/{domain}/users/{user}/roles/{lead}").status == 204
+    assert admin.delete(f"{V3}/domains/{domain}/users/{user}/roles/{lead}").status == 204
+    elsewhere = world.project("elsewhere")
+    for target in (f"projects/{elsewhere}", "domains/default", "system"):
+        assert admin.put(f"{V3}/{target}/users/{user}/roles/{lead}").status == 403
+    plain = admin.get(f"{V3}/role_assignments?user.id={user}").json()["role_assignments"]
+    assert [row["role"]["id"] for row in plain] == [lead]
+    found_ = admin.get(f"{V3}/role_assignments?user.id={user}&effective").json()["role_assignments"]
+    assert {row["role"]["id"] for row in found_} == {world.role("member"), world.role("reader")}

@@ -104,12 +104,12 @@ def test_who_reads_and_adds_locations(cloud, alice, bob, url):
 def test_a_patch_adds_notes_and_removes_locations(cloud, alice, root, url):
     image_id = register(alice)["id"]
     assert show(alice, image_id)["locations"] == []
-    place = {"url": url, "metadata": {"a": "b"}}
-    assert patch(alice, image_id, {"op": "add", "path": "/locations/-", "value": place}).status == 200
+    location = {"url": url, "metadata": {"a": "b"}}
+    assert patch(alice, image_id, {"op": "add", "path": "/locations/-", "value": location}).status == 200
     view = show(alice, image_id)
     assert (view["status"], view["size"], view["os_hash_value"]) == ("active", len(DATA), None)
     assert view["locations"] == [{"url": url, "metadata": {"a": "b", "store": "web"}}]
-    assert patch(alice, image_id, {"op": "add", "path": "/locations/-", "value": place}).status == 400
+    assert patch(alice, image_id, {"op": "add", "path": "/locations/-", "value": location}).status == 400
     second = {"url": url + "#2", "metadata": {}}
     assert patch(alice, image_id, {"op": "add", "path": "/locations/-", "value": second}).status == 200
     noted = [{"url": url, "metadata": {"c": "d"}}, second]
@@ -126,8 +126,8 @@ def test_a_patch_adds_notes_and_removes_locations(cloud, alice, root, url):
 def test_a_location_in_our_own_stores_or_nowhere_is_refused(cloud, alice, wrong):
     """A client that names data in a store would read other projects' images."""
     image_id = register(alice)["id"]
-    place = {"url": wrong, "metadata": {}}
-    assert patch(alice, image_id, {"op": "add", "path": "/locations/-", "value": place}).status == 400
+    location = {"url": wrong, "metadata": {}}
+    assert patch(alice, image_id, {"op": "add", "path": "/locations/-", "value": location}).status == 400
     if not wrong.startswith("http"):
         assert add(alice, image_id, wrong).status == 400
     assert show(alice, image_id)["status"] == "queued"
@@ -135,9 +135,9 @@ def test_a_location_in_our_own_stores_or_nowhere_is_refused(cloud, alice, wrong)
 
 def test_data_in_a_store_is_named_without_its_path(cloud, alice, root):
     image_id = active(alice, DATA)
-    [place] = show(alice, image_id)["locations"]
-    assert place["url"].startswith("gureum://file/")
-    assert str(cloud.folder) not in place["url"]
+    [location] = show(alice, image_id)["locations"]
+    assert location["url"].startswith("gureum://file/")
+    assert str(cloud.folder) not in location["url"]
     assert patch(root, image_id, {"op": "remove", "path": "/locations/0"}).status == 403
     alice.post(f"{IMAGES}/{image_id}/actions/deactivate")
     assert "locations" not in show(alice, image_id)
@@ -147,10 +147,10 @@ def test_data_in_a_store_is_named_without_its_path(cloud, alice, root):
 def test_promises_of_a_patch_agree_with_the_image(cloud, alice, url):
     image_id = register(alice)["id"]
     promise = {"checksum": "1" * 32, "os_hash_algo": "sha512", "os_hash_value": "ab" * 64}
-    place = {"url": url, "metadata": {}, "validation_data": promise}
-    assert patch(alice, image_id, {"op": "add", "path": "/locations/-", "value": place}).status == 200
+    location = {"url": url, "metadata": {}, "validation_data": promise}
+    assert patch(alice, image_id, {"op": "add", "path": "/locations/-", "value": location}).status == 200
     assert show(alice, image_id)["checksum"] == "1" * 32
-    other = {**place, "url": url + "#2", "validation_data": {**promise, "os_hash_algo": "sha256"}}
+    other = {**location, "url": url + "#2", "validation_data": {**promise, "os_hash_algo": "sha256"}}
     assert patch(alice, image_id, {"op": "add", "path": "/locations/-", "value": other}).status == 409
 
 
@@ -162,6 +162,6 @@ def test_where_locations_are_not_shown_they_are_not_set(empty_database, tmp_path
     alice = cloud_on(database, folder, LOOPBACK).as_("alice")
     image_id = register(alice)["id"]
     assert "locations" not in show(alice, image_id)
-    place = {"url": url, "metadata": {}}
-    assert patch(alice, image_id, {"op": "add", "path": "/locations/-", "value": place}).status == 403
+    location = {"url": url, "metadata": {}}
+    assert patch(alice, image_id, {"op": "add", "path": "/locations/-", "value": location}).status == 403
     database.close()

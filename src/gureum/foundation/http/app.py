@@ -17,10 +17,11 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from gureum.foundation import ids, log
-from gureum.foundation.caller import Caller
+from gureum.foundation.caller import AccessRule, Caller
 from gureum.foundation.db.engine import Database
 from gureum.foundation.errors import ApiError, BadRequest, Internal, MethodNotAllowed, NotFound, TooLarge, Unauthorized
 from gureum.foundation.http import dialects
+from gureum.foundation.http.access import permits
 from gureum.foundation.http.answer import Answer, send_answer
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.executor import answer_of, run_handler
@@ -107,6 +108,8 @@ class App:
                 raise NotFound("The resource could not be found.")  # noqa: TRY301 answered just below
             route, parameters = _route_of(router, method, inner, version)
             caller = await self._caller(route, headers)
+            if caller.access_rules is not None:
+                self._check_access(caller.access_rules, api, method, path)
             call = Call(route, api.deps, caller, request_id, self.policy, self.database)
             call.query = _query(scope["query_string"])
             call.headers = headers
@@ -138,7 +141,7 @@ class App:
         return (found[0], found[1], path) if found else (None, None, path)
 
     async def _caller(self, route: Route, headers: dict[str, str]) -> Caller:
-        token = headers.get("x-auth-token", "")
+        token = headers.get("x-auth-token") or _bearer(headers.get("authorization", ""))
         if route.policy == PUBLIC:
             return Caller()
         if not token:
@@ -153,6 +156,13 @@ class App:
         log.user_id.set(caller.user_id or "-")
         log.project_id.set(caller.project_id or "-")
         return caller
+
+    def _check_access(self, rules: tuple[AccessRule, ...], api: Api, method: str, path: str) -> None:
+        """A narrowed token opens what its rules name, and its own validation. Raises Unauthorized."""
+        if api.name == "identity" and method == "GET" and path.rstrip("/").endswith("/v3/auth/tokens"):
+            return
+        if not permits(rules, api.name, method, path, api.prefix):
+            raise self._unauthorized()
 
     def _unauthorized(self) -> Unauthorized:
         return Unauthorized(headers={"WWW-Authenticate": f'Keystone uri="{self.public_url}/identity"'})
@@ -217,6 +227,12 @@ def _route_of(router: Router, method: str, path: str, version: Version | None) -
         ):
             return route, values
     raise NotFound("The resource could not be found.")
+
+
+def _bearer(authorization: str) -> str:
+    """The token of an `Authorization: Bearer` header (RFC 6750), or nothing."""
+    scheme, _, token = authorization.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def _headers(scope: Scope) -> dict[str, str]:

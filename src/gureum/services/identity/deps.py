@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gureum.foundation.config import IdentityConfig
 from gureum.foundation.db.engine import Database
 from gureum.services.identity.tokens.fernet import SealingKeys
 from gureum.services.identity.tokens.issuing import Tokens
 from gureum.services.identity.tokens.passwords import Passwords
+from gureum.services.identity.tokens.receipts import Receipts
 
 
 @dataclass(frozen=True)
@@ -16,3 +18,5 @@ class IdentityDeps:
     tokens: Tokens
     passwords: Passwords
     secrets: SealingKeys
+    options: IdentityConfig
+    receipts: Receipts

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from gureum.foundation.http.call import Call
-from gureum.foundation.http.routes import PUBLIC, Route
+from gureum.foundation.http.routes import PUBLIC, Reply, Route
+from gureum.services.identity import json_home
+from gureum.services.identity.nouns import NOUNS
 
 
 def _version(call: Call[Any]) -> dict[str, Any]:
@@ -18,11 +20,23 @@ def _version(call: Call[Any]) -> dict[str, Any]:
     }
 
 
-def versions(call: Call[Any]) -> dict[str, Any]:
+def _home(call: Call[Any], prefix: str) -> Reply | None:
+    """The JSON home document, for whoever accepts that and nothing plainer."""
+    if not json_home.is_asked_for(call.headers.get("accept", "")):
+        return None
+    routes = (route for noun in NOUNS for route in noun.ROUTES)
+    return Reply(json_home.document(routes, prefix), status=200, content_type=json_home.MEDIA_TYPE)
+
+
+def versions(call: Call[Any]) -> Reply | dict[str, Any]:
+    if home := _home(call, "/v3"):
+        return home
     return {"versions": {"values": [_version(call)]}}
 
 
-def version(call: Call[Any]) -> dict[str, Any]:
+def version(call: Call[Any]) -> Reply | dict[str, Any]:
+    if home := _home(call, ""):
+        return home
     return {"version": _version(call)}
 
 

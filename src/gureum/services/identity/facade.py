@@ -10,6 +10,8 @@ from sqlalchemy import select
 from gureum.foundation.caller import Caller
 from gureum.foundation.db.engine import Tx
 from gureum.services.identity.bootstrap import Bootstrap, bootstrap
+from gureum.services.identity.catalog.model import Service
+from gureum.services.identity.limits.api import limits_in_force
 from gureum.services.identity.projects.model import Project
 from gureum.services.identity.tokens.issuing import Tokens
 from gureum.services.identity.tokens.passwords import Passwords
@@ -52,6 +54,11 @@ class IdentityFacade:
 
     def user_name(self, tx: Tx, user_id: str) -> str | None:
         return tx.scalar(select(User.name).where(User.id == user_id))
+
+    def limits(self, tx: Tx, service_type: str, project_id: str, region: str = "") -> dict[str, int]:
+        """resource -> how much of it a project may use, of what is registered as unified limits; -1 is no limit."""
+        service_id = tx.scalar(select(Service.id).where(Service.type == service_type).order_by(Service.id))
+        return {} if service_id is None else limits_in_force(tx, service_id, region, project_id)
 
     def bootstrap(self, tx: Tx, wanted: Bootstrap) -> None:
         """Make sure of the domain, roles, users, projects and catalog that a new cloud starts with."""

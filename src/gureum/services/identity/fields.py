@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import UNSET, Meta
+from msgspec import UNSET, Meta, Struct
 
 from gureum.foundation.errors import BadRequest, Conflict, Forbidden
 from gureum.foundation.http.call import Call
@@ -48,12 +48,24 @@ def check_mutable(kind: str, options: Mapping[str, Any], change: Mapping[str, An
         raise Forbidden(f"Cannot change or delete the {kind}: it is immutable. Lift its immutable option first.")
 
 
-def merged_options(present: Mapping[str, Any], change: Any) -> dict[str, Any]:
-    """Options after a change: null removes one."""
+class ResourceOptions(Struct, forbid_unknown_fields=True):
+    """The options of projects, domains and roles; null takes one away."""
+
+    immutable: bool | None = None
+
+
+def options_of(kind: Any, present: Mapping[str, Any], change: Any) -> dict[str, Any]:
+    """Options after a change, which is checked against the closed type `kind`: null removes one."""
     if change is UNSET or change is None:
         return dict(present)
+    typed(kind, change)
     merged = {**present, **change}
     return {key: value for key, value in merged.items() if value is not None}
+
+
+def merged_options(present: Mapping[str, Any], change: Any) -> dict[str, Any]:
+    """The options of a project, domain or role after a change."""
+    return options_of(ResourceOptions, present, change)
 
 
 def taken(kind: str, name: str) -> Conflict:

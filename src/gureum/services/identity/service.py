@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gureum.foundation.config import AuthConfig
+from gureum.foundation.config import AuthConfig, IdentityConfig
 from gureum.foundation.db.engine import Database
 from gureum.foundation.http import dialects
 from gureum.foundation.http.routes import Api
@@ -17,16 +17,23 @@ from gureum.services.identity.nouns import NOUNS
 from gureum.services.identity.tokens.fernet import SealingKeys, TokenKeys
 from gureum.services.identity.tokens.issuing import Tokens
 from gureum.services.identity.tokens.passwords import Passwords
+from gureum.services.identity.tokens.receipts import Receipts
 
 SECRETS = "credential-keys"
 
 
-def parts(database: Database, config: AuthConfig, keys: Path) -> tuple[ServiceParts, IdentityFacade]:
+def parts(
+    database: Database, config: AuthConfig, keys: Path, options: IdentityConfig | None = None
+) -> tuple[ServiceParts, IdentityFacade]:
     """Identity over `database`, its token keys in the folder `keys`, those of stored secrets beside it."""
-    tokens = Tokens(database, TokenKeys(keys), config.token_lifetime_s)
+    options = options or IdentityConfig()
+    token_keys = TokenKeys(keys)
+    tokens = Tokens(database, token_keys, config.token_lifetime_s, options)
     passwords = Passwords(config)
     facade = IdentityFacade(tokens, passwords)
-    deps = IdentityDeps(database, tokens, passwords, SealingKeys(keys.with_name(SECRETS)))
+    secrets = SealingKeys(keys.with_name(SECRETS))
+    receipts = Receipts(token_keys, options.receipt_lifetime_s)
+    deps = IdentityDeps(database, tokens, passwords, secrets, options, receipts)
     routes = tuple(route for noun in NOUNS for route in noun.ROUTES)
     rules = tuple(rule for noun in NOUNS for rule in noun.RULES)
     api = Api("identity", "/identity", dialects.identity, (*discovery.ROUTES, *routes), deps)

@@ -15,6 +15,7 @@ from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
+from gureum.services.identity.application_credentials.access_rules import RuleRef, stored, views_of
 from gureum.services.identity.application_credentials.model import ApplicationCredential
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.fields import ADMIN_OR_SYSTEM_READER, Description, LongName
@@ -36,13 +37,6 @@ class RoleRef(Struct):
     name: Annotated[str, Meta(max_length=255)] | None = None
 
 
-class AccessRule(Struct):
-    path: Annotated[str, Meta(max_length=255)] | None = None
-    method: Annotated[str, Meta(pattern=r"^(POST|GET|HEAD|PATCH|PUT|DELETE)$")] | None = None
-    service: Annotated[str, Meta(max_length=255)] | None = None
-    id: Annotated[str, Meta(max_length=64)] | None = None
-
-
 class NewCredential(Struct):
     name: LongName
     secret: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
@@ -50,7 +44,7 @@ class NewCredential(Struct):
     expires_at: str | None = None
     roles: list[RoleRef] | None = None
     unrestricted: bool | None = None
-    access_rules: list[AccessRule] | None = None
+    access_rules: Annotated[list[RuleRef], Meta(max_length=64)] | None = None
 
 
 class CredentialBody(Struct, forbid_unknown_fields=True):
@@ -59,7 +53,8 @@ class CredentialBody(Struct, forbid_unknown_fields=True):
 
 def _view(call: Call[Any], row: ApplicationCredential) -> dict[str, Any]:
     roles = call.tx.scalars(select(Role).where(Role.id.in_(row.role_ids)).order_by(Role.name)).all()
-    return {
+    narrowed = {"access_rules": views_of(call.tx, row.access_rule_ids)} if row.access_rule_ids else {}
+    return narrowed | {
         "id": row.id,
         "name": row.name,
         "description": row.description,
@@ -88,8 +83,6 @@ def create(call: Call[IdentityDeps], body: CredentialBody, user_id: str) -> dict
     new = body.application_credential
     if call.caller.project_id is None:
         raise BadRequest("An application credential needs a project-scoped token.")
-    if new.access_rules:
-        raise BadRequest("This cloud does not offer access rules of application credentials yet.")
     expires = None if new.expires_at is None else filters.moment("expires_at", new.expires_at)
     if expires is not None and expires <= clock.utcnow():
         raise BadRequest("expires_at lies in the past.")
@@ -111,7 +104,7 @@ def create(call: Call[IdentityDeps], body: CredentialBody, user_id: str) -> dict
             description=new.description,
             role_ids=_roles(call, new.roles),
             unrestricted=bool(new.unrestricted),
-            access_rules=[],
+            access_rule_ids=stored(tx, call.caller, user_id, new.access_rules or []),
             expires_at=expires,
         )
         tx.add(row)

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Select, or_, select
 
 from gureum.foundation.db.engine import Tx
-from gureum.foundation.errors import BadRequest, NotFound
+from gureum.foundation.errors import BadRequest, Forbidden, NotFound
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
@@ -22,9 +22,9 @@ from gureum.services.identity.assignments.effective import effective, views_of
 from gureum.services.identity.assignments.model import SYSTEM, Assignment, with_implied
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER
-from gureum.services.identity.groups.model import Group
+from gureum.services.identity.groups.model import Group, GroupMember
 from gureum.services.identity.listing import collection
-from gureum.services.identity.projects.api import subtree
+from gureum.services.identity.projects.hierarchy import subtree
 from gureum.services.identity.projects.model import Project
 from gureum.services.identity.roles.api import view_of as role_view
 from gureum.services.identity.roles.model import Role
@@ -99,6 +99,8 @@ def _checked(call: Call[Any], form: Form, actor_id: str, target_id: str, role_id
         raise NotFound(f"Could not find {form.actor_kind}: {actor_id}.")
     if role_id and role is None:
         raise NotFound(f"Could not find role: {role_id}.")
+    if role is not None and role.domain_id not in (None, domain_id) and call.route.method == "PUT":
+        raise Forbidden("A domain's own role is granted on that domain and its projects alone.")
     return role
 
 
@@ -182,7 +184,9 @@ def list_assignments(call: Call[IdentityDeps]) -> dict[str, Any]:
     if is_effective and call.param("group.id"):
         raise BadRequest("Combining effective and group filter will always result in an empty list.")
     statement = _by_scope(call, select(Assignment))
-    if not is_effective:
+    if is_effective:
+        statement = _by_effective_actor(call, statement)
+    else:
         statement = _by_actor_and_role(call, statement)
         if scopes is not None:
             statement = statement.where(Assignment.target_kind == "project", Assignment.target_id.in_(sorted(scopes)))
@@ -226,6 +230,15 @@ def _by_actor_and_role(call: Call[IdentityDeps], statement: Select[Any]) -> Sele
         if actor_id := call.param(f"{kind}.id"):
             statement = statement.where(Assignment.actor_kind == kind, Assignment.actor_id == actor_id)
     return statement
+
+
+def _by_effective_actor(call: Call[IdentityDeps], statement: Select[Any]) -> Select[Any]:
+    """Of effective assignments, what may concern the user that is asked for: its own and those of its groups."""
+    user_id = call.param("user.id")
+    if user_id is None:
+        return statement
+    groups = select(GroupMember.group_id).where(GroupMember.user_id == user_id)
+    return statement.where(or_(Assignment.actor_id == user_id, Assignment.actor_id.in_(groups)))
 
 
 def _asked_for(call: Call[IdentityDeps], row: Any, scopes: set[str] | None) -> bool:

@@ -12,10 +12,13 @@ from gureum.foundation.db.engine import Tx
 from gureum.foundation.http.call import Call
 from gureum.services.identity.assignments.model import Assignment
 from gureum.services.identity.groups.model import Group, GroupMember
-from gureum.services.identity.projects.api import subtree
+from gureum.services.identity.projects.hierarchy import subtree
 from gureum.services.identity.projects.model import Project
-from gureum.services.identity.roles.model import ImpliedRole, Role
+from gureum.services.identity.roles.model import GLOBAL, ImpliedRole, Role
 from gureum.services.identity.users.model import User
+
+FEW = 1000
+"""Up to so many groups are named in a statement; for more, all memberships are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,23 +38,35 @@ class Effective:
 
 def effective(tx: Tx, rows: Iterable[Assignment]) -> list[Effective]:
     """Assignments as they take effect, each combination once."""
+    rows = list(rows)
     members: dict[str, list[str]] = {}
-    for group_id, user_id in tx.execute(select(GroupMember.group_id, GroupMember.user_id)):
+    groups = sorted({row.actor_id for row in rows if row.actor_kind == "group"})
+    in_groups = select(GroupMember.group_id, GroupMember.user_id)
+    if len(groups) <= FEW:
+        in_groups = in_groups.where(GroupMember.group_id.in_(groups))
+    for group_id, user_id in tx.execute(in_groups):
         members.setdefault(group_id, []).append(user_id)
     implies: dict[str, list[str]] = {}
     for upper, lower in tx.execute(select(ImpliedRole.prior_id, ImpliedRole.implied_id)):
         implies.setdefault(upper, []).append(lower)
+    # A domain's own role has no effect but through what it implies.
+    of_domains = set(tx.scalars(select(Role.id).where(Role.scope != GLOBAL)))
     found: dict[tuple[str, str, str, str], Effective] = {}
+    below: dict[str, list[str]] = {}
     for row in rows:
         actors = members.get(row.actor_id, []) if row.actor_kind == "group" else [row.actor_id]
         through = row.actor_id if row.actor_kind == "group" else None
         targets = [(row.target_kind, row.target_id)]
         if row.inherited:
-            targets = [("project", project.id) for project in subtree(tx, row.target_id)]
+            if row.target_id not in below:
+                below[row.target_id] = [project.id for project in subtree(tx, row.target_id)]
+            targets = [("project", project_id) for project_id in below[row.target_id]]
         source = row.target_id if row.inherited else None
         for actor in actors:
             for kind, target in targets:
                 for role_id, prior in _closure(row.role_id, implies):
+                    if role_id in of_domains:
+                        continue
                     item = Effective(actor, kind, target, role_id, through, source, prior)
                     found.setdefault((actor, kind, target, role_id), item)
     return list(found.values())

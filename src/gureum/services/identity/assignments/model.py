@@ -21,7 +21,10 @@ class Assignment(Row):
     """`actor_kind` is user or group, `target_kind` is project, domain or system."""
 
     __tablename__ = "assignments"
-    __table_args__ = (Index("ix_assignments_target", "target_kind", "target_id"),)
+    __table_args__ = (
+        Index("ix_assignments_target", "target_kind", "target_id"),
+        Index("ix_assignments_actor_id", "actor_id"),
+    )
 
     actor_kind: Mapped[str] = mapped_column(String(8), primary_key=True)
     actor_id: Mapped[str] = mapped_column(Id, primary_key=True)

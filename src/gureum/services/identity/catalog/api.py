@@ -19,7 +19,9 @@ from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
 from gureum.services.identity.catalog.model import Endpoint, Region, Service
 from gureum.services.identity.deps import IdentityDeps
+from gureum.services.identity.endpoint_policies.model import PolicyAssociation
 from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, Description, extra_of, typed
+from gureum.services.identity.limits.model import Limit, RegisteredLimit
 from gureum.services.identity.listing import page, self_link
 from gureum.services.identity.tokens import revocations
 
@@ -155,8 +157,11 @@ def delete_region(call: Call[IdentityDeps], region_id: str) -> None:
     row = _find(call, Region, "region", region_id)
     if call.tx.scalar(select(Endpoint.id).where(Endpoint.region_id == row.id).limit(1)):
         raise Forbidden(f"Unable to delete region {row.id}: it has endpoints.")
+    if call.tx.scalar(select(RegisteredLimit.id).where(RegisteredLimit.region == row.id).limit(1)):
+        raise Forbidden(f"Unable to delete region {row.id}: it has registered limits.")
     if call.tx.scalar(select(Region.id).where(Region.parent_region_id == row.id).limit(1)):
         raise Forbidden(f"Unable to delete region {row.id}: it has child regions.")
+    call.tx.execute(delete_from(PolicyAssociation).where(PolicyAssociation.region_id == row.id))
     call.tx.delete(row)
 
 
@@ -207,7 +212,11 @@ def update_service(call: Call[IdentityDeps], body: ServiceBody, service_id: str)
 
 def delete_service(call: Call[IdentityDeps], service_id: str) -> None:
     row = _find(call, Service, "service", service_id)
-    call.tx.execute(delete_from(Endpoint).where(Endpoint.service_id == row.id))
+    registered = select(RegisteredLimit.id).where(RegisteredLimit.service_id == row.id)
+    call.tx.execute(delete_from(Limit).where(Limit.registered_limit_id.in_(registered)))
+    call.tx.execute(delete_from(PolicyAssociation).where(PolicyAssociation.service_id == row.id))
+    for endpoint in call.tx.scalars(select(Endpoint).where(Endpoint.service_id == row.id)):
+        delete_endpoint(call, endpoint.id)
     call.tx.delete(row)
     _stale(call, row.id)
 
@@ -215,7 +224,7 @@ def delete_service(call: Call[IdentityDeps], service_id: str) -> None:
 # -- endpoints -------------------------------------------------------------------------------------------
 
 
-def _endpoint_view(call: Call[Any], row: Endpoint) -> dict[str, Any]:
+def endpoint_view(call: Call[Any], row: Endpoint) -> dict[str, Any]:
     view = {
         **row.extra,
         "id": row.id,
@@ -241,7 +250,7 @@ def create_endpoint(call: Call[IdentityDeps], body: EndpointBody) -> dict[str, A
     _set_endpoint(call, row, fields)
     call.tx.add(row)
     _stale(call, row.id)
-    return {"endpoint": _endpoint_view(call, row)}
+    return {"endpoint": endpoint_view(call, row)}
 
 
 def _set_endpoint(call: Call[IdentityDeps], row: Endpoint, fields: EndpointFields) -> None:
@@ -265,11 +274,11 @@ def list_endpoints(call: Call[IdentityDeps]) -> dict[str, Any]:
         "region_id": (Endpoint.region_id, filters.text),
         "region": (Endpoint.region_id, filters.text),
     }
-    return page(call, "endpoints", select(Endpoint), columns, Endpoint.id, lambda row: _endpoint_view(call, row))
+    return page(call, "endpoints", select(Endpoint), columns, Endpoint.id, lambda row: endpoint_view(call, row))
 
 
 def show_endpoint(call: Call[IdentityDeps], endpoint_id: str) -> dict[str, Any]:
-    return {"endpoint": _endpoint_view(call, _find(call, Endpoint, "endpoint", endpoint_id))}
+    return {"endpoint": endpoint_view(call, _find(call, Endpoint, "endpoint", endpoint_id))}
 
 
 def update_endpoint(call: Call[IdentityDeps], body: EndpointBody, endpoint_id: str) -> dict[str, Any]:
@@ -277,11 +286,12 @@ def update_endpoint(call: Call[IdentityDeps], body: EndpointBody, endpoint_id: s
     _set_endpoint(call, row, typed(EndpointFields, body.endpoint))
     row.extra = {**row.extra, **extra_of(body.endpoint, _KNOWN["endpoint"])}
     _stale(call, row.id)
-    return {"endpoint": _endpoint_view(call, row)}
+    return {"endpoint": endpoint_view(call, row)}
 
 
 def delete_endpoint(call: Call[IdentityDeps], endpoint_id: str) -> None:
     call.tx.delete(_find(call, Endpoint, "endpoint", endpoint_id))
+    call.tx.execute(delete_from(PolicyAssociation).where(PolicyAssociation.endpoint_id == endpoint_id))
     _stale(call, endpoint_id)
 
 

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ForeignKey, String, Text
+from sqlalchemy import BigInteger, ForeignKey, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from gureum.foundation.db.types import Json, Name, Row
 
 
 class Credential(Row):
-    """`id` is the SHA-256 of the access key for the type ec2, so that a signature finds its secret."""
+    """`id` is the SHA-256 of the access key for the type ec2, so that a signature finds its secret.
+
+    `used_counter` is the time step of the last pass code that the type totp let in: none is good twice.
+    """
 
     __tablename__ = "credentials"
 
@@ -23,4 +26,5 @@ class Credential(Row):
     sealed: Mapped[str] = mapped_column(Text)
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     project_id: Mapped[str | None] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"), index=True)
+    used_counter: Mapped[int | None] = mapped_column(BigInteger)
     extra: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)

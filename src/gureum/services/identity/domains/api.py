@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import delete as delete_from
 from sqlalchemy import select
 
 from gureum.foundation import ids
@@ -14,7 +13,6 @@ from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
-from gureum.services.identity.assignments.model import Assignment
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.fields import (
     ADMIN,
@@ -25,12 +23,10 @@ from gureum.services.identity.fields import (
     taken,
     typed,
 )
-from gureum.services.identity.groups.model import Group
 from gureum.services.identity.listing import page, self_link
 from gureum.services.identity.projects import api as projects
 from gureum.services.identity.projects.model import DEFAULT_DOMAIN, ROOT, Project
-from gureum.services.identity.roles.model import Role
-from gureum.services.identity.users.model import User
+from gureum.services.identity.projects.removal import delete_domain
 
 RULES = (
     Rule(
@@ -117,23 +113,9 @@ def update(call: Call[IdentityDeps], body: DomainBody, domain_id: str) -> dict[s
 
 
 def delete(call: Call[IdentityDeps], domain_id: str) -> None:
-    """A domain goes with all that it owns; it must be disabled first."""
     row = _find(call, domain_id)
     check_mutable("domain", row.options)
-    if row.enabled or row.id == DEFAULT_DOMAIN:
-        raise Forbidden("Cannot delete a domain that is enabled, please disable it first.")
-    tx = call.tx
-    for project in reversed(projects.subtree(tx, row.id)):
-        projects.forget(call, project)
-        tx.flush()
-    users = select(User.id).where(User.domain_id == row.id)
-    groups = select(Group.id).where(Group.domain_id == row.id)
-    for actors in (users, groups):
-        tx.execute(delete_from(Assignment).where(Assignment.actor_id.in_(actors)))
-    tx.execute(delete_from(User).where(User.domain_id == row.id))
-    tx.execute(delete_from(Group).where(Group.domain_id == row.id))
-    tx.execute(delete_from(Role).where(Role.scope == row.id))
-    projects.forget(call, row)
+    delete_domain(call, row)
 
 
 _ALL = "/v3/domains"

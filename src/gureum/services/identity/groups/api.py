@@ -31,6 +31,7 @@ from gureum.services.identity.groups.model import Group, GroupMember
 from gureum.services.identity.listing import collection, page, self_link
 from gureum.services.identity.projects.model import Project
 from gureum.services.identity.tokens import revocations
+from gureum.services.identity.users.api import expiring
 from gureum.services.identity.users.api import view_of as user_view
 from gureum.services.identity.users.model import User
 
@@ -158,7 +159,7 @@ def delete(call: Call[IdentityDeps], group_id: str) -> None:
 def list_users(call: Call[IdentityDeps], group_id: str) -> dict[str, Any]:
     row = _find(call, group_id)
     statement = select(User).join(GroupMember).where(GroupMember.group_id == row.id).order_by(User.name)
-    return collection(call, "users", [user_view(call, user) for user in call.tx.scalars(statement)])
+    return collection(call, "users", [user_view(call, user) for user in call.tx.scalars(expiring(call, statement))])
 
 
 def _member(call: Call[Any], group_id: str, user_id: str) -> GroupMember | None:

@@ -45,7 +45,7 @@ class PolicyBody(Struct, forbid_unknown_fields=True):
     policy: dict[str, Any]
 
 
-def _view(call: Call[Any], row: PolicyDocument) -> dict[str, Any]:
+def view_of(call: Call[Any], row: PolicyDocument) -> dict[str, Any]:
     return {
         **row.extra,
         "id": row.id,
@@ -66,13 +66,13 @@ def create(call: Call[Any], body: PolicyBody) -> dict[str, Any]:
     extra = extra_of(body.policy, _KNOWN)
     row = PolicyDocument(id=ids.new_hex(), type=new.type, blob=_bounded(new.blob), extra=extra)
     call.tx.add(row)
-    return {"policy": _view(call, row)}
+    return {"policy": view_of(call, row)}
 
 
 def index(call: Call[Any]) -> dict[str, Any]:
     columns = {"type": (PolicyDocument.type, filters.text)}
     statement = select(PolicyDocument)
-    return page(call, "policies", statement, columns, PolicyDocument.id, lambda row: _view(call, row))
+    return page(call, "policies", statement, columns, PolicyDocument.id, lambda row: view_of(call, row))
 
 
 def _find(call: Call[Any], policy_id: str) -> PolicyDocument:
@@ -83,7 +83,7 @@ def _find(call: Call[Any], policy_id: str) -> PolicyDocument:
 
 
 def show(call: Call[Any], policy_id: str) -> dict[str, Any]:
-    return {"policy": _view(call, _find(call, policy_id))}
+    return {"policy": view_of(call, _find(call, policy_id))}
 
 
 def update(call: Call[Any], body: PolicyBody, policy_id: str) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def update(call: Call[Any], body: PolicyBody, policy_id: str) -> dict[str, Any]:
     if change.blob is not UNSET:
         row.blob = _bounded(change.blob)
     row.extra = {**row.extra, **extra_of(body.policy, _KNOWN)}
-    return {"policy": _view(call, row)}
+    return {"policy": view_of(call, row)}
 
 
 def delete(call: Call[Any], policy_id: str) -> None:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
-from urllib.parse import quote
 
 from msgspec import UNSET, Meta, Struct, UnsetType
-from sqlalchemy import delete as delete_from
 from sqlalchemy import select
 
 from gureum.foundation import ids
+from gureum.foundation.config import IdentityConfig
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.errors import BadRequest, Forbidden, NotFound
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Reply, Route
 from gureum.foundation.policy import Rule
-from gureum.services.identity.application_credentials.model import ApplicationCredential
-from gureum.services.identity.assignments.model import Assignment, ancestors
+from gureum.services.identity.assignments.model import ancestors
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.fields import (
     ADMIN,
@@ -33,7 +31,9 @@ from gureum.services.identity.fields import (
     taken,
     typed,
 )
+from gureum.services.identity.limits.rules import STRICT_TWO_LEVEL
 from gureum.services.identity.listing import page, self_link
+from gureum.services.identity.projects.hierarchy import nested, reach, subtree
 from gureum.services.identity.projects.model import ROOT, Project
 from gureum.services.identity.tokens import revocations
 
@@ -45,13 +45,6 @@ RULES = (
     Rule("identity:list_projects", ADMIN_OR_SYSTEM_READER + " or role:reader and domain_id:%(domain_id)s", "List"),
     Rule("identity:create_project", ADMIN + IN_DOMAIN, "Create a project"),
     Rule("identity:update_project", ADMIN + IN_DOMAIN, "Update a project"),
-    Rule("identity:delete_project", ADMIN + IN_DOMAIN, "Delete a project"),
-    Rule("identity:list_project_tags", ADMIN_OR_SYSTEM_READER + READ_DOMAIN + OWN, "List a project's tags"),
-    Rule("identity:get_project_tag", ADMIN_OR_SYSTEM_READER + READ_DOMAIN + OWN, "Check a project's tag"),
-    Rule("identity:update_project_tags", ADMIN + IN_DOMAIN, "Replace a project's tags"),
-    Rule("identity:create_project_tag", ADMIN + IN_DOMAIN, "Add a tag to a project"),
-    Rule("identity:delete_project_tags", ADMIN + IN_DOMAIN, "Remove a project's tags"),
-    Rule("identity:delete_project_tag", ADMIN + IN_DOMAIN, "Remove a tag of a project"),
 )
 KNOWN = frozenset(
     {"id", "name", "description", "enabled", "domain_id", "parent_id", "is_domain", "tags", "options", "links"}
@@ -83,10 +76,6 @@ class ProjectChange(Struct):
 
 class ProjectBody(Struct, forbid_unknown_fields=True):
     project: dict[str, Any]
-
-
-class TagsBody(Struct, forbid_unknown_fields=True):
-    tags: Tags
 
 
 def view_of(call: Call[Any], row: Project) -> dict[str, Any]:
@@ -127,7 +116,7 @@ def create(call: Call[IdentityDeps], body: ProjectBody) -> Reply:
     if domain is None or not domain.is_domain:
         raise NotFound(f"Could not find domain: {domain_id}.")
     parent_id = new.parent_id or domain_id
-    _check_parent(call.tx, parent_id, domain_id)
+    _check_parent(call.tx, parent_id, domain_id, deepest(call.deps.options))
     return _store(call, new, body.project, domain_id, parent_id)
 
 
@@ -159,7 +148,12 @@ def _store(
     return Reply({"project": view_of(call, row)})
 
 
-def _check_parent(tx: Tx, parent_id: str, domain_id: str) -> None:
+def deepest(options: IdentityConfig) -> int:
+    """Levels of projects below a domain."""
+    return 1 if options.limit_model == STRICT_TWO_LEVEL else options.project_depth
+
+
+def _check_parent(tx: Tx, parent_id: str, domain_id: str, levels: int) -> None:
     parent = tx.get(Project, parent_id)
     if parent is None:
         raise NotFound(f"Could not find project: {parent_id}.")
@@ -167,7 +161,7 @@ def _check_parent(tx: Tx, parent_id: str, domain_id: str) -> None:
         raise BadRequest("The parent project is in another domain.")
     if not parent.enabled:
         raise Forbidden("A project may not be created under a disabled one.")
-    if len(ancestors(tx, parent_id)) >= 5:
+    if len(ancestors(tx, parent_id)) >= levels:
         raise Forbidden("Max hierarchy depth reached for this branch.")
 
 
@@ -188,7 +182,7 @@ def index(call: Call[IdentityDeps]) -> dict[str, Any]:
     )
     if call.caller.domain_id and not call.caller.is_admin:
         statement = statement.where(Project.domain_id == call.caller.domain_id)
-    view = page(call, "projects", statement, _COLUMNS, Project.id, lambda row: view_of(call, row))
+    view = page(call, "projects", statement, _COLUMNS, Project.id, lambda row: view_of(call, row), plain=Project)
     names = ("tags", "tags-any", "not-tags", "not-tags-any")
     wanted = {name: set(value.split(",")) for name, value in call.query if name in names}
     if wanted:
@@ -210,56 +204,24 @@ def show(call: Call[IdentityDeps], project_id: str) -> dict[str, Any]:
     view = view_of(call, row)
     if call.param("parents_as_list") is not None:
         rows = [call.tx.get(Project, id_) for id_ in ancestors(call.tx, row.id)]
-        known = _reach(call)
+        known = reach(call)
         view["parents"] = [
             {"project": view_of(call, parent)}
             for parent in rows
             if parent and not parent.is_domain and (known is None or parent.id in known)
         ]
     if call.param("parents_as_ids") is not None:
-        nested: dict[str, Any] | None = None
+        above: dict[str, Any] | None = None
         for id_ in reversed(ancestors(call.tx, row.id)):
-            nested = {id_: nested}
-        view["parents"] = nested
+            above = {id_: above}
+        view["parents"] = above
     if call.param("subtree_as_list") is not None:
-        known = _reach(call)
+        known = reach(call)
         children = [child for child in subtree(call.tx, row.id) if known is None or child.id in known]
         view["subtree"] = [{"project": view_of(call, child)} for child in children]
     if call.param("subtree_as_ids") is not None:
-        view["subtree"] = _nested(call.tx, row.id)
+        view["subtree"] = nested(call.tx, row.id)
     return {"project": view}
-
-
-def _reach(call: Call[IdentityDeps]) -> set[str] | None:
-    """Whose documents a project's hierarchy may show: those in which the caller has a role; None for all."""
-    from gureum.services.identity.users.api import projects_of
-
-    caller = call.caller
-    if caller.is_admin or caller.system or caller.domain_id:
-        return None
-    return {row.id for row in projects_of(call.tx, caller.user_id)}
-
-
-def subtree(tx: Tx, project_id: str) -> list[Project]:
-    """All projects below, breadth first."""
-    found: list[Project] = []
-    level = [project_id]
-    while level:
-        children = tx.scalars(select(Project).where(Project.parent_id.in_(level))).all()
-        found += children
-        level = [child.id for child in children]
-    return found
-
-
-def _nested(tx: Tx, project_id: str) -> dict[str, Any] | None:
-    tree: dict[str, dict[str, Any]] = {project_id: {}}
-    for child in subtree(tx, project_id):
-        tree[child.id] = tree[child.parent_id or ""][child.id] = {}
-    return _or_none(tree[project_id])
-
-
-def _or_none(tree: dict[str, Any]) -> dict[str, Any] | None:
-    return {key: _or_none(value) for key, value in tree.items()} or None
 
 
 def update(call: Call[IdentityDeps], body: ProjectBody, project_id: str) -> dict[str, Any]:
@@ -306,88 +268,11 @@ def _tokens_end(call: Call[IdentityDeps], row: Project) -> None:
         call.deps.tokens.revocations.add(call.tx, kind, row.id)
 
 
-def delete(call: Call[IdentityDeps], project_id: str) -> None:
-    row = find(call, project_id)
-    check_mutable("project", row.options)
-    if row.is_domain:
-        raise Forbidden("A domain is deleted through /v3/domains.")
-    if call.tx.scalar(select(Project.id).where(Project.parent_id == row.id).limit(1)):
-        raise Forbidden(f"Cannot delete project {row.id}: it has projects below it.")
-    forget(call, row)
-
-
-def forget(call: Call[IdentityDeps], row: Project) -> None:
-    """Delete a project with everything of identity that refers to it."""
-    tx = call.tx
-    kind = revocations.DOMAIN if row.is_domain else revocations.PROJECT
-    call.deps.tokens.revocations.add(tx, kind, row.id)
-    tx.execute(delete_from(Assignment).where(Assignment.target_id == row.id))
-    tx.execute(delete_from(ApplicationCredential).where(ApplicationCredential.project_id == row.id))
-    tx.delete(row)
-
-
-# -- tags ------------------------------------------------------------------------------------------------
-
-
-def list_tags(call: Call[IdentityDeps], project_id: str) -> dict[str, Any]:
-    return list_tags_of(call, find(call, project_id))
-
-
-def replace_tags(call: Call[IdentityDeps], body: TagsBody, project_id: str) -> dict[str, Any]:
-    row = find(call, project_id)
-    check_mutable("project", row.options)
-    row.tags = sorted(set(body.tags))
-    return list_tags_of(call, row)
-
-
-def list_tags_of(call: Call[IdentityDeps], row: Project) -> dict[str, Any]:
-    return {"tags": row.tags, "links": self_link(call, "projects", f"{row.id}/tags") | {"next": None, "previous": None}}
-
-
-def clear_tags(call: Call[IdentityDeps], project_id: str) -> None:
-    row = find(call, project_id)
-    check_mutable("project", row.options)
-    row.tags = []
-
-
-def check_tag(call: Call[IdentityDeps], project_id: str, tag: str) -> None:
-    if tag not in find(call, project_id).tags:
-        raise NotFound(f"Could not find project tag: {tag}.")
-
-
-def add_tag(call: Call[IdentityDeps], project_id: str, tag: str) -> Reply:
-    row = find(call, project_id)
-    check_mutable("project", row.options)
-    typed(TagsBody, {"tags": [tag]})
-    if tag not in row.tags and len(row.tags) >= 80:
-        raise BadRequest("A project has at most 80 tags.")
-    row.tags = sorted({*row.tags, tag})
-    where = f"{call.base_url}/v3/projects/{row.id}/tags/{quote(tag, safe='')}"
-    return Reply(None, headers={"Location": where})
-
-
-def remove_tag(call: Call[IdentityDeps], project_id: str, tag: str) -> None:
-    row = find(call, project_id)
-    check_mutable("project", row.options)
-    if tag not in row.tags:
-        raise NotFound(f"Could not find project tag: {tag}.")
-    row.tags = [name for name in row.tags if name != tag]
-
-
 _ALL = "/v3/projects"
 _ONE = _ALL + "/{project_id}"
-_TAGS = _ONE + "/tags"
-_TAG = _TAGS + "/{tag}"
 ROUTES = (
     Route("GET", _ALL, index, "identity:list_projects", target="handler"),
     Route("POST", _ALL, create, "identity:create_project", 201, body=ProjectBody, target="handler"),
     Route("GET", _ONE, show, "identity:get_project", target="handler"),
     Route("PATCH", _ONE, update, "identity:update_project", body=ProjectBody, target="handler"),
-    Route("DELETE", _ONE, delete, "identity:delete_project", 204, target="handler"),
-    Route("GET", _TAGS, list_tags, "identity:list_project_tags", target="handler"),
-    Route("PUT", _TAGS, replace_tags, "identity:update_project_tags", body=TagsBody, target="handler"),
-    Route("DELETE", _TAGS, clear_tags, "identity:delete_project_tags", 204, target="handler"),
-    Route("GET", _TAG, check_tag, "identity:get_project_tag", 204, target="handler"),
-    Route("PUT", _TAG, add_tag, "identity:create_project_tag", 201, target="handler"),
-    Route("DELETE", _TAG, remove_tag, "identity:delete_project_tag", 204, target="handler"),
 )

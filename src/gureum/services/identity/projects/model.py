@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Text, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from gureum.foundation import clock
@@ -21,7 +21,11 @@ ROOT = "<<no domain>>"
 
 class Project(Row):
     __tablename__ = "projects"
-    __table_args__ = (UniqueConstraint("domain_id", "name"),)
+    __table_args__ = (
+        UniqueConstraint("domain_id", "name"),
+        Index("ix_projects_domain_id_id", "domain_id", "id"),
+        {"sqlite_with_rowid": False},
+    )
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
     name: Mapped[str] = mapped_column(Name)

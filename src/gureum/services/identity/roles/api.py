@@ -46,6 +46,8 @@ RULES = (
     Rule("identity:list_role_inference_rules", ADMIN_OR_SYSTEM_READER, "List all inference rules"),
 )
 KNOWN = frozenset({"id", "name", "description", "domain_id", "options", "links"})
+NEVER_IMPLIED = frozenset({"admin"})
+"""Whoever holds the power to write inference rules would hand out everything with one of them."""
 
 
 class NewRole(Struct):
@@ -165,6 +167,10 @@ def list_implied(call: Call[IdentityDeps], role_id: str) -> dict[str, Any]:
 
 def imply(call: Call[IdentityDeps], role_id: str, implied_id: str) -> dict[str, Any]:
     prior, implied, rule = _pair(call, role_id, implied_id)
+    if implied.name in NEVER_IMPLIED and implied.domain_id is None:
+        raise Forbidden(f"The role {implied.name} may not be implied by another one.")
+    if prior.domain_id is None and implied.domain_id is not None:
+        raise Forbidden("A global role may not imply a domain's own role.")
     if prior.id in with_implied(call.tx, [implied.id]):
         raise Forbidden("The inference rule would be a cycle.")
     if rule is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,12 +12,18 @@ import msgspec
 from sqlalchemy import select
 
 from gureum.foundation import clock
+from gureum.foundation.caller import AccessRule
+from gureum.foundation.config import IdentityConfig
 from gureum.foundation.db.engine import Database, Tx
-from gureum.services.identity.application_credentials.model import ApplicationCredential
+from gureum.services.identity.application_credentials.model import ApplicationCredential, StoredAccessRule
 from gureum.services.identity.assignments.model import SYSTEM, ancestors, direct_roles, with_implied
 from gureum.services.identity.catalog.model import Endpoint, Service
+from gureum.services.identity.endpoint_filters.model import filtered_projects, given_to
+from gureum.services.identity.oauth.model import AccessToken
 from gureum.services.identity.projects.model import Project
 from gureum.services.identity.roles.model import Role
+from gureum.services.identity.trusts.model import Trust
+from gureum.services.identity.users.compliance import is_enabled, standing_of
 from gureum.services.identity.users.model import User
 
 
@@ -29,6 +36,7 @@ class UserFacts:
     enabled: bool
     password_expires_at: datetime | None
     default_project_id: str | None
+    options: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +67,38 @@ class CredentialFacts:
     secret_hash: str
     role_ids: tuple[str, ...]
     unrestricted: bool
-    access_rules: tuple[Any, ...]
+    access_rules: tuple[AccessRule, ...] | None
+    access_rule_ids: tuple[str, ...]
     expires_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TrustFacts:
+    id: str
+    trustor_id: str
+    trustee_id: str
+    project_id: str | None
+    impersonation: bool
+    role_ids: tuple[str, ...]
+    expires_at: float | None
+    redelegated_trust_id: str | None
+    redelegation_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccessTokenFacts:
+    id: str
+    consumer_id: str
+    role_ids: tuple[str, ...]
+    expires_at: float
 
 
 class Facts:
     """A read-through memory over the database. `forget` drops all of it: reading it again is cheap."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, options: IdentityConfig) -> None:
         self._database = database
+        self._options = options
         self._lock = threading.Lock()
         self._memory: dict[tuple[str, ...], Any] = {}
 
@@ -88,7 +119,7 @@ class Facts:
         return found
 
     def user(self, user_id: str) -> UserFacts | None:
-        found: UserFacts | None = self._remembered(("user", user_id), lambda tx: _user(tx, User.id == user_id))
+        found: UserFacts | None = self._remembered(("user", user_id), lambda tx: _user(tx, user_id, self._options))
         return found
 
     def scope(self, project_id: str) -> ScopeFacts | None:
@@ -114,19 +145,26 @@ class Facts:
         )
         return found
 
-    def catalog(self) -> bytes:
-        """The catalog as encoded JSON, the same for every scope."""
-        found: bytes = self._remembered(("catalog",), lambda tx: msgspec.json.encode(catalog_of(tx)))
+    def trust(self, trust_id: str) -> TrustFacts | None:
+        found: TrustFacts | None = self._remembered(("trust", trust_id), lambda tx: _trust(tx, trust_id))
+        return found
+
+    def access_token(self, token_id: str) -> AccessTokenFacts | None:
+        found: AccessTokenFacts | None = self._remembered(("access", token_id), lambda tx: _access_token(tx, token_id))
+        return found
+
+    def catalog(self, project_id: str | None) -> bytes:
+        """The catalog as encoded JSON: one for all scopes but those of projects that are given endpoints."""
+        own = project_id if project_id and project_id in self._remembered(("filtered",), filtered_projects) else ""
+        found: bytes = self._remembered(("catalog", own), lambda tx: msgspec.json.encode(catalog_of(tx, own)))
         return found
 
 
-def find_user(tx: Tx, condition: Any) -> UserFacts | None:
-    return _user(tx, condition)
-
-
-def _user(tx: Tx, condition: Any) -> UserFacts | None:
+def _user(tx: Tx, user_id: str, options: IdentityConfig) -> UserFacts | None:
     row = tx.execute(
-        select(User, Project.name, Project.enabled).join(Project, Project.id == User.domain_id).where(condition)
+        select(User, Project.name, Project.enabled)
+        .join(Project, Project.id == User.domain_id)
+        .where(User.id == user_id)
     ).one_or_none()
     if row is None:
         return None
@@ -136,9 +174,10 @@ def _user(tx: Tx, condition: Any) -> UserFacts | None:
         user.name,
         user.domain_id,
         domain_name,
-        user.enabled and domain_enabled,
+        domain_enabled and is_enabled(options, standing_of(user), clock.utcnow()),
         user.password_expires_at,
         user.default_project_id,
+        user.options,
     )
 
 
@@ -178,16 +217,49 @@ def _credential(tx: Tx, credential_id: str) -> CredentialFacts | None:
         row.secret_hash,
         tuple(row.role_ids),
         row.unrestricted,
-        tuple(row.access_rules),
+        _rules_of(tx, row.access_rule_ids) if row.access_rule_ids else None,
+        tuple(row.access_rule_ids),
         None if row.expires_at is None else clock.seconds(row.expires_at),
     )
 
 
-def catalog_of(tx: Tx) -> list[dict[str, Any]]:
-    """The token's view of the catalog: enabled services with their enabled endpoints."""
+def _rules_of(tx: Tx, rule_ids: list[str]) -> tuple[AccessRule, ...]:
+    found = {row.id: row for row in tx.scalars(select(StoredAccessRule).where(StoredAccessRule.id.in_(rule_ids)))}
+    return tuple(AccessRule(found[id_].service, found[id_].method, found[id_].path) for id_ in rule_ids)
+
+
+def _trust(tx: Tx, trust_id: str) -> TrustFacts | None:
+    row = tx.get(Trust, trust_id)
+    if row is None:
+        return None
+    return TrustFacts(
+        row.id,
+        row.trustor_id,
+        row.trustee_id,
+        row.project_id,
+        row.impersonation,
+        tuple(row.role_ids),
+        None if row.expires_at is None else clock.seconds(row.expires_at),
+        row.redelegated_trust_id,
+        row.redelegation_count,
+    )
+
+
+def _access_token(tx: Tx, token_id: str) -> AccessTokenFacts | None:
+    row = tx.get(AccessToken, token_id)
+    if row is None:
+        return None
+    return AccessTokenFacts(row.id, row.consumer_id, tuple(row.role_ids), clock.seconds(row.expires_at))
+
+
+def catalog_of(tx: Tx, project_id: str = "") -> list[dict[str, Any]]:
+    """The token's view of the catalog: enabled services with their enabled endpoints, or what a project is given."""
     services = tx.scalars(select(Service).where(Service.enabled.is_(True)).order_by(Service.type)).all()
     endpoints: dict[str, list[dict[str, Any]]] = {}
-    for row in tx.scalars(select(Endpoint).where(Endpoint.enabled.is_(True)).order_by(Endpoint.interface)):
+    shown = select(Endpoint).where(Endpoint.enabled.is_(True)).order_by(Endpoint.interface)
+    if project_id:
+        shown = shown.where(given_to(tx, project_id))
+    for row in tx.scalars(shown):
         view = {
             "id": row.id,
             "interface": row.interface,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -33,6 +34,7 @@ class TokenPayload(msgspec.Struct, array_like=True, frozen=True):
     system: bool = False
     application_credential_id: str | None = None
     trust_id: str | None = None
+    access_token_id: str | None = None
 
 
 class SealingKeys:
@@ -66,15 +68,22 @@ class SealingKeys:
         self._load()
 
     def _load(self) -> None:
-        paths = [path for path in self._folder.iterdir() if path.name.isdigit()]
-        stamp = tuple(sorted((path.name, path.stat().st_mtime_ns) for path in paths))
+        """Read the keys if the folder changed. A rotation under way takes files from under a reader: it looks again."""
+        for _ in range(100):
+            try:
+                paths = [path for path in self._folder.iterdir() if path.name.isdigit()]
+                stamp = tuple(sorted((path.name, path.stat().st_mtime_ns) for path in paths))
+                keys = {int(path.name): path.read_bytes() for path in paths} if stamp != self._stamp else {}
+                break
+            except FileNotFoundError:
+                continue
+        else:
+            raise FileNotFoundError(f"the keys in {self._folder} keep changing")
         with self._lock:
             self._looked = clock.now()
-            if stamp == self._stamp:
-                return
-            ordered = sorted(paths, key=lambda path: int(path.name), reverse=True)
-            self._fernet = MultiFernet([Fernet(path.read_bytes()) for path in ordered])
-            self._stamp = stamp
+            if keys:
+                self._fernet = MultiFernet([Fernet(keys[number]) for number in sorted(keys, reverse=True)])
+                self._stamp = stamp
 
     def _current(self) -> MultiFernet:
         if clock.now() - self._looked > LOOK_EVERY_S:
@@ -89,16 +98,32 @@ class SealingKeys:
         return self._current().decrypt(sealed.encode("ascii")).decode()
 
 
+class ReceiptPayload(msgspec.Struct, array_like=True, frozen=True, tag="receipt"):
+    """What a first factor proved. Its tag keeps it from being taken for a token, and a token for it."""
+
+    user_id: str
+    methods: tuple[str, ...]
+    issued_at: float
+    expires_at: float
+
+
+T = TypeVar("T", TokenPayload, ReceiptPayload)
+
+
 class TokenKeys(SealingKeys):
     """Seals payloads as token texts."""
 
-    def seal(self, payload: TokenPayload) -> str:
+    def seal(self, payload: TokenPayload | ReceiptPayload) -> str:
         return self._current().encrypt(msgspec.msgpack.encode(payload)).decode().rstrip("=")
 
     def open(self, token: str) -> TokenPayload:
         """Raises Unauthorized for a text that is not one of our tokens."""
+        return self.open_as(TokenPayload, token)
+
+    def open_as(self, kind: type[T], token: str) -> T:
+        """Raises Unauthorized for a text that is not ours or not of this kind."""
         padded = token + "=" * (-len(token) % 4)
         try:
-            return msgspec.msgpack.decode(self._current().decrypt(padded.encode("ascii")), type=TokenPayload)
+            return msgspec.msgpack.decode(self._current().decrypt(padded.encode("ascii")), type=kind)
         except (InvalidToken, ValueError, msgspec.DecodeError) as error:
             raise Unauthorized from error

@@ -9,17 +9,18 @@ from __future__ import annotations
 import base64
 import os
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 
 from gureum.foundation import clock
 from gureum.foundation.caller import Caller
+from gureum.foundation.config import IdentityConfig
 from gureum.foundation.db.engine import Database
 from gureum.foundation.errors import Unauthorized
 from gureum.services.identity.tokens import revocations
-from gureum.services.identity.tokens.facts import Facts, RoleFacts, ScopeFacts, UserFacts
+from gureum.services.identity.tokens.facts import Facts, RoleFacts, ScopeFacts, TrustFacts, UserFacts
 from gureum.services.identity.tokens.fernet import TokenKeys, TokenPayload
 from gureum.services.identity.tokens.revocations import Revocations
 
@@ -29,9 +30,13 @@ REMEMBERED = 4_096
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A token found valid: its caller, and its body, encoded. All tokens share the one `catalog`; None has none."""
+    """A token found valid: its caller, and its body, encoded. Tokens share their `catalog`; None has none.
+
+    `users` are all whose change makes it stale: its user, and both sides of its trust.
+    """
 
     payload: TokenPayload
+    users: tuple[str, ...]
     caller: Caller
     body_without_catalog: bytes
     catalog: bytes | None
@@ -46,8 +51,10 @@ class Checked:
 class Tokens:
     """One per process; thread safe."""
 
-    def __init__(self, database: Database, keys: TokenKeys, lifetime_s: float) -> None:
-        self.facts = Facts(database)
+    def __init__(
+        self, database: Database, keys: TokenKeys, lifetime_s: float, options: IdentityConfig | None = None
+    ) -> None:
+        self.facts = Facts(database, options or IdentityConfig())
         self.revocations = Revocations(database, lifetime_s)
         self.revocations.on_event = self._event
         self.lifetime_s = lifetime_s
@@ -62,9 +69,7 @@ class Tokens:
         with self._lock:
             self._events += 1
             if kind in (revocations.AUDIT, revocations.CHAIN, revocations.USER, revocations.STALE_USER):
-                stale = [
-                    t for t, c in self._checked.items() if c.payload.user_id == value or value in c.payload.audit_ids
-                ]
+                stale = [t for t, c in self._checked.items() if value in c.users or value in c.payload.audit_ids]
                 for token in stale:
                     self._checked.pop(token, None)
             else:
@@ -88,6 +93,7 @@ class Tokens:
         events = self._events
         if end <= clock.now() or self.revocations.revokes(payload):
             raise Unauthorized
+        self._check_trust_sides(payload)
         return self._conclude(token, payload, events)
 
     def issue(self, payload: TokenPayload) -> tuple[str, Checked]:
@@ -110,6 +116,13 @@ class Tokens:
             self._checked[token] = checked
         return checked
 
+    def _check_trust_sides(self, payload: TokenPayload) -> None:
+        """What ends the tokens of a trustor or a trustee ends those of the trust."""
+        trust = self.facts.trust(payload.trust_id) if payload.trust_id else None
+        for user_id in (trust.trustor_id, trust.trustee_id) if trust else ():
+            if self.revocations.revokes_user(user_id, payload.issued_at):
+                raise Unauthorized
+
     # -- evaluation --------------------------------------------------------------------------------------
 
     def _evaluate(self, token: str, payload: TokenPayload) -> Checked:
@@ -117,14 +130,23 @@ class Tokens:
         if user is None or not user.enabled:
             raise Unauthorized(internal="the user is unknown or disabled")
         scope = self._scope(payload)
-        roles = self._roles(payload)
+        trust = self._trust(payload)
+        roles = self._roles(payload, trust)
         scoped = payload.project_id or payload.domain_id or payload.system
         if scoped and not roles:
             raise Unauthorized(internal="the user has no role in the scope")
+        caller = _caller(token, payload, user, scope, roles)
+        credential_id = payload.application_credential_id
+        if credential_id and (credential := self.facts.credential(credential_id)):
+            caller = replace(caller, access_rules=credential.access_rules)
         view = self._view(payload, user, scope, roles)
+        users: tuple[str, ...] = (user.id,)
+        if trust is not None:
+            view["OS-TRUST:trust"] = _trust_view(trust)
+            users = (trust.trustor_id, trust.trustee_id)
         bare = msgspec.json.encode({"token": view})
-        catalog = self.facts.catalog() if scoped else None
-        return Checked(payload, _caller(token, payload, user, scope, roles), bare, catalog)
+        catalog = self.facts.catalog(payload.project_id) if scoped else None
+        return Checked(payload, users, caller, bare, catalog)
 
     def _scope(self, payload: TokenPayload) -> ScopeFacts | None:
         scope_id = payload.project_id or payload.domain_id
@@ -135,7 +157,31 @@ class Tokens:
             raise Unauthorized(internal="the scope is unknown or disabled")
         return scope
 
-    def _roles(self, payload: TokenPayload) -> tuple[RoleFacts, ...]:
+    def _trust(self, payload: TokenPayload) -> TrustFacts | None:
+        if payload.trust_id is None:
+            return None
+        trust = self.facts.trust(payload.trust_id)
+        over = trust is not None and trust.expires_at is not None and trust.expires_at <= clock.now()
+        if trust is None or over or not self.trust_holds(trust):
+            raise Unauthorized(internal="the trust is gone, over, or gives what its trustor no longer has")
+        return trust
+
+    def trust_holds(self, trust: TrustFacts) -> bool:
+        """Whether both sides may act and the trustor still has every role that the trust gives."""
+        sides = (self.facts.user(trust.trustor_id), self.facts.user(trust.trustee_id))
+        if any(side is None or not side.enabled for side in sides):
+            return False
+        if trust.project_id is None:
+            return True
+        held = {role.id for role in self.facts.roles(trust.trustor_id, "project", trust.project_id)}
+        return held.issuperset(trust.role_ids)
+
+    def _roles(self, payload: TokenPayload, trust: TrustFacts | None) -> tuple[RoleFacts, ...]:
+        if trust is not None:
+            if trust.project_id is None:
+                return ()
+            held = self.facts.roles(trust.trustor_id, "project", trust.project_id)
+            return self._only(held, trust.role_ids)
         if payload.project_id:
             held = self.facts.roles(payload.user_id, "project", payload.project_id)
         elif payload.domain_id:
@@ -144,12 +190,21 @@ class Tokens:
             held = self.facts.roles(payload.user_id, "system", "all")
         else:
             return ()
+        if payload.access_token_id is not None:
+            access = self.facts.access_token(payload.access_token_id)
+            if access is None or access.expires_at <= clock.now():
+                raise Unauthorized(internal="the OAuth access token is gone")
+            return self._only(held, access.role_ids)
         if payload.application_credential_id is None:
             return held
         credential = self.facts.credential(payload.application_credential_id)
         if credential is None or (credential.expires_at is not None and credential.expires_at <= clock.now()):
             raise Unauthorized(internal="the application credential is gone")
-        granted = {role.id for role in self.facts.expanded(credential.role_ids)}
+        return self._only(held, credential.role_ids)
+
+    def _only(self, held: tuple[RoleFacts, ...], given: tuple[str, ...]) -> tuple[RoleFacts, ...]:
+        """Of the roles held, those that are given or that what is given implies."""
+        granted = {role.id for role in self.facts.expanded(given)}
         return tuple(role for role in held if role.id in granted)
 
     def _view(
@@ -188,7 +243,26 @@ class Tokens:
                     "name": credential.name,
                     "restricted": not credential.unrestricted,
                 }
+                if credential.access_rules is not None:
+                    view["application_credential"]["access_rules"] = [
+                        {"id": id_, "path": rule.path, "method": rule.method, "service": rule.service}
+                        for id_, rule in zip(credential.access_rule_ids, credential.access_rules, strict=True)
+                    ]
+        if payload.access_token_id and (access := self.facts.access_token(payload.access_token_id)):
+            view["OS-OAUTH1"] = {"access_token_id": access.id, "consumer_id": access.consumer_id}
         return view
+
+
+def _trust_view(trust: TrustFacts) -> dict[str, Any]:
+    view: dict[str, Any] = {
+        "id": trust.id,
+        "impersonation": trust.impersonation,
+        "trustee_user": {"id": trust.trustee_id},
+        "trustor_user": {"id": trust.trustor_id},
+    }
+    if trust.redelegated_trust_id is not None:
+        view |= {"redelegated_trust_id": trust.redelegated_trust_id, "redelegation_count": trust.redelegation_count}
+    return view
 
 
 def _caller(
@@ -215,6 +289,7 @@ def _caller(
         expires_at=payload.expires_at,
         application_credential_id=payload.application_credential_id,
         trust_id=payload.trust_id,
+        access_token_id=payload.access_token_id,
         token_id=token,
     )
 

@@ -33,6 +33,8 @@ def list_projects(call: Call[IdentityDeps]) -> dict[str, Any]:
 
 def list_domains(call: Call[IdentityDeps]) -> dict[str, Any]:
     user_id = call.caller.user_id
+    if call.caller.is_delegated:
+        return collection(call, "domains", [])
     groups = select(GroupMember.group_id).where(GroupMember.user_id == user_id)
     held = select(Assignment.target_id).where(
         Assignment.target_kind == "domain",
@@ -56,7 +58,7 @@ def list_domains(call: Call[IdentityDeps]) -> dict[str, Any]:
 
 
 def show_system(call: Call[IdentityDeps]) -> dict[str, Any]:
-    held = direct_roles(call.tx, call.caller.user_id, "system", SYSTEM)
+    held = None if call.caller.is_delegated else direct_roles(call.tx, call.caller.user_id, "system", SYSTEM)
     return collection(call, "system", [{"all": True}] if held else [])
 
 
@@ -65,7 +67,8 @@ def show_catalog(call: Call[IdentityDeps]) -> Reply:
     if not (caller.project_id or caller.domain_id or caller.system):
         raise Forbidden("An unscoped token has no catalog.")
     links = {"next": None, "previous": None, "self": f"{call.base_url}/v3/auth/catalog"}
-    return Reply(msgspec.json.encode({"catalog": msgspec.Raw(call.deps.tokens.facts.catalog()), "links": links}))
+    catalog = msgspec.Raw(call.deps.tokens.facts.catalog(caller.project_id))
+    return Reply(msgspec.json.encode({"catalog": catalog, "links": links}))
 
 
 ROUTES = (

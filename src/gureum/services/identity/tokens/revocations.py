@@ -91,6 +91,10 @@ class Revocations:
                 return True
         return False
 
+    def revokes_user(self, user_id: str, issued_at: float) -> bool:
+        """Whether some row revokes what was issued to, or through, this user."""
+        return issued_at <= self._before.get((USER, user_id), 0.0)
+
     def purge(self) -> None:
         """Forget rows older than any token that they could concern."""
         now = clock.utcnow()

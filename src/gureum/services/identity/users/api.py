@@ -5,15 +5,17 @@ Passwords are hashed before the transaction begins: hashing is slow on purpose.
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
+from sqlalchemy import Select, select
 from sqlalchemy import delete as delete_from
-from sqlalchemy import select
 
 from gureum.foundation import clock, ids
 from gureum.foundation.db.engine import Tx
-from gureum.foundation.errors import BadRequest, NotFound, Unauthorized
+from gureum.foundation.errors import BadRequest, NotFound
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import PUBLIC, Route
@@ -27,7 +29,7 @@ from gureum.services.identity.fields import (
     IdText,
     LongName,
     extra_of,
-    merged_options,
+    options_of,
     scope_domain,
     taken,
     typed,
@@ -37,7 +39,10 @@ from gureum.services.identity.listing import collection, page, self_link
 from gureum.services.identity.projects.api import view_of as project_view
 from gureum.services.identity.projects.model import Project
 from gureum.services.identity.tokens import revocations
+from gureum.services.identity.users import compliance
+from gureum.services.identity.users.compliance import UserOptions, standing_of
 from gureum.services.identity.users.model import User
+from gureum.services.identity.users.own_password import OwnPasswordBody, change_own_password, store_password
 
 IN_DOMAIN = " or (role:manager and domain_id:%(target.user.domain_id)s)"
 READ_DOMAIN = " or (role:reader and domain_id:%(target.user.domain_id)s)"
@@ -96,22 +101,13 @@ class UserBody(Struct, forbid_unknown_fields=True):
     user: dict[str, Any]
 
 
-class OwnPassword(Struct, forbid_unknown_fields=True):
-    original_password: Password
-    password: Annotated[str, Meta(min_length=1, max_length=4096)]
-
-
-class OwnPasswordBody(Struct, forbid_unknown_fields=True):
-    user: OwnPassword
-
-
 def view_of(call: Call[Any], row: User) -> dict[str, Any]:
     view = {
         **row.extra,
         "id": row.id,
         "name": row.name,
         "domain_id": row.domain_id,
-        "enabled": row.enabled,
+        "enabled": compliance.is_enabled(call.deps.options, standing_of(row), clock.utcnow()),
         "password_expires_at": clock.iso_micro(row.password_expires_at, ""),
         "options": row.options,
         "links": self_link(call, "users", row.id),
@@ -136,7 +132,11 @@ def create(call: Call[IdentityDeps], body: UserBody) -> dict[str, Any]:
     new = typed(NewUser, body.user)
     domain_id = new.domain_id or scope_domain(call)
     call.enforce(**{"target.user.domain_id": domain_id})
+    options = options_of(UserOptions, {}, new.options)
+    if new.password is not None:
+        compliance.check_strength(call.deps.options, new.password)
     hashed = call.deps.passwords.hash(new.password) if new.password is not None else None
+    now = clock.utcnow()
 
     def write(tx: Tx) -> dict[str, Any]:
         domain = tx.get(Project, domain_id)
@@ -153,8 +153,12 @@ def create(call: Call[IdentityDeps], body: UserBody) -> dict[str, Any]:
             email=new.email,
             enabled=new.enabled,
             password_hash=hashed,
-            password_set_at=clock.utcnow() if hashed else None,
-            options=merged_options({}, new.options),
+            password_set_at=now if hashed else None,
+            password_expires_at=compliance.expiry(call.deps.options, options, now, self_set=False) if hashed else None,
+            password_self_set=False,
+            failed_count=0,
+            created_at=now,
+            options=options,
             extra=extra_of(body.user, KNOWN),
         )
         tx.add(row)
@@ -176,7 +180,28 @@ def index(call: Call[IdentityDeps]) -> dict[str, Any]:
     statement = select(User)
     if call.caller.domain_id and not call.caller.is_admin:
         statement = statement.where(User.domain_id == call.caller.domain_id)
-    return page(call, "users", statement, _COLUMNS, User.id, lambda row: view_of(call, row))
+    return page(call, "users", expiring(call, statement), _COLUMNS, User.id, lambda row: view_of(call, row), plain=User)
+
+
+_COMPARED: dict[str, Callable[[Any, Any], Any]] = {
+    "lt": operator.lt,
+    "lte": operator.le,
+    "gt": operator.gt,
+    "gte": operator.ge,
+    "eq": operator.eq,
+    "neq": operator.ne,
+}
+
+
+def expiring(call: Call[Any], statement: Select[Any]) -> Select[Any]:
+    """Narrowed by `password_expires_at=operator:time`, each time that it is given."""
+    for value in call.params("password_expires_at"):
+        how, _, text = value.partition(":")
+        if how not in _COMPARED:
+            raise BadRequest(f"password_expires_at: {how[:16]!r} is none of {', '.join(_COMPARED)}.")
+        moment = filters.moment("password_expires_at", text)
+        statement = statement.where(_COMPARED[how](User.password_expires_at, moment))
+    return statement
 
 
 def show(call: Call[IdentityDeps], user_id: str) -> dict[str, Any]:
@@ -189,6 +214,8 @@ def update(call: Call[IdentityDeps], body: UserBody, user_id: str) -> dict[str, 
         call.tx = tx
         find(call, user_id)
     password = wanted.password if wanted.password is not UNSET else None
+    if password is not None:
+        compliance.check_strength(call.deps.options, password)
     hashed = call.deps.passwords.hash(password) if password is not None else None
 
     def write(tx: Tx) -> dict[str, Any]:
@@ -212,13 +239,14 @@ def _apply(call: Call[IdentityDeps], row: User, wanted: UserChange, hashed: str 
     for name in ("description", "email", "default_project_id"):
         if (value := getattr(wanted, name)) is not UNSET:
             setattr(row, name, value)
-    row.options = merged_options(row.options, wanted.options)
+    row.options = options_of(UserOptions, row.options, wanted.options)
     if wanted.password is not UNSET:
-        row.password_hash, row.password_set_at = hashed, clock.utcnow()
-        events.add(call.tx, revocations.USER, row.id)
-    if wanted.enabled is not UNSET and wanted.enabled != row.enabled:
-        row.enabled = wanted.enabled
-        if not row.enabled:
+        store_password(call.tx, call.deps, row, hashed, self_set=False)
+    if wanted.enabled is not UNSET:
+        if wanted.enabled:
+            row.failed_count, row.failed_at, row.last_active_at = 0, None, clock.utcnow()
+        was, row.enabled = row.enabled, wanted.enabled
+        if was and not row.enabled:
             events.add(call.tx, revocations.USER, row.id)
     events.add(call.tx, revocations.STALE_USER, row.id)
 
@@ -229,24 +257,6 @@ def delete(call: Call[IdentityDeps], user_id: str) -> None:
     mine = (Assignment.actor_kind == "user", Assignment.actor_id == row.id)
     call.tx.execute(delete_from(Assignment).where(*mine))
     call.tx.execute(delete_from(User).where(User.id == row.id))
-
-
-def change_own_password(call: Call[IdentityDeps], body: OwnPasswordBody, user_id: str) -> None:
-    """POST /v3/users/{id}/password: the original password proves who asks, no token is needed."""
-    with call.database.read() as tx:
-        row = tx.get(User, user_id)
-    fits = call.deps.passwords.fits(body.user.original_password, row.password_hash if row else None)
-    if row is None or not fits or not row.enabled:
-        raise Unauthorized
-    hashed = call.deps.passwords.hash(body.user.password)
-
-    def write(tx: Tx) -> None:
-        user = tx.get(User, user_id)
-        if user is not None:
-            user.password_hash, user.password_set_at, user.password_expires_at = hashed, clock.utcnow(), None
-            call.deps.tokens.revocations.add(tx, revocations.USER, user_id)
-
-    call.database.write(write)
 
 
 def list_projects(call: Call[IdentityDeps], user_id: str) -> dict[str, Any]:

@@ -1,0 +1,136 @@
+"""Access rules of application credentials: kept for their user until deleted, shared by equal ones.
+
+Source: identity API reference, "Application credentials", access rules. The edge enforces them
+(`foundation/http/access.py`), for every service.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+from sqlalchemy import select
+
+from gureum.foundation import ids
+from gureum.foundation.caller import AccessRule, Caller
+from gureum.foundation.db.engine import Tx
+from gureum.foundation.errors import BadRequest, Forbidden, NotFound
+from gureum.foundation.http import filters
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.routes import Route
+from gureum.foundation.policy import Rule
+from gureum.services.identity.application_credentials.model import ApplicationCredential, StoredAccessRule
+from gureum.services.identity.deps import IdentityDeps
+from gureum.services.identity.fields import ADMIN_OR_SYSTEM_READER
+from gureum.services.identity.listing import page
+
+_OWN = " or user_id:%(target.user.id)s"
+RULES = (
+    Rule("identity:list_access_rules", ADMIN_OR_SYSTEM_READER + _OWN, "List a user's access rules"),
+    Rule("identity:get_access_rule", ADMIN_OR_SYSTEM_READER + _OWN, "Show an access rule"),
+    Rule("identity:delete_access_rule", "rule:admin_required" + _OWN, "Delete an access rule"),
+)
+METHODS = ("POST", "GET", "HEAD", "PATCH", "PUT", "DELETE")
+
+
+class RuleRef(Struct):
+    """Either the id of a rule that is there, or all of a new one."""
+
+    id: Annotated[str, Meta(max_length=64)] | None = None
+    service: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
+    method: Annotated[str, Meta(pattern=rf"^({'|'.join(METHODS)})$")] | None = None
+    path: Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^(\*\*|/)")] | None = None
+
+
+def stored(tx: Tx, caller: Caller, user_id: str, wanted: list[RuleRef]) -> list[str]:
+    """The ids of the wanted rules, made where they are new. A narrowed caller gives on its own rules alone."""
+    mine = select(StoredAccessRule).where(StoredAccessRule.user_id == user_id)
+    rows = list(tx.scalars(mine))
+    by_id = {row.id: row for row in rows}
+    by_value = {_value(row): row for row in rows}
+    chosen: list[StoredAccessRule] = []
+    for ref in wanted:
+        row = by_id.get(ref.id) if ref.id is not None else by_value.get(_asked(ref))
+        if row is None and ref.id is not None:
+            raise NotFound(f"Could not find access rule: {ref.id}.")
+        if row is None:
+            rule = _asked(ref)
+            row = StoredAccessRule(
+                id=ids.new_hex(), user_id=user_id, service=rule.service, method=rule.method, path=rule.path
+            )
+            tx.add(row)
+            by_value[rule] = row
+        chosen.append(row)
+    if caller.access_rules is not None and not {_value(row) for row in chosen} <= set(caller.access_rules):
+        raise Forbidden("A token with access rules gives on no other ones.")
+    if caller.access_rules is not None and not chosen:
+        raise Forbidden("A token with access rules makes no credential without them.")
+    return list(dict.fromkeys(row.id for row in chosen))
+
+
+def _asked(ref: RuleRef) -> AccessRule:
+    if ref.service is None or ref.method is None or ref.path is None:
+        raise BadRequest("An access rule has service, method and path, or the id of one that is there.")
+    return AccessRule(ref.service, ref.method, ref.path)
+
+
+def _value(row: StoredAccessRule) -> AccessRule:
+    return AccessRule(row.service, row.method, row.path)
+
+
+def views_of(tx: Tx, rule_ids: list[str]) -> list[dict[str, Any]]:
+    """As an application credential shows its rules."""
+    found = {row.id: row for row in tx.scalars(select(StoredAccessRule).where(StoredAccessRule.id.in_(rule_ids)))}
+    return [_brief(found[id_]) for id_ in rule_ids if id_ in found]
+
+
+def _brief(row: StoredAccessRule) -> dict[str, Any]:
+    return {"id": row.id, "path": row.path, "method": row.method, "service": row.service}
+
+
+def _view(call: Call[Any], row: StoredAccessRule) -> dict[str, Any]:
+    link = f"{call.base_url}/v3/users/{row.user_id}/access_rules/{row.id}"
+    return {**_brief(row), "links": {"self": link}}
+
+
+_COLUMNS = {
+    "service": (StoredAccessRule.service, filters.text),
+    "path": (StoredAccessRule.path, filters.text),
+    "method": (StoredAccessRule.method, filters.text),
+}
+
+
+def index(call: Call[IdentityDeps], user_id: str) -> dict[str, Any]:
+    call.enforce(**{"target.user.id": user_id})
+    statement = select(StoredAccessRule).where(StoredAccessRule.user_id == user_id)
+    return page(call, "access_rules", statement, _COLUMNS, StoredAccessRule.id, lambda row: _view(call, row))
+
+
+def _find(call: Call[IdentityDeps], user_id: str, rule_id: str) -> StoredAccessRule:
+    call.enforce(**{"target.user.id": user_id})
+    mine = (StoredAccessRule.id == rule_id, StoredAccessRule.user_id == user_id)
+    row = call.tx.scalar(select(StoredAccessRule).where(*mine))
+    if row is None:
+        raise NotFound(f"Could not find access rule: {rule_id}.")
+    return row
+
+
+def show(call: Call[IdentityDeps], user_id: str, rule_id: str) -> dict[str, Any]:
+    return {"access_rule": _view(call, _find(call, user_id, rule_id))}
+
+
+def delete(call: Call[IdentityDeps], user_id: str, rule_id: str) -> None:
+    row = _find(call, user_id, rule_id)
+    used = select(ApplicationCredential.access_rule_ids).where(ApplicationCredential.user_id == user_id)
+    if any(row.id in rule_ids for rule_ids in call.tx.scalars(used)):
+        raise Forbidden("The access rule is used by an application credential.")
+    call.tx.delete(row)
+
+
+_ALL = "/v3/users/{user_id}/access_rules"
+_ONE = _ALL + "/{rule_id}"
+ROUTES = (
+    Route("GET", _ALL, index, "identity:list_access_rules", target="handler"),
+    Route("GET", _ONE, show, "identity:get_access_rule", target="handler"),
+    Route("DELETE", _ONE, delete, "identity:delete_access_rule", 204, target="handler"),
+)

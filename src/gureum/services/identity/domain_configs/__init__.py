@@ -1,0 +1,1 @@
+"""What a domain sets for itself of the identity service's configuration."""

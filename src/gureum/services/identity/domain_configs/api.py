@@ -1,0 +1,157 @@
+"""Routes of domain configuration. Source: identity API reference, "Domain configuration".
+
+What is stored here is kept for back ends that a domain has for itself; none reads it yet. Everybody may read the rules
+for passwords, so that clients tell people before they type.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from gureum.foundation.errors import Forbidden, NotFound
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.routes import Reply, Route
+from gureum.foundation.policy import Rule
+from gureum.services.identity.deps import IdentityDeps
+from gureum.services.identity.domain_configs import options
+from gureum.services.identity.domain_configs.model import DomainConfig
+from gureum.services.identity.domain_configs.options import Settings
+from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER
+from gureum.services.identity.projects.model import DEFAULT_DOMAIN, Project
+
+RULES = (
+    Rule("identity:create_domain_config", ADMIN, "Set a domain's configuration"),
+    Rule("identity:get_domain_config", ADMIN_OR_SYSTEM_READER, "Show a domain's configuration"),
+    Rule("identity:get_security_compliance_domain_config", "@", "Show the rules for passwords"),
+    Rule("identity:update_domain_config", ADMIN, "Change a domain's configuration"),
+    Rule("identity:delete_domain_config", ADMIN, "Delete a domain's configuration"),
+    Rule("identity:get_domain_config_default", ADMIN_OR_SYSTEM_READER, "Show the defaults"),
+)
+_COMPLIANCE = "security_compliance"
+
+
+class ConfigBody(Struct, forbid_unknown_fields=True):
+    config: dict[str, Any]
+
+
+def _check_domain(call: Call[Any], domain_id: str) -> None:
+    domain = call.tx.get(Project, domain_id)
+    if domain is None or not domain.is_domain:
+        raise NotFound(f"Could not find domain: {domain_id}.")
+
+
+def _store(call: Call[IdentityDeps], row: DomainConfig, settings: Settings) -> None:
+    shown, secret = options.parted(settings)
+    row.settings = shown
+    row.sealed = call.deps.secrets.seal_text(msgspec.json.encode(secret).decode()) if secret else None
+
+
+def _secrets(call: Call[IdentityDeps], row: DomainConfig) -> Settings:
+    if row.sealed is None:
+        return {}
+    return msgspec.json.decode(call.deps.secrets.open_text(row.sealed), type=Settings)
+
+
+def create(call: Call[IdentityDeps], body: ConfigBody, domain_id: str) -> Reply:
+    _check_domain(call, domain_id)
+    settings = options.checked(body.config)
+    row = call.tx.get(DomainConfig, domain_id)
+    status = 201 if row is None else 200
+    if row is None:
+        row = DomainConfig(domain_id=domain_id, settings={})
+        call.tx.add(row)
+    _store(call, row, settings)
+    return Reply({"config": row.settings}, status=status)
+
+
+def _find(call: Call[Any], domain_id: str) -> DomainConfig:
+    _check_domain(call, domain_id)
+    row: DomainConfig | None = call.tx.get(DomainConfig, domain_id)
+    if row is None:
+        raise NotFound("Could not find configuration in domain configuration for the domain.")
+    return row
+
+
+def show(
+    call: Call[IdentityDeps], domain_id: str, group: str | None = None, option: str | None = None
+) -> dict[str, Any]:
+    if group is not None:
+        options.known_group(group)
+    return {"config": options.part(_find(call, domain_id).settings, group, option)}
+
+
+def update(
+    call: Call[IdentityDeps], body: ConfigBody, domain_id: str, group: str | None = None, option: str | None = None
+) -> dict[str, Any]:
+    """A group's and an option's form name in the body what the path names, and change what is there."""
+    row = _find(call, domain_id)
+    change = body.config
+    if group is not None:
+        change = _as_whole(body.config, group, option)
+        options.part(options.merged(row.settings, _secrets(call, row)), group, option)
+    _store(call, row, options.merged(options.merged(row.settings, _secrets(call, row)), options.checked(change)))
+    return {"config": row.settings}
+
+
+def _as_whole(config: dict[str, Any], group: str, option: str | None) -> dict[str, Any]:
+    named = group if option is None else option
+    options.known_group(group)
+    if list(config) != [named]:
+        raise Forbidden(f"Invalid domain specific configuration: the request names {group}, its body something else.")
+    return config if option is None else {group: config}
+
+
+def delete(call: Call[IdentityDeps], domain_id: str, group: str | None = None, option: str | None = None) -> None:
+    row = _find(call, domain_id)
+    if group is None:
+        call.tx.delete(row)
+        return
+    whole = options.merged(row.settings, _secrets(call, row))
+    options.part(whole, group, option)
+    left = options.without(whole, group, option)
+    if left:
+        _store(call, row, left)
+    else:
+        call.tx.delete(row)
+
+
+def show_default(_call: Call[IdentityDeps], group: str | None = None, option: str | None = None) -> dict[str, Any]:
+    if group is not None:
+        options.known_group(group)
+    if group is not None and option is not None and option not in options.DEFAULTS[group]:
+        options.known_option(group, option)
+        raise Forbidden(f"Invalid domain specific configuration: option {option} is never shown.")
+    return {"config": options.part(options.DEFAULTS, group, option)}
+
+
+def show_compliance(call: Call[IdentityDeps], domain_id: str, option: str | None = None) -> dict[str, Any]:
+    """The rules for passwords; they are the same for all domains and are read at the default one."""
+    if domain_id != DEFAULT_DOMAIN:
+        raise Forbidden("The rules for passwords are read at the default domain.")
+    rules = call.deps.options
+    values = {
+        "password_regex": rules.password_regex or None,
+        "password_regex_description": rules.password_regex_description or None,
+    }
+    if option is not None and option not in values:
+        raise Forbidden(f"Reading the option {option[:64]} is not allowed.")
+    return {"config": options.part({_COMPLIANCE: values}, _COMPLIANCE, option)}
+
+
+_DEFAULT = "/v3/domains/config"
+_OWN = "/v3/domains/{domain_id}/config"
+_LEVELS = ("", "/{group}", "/{group}/{option}")
+ROUTES = (
+    Route("GET", _DEFAULT + "/default", show_default, "identity:get_domain_config_default"),
+    Route("GET", _DEFAULT + "/{group}/default", show_default, "identity:get_domain_config_default"),
+    Route("GET", _DEFAULT + "/{group}/{option}/default", show_default, "identity:get_domain_config_default"),
+    Route("PUT", _OWN, create, "identity:create_domain_config", 201, body=ConfigBody),
+    *(Route("GET", _OWN + level, show, "identity:get_domain_config") for level in _LEVELS),
+    *(Route("PATCH", _OWN + level, update, "identity:update_domain_config", body=ConfigBody) for level in _LEVELS),
+    *(Route("DELETE", _OWN + level, delete, "identity:delete_domain_config", 204) for level in _LEVELS),
+    Route("GET", f"{_OWN}/{_COMPLIANCE}", show_compliance, "identity:get_security_compliance_domain_config"),
+    Route("GET", f"{_OWN}/{_COMPLIANCE}/{{option}}", show_compliance, "identity:get_security_compliance_domain_config"),
+)

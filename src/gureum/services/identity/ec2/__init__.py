@@ -1,0 +1,1 @@
+"""EC2 access keys, and tokens for what they signed."""

@@ -1,0 +1,229 @@
+"""Routes of EC2 access keys and of the tokens for what they signed. Source: identity API reference, "EC2 credentials".
+
+A key is a credential of the type ec2. Only a service that proves itself may turn a signature into a token: whoever sees
+a signed address or a signed request would otherwise hold its user's roles.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+from sqlalchemy import delete as delete_from
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from gureum.foundation import clock, ids
+from gureum.foundation.db.engine import Tx
+from gureum.foundation.errors import BadRequest, Forbidden, NotFound, Unauthorized
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.routes import Reply, Route
+from gureum.foundation.policy import Rule
+from gureum.services.identity.credentials.model import Credential
+from gureum.services.identity.deps import IdentityDeps
+from gureum.services.identity.ec2.model import UsedSignature
+from gureum.services.identity.ec2.signatures import Claim, Signed, Unsigned, ec2_claim, s3_claim
+from gureum.services.identity.fields import ADMIN_OR_SYSTEM_READER, IdText
+from gureum.services.identity.listing import collection
+from gureum.services.identity.projects.model import Project
+from gureum.services.identity.tokens.fernet import TokenPayload
+from gureum.services.identity.tokens.issuing import new_audit_id
+from gureum.services.identity.users.model import User
+
+EC2 = "ec2"
+_OWN = " or user_id:%(target.credential.user_id)s"
+RULES = (
+    Rule("identity:ec2_get_credential", ADMIN_OR_SYSTEM_READER + _OWN, "Show an EC2 access key"),
+    Rule("identity:ec2_list_credentials", ADMIN_OR_SYSTEM_READER + _OWN, "List a user's EC2 access keys"),
+    Rule("identity:ec2_create_credential", "rule:admin_required" + _OWN, "Make an EC2 access key"),
+    Rule("identity:ec2_delete_credential", "rule:admin_required" + _OWN, "Delete an EC2 access key"),
+    Rule("identity:ec2tokens_validate", "rule:admin_required or role:service", "Get the token of a signed EC2 request"),
+    Rule("identity:s3tokens_validate", "rule:admin_required or role:service", "Get the token of a signed S3 request"),
+)
+Short = Annotated[str, Meta(max_length=255)]
+Texts = dict[str, Annotated[str, Meta(max_length=8192)]]
+
+
+class NewKey(Struct):
+    tenant_id: IdText
+
+
+class SignedRequest(Struct):
+    access: Short = ""
+    signature: Short = ""
+    token: Annotated[str, Meta(max_length=65_536)] = ""
+    host: Short = ""
+    verb: Short = ""
+    path: Annotated[str, Meta(max_length=8192)] = ""
+    params: Texts = {}
+    headers: Texts = {}
+    body_hash: Short = ""
+
+
+class SignedBody(Struct):
+    credentials: SignedRequest | None = None
+    ec2_credentials: SignedRequest | None = msgspec.field(default=None, name="ec2Credentials")
+
+
+def _view(call: Call[IdentityDeps], row: Credential) -> dict[str, Any]:
+    blob = msgspec.json.decode(call.deps.secrets.open_text(row.sealed))
+    link = f"{call.base_url}/v3/users/{row.user_id}/credentials/OS-EC2/{blob['access']}"
+    return {
+        "access": blob["access"],
+        "secret": blob["secret"],
+        "user_id": row.user_id,
+        "tenant_id": row.project_id,
+        "trust_id": blob.get("trust_id"),
+        "links": {"self": link},
+    }
+
+
+def _reach(call: Call[IdentityDeps], user_id: str) -> Any:
+    """A user's keys; a delegated token sees those of its own project alone."""
+    statement = select(Credential).where(Credential.type == EC2, Credential.user_id == user_id)
+    if call.caller.is_delegated:
+        statement = statement.where(Credential.project_id == call.caller.project_id)
+    return statement
+
+
+def _enforce(call: Call[IdentityDeps], user_id: str) -> None:
+    call.enforce(**{"target.credential.user_id": user_id})
+    if call.caller.is_delegated and call.route.method != "GET":
+        raise Forbidden("A delegated token may not make, change or delete credentials.")
+
+
+def create(call: Call[IdentityDeps], body: NewKey, user_id: str) -> dict[str, Any]:
+    _enforce(call, user_id)
+    if call.tx.get(User, user_id) is None:
+        raise NotFound(f"Could not find user: {user_id}.")
+    project = call.tx.get(Project, body.tenant_id)
+    if project is None or project.is_domain:
+        raise NotFound(f"Could not find project: {body.tenant_id}.")
+    blob = {"access": ids.new_hex(), "secret": ids.new_hex(), "trust_id": None}
+    row = Credential(
+        id=_credential_id(str(blob["access"])),
+        type=EC2,
+        sealed=call.deps.secrets.seal_text(msgspec.json.encode(blob).decode()),
+        user_id=user_id,
+        project_id=project.id,
+        extra={},
+    )
+    call.tx.add(row)
+    return {"credential": _view(call, row)}
+
+
+def _credential_id(access: str) -> str:
+    return hashlib.sha256(access.encode()).hexdigest()
+
+
+def index(call: Call[IdentityDeps], user_id: str) -> dict[str, Any]:
+    _enforce(call, user_id)
+    rows = call.tx.scalars(_reach(call, user_id).order_by(Credential.id))
+    return collection(call, "credentials", [_view(call, row) for row in rows])
+
+
+def _find(call: Call[IdentityDeps], user_id: str, access: str) -> Credential:
+    _enforce(call, user_id)
+    row: Credential | None = call.tx.scalar(_reach(call, user_id).where(Credential.id == _credential_id(access)))
+    if row is None:
+        raise NotFound(f"Could not find credential: {access}.")
+    return row
+
+
+def show(call: Call[IdentityDeps], user_id: str, access: str) -> dict[str, Any]:
+    return {"credential": _view(call, _find(call, user_id, access))}
+
+
+def delete(call: Call[IdentityDeps], user_id: str, access: str) -> None:
+    call.tx.delete(_find(call, user_id, access))
+
+
+# -- tokens ----------------------------------------------------------------------------------------------
+
+
+def ec2_token(call: Call[IdentityDeps], body: SignedBody) -> Reply:
+    """POST /v3/ec2tokens: a signature is good once."""
+    given = _given(body)
+    request = Signed(given.signature, given.host, given.verb, given.path, given.params, given.headers, given.body_hash)
+    row = _proven(call, given, lambda secret: ec2_claim(request, secret))
+    _use_once(call, given)
+    return _token(call, row)
+
+
+def s3_token(call: Call[IdentityDeps], body: SignedBody) -> Reply:
+    """POST /v3/s3tokens: clients fetch one object's parts with one signature, so it counts while it is timely."""
+    given = _given(body)
+    return _token(call, _proven(call, given, lambda secret: s3_claim(given.token, secret)))
+
+
+def _given(body: SignedBody) -> SignedRequest:
+    given = body.credentials or body.ec2_credentials
+    if given is None or not given.access or not given.signature:
+        raise BadRequest("Expecting credentials with access and signature.")
+    return given
+
+
+def _proven(call: Call[IdentityDeps], given: SignedRequest, claim_of: Callable[[str], Claim]) -> Credential:
+    """The key whose secret made the signature. One answer for every reason against it."""
+    with call.database.read() as tx:
+        row = tx.get(Credential, _credential_id(given.access))
+    secret = ids.new_hex()
+    if row is not None and row.type == EC2:
+        secret = msgspec.json.decode(call.deps.secrets.open_text(row.sealed))["secret"]
+    try:
+        claim = claim_of(secret)
+    except Unsigned as error:
+        raise Unauthorized(internal="no signature of a known kind") from error
+    right = claim.holds(given.signature)
+    if row is None or row.type != EC2 or not right:
+        raise Unauthorized(internal="EC2 access key not found or signature not its own")
+    if not claim.is_timely(clock.utcnow(), call.deps.options.signature_window_s):
+        raise Unauthorized(internal="the signature is too old or of the future")
+    return row
+
+
+def _use_once(call: Call[IdentityDeps], given: SignedRequest) -> None:
+    digest = hashlib.sha256(f"{given.access}\n{given.signature}".encode()).hexdigest()
+    # An hour is the longest that a request of version 2 may ask for; the window counts in both directions.
+    until = clock.utcnow() + timedelta(seconds=2 * call.deps.options.signature_window_s + 3600)
+
+    def note(tx: Tx) -> None:
+        tx.execute(delete_from(UsedSignature).where(UsedSignature.expires_at < clock.utcnow()))
+        if tx.get(UsedSignature, digest) is not None:
+            raise Unauthorized(internal="the signature was used before")
+        tx.add(UsedSignature(digest=digest, expires_at=until))
+
+    try:
+        call.database.write(note)
+    except IntegrityError as error:
+        raise Unauthorized(internal="the signature was used at the same moment") from error
+
+
+def _token(call: Call[IdentityDeps], row: Credential) -> Reply:
+    now = clock.now()
+    payload = TokenPayload(
+        user_id=row.user_id,
+        methods=("ec2credential",),
+        issued_at=now,
+        expires_at=now + call.deps.tokens.lifetime_s,
+        audit_ids=(new_audit_id(),),
+        project_id=row.project_id,
+    )
+    token, checked = call.deps.tokens.issue(payload)
+    return Reply(checked.body, headers={"X-Subject-Token": token})
+
+
+_ALL = "/v3/users/{user_id}/credentials/OS-EC2"
+_ONE = _ALL + "/{access}"
+ROUTES = (
+    Route("GET", _ALL, index, "identity:ec2_list_credentials", target="handler"),
+    Route("POST", _ALL, create, "identity:ec2_create_credential", 201, body=NewKey, target="handler"),
+    Route("GET", _ONE, show, "identity:ec2_get_credential", target="handler"),
+    Route("DELETE", _ONE, delete, "identity:ec2_delete_credential", 204, target="handler"),
+    Route("POST", "/v3/ec2tokens", ec2_token, "identity:ec2tokens_validate", body=SignedBody, transaction="none"),
+    Route("POST", "/v3/s3tokens", s3_token, "identity:s3tokens_validate", body=SignedBody, transaction="none"),
+)

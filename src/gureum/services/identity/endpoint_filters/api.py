@@ -1,0 +1,280 @@
+"""Routes of endpoint groups and of what projects are given. Source: identity API reference, OS-EP-FILTER."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from msgspec import UNSET, Struct, UnsetType
+from sqlalchemy import select
+
+from gureum.foundation import ids
+from gureum.foundation.errors import BadRequest, NotFound
+from gureum.foundation.http import filters
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.routes import Route
+from gureum.foundation.policy import Rule
+from gureum.services.identity.catalog.api import endpoint_view
+from gureum.services.identity.catalog.model import Endpoint
+from gureum.services.identity.deps import IdentityDeps
+from gureum.services.identity.endpoint_filters.model import (
+    EndpointGroup,
+    ProjectEndpoint,
+    ProjectEndpointGroup,
+    fits,
+    given_to,
+)
+from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, Description, LongName, taken
+from gureum.services.identity.listing import collection, page, self_link
+from gureum.services.identity.projects.api import view_of as project_view
+from gureum.services.identity.projects.model import Project
+from gureum.services.identity.tokens import revocations
+
+_READS = (
+    "list_endpoint_groups",
+    "get_endpoint_group",
+    "list_projects_associated_with_endpoint_group",
+    "list_endpoints_associated_with_endpoint_group",
+    "get_endpoint_group_in_project",
+    "list_endpoint_groups_for_project",
+    "list_projects_for_endpoint",
+    "check_endpoint_in_project",
+    "list_endpoints_for_project",
+)
+_WRITES = (
+    "create_endpoint_group",
+    "update_endpoint_group",
+    "delete_endpoint_group",
+    "add_endpoint_group_to_project",
+    "remove_endpoint_group_from_project",
+    "add_endpoint_to_project",
+    "remove_endpoint_from_project",
+)
+RULES = (
+    *(Rule(f"identity:{name}", ADMIN_OR_SYSTEM_READER) for name in _READS),
+    *(Rule(f"identity:{name}", ADMIN) for name in _WRITES),
+)
+
+
+class Filters(Struct, forbid_unknown_fields=True):
+    service_id: str | UnsetType = UNSET
+    region_id: str | UnsetType = UNSET
+    interface: Literal["public", "internal", "admin"] | UnsetType = UNSET
+
+    def values(self) -> dict[str, str]:
+        given = {name: getattr(self, name) for name in ("service_id", "region_id", "interface")}
+        return {name: value for name, value in given.items() if value is not UNSET}
+
+
+class NewGroup(Struct, forbid_unknown_fields=True):
+    name: LongName
+    filters: Filters
+    description: Description = None
+
+
+class GroupChange(Struct, forbid_unknown_fields=True):
+    name: LongName | UnsetType = UNSET
+    filters: Filters | UnsetType = UNSET
+    description: Description | UnsetType = UNSET
+
+
+class NewBody(Struct, forbid_unknown_fields=True):
+    endpoint_group: NewGroup
+
+
+class ChangeBody(Struct, forbid_unknown_fields=True):
+    endpoint_group: GroupChange
+
+
+def _view(call: Call[Any], row: EndpointGroup) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "name": row.name,
+        "description": row.description,
+        "filters": row.filters,
+        "links": self_link(call, "OS-EP-FILTER/endpoint_groups", row.id),
+    }
+
+
+def _stale(call: Call[IdentityDeps], id_: str) -> None:
+    """Catalogs are part of what tokens are remembered with."""
+    call.deps.tokens.revocations.add(call.tx, revocations.STALE_ALL, id_)
+
+
+def _find(call: Call[Any], model: Any, kind: str, id_: str) -> Any:
+    row = call.tx.get(model, id_)
+    if row is None or (model is Project and row.is_domain):
+        raise NotFound(f"Could not find {kind}: {id_}.")
+    return row
+
+
+def _group(call: Call[Any], group_id: str) -> EndpointGroup:
+    row: EndpointGroup = _find(call, EndpointGroup, "endpoint group", group_id)
+    return row
+
+
+# -- groups ----------------------------------------------------------------------------------------------
+
+
+def _check_name(call: Call[Any], name: str) -> None:
+    if call.tx.scalar(select(EndpointGroup.id).where(EndpointGroup.name == name)):
+        raise taken("endpoint_group", name)
+
+
+def _checked(wanted: Filters) -> dict[str, str]:
+    values = wanted.values()
+    if not values:
+        raise BadRequest("filters must name at least one of service_id, region_id and interface.")
+    return values
+
+
+def create(call: Call[IdentityDeps], body: NewBody) -> dict[str, Any]:
+    new = body.endpoint_group
+    _check_name(call, new.name)
+    row = EndpointGroup(id=ids.new_hex(), name=new.name, description=new.description, filters=_checked(new.filters))
+    call.tx.add(row)
+    return {"endpoint_group": _view(call, row)}
+
+
+def index(call: Call[IdentityDeps]) -> dict[str, Any]:
+    columns = {"name": (EndpointGroup.name, filters.text)}
+    return page(call, "endpoint_groups", select(EndpointGroup), columns, EndpointGroup.id, lambda row: _view(call, row))
+
+
+def show(call: Call[IdentityDeps], group_id: str) -> dict[str, Any]:
+    return {"endpoint_group": _view(call, _group(call, group_id))}
+
+
+def update(call: Call[IdentityDeps], body: ChangeBody, group_id: str) -> dict[str, Any]:
+    row, wanted = _group(call, group_id), body.endpoint_group
+    if wanted.name is not UNSET and wanted.name != row.name:
+        _check_name(call, wanted.name)
+        row.name = wanted.name
+    if wanted.description is not UNSET:
+        row.description = wanted.description
+    if wanted.filters is not UNSET:
+        row.filters = _checked(wanted.filters)
+        _stale(call, row.id)
+    return {"endpoint_group": _view(call, row)}
+
+
+def delete(call: Call[IdentityDeps], group_id: str) -> None:
+    row = _group(call, group_id)
+    call.tx.delete(row)
+    _stale(call, row.id)
+
+
+def list_group_endpoints(call: Call[IdentityDeps], group_id: str) -> dict[str, Any]:
+    rows = call.tx.scalars(select(Endpoint).where(fits(_group(call, group_id).filters)).order_by(Endpoint.id))
+    return collection(call, "endpoints", [endpoint_view(call, row) for row in rows])
+
+
+def list_group_projects(call: Call[IdentityDeps], group_id: str) -> dict[str, Any]:
+    group = _group(call, group_id)
+    given = select(ProjectEndpointGroup.project_id).where(ProjectEndpointGroup.group_id == group.id)
+    rows = call.tx.scalars(select(Project).where(Project.id.in_(given)).order_by(Project.id))
+    return collection(call, "projects", [project_view(call, row) for row in rows])
+
+
+# -- what projects are given -----------------------------------------------------------------------------
+
+
+def _gift(call: Call[Any], group_id: str, project_id: str) -> tuple[Project, ProjectEndpointGroup | None]:
+    project, group = _find(call, Project, "project", project_id), _group(call, group_id)
+    return project, call.tx.get(ProjectEndpointGroup, (project.id, group.id))
+
+
+def give_group(call: Call[IdentityDeps], group_id: str, project_id: str) -> None:
+    if _gift(call, group_id, project_id)[1] is None:
+        call.tx.add(ProjectEndpointGroup(project_id=project_id, group_id=group_id))
+        _stale(call, project_id)
+
+
+def show_group_gift(call: Call[IdentityDeps], group_id: str, project_id: str) -> dict[str, Any]:
+    project, gift = _gift(call, group_id, project_id)
+    if gift is None:
+        raise NotFound(f"Could not find an association of endpoint group {group_id} with project {project_id}.")
+    return {"project": project_view(call, project)}
+
+
+def take_group(call: Call[IdentityDeps], group_id: str, project_id: str) -> None:
+    gift = _gift(call, group_id, project_id)[1]
+    if gift is None:
+        raise NotFound(f"Could not find an association of endpoint group {group_id} with project {project_id}.")
+    call.tx.delete(gift)
+    _stale(call, project_id)
+
+
+def list_project_groups(call: Call[IdentityDeps], project_id: str) -> dict[str, Any]:
+    project = _find(call, Project, "project", project_id)
+    given = select(ProjectEndpointGroup.group_id).where(ProjectEndpointGroup.project_id == project.id)
+    rows = call.tx.scalars(select(EndpointGroup).where(EndpointGroup.id.in_(given)).order_by(EndpointGroup.id))
+    return collection(call, "endpoint_groups", [_view(call, row) for row in rows])
+
+
+def _endpoint_gift(call: Call[Any], endpoint_id: str, project_id: str) -> ProjectEndpoint | None:
+    _find(call, Project, "project", project_id)
+    _find(call, Endpoint, "endpoint", endpoint_id)
+    found: ProjectEndpoint | None = call.tx.get(ProjectEndpoint, (project_id, endpoint_id))
+    return found
+
+
+def give_endpoint(call: Call[IdentityDeps], project_id: str, endpoint_id: str) -> None:
+    if _endpoint_gift(call, endpoint_id, project_id) is None:
+        call.tx.add(ProjectEndpoint(project_id=project_id, endpoint_id=endpoint_id))
+        _stale(call, project_id)
+
+
+def check_endpoint(call: Call[IdentityDeps], project_id: str, endpoint_id: str) -> None:
+    if _endpoint_gift(call, endpoint_id, project_id) is None:
+        raise NotFound(f"Could not find an association of endpoint {endpoint_id} with project {project_id}.")
+
+
+def take_endpoint(call: Call[IdentityDeps], project_id: str, endpoint_id: str) -> None:
+    gift = _endpoint_gift(call, endpoint_id, project_id)
+    if gift is None:
+        raise NotFound(f"Could not find an association of endpoint {endpoint_id} with project {project_id}.")
+    call.tx.delete(gift)
+    _stale(call, project_id)
+
+
+def list_project_endpoints(call: Call[IdentityDeps], project_id: str) -> dict[str, Any]:
+    _find(call, Project, "project", project_id)
+    rows = call.tx.scalars(select(Endpoint).where(given_to(call.tx, project_id)).order_by(Endpoint.id))
+    return collection(call, "endpoints", [endpoint_view(call, row) for row in rows])
+
+
+def list_endpoint_projects(call: Call[IdentityDeps], endpoint_id: str) -> dict[str, Any]:
+    _find(call, Endpoint, "endpoint", endpoint_id)
+    given = select(ProjectEndpoint.project_id).where(ProjectEndpoint.endpoint_id == endpoint_id)
+    rows = call.tx.scalars(select(Project).where(Project.id.in_(given)).order_by(Project.id))
+    return collection(call, "projects", [project_view(call, row) for row in rows])
+
+
+_GROUPS = "/v3/OS-EP-FILTER/endpoint_groups"
+_GROUP = _GROUPS + "/{group_id}"
+_GROUP_PROJECT = _GROUP + "/projects/{project_id}"
+_PROJECT = "/v3/OS-EP-FILTER/projects/{project_id}"
+_ENDPOINT = _PROJECT + "/endpoints/{endpoint_id}"
+ROUTES = (
+    Route("GET", _GROUPS, index, "identity:list_endpoint_groups"),
+    Route("POST", _GROUPS, create, "identity:create_endpoint_group", 201, body=NewBody),
+    Route("GET", _GROUP, show, "identity:get_endpoint_group"),
+    Route("PATCH", _GROUP, update, "identity:update_endpoint_group", body=ChangeBody),
+    Route("DELETE", _GROUP, delete, "identity:delete_endpoint_group", 204),
+    Route("GET", _GROUP + "/endpoints", list_group_endpoints, "identity:list_endpoints_associated_with_endpoint_group"),
+    Route("GET", _GROUP + "/projects", list_group_projects, "identity:list_projects_associated_with_endpoint_group"),
+    Route("PUT", _GROUP_PROJECT, give_group, "identity:add_endpoint_group_to_project", 204),
+    Route("GET", _GROUP_PROJECT, show_group_gift, "identity:get_endpoint_group_in_project"),
+    Route("DELETE", _GROUP_PROJECT, take_group, "identity:remove_endpoint_group_from_project", 204),
+    Route("GET", _PROJECT + "/endpoint_groups", list_project_groups, "identity:list_endpoint_groups_for_project"),
+    Route("GET", _PROJECT + "/endpoints", list_project_endpoints, "identity:list_endpoints_for_project"),
+    Route("PUT", _ENDPOINT, give_endpoint, "identity:add_endpoint_to_project", 204),
+    Route("GET", _ENDPOINT, check_endpoint, "identity:check_endpoint_in_project", 204),
+    Route("DELETE", _ENDPOINT, take_endpoint, "identity:remove_endpoint_from_project", 204),
+    Route(
+        "GET",
+        "/v3/OS-EP-FILTER/endpoints/{endpoint_id}/projects",
+        list_endpoint_projects,
+        "identity:list_projects_for_endpoint",
+    ),
+)

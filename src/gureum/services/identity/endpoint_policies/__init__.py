@@ -1,0 +1,1 @@
+"""Which policy document is in force at an endpoint."""

@@ -1,0 +1,128 @@
+"""Routes of policy associations. Source: identity API reference, OS-ENDPOINT-POLICY.
+
+An endpoint's own policy comes first, then that of its service in its region and in the regions above, then that of its
+service. An association replaces the one that was there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlalchemy import select
+
+from gureum.foundation.db.engine import Tx
+from gureum.foundation.errors import NotFound
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.routes import Route
+from gureum.foundation.policy import Rule
+from gureum.services.identity.catalog.api import endpoint_view
+from gureum.services.identity.catalog.model import Endpoint, Region, Service
+from gureum.services.identity.deps import IdentityDeps
+from gureum.services.identity.endpoint_policies.model import PolicyAssociation
+from gureum.services.identity.fields import ADMIN
+from gureum.services.identity.listing import collection
+from gureum.services.identity.policies.api import view_of as policy_view
+from gureum.services.identity.policies.model import PolicyDocument
+
+_KINDS = ("endpoint", "service", "region_and_service")
+RULES = (
+    *(
+        Rule(f"identity:{verb}_policy_association_for_{kind}", ADMIN)
+        for kind in _KINDS
+        for verb in ("create", "check", "delete")
+    ),
+    Rule("identity:get_policy_for_endpoint", ADMIN, "Show the policy in force at an endpoint"),
+    Rule("identity:list_endpoints_for_policy", ADMIN, "List the endpoints at which a policy is in force"),
+)
+_MODELS: Mapping[str, Any] = {"endpoint_id": Endpoint, "service_id": Service, "region_id": Region}
+Key = tuple[str, str, str]
+"""endpoint, service, region: as the table's own key."""
+
+
+def _checked(call: Call[Any], policy_id: str, names: Mapping[str, str]) -> Key:
+    """The key of an association, once everything that it names is there."""
+    if call.tx.get(PolicyDocument, policy_id) is None:
+        raise NotFound(f"Could not find policy: {policy_id}.")
+    for name, value in names.items():
+        if call.tx.get(_MODELS[name], value) is None:
+            raise NotFound(f"Could not find {name.removesuffix('_id')}: {value}.")
+    return names.get("endpoint_id", ""), names.get("service_id", ""), names.get("region_id", "")
+
+
+def _existing(call: Call[Any], policy_id: str, names: Mapping[str, str]) -> PolicyAssociation:
+    row: PolicyAssociation | None = call.tx.get(PolicyAssociation, _checked(call, policy_id, names))
+    if row is None or row.policy_id != policy_id:
+        raise NotFound("Could not find such a policy association.")
+    return row
+
+
+def associate(call: Call[IdentityDeps], policy_id: str, **names: str) -> None:
+    endpoint_id, service_id, region_id = _checked(call, policy_id, names)
+    call.tx.merge(
+        PolicyAssociation(endpoint_id=endpoint_id, service_id=service_id, region_id=region_id, policy_id=policy_id)
+    )
+
+
+def check(call: Call[IdentityDeps], policy_id: str, **names: str) -> None:
+    _existing(call, policy_id, names)
+
+
+def remove(call: Call[IdentityDeps], policy_id: str, **names: str) -> None:
+    call.tx.delete(_existing(call, policy_id, names))
+
+
+def _in_force(tx: Tx) -> Callable[[Endpoint], str | None]:
+    """Endpoint -> the id of the policy that is in force there."""
+    rows = tx.scalars(select(PolicyAssociation))
+    bound: dict[Key, str] = {(row.endpoint_id, row.service_id, row.region_id): row.policy_id for row in rows}
+    parents = {row.id: row.parent_region_id for row in tx.scalars(select(Region))}
+
+    def found(endpoint: Endpoint) -> str | None:
+        keys: list[Key] = [(endpoint.id, "", "")]
+        region, seen = endpoint.region_id, set[str]()
+        while region is not None and region not in seen:
+            seen.add(region)
+            keys.append(("", endpoint.service_id, region))
+            region = parents.get(region)
+        keys.append(("", endpoint.service_id, ""))
+        return next((bound[key] for key in keys if key in bound), None)
+
+    return found
+
+
+def show_for_endpoint(call: Call[IdentityDeps], endpoint_id: str) -> dict[str, Any]:
+    endpoint = call.tx.get(Endpoint, endpoint_id)
+    if endpoint is None:
+        raise NotFound(f"Could not find endpoint: {endpoint_id}.")
+    policy_id = _in_force(call.tx)(endpoint)
+    row = call.tx.get(PolicyDocument, policy_id) if policy_id else None
+    if row is None:
+        raise NotFound(f"No policy is associated with endpoint {endpoint_id}.")
+    return {"policy": policy_view(call, row)}
+
+
+def list_endpoints(call: Call[IdentityDeps], policy_id: str) -> dict[str, Any]:
+    _checked(call, policy_id, {})
+    policy_of = _in_force(call.tx)
+    rows = [row for row in call.tx.scalars(select(Endpoint).order_by(Endpoint.id)) if policy_of(row) == policy_id]
+    return collection(call, "endpoints", [endpoint_view(call, row) for row in rows])
+
+
+_AT = "/v3/policies/{policy_id}/OS-ENDPOINT-POLICY"
+_OF_ENDPOINT = "/v3/endpoints/{endpoint_id}/OS-ENDPOINT-POLICY/policy"
+_PATHS = {
+    "endpoint": _AT + "/endpoints/{endpoint_id}",
+    "service": _AT + "/services/{service_id}",
+    "region_and_service": _AT + "/services/{service_id}/regions/{region_id}",
+}
+_VERBS = (("PUT", "create", associate), ("GET", "check", check), ("DELETE", "delete", remove))
+ROUTES = (
+    *(
+        Route(method, _PATHS[kind], handler, f"identity:{verb}_policy_association_for_{kind}", 204)
+        for kind in _KINDS
+        for method, verb, handler in _VERBS
+    ),
+    Route("GET", _AT + "/endpoints", list_endpoints, "identity:list_endpoints_for_policy"),
+    Route("GET", _OF_ENDPOINT, show_for_endpoint, "identity:get_policy_for_endpoint"),
+)

@@ -1,0 +1,1 @@
+"""Unified limits: how much of what each project may use, in one place for all services."""

@@ -1,0 +1,220 @@
+"""Routes of limits and of the model of their enforcement. Source: identity API reference, "Unified limits"."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+from sqlalchemy import or_, select
+from sqlalchemy.orm import InstrumentedAttribute
+
+from gureum.foundation import ids
+from gureum.foundation.db.engine import Tx
+from gureum.foundation.errors import BadRequest, Conflict, NotFound
+from gureum.foundation.http import filters
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.routes import Route
+from gureum.foundation.policy import Rule
+from gureum.services.identity.deps import IdentityDeps
+from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, Description, IdText
+from gureum.services.identity.limits import rules
+from gureum.services.identity.limits.model import Limit, RegisteredLimit
+from gureum.services.identity.limits.registered import Amount, Short, find_registered
+from gureum.services.identity.listing import collection, narrowed, self_link
+from gureum.services.identity.projects.model import Project
+
+RULES = (
+    Rule("identity:get_limit_model", "@", "Show the model of enforcement"),
+    Rule(
+        "identity:get_limit",
+        ADMIN_OR_SYSTEM_READER + " or domain_id:%(target.limit.domain_id)s or project_id:%(target.limit.project_id)s",
+        "Show a limit",
+    ),  # fmt: skip
+    Rule("identity:list_limits", "@", "List limits; others than administrators see their own"),
+    Rule("identity:create_limits", ADMIN, "Create limits"),
+    Rule("identity:update_limit", ADMIN, "Change a limit"),
+    Rule("identity:delete_limit", ADMIN, "Delete a limit"),
+)
+
+
+class NewLimit(Struct, forbid_unknown_fields=True):
+    service_id: Short
+    resource_name: Short
+    resource_limit: Amount
+    region_id: Short | None = None
+    project_id: IdText | None = None
+    domain_id: IdText | None = None
+    description: Description = None
+
+
+class LimitChange(Struct, forbid_unknown_fields=True):
+    resource_limit: Amount | UnsetType = UNSET
+    description: Description | UnsetType = UNSET
+
+
+class NewBody(Struct, forbid_unknown_fields=True):
+    limits: Annotated[list[NewLimit], Meta(min_length=1, max_length=256)]
+
+
+class ChangeBody(Struct, forbid_unknown_fields=True):
+    limit: LimitChange
+
+
+def _view(call: Call[Any], row: Limit, registered: RegisteredLimit) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "project_id": None if row.of_domain else row.owner_id,
+        "domain_id": row.owner_id if row.of_domain else None,
+        "service_id": registered.service_id,
+        "region_id": registered.region or None,
+        "resource_name": registered.resource_name,
+        "resource_limit": row.resource_limit,
+        "description": row.description,
+        "links": self_link(call, "limits", row.id),
+    }
+
+
+def show_model(call: Call[IdentityDeps]) -> dict[str, Any]:
+    name = call.deps.options.limit_model
+    return {"model": {"name": name, "description": rules.DESCRIPTIONS[name]}}
+
+
+def create(call: Call[IdentityDeps], body: NewBody) -> dict[str, Any]:
+    return {"limits": [_create(call, new) for new in body.limits]}
+
+
+def _create(call: Call[IdentityDeps], new: NewLimit) -> dict[str, Any]:
+    owner = _owner(call, new)
+    registered = find_registered(call, new.service_id, new.region_id or "", new.resource_name)
+    if registered is None:
+        raise BadRequest("Unable to create a limit that has no corresponding registered limit.")
+    mine = (Limit.owner_id == owner.id, Limit.registered_limit_id == registered.id)
+    if call.tx.scalar(select(Limit.id).where(*mine)):
+        raise Conflict("Conflict occurred attempting to store limit - Duplicate entry.")
+    _check_amount(call, owner, registered, new.resource_limit)
+    row = Limit(
+        id=ids.new_hex(),
+        owner_id=owner.id,
+        of_domain=owner.is_domain,
+        registered_limit_id=registered.id,
+        resource_limit=new.resource_limit,
+        description=new.description,
+    )
+    call.tx.add(row)
+    call.tx.flush()
+    return _view(call, row, registered)
+
+
+def _owner(call: Call[IdentityDeps], new: NewLimit) -> Project:
+    owner_id = new.project_id or new.domain_id
+    if owner_id is None or (new.project_id is not None and new.domain_id is not None):
+        raise BadRequest("A limit has either a project_id or a domain_id.")
+    owner: Project | None = call.tx.get(Project, owner_id)
+    if owner is None or owner.is_domain != (new.domain_id is not None):
+        kind = "project" if new.project_id else "domain"
+        raise BadRequest(f"Could not find {kind}: {owner_id}.")
+    return owner
+
+
+def _check_amount(call: Call[IdentityDeps], owner: Project, registered: RegisteredLimit, wanted: int) -> None:
+    if call.deps.options.limit_model == rules.FLAT:
+        return
+    of_this = Limit.registered_limit_id == registered.id
+    if owner.is_domain:
+        inside = select(Project.id).where(Project.domain_id == owner.id)
+        rules.check_domain(
+            wanted, call.tx.scalars(select(Limit.resource_limit).where(of_this, Limit.owner_id.in_(inside)))
+        )
+        return
+    above = call.tx.scalar(select(Limit.resource_limit).where(of_this, Limit.owner_id == owner.domain_id))
+    rules.check_project(wanted, registered.default_limit if above is None else above)
+
+
+_COLUMNS: dict[str, tuple[InstrumentedAttribute[Any], filters.Convert]] = {
+    "service_id": (RegisteredLimit.service_id, filters.text),
+    "region_id": (RegisteredLimit.region, filters.text),
+    "resource_name": (RegisteredLimit.resource_name, filters.text),
+}
+
+
+def _reach(call: Call[IdentityDeps]) -> Any:
+    """Everybody's limits for administrators and readers of the system, else those of the caller's own scope."""
+    joined = RegisteredLimit.id == Limit.registered_limit_id
+    statement: Any = select(Limit, RegisteredLimit).join(RegisteredLimit, joined)
+    caller = call.caller
+    if caller.is_admin or (caller.system and "reader" in caller.roles):
+        return statement
+    if caller.domain_id:
+        inside = select(Project.id).where(Project.domain_id == caller.domain_id)
+        return statement.where(or_(Limit.owner_id == caller.domain_id, Limit.owner_id.in_(inside)))
+    return statement.where(Limit.owner_id == caller.project_id)
+
+
+def index(call: Call[IdentityDeps]) -> dict[str, Any]:
+    statement = narrowed(call, _reach(call), _COLUMNS)
+    for name, of_domain in (("project_id", False), ("domain_id", True)):
+        if (owner := call.param(name)) is not None:
+            statement = statement.where(Limit.owner_id == owner, Limit.of_domain.is_(of_domain))
+    rows = call.tx.execute(statement.order_by(Limit.id)).all()
+    return collection(call, "limits", [_view(call, limit, registered) for limit, registered in rows])
+
+
+def _find(call: Call[IdentityDeps], limit_id: str) -> tuple[Limit, RegisteredLimit]:
+    found = call.tx.execute(_reach(call).where(Limit.id == limit_id)).one_or_none()
+    if found is None:
+        call.enforced = True
+        raise NotFound(f"Could not find limit: {limit_id}.")
+    row, registered = found
+    owner = call.tx.get(Project, row.owner_id)
+    target = {"target.limit.project_id": None, "target.limit.domain_id": row.owner_id}
+    if owner is not None and not row.of_domain:
+        target = {"target.limit.project_id": row.owner_id, "target.limit.domain_id": owner.domain_id}
+    call.enforce(**target)
+    return row, registered
+
+
+def show(call: Call[IdentityDeps], limit_id: str) -> dict[str, Any]:
+    return {"limit": _view(call, *_find(call, limit_id))}
+
+
+def update(call: Call[IdentityDeps], body: ChangeBody, limit_id: str) -> dict[str, Any]:
+    row, registered = _find(call, limit_id)
+    wanted = body.limit
+    if wanted.resource_limit is not UNSET:
+        owner = call.tx.get(Project, row.owner_id)
+        if owner is not None:
+            _check_amount(call, owner, registered, wanted.resource_limit)
+        row.resource_limit = wanted.resource_limit
+    if wanted.description is not UNSET:
+        row.description = wanted.description
+    return {"limit": _view(call, row, registered)}
+
+
+def delete(call: Call[IdentityDeps], limit_id: str) -> None:
+    call.tx.delete(_find(call, limit_id)[0])
+
+
+def limits_in_force(tx: Tx, service_id: str, region: str, project_id: str) -> dict[str, int]:
+    """resource -> limit of a project: its own, else the registered default; a region's over that of all regions."""
+    columns = (RegisteredLimit.resource_name, RegisteredLimit.default_limit, Limit.resource_limit)
+    own = (Limit.registered_limit_id == RegisteredLimit.id) & (Limit.owner_id == project_id)
+    statement = (
+        select(*columns)
+        .outerjoin(Limit, own)
+        .where(RegisteredLimit.service_id == service_id, RegisteredLimit.region.in_(("", region)))
+        .order_by(RegisteredLimit.region)
+    )
+    rows = tx.execute(statement)
+    return {name: default if limit is None else limit for name, default, limit in rows}
+
+
+_ALL = "/v3/limits"
+_ONE = _ALL + "/{limit_id}"
+ROUTES = (
+    Route("GET", _ALL + "/model", show_model, "identity:get_limit_model"),
+    Route("GET", _ALL, index, "identity:list_limits"),
+    Route("POST", _ALL, create, "identity:create_limits", 201, body=NewBody),
+    Route("GET", _ONE, show, "identity:get_limit", target="handler"),
+    Route("PATCH", _ONE, update, "identity:update_limit", body=ChangeBody, target="handler"),
+    Route("DELETE", _ONE, delete, "identity:delete_limit", 204, target="handler"),
+)

@@ -1,0 +1,166 @@
+"""Routes of registered limits. Source: identity API reference, "Unified limits"."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+from sqlalchemy import select
+
+from gureum.foundation import ids
+from gureum.foundation.errors import BadRequest, Conflict, Forbidden, NotFound
+from gureum.foundation.http import filters
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.routes import Route
+from gureum.foundation.policy import Rule
+from gureum.services.identity.catalog.model import Region, Service
+from gureum.services.identity.deps import IdentityDeps
+from gureum.services.identity.fields import ADMIN, Description
+from gureum.services.identity.limits.model import Limit, RegisteredLimit
+from gureum.services.identity.listing import page, self_link
+
+RULES = (
+    Rule("identity:get_registered_limit", "@", "Show a registered limit"),
+    Rule("identity:list_registered_limits", "@", "List registered limits"),
+    Rule("identity:create_registered_limits", ADMIN, "Register limits"),
+    Rule("identity:update_registered_limit", ADMIN, "Change a registered limit"),
+    Rule("identity:delete_registered_limit", ADMIN, "Delete a registered limit"),
+)
+Amount = Annotated[int, Meta(ge=-1, le=2**63 - 1)]
+Short = Annotated[str, Meta(min_length=1, max_length=255)]
+
+
+class NewRegistered(Struct, forbid_unknown_fields=True):
+    service_id: Short
+    resource_name: Short
+    default_limit: Amount
+    region_id: Short | None = None
+    description: Description = None
+
+
+class RegisteredChange(Struct, forbid_unknown_fields=True):
+    service_id: Short | UnsetType = UNSET
+    region_id: Short | None | UnsetType = UNSET
+    resource_name: Short | UnsetType = UNSET
+    default_limit: Amount | UnsetType = UNSET
+    description: Description | UnsetType = UNSET
+
+
+class NewBody(Struct, forbid_unknown_fields=True):
+    registered_limits: Annotated[list[NewRegistered], Meta(min_length=1, max_length=256)]
+
+
+class ChangeBody(Struct, forbid_unknown_fields=True):
+    registered_limit: RegisteredChange
+
+
+def _view(call: Call[Any], row: RegisteredLimit) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "service_id": row.service_id,
+        "region_id": row.region or None,
+        "resource_name": row.resource_name,
+        "default_limit": row.default_limit,
+        "description": row.description,
+        "links": self_link(call, "registered_limits", row.id),
+    }
+
+
+def _check_references(call: Call[Any], service_id: str | None, region_id: str | None) -> None:
+    if service_id is not None and call.tx.get(Service, service_id) is None:
+        raise BadRequest(f"Could not find service: {service_id}.")
+    if region_id is not None and call.tx.get(Region, region_id) is None:
+        raise BadRequest(f"Could not find region: {region_id}.")
+
+
+def find_registered(call: Call[Any], service_id: str, region: str, resource_name: str) -> RegisteredLimit | None:
+    """The registered limit of a resource; the one of all regions only when none is asked for."""
+    same = (RegisteredLimit.service_id == service_id, RegisteredLimit.region == region)
+    found: RegisteredLimit | None = call.tx.scalar(
+        select(RegisteredLimit).where(*same, RegisteredLimit.resource_name == resource_name)
+    )
+    return found
+
+
+def create(call: Call[IdentityDeps], body: NewBody) -> dict[str, Any]:
+    views = []
+    for new in body.registered_limits:
+        _check_references(call, new.service_id, new.region_id)
+        region = new.region_id or ""
+        if find_registered(call, new.service_id, region, new.resource_name) is not None:
+            raise Conflict("Conflict occurred attempting to store registered_limit - Duplicate entry.")
+        row = RegisteredLimit(
+            id=ids.new_hex(),
+            service_id=new.service_id,
+            region=region,
+            resource_name=new.resource_name,
+            default_limit=new.default_limit,
+            description=new.description,
+        )
+        call.tx.add(row)
+        call.tx.flush()
+        views.append(_view(call, row))
+    return {"registered_limits": views}
+
+
+_COLUMNS = {
+    "service_id": (RegisteredLimit.service_id, filters.text),
+    "region_id": (RegisteredLimit.region, filters.text),
+    "resource_name": (RegisteredLimit.resource_name, filters.text),
+}
+
+
+def index(call: Call[IdentityDeps]) -> dict[str, Any]:
+    statement = select(RegisteredLimit)
+    return page(call, "registered_limits", statement, _COLUMNS, RegisteredLimit.id, lambda row: _view(call, row))
+
+
+def _find(call: Call[Any], limit_id: str) -> RegisteredLimit:
+    row: RegisteredLimit | None = call.tx.get(RegisteredLimit, limit_id)
+    if row is None:
+        raise NotFound(f"Could not find registered limit: {limit_id}.")
+    return row
+
+
+def show(call: Call[IdentityDeps], limit_id: str) -> dict[str, Any]:
+    return {"registered_limit": _view(call, _find(call, limit_id))}
+
+
+def _check_unused(call: Call[Any], row: RegisteredLimit) -> None:
+    if call.tx.scalar(select(Limit.id).where(Limit.registered_limit_id == row.id).limit(1)):
+        raise Forbidden("Unable to update or delete a registered limit that projects have limits of.")
+
+
+def update(call: Call[IdentityDeps], body: ChangeBody, limit_id: str) -> dict[str, Any]:
+    row, wanted = _find(call, limit_id), body.registered_limit
+    service_id = row.service_id if wanted.service_id is UNSET else wanted.service_id
+    region = row.region if wanted.region_id is UNSET else wanted.region_id or ""
+    resource_name = row.resource_name if wanted.resource_name is UNSET else wanted.resource_name
+    if (service_id, region, resource_name) != (row.service_id, row.region, row.resource_name):
+        _check_unused(call, row)
+        _check_references(call, service_id, region or None)
+        if find_registered(call, service_id, region, resource_name) is not None:
+            raise Conflict("Conflict occurred attempting to store registered_limit - Duplicate entry.")
+        row.service_id, row.region, row.resource_name = service_id, region, resource_name
+    if wanted.default_limit is not UNSET:
+        row.default_limit = wanted.default_limit
+    if wanted.description is not UNSET:
+        row.description = wanted.description
+    return {"registered_limit": _view(call, row)}
+
+
+def delete(call: Call[IdentityDeps], limit_id: str) -> None:
+    row = _find(call, limit_id)
+    _check_unused(call, row)
+    call.tx.delete(row)
+
+
+_ALL = "/v3/registered_limits"
+_ONE = _ALL + "/{limit_id}"
+ROUTES = (
+    Route("GET", _ALL, index, "identity:list_registered_limits"),
+    Route("POST", _ALL, create, "identity:create_registered_limits", 201, body=NewBody),
+    Route("GET", _ONE, show, "identity:get_registered_limit"),
+    Route("PATCH", _ONE, update, "identity:update_registered_limit", body=ChangeBody),
+    Route("DELETE", _ONE, delete, "identity:delete_registered_limit", 204),
+)

@@ -1,0 +1,172 @@
+"""Routes of consumers and of users' access tokens. Source: identity API reference, OS-OAUTH1."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from msgspec import UNSET, Struct, UnsetType
+from sqlalchemy import select
+
+from gureum.foundation import clock, ids
+from gureum.foundation.errors import Forbidden, NotFound
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.routes import Route
+from gureum.foundation.policy import Rule
+from gureum.services.identity.deps import IdentityDeps
+from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, Description
+from gureum.services.identity.listing import collection, page, self_link
+from gureum.services.identity.oauth.model import AccessToken, Consumer
+from gureum.services.identity.roles.api import view_of as role_view
+from gureum.services.identity.roles.model import Role
+from gureum.services.identity.tokens import revocations
+
+_OWN = "rule:admin_required or user_id:%(target.user.id)s"
+RULES = (
+    Rule("identity:get_consumer", ADMIN_OR_SYSTEM_READER, "Show a consumer"),
+    Rule("identity:list_consumers", ADMIN_OR_SYSTEM_READER, "List consumers"),
+    Rule("identity:create_consumer", ADMIN, "Register a consumer"),
+    Rule("identity:update_consumer", ADMIN, "Change a consumer's description"),
+    Rule("identity:delete_consumer", ADMIN, "Delete a consumer with its tokens"),
+    Rule("identity:list_access_tokens", _OWN, "List a user's access tokens"),
+    Rule("identity:get_access_token", _OWN, "Show an access token"),
+    Rule("identity:delete_access_token", _OWN, "Delete an access token"),
+    Rule("identity:list_access_token_roles", _OWN, "List an access token's roles"),
+    Rule("identity:get_access_token_role", _OWN, "Show an access token's role"),
+)
+
+
+class NewConsumer(Struct, forbid_unknown_fields=True):
+    description: Description = None
+
+
+class ConsumerChange(Struct, forbid_unknown_fields=True):
+    description: Description | UnsetType = UNSET
+
+
+class NewBody(Struct, forbid_unknown_fields=True):
+    consumer: NewConsumer
+
+
+class ChangeBody(Struct, forbid_unknown_fields=True):
+    consumer: ConsumerChange
+
+
+def _view(call: Call[Any], row: Consumer) -> dict[str, Any]:
+    return {"id": row.id, "description": row.description, "links": self_link(call, "OS-OAUTH1/consumers", row.id)}
+
+
+def create(call: Call[IdentityDeps], body: NewBody) -> dict[str, Any]:
+    secret = secrets.token_hex(16)
+    sealed = call.deps.secrets.seal_text(secret)
+    row = Consumer(id=ids.new_hex(), description=body.consumer.description, sealed=sealed)
+    call.tx.add(row)
+    return {"consumer": {**_view(call, row), "secret": secret}}
+
+
+def index(call: Call[IdentityDeps]) -> dict[str, Any]:
+    return page(call, "consumers", select(Consumer), {}, Consumer.id, lambda row: _view(call, row))
+
+
+def _find(call: Call[Any], consumer_id: str) -> Consumer:
+    row: Consumer | None = call.tx.get(Consumer, consumer_id)
+    if row is None:
+        raise NotFound(f"Could not find consumer: {consumer_id}.")
+    return row
+
+
+def show(call: Call[IdentityDeps], consumer_id: str) -> dict[str, Any]:
+    return {"consumer": _view(call, _find(call, consumer_id))}
+
+
+def update(call: Call[IdentityDeps], body: ChangeBody, consumer_id: str) -> dict[str, Any]:
+    row = _find(call, consumer_id)
+    if body.consumer.description is not UNSET:
+        row.description = body.consumer.description
+    return {"consumer": _view(call, row)}
+
+
+def delete(call: Call[IdentityDeps], consumer_id: str) -> None:
+    row = _find(call, consumer_id)
+    call.tx.delete(row)
+    call.deps.tokens.revocations.add(call.tx, revocations.STALE_ALL, row.id)
+
+
+# -- access tokens ---------------------------------------------------------------------------------------
+
+
+def _token_view(call: Call[Any], row: AccessToken) -> dict[str, Any]:
+    link = f"{call.base_url}/v3/users/{row.user_id}/OS-OAUTH1/access_tokens/{row.id}"
+    return {
+        "id": row.id,
+        "consumer_id": row.consumer_id,
+        "authorizing_user_id": row.user_id,
+        "project_id": row.project_id,
+        "expires_at": clock.iso_micro(row.expires_at),
+        "links": {"self": link, "roles": f"{link}/roles"},
+    }
+
+
+def _enforce(call: Call[IdentityDeps], user_id: str) -> None:
+    call.enforce(**{"target.user.id": user_id})
+    if call.caller.is_delegated:
+        raise Forbidden("A delegated token may not handle access tokens.")
+
+
+def list_tokens(call: Call[IdentityDeps], user_id: str) -> dict[str, Any]:
+    _enforce(call, user_id)
+    rows = call.tx.scalars(select(AccessToken).where(AccessToken.user_id == user_id).order_by(AccessToken.id))
+    return collection(call, "access_tokens", [_token_view(call, row) for row in rows])
+
+
+def _token(call: Call[IdentityDeps], user_id: str, token_id: str) -> AccessToken:
+    _enforce(call, user_id)
+    mine = (AccessToken.id == token_id, AccessToken.user_id == user_id)
+    row: AccessToken | None = call.tx.scalar(select(AccessToken).where(*mine))
+    if row is None:
+        raise NotFound(f"Could not find access token: {token_id}.")
+    return row
+
+
+def show_token(call: Call[IdentityDeps], user_id: str, token_id: str) -> dict[str, Any]:
+    return {"access_token": _token_view(call, _token(call, user_id, token_id))}
+
+
+def delete_token(call: Call[IdentityDeps], user_id: str, token_id: str) -> None:
+    row = _token(call, user_id, token_id)
+    call.tx.delete(row)
+    call.deps.tokens.revocations.add(call.tx, revocations.STALE_USER, user_id)
+
+
+def _roles(call: Call[IdentityDeps], row: AccessToken) -> list[Role]:
+    return list(call.tx.scalars(select(Role).where(Role.id.in_(row.role_ids)).order_by(Role.name)))
+
+
+def list_token_roles(call: Call[IdentityDeps], user_id: str, token_id: str) -> dict[str, Any]:
+    row = _token(call, user_id, token_id)
+    return collection(call, "roles", [role_view(call, role) for role in _roles(call, row)])
+
+
+def show_token_role(call: Call[IdentityDeps], user_id: str, token_id: str, role_id: str) -> dict[str, Any]:
+    for role in _roles(call, _token(call, user_id, token_id)):
+        if role.id == role_id:
+            return {"role": role_view(call, role)}
+    raise NotFound(f"Could not find role: {role_id}.")
+
+
+_ALL = "/v3/OS-OAUTH1/consumers"
+_ONE = _ALL + "/{consumer_id}"
+_TOKENS = "/v3/users/{user_id}/OS-OAUTH1/access_tokens"
+_TOKEN = _TOKENS + "/{token_id}"
+ROUTES = (
+    Route("GET", _ALL, index, "identity:list_consumers"),
+    Route("POST", _ALL, create, "identity:create_consumer", 201, body=NewBody),
+    Route("GET", _ONE, show, "identity:get_consumer"),
+    Route("PATCH", _ONE, update, "identity:update_consumer", body=ChangeBody),
+    Route("DELETE", _ONE, delete, "identity:delete_consumer", 204),
+    Route("GET", _TOKENS, list_tokens, "identity:list_access_tokens", target="handler"),
+    Route("GET", _TOKEN, show_token, "identity:get_access_token", target="handler"),
+    Route("DELETE", _TOKEN, delete_token, "identity:delete_access_token", 204, target="handler"),
+    Route("GET", _TOKEN + "/roles", list_token_roles, "identity:list_access_token_roles", target="handler"),
+    Route("GET", _TOKEN + "/roles/{role_id}", show_token_role, "identity:get_access_token_role", target="handler"),
+)

@@ -1,0 +1,75 @@
+"""POST /v3/OS-OAUTH2/token: an application credential's id and secret for a bearer token.
+
+Source: RFC 6749, section 4.4 (client credentials grant), section 5.2 (errors); identity API reference, OS-OAUTH2.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+from collections.abc import AsyncIterator
+from urllib.parse import parse_qs, unquote_plus
+
+from gureum.foundation import clock
+from gureum.foundation.errors import ApiError, TooLarge
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.routes import PUBLIC, Reply, Route
+from gureum.services.identity.deps import IdentityDeps
+from gureum.services.identity.tokens.bodies import CredentialMethod, Identity
+from gureum.services.identity.tokens.methods import proven
+from gureum.services.identity.tokens.scopes import scoped
+
+RULES = ()
+_LARGEST_BYTES = 16_384
+_CACHE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+
+
+async def grant(call: Call[IdentityDeps], body: AsyncIterator[bytes]) -> Reply:
+    form = b""
+    async for chunk in body:
+        form += chunk
+        if len(form) > _LARGEST_BYTES:
+            raise TooLarge(f"The request body is larger than {_LARGEST_BYTES} bytes.")
+    return await asyncio.to_thread(_granted, call, form)
+
+
+def _granted(call: Call[IdentityDeps], form: bytes) -> Reply:
+    given = {name: values[-1] for name, values in parse_qs(form.decode("utf-8", "replace")).items()}
+    if given.get("grant_type") != "client_credentials":
+        error = "unsupported_grant_type" if "grant_type" in given else "invalid_request"
+        return _refused(400, error, "The grant type client_credentials is the one that is offered.")
+    client_id, secret = _client(call.headers.get("authorization", ""), given)
+    if not client_id or not secret:
+        return _refused(401, "invalid_client", "Client authentication failed.")
+    identity = Identity(
+        methods=["application_credential"], application_credential=CredentialMethod(secret=secret, id=client_id)
+    )
+    try:
+        token, checked = call.deps.tokens.issue(scoped(call, proven(call, identity), None))
+    except ApiError as error:
+        if error.status >= 500:
+            raise
+        return _refused(401, "invalid_client", "Client authentication failed.")
+    lives = int(checked.payload.expires_at - clock.now())
+    return Reply({"access_token": token, "expires_in": lives, "token_type": "Bearer"}, headers=_CACHE)
+
+
+def _client(authorization: str, given: dict[str, str]) -> tuple[str, str]:
+    """The id and the secret from the header (RFC 6749, section 2.3.1), else from the form."""
+    scheme, _, text = authorization.partition(" ")
+    if scheme.lower() != "basic":
+        return given.get("client_id", ""), given.get("client_secret", "")
+    try:
+        client_id, _, secret = base64.b64decode(text.encode(), validate=True).decode().partition(":")
+    except (binascii.Error, ValueError):
+        return "", ""
+    return unquote_plus(client_id), unquote_plus(secret)
+
+
+def _refused(status: int, error: str, description: str) -> Reply:
+    headers = {**_CACHE, "WWW-Authenticate": 'Basic realm="gureum"'} if status == 401 else _CACHE
+    return Reply({"error": error, "error_description": description}, status=status, headers=headers)
+
+
+ROUTES = (Route("POST", "/v3/OS-OAUTH2/token", grant, PUBLIC, stream=True),)

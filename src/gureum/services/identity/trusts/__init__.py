@@ -1,0 +1,1 @@
+"""Trusts: one user lends another some of its roles on a project."""

@@ -1,0 +1,272 @@
+"""Routes of trusts. Source: identity API reference, OS-TRUST.
+
+A trust is made by its trustor alone. A delegated token makes one only by passing its own trust on, or, for an
+application credential, when it is unrestricted: and then for its own project and roles at most.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+from sqlalchemy import Select, select
+
+from gureum.foundation import clock, ids
+from gureum.foundation.errors import BadRequest, Forbidden, NotFound
+from gureum.foundation.http import filters
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.routes import Route
+from gureum.foundation.policy import Rule
+from gureum.services.identity.assignments.model import ancestors, direct_roles, with_implied
+from gureum.services.identity.deps import IdentityDeps
+from gureum.services.identity.fields import ADMIN_OR_SYSTEM_READER, IdText, LongName
+from gureum.services.identity.listing import collection, page, self_link
+from gureum.services.identity.projects.model import Project
+from gureum.services.identity.roles.model import GLOBAL, Role
+from gureum.services.identity.tokens import revocations
+from gureum.services.identity.trusts.model import Trust, chain_of
+from gureum.services.identity.trusts.rules import Parent, Wanted, terms
+from gureum.services.identity.users.model import User
+
+_TRUSTOR = " or user_id:%(target.trust.trustor_user_id)s"
+_TRUSTEE = " or user_id:%(target.trust.trustee_user_id)s"
+_SEES = ADMIN_OR_SYSTEM_READER + _TRUSTOR + _TRUSTEE
+RULES = (
+    Rule("identity:create_trust", "user_id:%(target.trust.trustor_user_id)s", "Create a trust"),
+    Rule("identity:list_trusts", ADMIN_OR_SYSTEM_READER, "List all trusts"),
+    Rule("identity:list_trusts_for_trustor", ADMIN_OR_SYSTEM_READER + _TRUSTOR, "List the trusts that a user gave"),
+    Rule("identity:list_trusts_for_trustee", ADMIN_OR_SYSTEM_READER + _TRUSTEE, "List the trusts given to a user"),
+    Rule("identity:get_trust", _SEES, "Show a trust"),
+    Rule("identity:list_roles_for_trust", _SEES, "List the roles of a trust"),
+    Rule("identity:get_role_for_trust", _SEES, "Show a role of a trust"),
+    Rule("identity:delete_trust", "rule:admin_required" + _TRUSTOR, "Delete a trust"),
+)
+
+
+class RoleRef(Struct):
+    id: IdText | None = None
+    name: LongName | None = None
+
+
+class NewTrust(Struct):
+    trustor_user_id: IdText
+    trustee_user_id: IdText
+    impersonation: bool
+    project_id: IdText | None = None
+    roles: Annotated[list[RoleRef], Meta(max_length=256)] = []
+    expires_at: str | None = None
+    remaining_uses: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
+    allow_redelegation: bool = False
+    redelegation_count: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None = None
+    redelegated_trust_id: IdText | None = None
+
+
+class TrustBody(Struct, forbid_unknown_fields=True):
+    trust: NewTrust
+
+
+def _view(call: Call[Any], row: Trust) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "trustor_user_id": row.trustor_id,
+        "trustee_user_id": row.trustee_id,
+        "project_id": row.project_id,
+        "impersonation": row.impersonation,
+        "expires_at": clock.iso_micro(row.expires_at),
+        "remaining_uses": row.remaining_uses,
+        "redelegation_count": row.redelegation_count,
+        "redelegated_trust_id": row.redelegated_trust_id,
+        "deleted_at": None,
+        "links": self_link(call, "OS-TRUST/trusts", row.id),
+    }
+
+
+def _whole(call: Call[Any], row: Trust) -> dict[str, Any]:
+    """The view of one trust; lists leave its roles out."""
+    link = f"{call.base_url}/v3/OS-TRUST/trusts/{row.id}/roles"
+    roles = [_role_view(call, role) for role in _roles_of(call, row)]
+    return _view(call, row) | {"roles": roles, "roles_links": {"self": link, "next": None, "previous": None}}
+
+
+def _role_view(call: Call[Any], role: Role) -> dict[str, Any]:
+    return {"id": role.id, "name": role.name, "links": self_link(call, "roles", role.id)}
+
+
+def _roles_of(call: Call[Any], row: Trust) -> list[Role]:
+    return list(call.tx.scalars(select(Role).where(Role.id.in_(row.role_ids)).order_by(Role.name)))
+
+
+def create(call: Call[IdentityDeps], body: TrustBody) -> dict[str, Any]:
+    new = body.trust
+    call.enforce(**{"target.trust.trustor_user_id": new.trustor_user_id})
+    parent = _parent(call, new)
+    role_ids = _roles(call, new)
+    _check_sides(call, new, role_ids)
+    wanted = Wanted(
+        new.impersonation,
+        frozenset(role_ids),
+        _end(new),
+        new.remaining_uses,
+        new.allow_redelegation,
+        new.redelegation_count,
+    )
+    chain = [_terms_of(link) for link in chain_of(call.tx, parent)] if parent else []
+    agreed = terms(wanted, chain, deepest=call.deps.options.trust_depth)
+    row = Trust(
+        id=ids.new_hex(),
+        trustor_id=new.trustor_user_id,
+        trustee_id=new.trustee_user_id,
+        project_id=new.project_id,
+        impersonation=new.impersonation,
+        role_ids=role_ids,
+        expires_at=agreed.expires_at,
+        remaining_uses=new.remaining_uses,
+        redelegation_count=agreed.redelegation_count,
+        redelegated_trust_id=parent.id if parent else None,
+    )
+    call.tx.add(row)
+    return {"trust": _whole(call, row)}
+
+
+def _terms_of(row: Trust) -> Parent:
+    return Parent(row.impersonation, frozenset(row.role_ids), row.expires_at, row.redelegation_count)
+
+
+def _end(new: NewTrust) -> Any:
+    if new.expires_at is None:
+        return None
+    end = filters.moment("expires_at", new.expires_at)
+    if end <= clock.utcnow():
+        raise BadRequest("expires_at lies in the past.")
+    return end
+
+
+def _parent(call: Call[IdentityDeps], new: NewTrust) -> Trust | None:
+    """The trust that the caller's token stands for: only that one can be passed on. Raises Forbidden."""
+    caller = call.caller
+    if caller.trust_id is None:
+        _refuse_bound(call)
+        if new.redelegated_trust_id is not None:
+            raise Forbidden("A trust is redelegated with a token of that trust.")
+        if caller.is_delegated and new.project_id != caller.project_id:
+            raise Forbidden("A delegated token delegates its own project alone.")
+        return None
+    parent = call.tx.get(Trust, caller.trust_id)
+    if parent is None or new.redelegated_trust_id not in (None, parent.id):
+        raise Forbidden("A trust is redelegated with a token of that trust.")
+    if new.project_id != parent.project_id:
+        raise Forbidden("A redelegated trust is for the same project.")
+    return parent
+
+
+def _refuse_bound(call: Call[IdentityDeps]) -> None:
+    """A delegated token handles trusts only as an application credential whose owner said `unrestricted`."""
+    caller = call.caller
+    if not caller.is_delegated:
+        return
+    credential = call.deps.tokens.facts.credential(caller.application_credential_id or "")
+    if credential is None or not credential.unrestricted or credential.access_rules is not None:
+        raise Forbidden("A delegated token may not manage trusts.")
+
+
+def _roles(call: Call[IdentityDeps], new: NewTrust) -> list[str]:
+    """The ids of the roles to lend. Raises Forbidden for none with a project, NotFound for what is no role."""
+    if new.project_id is not None and not new.roles:
+        raise Forbidden("At least one role should be specified.")
+    if new.project_id is None and new.roles:
+        raise BadRequest("A trust with roles needs a project_id.")
+    found = set()
+    for ref in new.roles:
+        named = Role.id == ref.id if ref.id is not None else Role.name == (ref.name or "")
+        role_id = call.tx.scalar(select(Role.id).where(Role.scope == GLOBAL, named))
+        if role_id is None:
+            raise NotFound(f"Could not find role: {ref.id or ref.name}.")
+        found.add(role_id)
+    return sorted(found)
+
+
+def _check_sides(call: Call[IdentityDeps], new: NewTrust, role_ids: list[str]) -> None:
+    """The trustee and the project exist, and the trustor has what it lends."""
+    tx = call.tx
+    if tx.get(User, new.trustee_user_id) is None:
+        raise NotFound(f"Could not find user: {new.trustee_user_id}.")
+    if new.project_id is None:
+        return
+    project = tx.get(Project, new.project_id)
+    if project is None or project.is_domain:
+        raise NotFound(f"Could not find project: {new.project_id}.")
+    above = ancestors(tx, new.project_id)
+    held = with_implied(tx, direct_roles(tx, new.trustor_user_id, "project", new.project_id, above))
+    if call.caller.is_delegated:
+        carried = tx.scalars(select(Role.id).where(Role.scope == GLOBAL, Role.name.in_(call.caller.roles)))
+        held &= set(carried)
+    if not held.issuperset(role_ids):
+        raise Forbidden("The trustor does not have all the roles that the trust would give.")
+
+
+_COLUMNS = {
+    "trustor_user_id": (Trust.trustor_id, filters.text),
+    "trustee_user_id": (Trust.trustee_id, filters.text),
+}
+
+
+def index(call: Call[IdentityDeps]) -> dict[str, Any]:
+    for side in ("trustor", "trustee"):
+        user_id = call.param(f"{side}_user_id")
+        if user_id is not None:
+            call.enforce(f"identity:list_trusts_for_{side}", **{f"target.trust.{side}_user_id": user_id})
+    if not call.enforced:
+        call.enforce()
+    return page(call, "trusts", _reach(call, select(Trust)), _COLUMNS, Trust.id, lambda row: _view(call, row))
+
+
+def _reach(call: Call[IdentityDeps], statement: Select[Any]) -> Select[Any]:
+    """A token of a trust sees that trust alone; other callers what the rules say."""
+    if call.caller.trust_id is not None:
+        statement = statement.where(Trust.id == call.caller.trust_id)
+    return statement
+
+
+def _find(call: Call[IdentityDeps], trust_id: str) -> Trust:
+    row: Trust | None = call.tx.scalar(_reach(call, select(Trust)).where(Trust.id == trust_id))
+    if row is None:
+        call.enforced = True
+        raise NotFound(f"Could not find trust: {trust_id}.")
+    sides = {"target.trust.trustor_user_id": row.trustor_id, "target.trust.trustee_user_id": row.trustee_id}
+    call.enforce(**sides)
+    return row
+
+
+def show(call: Call[IdentityDeps], trust_id: str) -> dict[str, Any]:
+    return {"trust": _whole(call, _find(call, trust_id))}
+
+
+def delete(call: Call[IdentityDeps], trust_id: str) -> None:
+    _refuse_bound(call)
+    row = _find(call, trust_id)
+    call.tx.delete(row)
+    call.deps.tokens.revocations.add(call.tx, revocations.STALE_ALL, row.id)
+
+
+def list_roles(call: Call[IdentityDeps], trust_id: str) -> dict[str, Any]:
+    row = _find(call, trust_id)
+    return collection(call, "roles", [_role_view(call, role) for role in _roles_of(call, row)])
+
+
+def show_role(call: Call[IdentityDeps], trust_id: str, role_id: str) -> dict[str, Any]:
+    for role in _roles_of(call, _find(call, trust_id)):
+        if role.id == role_id:
+            return {"role": _role_view(call, role)}
+    raise NotFound(f"Could not find role: {role_id}.")
+
+
+_ALL = "/v3/OS-TRUST/trusts"
+_ONE = _ALL + "/{trust_id}"
+ROUTES = (
+    Route("GET", _ALL, index, "identity:list_trusts", target="handler"),
+    Route("POST", _ALL, create, "identity:create_trust", 201, body=TrustBody, target="handler"),
+    Route("GET", _ONE, show, "identity:get_trust", target="handler"),
+    Route("DELETE", _ONE, delete, "identity:delete_trust", 204, target="handler"),
+    Route("GET", _ONE + "/roles", list_roles, "identity:list_roles_for_trust", target="handler"),
+    Route("GET", _ONE + "/roles/{role_id}", show_role, "identity:get_role_for_trust", target="handler"),
+)

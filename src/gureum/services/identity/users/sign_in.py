@@ -1,0 +1,88 @@
+"""A user shows a password: the same work and the same answer for an unknown, a locked and a wrong one.
+
+Not here: what the rules are (`compliance.py`). The invariant: failures are counted before the answer leaves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select, update
+
+from gureum.foundation import clock
+from gureum.foundation.db.engine import Database, Tx
+from gureum.foundation.errors import Unauthorized
+from gureum.services.identity.deps import IdentityDeps
+from gureum.services.identity.users import compliance
+from gureum.services.identity.users.compliance import Standing, standing_of
+from gureum.services.identity.users.model import User
+
+_COLUMNS = (
+    User.id,
+    User.password_hash,
+    User.enabled,
+    User.options,
+    User.created_at,
+    User.failed_count,
+    User.failed_at,
+    User.last_active_at,
+    User.password_set_at,
+    User.password_expires_at,
+    User.password_self_set,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    user_id: str
+    standing: Standing
+
+
+def sign_in(database: Database, deps: IdentityDeps, which: Any, password: str) -> SignedIn:
+    """The user that `which` (a condition over users) names, if the password is its own. Raises Unauthorized.
+
+    An expired password is for the caller to refuse: it still proves who asks for a new one.
+    """
+    row = account(database, which)
+    fits = deps.passwords.fits(password, row.password_hash if row else None)
+    return concluded(database, deps, row, fits=fits)
+
+
+def account(database: Database, which: Any) -> Any:
+    """What a sign-in needs of a user, or None."""
+    with database.read() as tx:
+        return tx.execute(select(*_COLUMNS).where(which)).one_or_none()
+
+
+def concluded(database: Database, deps: IdentityDeps, row: Any, *, fits: bool) -> SignedIn:
+    """The outcome of any secret that was shown: counted, noted, or refused. Raises Unauthorized."""
+    now, rules = clock.utcnow(), deps.options
+    if row is None:
+        raise Unauthorized
+    user = standing_of(row)
+    if compliance.is_locked(rules, user, now) or not compliance.is_enabled(rules, user, now):
+        raise Unauthorized(internal=f"user {row.id} is locked out or disabled")
+    if not fits:
+        if rules.lockout_failure_attempts:
+            database.write(lambda tx: _count_failure(tx, deps, row.id))
+        raise Unauthorized
+    stale = user.last_active_at is None or user.last_active_at.date() != now.date()
+    if user.failed_count or (rules.disable_user_account_days_inactive and stale):
+        database.write(lambda tx: _note_success(tx, row.id))
+    return SignedIn(row.id, user)
+
+
+def _count_failure(tx: Tx, deps: IdentityDeps, user_id: str) -> None:
+    row = tx.get(User, user_id)
+    if row is None:
+        return
+    now = clock.utcnow()
+    over = row.failed_at is not None and compliance.lockout_is_over(deps.options, row.failed_at, now)
+    row.failed_count = 1 if over else row.failed_count + 1
+    row.failed_at = now
+
+
+def _note_success(tx: Tx, user_id: str) -> None:
+    fresh = {"failed_count": 0, "failed_at": None, "last_active_at": clock.utcnow()}
+    tx.execute(update(User).where(User.id == user_id).values(**fresh))
