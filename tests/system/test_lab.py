@@ -147,7 +147,7 @@ def test_guests_on_different_hosts_reach_each_other_over_geneve(lab: StateFolder
         plug(lab, host, f"p{number}", f"10.9.0.{number}")
     run("ovn-nbctl", north, "--timeout=30", "wait-until", "logical_switch_port", "p1", "up=true")
     run("ovn-nbctl", north, "--timeout=30", "wait-until", "logical_switch_port", "p2", "up=true")
-    within(lab, "host1", "ip netns exec p1 ping -c 3 -i 0.2 -W 5 10.9.0.2")
+    within(lab, "host1", "ip netns exec p1 ping -c 3 -i 0.2 -w 15 10.9.0.2")
     before = int(within(lab, "host1", "cat /sys/class/net/underlay/statistics/tx_bytes"))
     server = "import socket; s = socket.create_server(('10.9.0.2', 7)); c = s.accept()[0]; c.sendall(b'x' * 200000); c.close()"
     client = "import socket; c = socket.create_connection(('10.9.0.2', 7), 5); print(len(b''.join(iter(lambda: c.recv(65536), b''))))"
@@ -187,6 +187,76 @@ def test_the_machine_reaches_the_external_network(lab: StateFolder) -> None:
     )
     run("ping", "-c", "2", "-i", "0.2", "-W", "5", f"{prefix}.77")
     assert "unreachable" in run("ip", "route", "show", f"{prefix}.0/24")
+
+
+LISTEN = """
+import socket, sys
+kind = socket.SOCK_STREAM if sys.argv[1] == "tcp" else socket.SOCK_DGRAM
+with socket.socket(socket.AF_INET, kind) as one:
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    one.bind((sys.argv[2], int(sys.argv[3])))
+    if kind == socket.SOCK_STREAM:
+        one.listen()
+    print("ready", flush=True)
+    while True:
+        if kind == socket.SOCK_STREAM:
+            one.accept()[0].sendall(b"heard")
+        else:
+            one.sendto(b"heard", one.recvfrom(100)[1])
+"""
+ASK = """
+import socket, sys
+kind = socket.SOCK_STREAM if sys.argv[1] == "tcp" else socket.SOCK_DGRAM
+with socket.socket(socket.AF_INET, kind) as one:
+    one.settimeout(2)
+    try:
+        one.connect((sys.argv[2], int(sys.argv[3])))
+        one.send(b"?")
+        print(one.recv(100).decode())
+    except OSError as error:
+        print("silence" if isinstance(error, TimeoutError) else error.strerror)
+"""
+
+
+class Neighbours:
+    """Programs on the machine, and in host2's namespaces, which stand on the external network as guests do."""
+
+    def __init__(self, state: StateFolder, host: str = "host2") -> None:
+        self._words = ["nsenter", "-t", str(daemon(state, host).pid), "-n", "--"]
+        self._listening: list[subprocess.Popen[str]] = []
+
+    def listen(self, where: str, kind: str, address: str, port: int) -> None:
+        words = [*self._place(where), "/usr/bin/python3", "-c", LISTEN, kind, address, str(port)]
+        one = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+        self._listening.append(one)
+        assert one.stdout
+        assert one.stdout.readline().strip() == "ready"
+
+    def ask(self, where: str, kind: str, address: str, port: int) -> str:
+        return run(*self._place(where), "/usr/bin/python3", "-c", ASK, kind, address, str(port)).strip()
+
+    def _place(self, where: str) -> list[str]:
+        return [] if where == "machine" else self._words
+
+    def close(self) -> None:
+        for one in self._listening:
+            one.kill()
+            one.communicate()
+
+
+@pytest.mark.parametrize("kind", ["tcp", "udp"])
+def test_guests_reach_no_service_of_the_machine_but_answer_it(lab: StateFolder, kind: str) -> None:
+    prefix = str(lab.remembered()["external_cidr"]).rpartition(".")[0]
+    there = Neighbours(lab)
+    try:
+        there.listen("machine", kind, f"{prefix}.1", 7777)
+        there.listen("guest", kind, f"{prefix}.77", 7777)
+        assert there.ask("machine", kind, f"{prefix}.1", 7777) == "heard", "the service is there"
+        assert there.ask("machine", kind, f"{prefix}.77", 7777) == "heard", "what the machine begins is answered"
+        assert there.ask("guest", kind, f"{prefix}.1", 7777) == "silence", "what a guest begins is not"
+        within(lab, "host2", f"ping -c 1 -W 3 {prefix}.1")
+    finally:
+        there.close()
 
 
 def test_libvirt_of_each_host_is_its_own(lab: StateFolder) -> None:
@@ -299,6 +369,7 @@ def test_an_uplink_is_the_only_way_out_and_goes_with_the_lab(machine_before: dic
             if uplink:
                 within(state, "host1", reach)  # outside has no route back: only a masqueraded packet is answered
                 assert state.lab in run("nft", "list", "tables")
+                _only_outwards(state, outside)
             else:
                 with pytest.raises(AssertionError, match="100% packet loss"):
                     within(state, "host1", reach)
@@ -312,6 +383,29 @@ def test_an_uplink_is_the_only_way_out_and_goes_with_the_lab(machine_before: dic
         subprocess.run(["ip", "netns", "delete", outside], check=False, capture_output=True)
     assert not run("ip", "route", "show", f"{prefix}.0/24")
     eventually(lambda: {**seen_of_the_machine(), "mounts": ""} == {**others, "mounts": ""}, 10)
+
+
+def _only_outwards(state: StateFolder, outside: str) -> None:
+    """The uplink leads out, and to none of the machine's own addresses."""
+    there = Neighbours(state, "host1")
+    prefix = str(state.remembered()["external_cidr"]).rpartition(".")[0]
+    far = subprocess.Popen(
+        ["ip", "netns", "exec", outside, "/usr/bin/python3", "-c", LISTEN, "tcp", "203.0.113.2", "7777"],
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert far.stdout
+        assert far.stdout.readline()
+        for address in ("203.0.113.1", f"{prefix}.1"):
+            there.listen("machine", "tcp", address, 7777)
+        assert there.ask("guest", "tcp", "203.0.113.2", 7777) == "heard"
+        for address in ("203.0.113.1", f"{prefix}.1"):
+            assert there.ask("machine", "tcp", address, 7777) == "heard"
+            assert there.ask("guest", "tcp", address, 7777) == "silence"
+    finally:
+        there.close()
+        far.kill()
+        far.communicate()
 
 
 def test_a_broker_is_reached_from_inside_a_hosts_namespaces() -> None:

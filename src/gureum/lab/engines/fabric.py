@@ -2,6 +2,11 @@
 
 The machine's own network gets one veth, one address and one unreachable route; with an uplink also one nftables table
 named after the lab. Nothing else of it is touched: forwarding is decided for the lab's link and the uplink alone.
+
+Between the external bridge and the machine's link stands a gate: the namespace answers ARP on both sides and forwards,
+which a bridge could not do with state. Invariant: guests get answers to what the machine began, and to pings of their
+gateway's address, which is the machine's; they reach no service of the machine. With an uplink the gate lets through
+what is not for the gateway itself, and the lab's table on the machine keeps the machine's other addresses.
 """
 
 from __future__ import annotations
@@ -28,6 +33,11 @@ class Fabric:
     def machine_link(self) -> str:
         return f"{self.lab}-ext"
 
+    @property
+    def gateway(self) -> str:
+        """The machine's own address in the external range, where guests' packets leave it."""
+        return machine_address(self.external_cidr).partition("/")[0]
+
     def no_offload(self, link: str) -> str:
         """Checksum offload breaks TCP through the user-space datapath: packets would carry half a checksum."""
         return "" if self.offload else f"ethtool -K {link} tx off >/dev/null"
@@ -50,7 +60,7 @@ exec sleep infinity
         argv=("unshare", "--net", "--", "sh", "-ec", setup),
         holds=True,
         outside=_machine_link(fabric) + _uplink(fabric),
-        after="ip link set machine master external up\n" + fabric.no_offload("machine"),
+        after=_gate(fabric) + fabric.no_offload("machine"),
         stop_signal="KILL",
     )
 
@@ -78,6 +88,47 @@ ip link set {link} up
 """
 
 
+def _gate(fabric: Fabric) -> str:
+    """Forwarding with ARP answered for the other side at once, and only what the module's text allows.
+
+    The namespace has no address of its own; its routes say which side an address is on. Strict reverse paths keep
+    guests from speaking as the machine. Where the kernel shows bridged packets to the IP filters as well, that is
+    switched off in here: what hosts send one another is not forwarded by us.
+    """
+    outwards = f"ip daddr != {fabric.gateway} accept" if fabric.uplink else ""
+    default = f"ip route replace default via {fabric.gateway} dev machine onlink" if fabric.uplink else ""
+    return f"""
+ip link set machine up
+nft -f - <<'END'
+table ip gate
+delete table ip gate
+table ip gate {{
+  chain across {{
+    type filter hook forward priority filter;
+    oifname != "machine" accept
+    ct state established,related accept
+    ip daddr {fabric.gateway} icmp type echo-request accept
+    {outwards}
+    drop
+  }}
+}}
+END
+for call in /proc/sys/net/bridge/bridge-nf-call-*; do if [ -e "$call" ]; then echo 0 > "$call"; fi; done
+cd /proc/sys/net/ipv4
+echo 0 > conf/all/send_redirects
+for side in machine external; do
+  echo 0 > conf/$side/send_redirects
+  echo 1 > conf/$side/rp_filter
+  echo 1 > conf/$side/proxy_arp
+  echo 0 > neigh/$side/proxy_delay
+  echo 1 > conf/$side/forwarding
+done
+ip route replace {fabric.gateway}/32 dev machine
+ip route replace {fabric.external_cidr} dev external
+{default}
+"""
+
+
 def _uplink(fabric: Fabric) -> str:
     if not fabric.uplink:
         return ""
@@ -91,6 +142,12 @@ table ip {table} {{
   chain out {{
     type nat hook postrouting priority srcnat;
     ip saddr {fabric.external_cidr} oifname "{uplink}" masquerade
+  }}
+  chain into {{
+    type filter hook input priority filter;
+    iifname "{link}" ct state established,related accept
+    iifname "{link}" ip daddr {fabric.gateway} icmp type echo-request accept
+    iifname "{link}" drop
   }}
   chain across {{
     type filter hook forward priority filter;
