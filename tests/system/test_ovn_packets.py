@@ -7,6 +7,7 @@ The scene is written once by one `apply`; tests that change it put it back. When
 from __future__ import annotations
 
 import dataclasses
+import re
 import subprocess
 import sys
 import time
@@ -224,6 +225,59 @@ def test_a_rule_for_a_group_lets_its_members_in_and_nobody_else(scene, serve):
     serve(server.inside, "10.0.0.22", 90, "club")
     eventually(lambda: ask(member.inside, "10.0.0.22", 90, 1) == "club 10.0.0.23", "the member is let in")
     assert ask(scene.guest_a1.inside, "10.0.0.22", 90, 1.5) is None
+
+
+def test_cve_2019_9735_a_rule_that_stops_a_hosts_firewall(fabric, scene, serve):
+    """Every form that the API lets through is programmed, and the rules of others on the same hosts go on counting."""
+    strange = [
+        SecurityRule(new_id(), way, family, *form)
+        for way in ("ingress", "egress")
+        for family in ("IPv4", "IPv6")
+        for form in [
+            *((str(number), None, None) for number in range(1, 256)),
+            *(("icmp", 0, None), ("icmp", 255, None), ("icmp", 8, 0), ("1", 255, 255), (None, None, None)),
+            *((name, low, high) for name in ("tcp", "udp", "132") for low, high in ((1, 65535), (7, 7), (6, 9))),
+        ]
+    ]
+    odd = SecurityGroup(new_id(), 1, tuple(strange))
+    scene.driver.apply([odd])
+    _, guest = scene.new_guest(26, "h2", security_groups=(odd.id,))
+    serve(guest.inside, "10.0.0.26", 7, "odd")
+    eventually(lambda: ask(scene.guest_a1.inside, "10.0.0.26", 7, 1) == "odd 10.0.0.11", "the group's own rules count")
+    _still_counts(scene, serve, 83)
+    assert not _unread(fabric)
+
+
+def test_cve_2019_9735_even_a_rule_that_the_engine_cannot_read_stops_no_other(fabric, scene, serve):
+    """As if a driver had let it through: it counts for nothing, beside rules that count."""
+    group = "sg_" + re.sub(r"[^0-9A-Za-z_.]", "_", scene.closed.id)
+    bad = ("to-lport", "1002", "outport == @" + group + " && ip4 && vrrp.dst == 5 || 1")
+    fabric.central.nbctl("acl-add", group, *bad, "allow-related")
+    try:
+        _still_counts(scene, serve, 84)
+        _, guest = scene.new_guest(27, "h2", security_groups=(scene.closed.id,))
+        pings(guest, "10.0.0.11", "the rules beside it count")
+        assert not scene.guest_a1.inside.pings("10.0.0.27"), "and it lets nothing in"
+        assert _unread(fabric), "the engine says that it cannot read it"
+    finally:
+        fabric.central.nbctl("acl-del", group, *bad)
+
+
+def _unread(fabric):
+    """What the hosts' controllers complained about in the flows that they were given."""
+    logs = "".join((fabric.central.folder / host / "ovn-controller.log").read_text() for host in fabric.hosts)
+    return [line for line in logs.splitlines() if "error parsing match" in line]
+
+
+def _still_counts(scene, serve, port):
+    """A rule added now to a guest of h2 comes into force, and goes out of it."""
+    serve(scene.guest_a2.inside, "10.0.0.12", port, "new")
+    assert ask(scene.guest_a1.inside, "10.0.0.12", port, 1) is None
+    more = (*scene.pingable.rules, rule("ingress", "tcp", port, port))
+    scene.driver.apply([dataclasses.replace(scene.pingable, revision=2, rules=more)])
+    eventually(lambda: ask(scene.guest_a1.inside, "10.0.0.12", port, 1) == "new 10.0.0.11", "a new rule counts")
+    scene.driver.apply([scene.pingable])
+    eventually(lambda: ask(scene.guest_a1.inside, "10.0.0.12", port, 1) is None, "a removed rule does not count")
 
 
 @pytest.mark.parametrize("groups", ["none", "empty"])

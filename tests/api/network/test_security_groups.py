@@ -148,7 +148,11 @@ def test_a_rule_has_the_documented_keys_and_is_listed(alice, make):
             (400, "SecurityGroupMissingIcmpType"),
             "ICMP type (port-range-min) is missing",
         ),
-        ({"protocol": "gre", "port_range_min": 1, "port_range_max": 2}, (400, "SecurityGroupInvalidPortRange"), "gre"),
+        (
+            {"protocol": "gre", "port_range_min": 1, "port_range_max": 2},
+            (400, "SecurityGroupInvalidProtocolForPort"),
+            "gre",
+        ),
         ({"ethertype": "IPX"}, (400, "SecurityGroupRuleInvalidEtherType"), "IPX"),
         ({"protocol": "icmpv6"}, (400, "SecurityGroupEthertypeConflictWithProtocol"), "icmpv6"),
         ({"remote_ip_prefix": "192.168.1.1/33"}, (400, "InvalidInput"), "192.168.1.1/33"),
@@ -188,7 +192,9 @@ def test_a_rule_has_one_remote(alice, make):
         ),
         ({"remote_ip_prefix": "10.0.0.1/24"}, {"remote_ip_prefix": "10.0.0.0/24", "description": "other"}),
         ({"protocol": "any"}, {}),
+        ({"protocol": 0}, {"protocol": "any"}),
         ({"protocol": "ICMP"}, {"protocol": "icmp"}),
+        ({"ethertype": "IPv6", "protocol": 1}, {"ethertype": "IPv6", "protocol": "ipv6-icmp"}),
     ],
 )
 def test_the_same_rule_is_not_added_twice(alice, make, one, same):
@@ -246,3 +252,8 @@ def test_protocols_reach_the_engine_in_its_own_words(cloud, make):
         make.rule(group["id"], ethertype=family, protocol=name)
     held = {rule.protocol for rule in cloud.held("security_group")[group["id"]].rules}
     assert held == {None, "icmp", "icmpv6", "47", "132", "112"}
+
+
+@pytest.mark.parametrize(("wanted", "shown"), [("icmp", "ipv6-icmp"), ("icmpv6", "ipv6-icmp"), (1, "58"), (58, "58")])
+def test_icmp_in_an_ipv6_rule_is_icmpv6_by_its_one_name(make, wanted, shown):
+    assert make.rule(make.group()["id"], ethertype="IPv6", protocol=wanted)["protocol"] == shown

@@ -31,6 +31,7 @@ def network(demo):
 
 
 EVIL = [
+    "fe80::%x || 1/64",
     "8.8.8.8\nlog-facility=/etc/cron.d/x",
     "8.8.8.8\r\n",
     "8.8.8.8,option:x",
@@ -56,6 +57,30 @@ def test_cve_2021_40085_newline_in_dns_servers(cloud, demo, network, evil):
         {"cidr": "10.9.0.0/24" + (evil or "\n")},
     ):
         assert demo.post("/network/v2.0/subnets", {"subnet": {**body, **field}}).status == 400, field
+    assert cloud.control.database.counters.commits == before
+
+
+ZONES = ["fe80::%x || 1", "fe80::%\nlog-facility=/etc/cron.d/x", "fe80::1%eth0"]
+
+
+@pytest.mark.parametrize("evil", ZONES)
+def test_cve_2021_40085_text_in_the_zone_of_an_address(cloud, demo, network, evil):
+    """An IPv6 address may end in "%" and any text, which no engine is to see."""
+    body = {"network_id": network, "ip_version": 6, "cidr": "fe80::/64"}
+    before = cloud.control.database.counters.commits
+    for field in (
+        {"cidr": f"{evil}/64"},
+        {"gateway_ip": evil},
+        {"dns_nameservers": [evil]},
+        {"host_routes": [{"destination": f"{evil}/64", "nexthop": "fe80::9"}]},
+        {"allocation_pools": [{"start": evil, "end": "fe80::9"}]},
+    ):
+        assert demo.post("/network/v2.0/subnets", {"subnet": {**body, **field}}).status == 400, field
+    for field in (
+        {"fixed_ips": [{"ip_address": evil}]},
+        {"allowed_address_pairs": [{"ip_address": f"{evil}/64"}]},
+    ):
+        assert demo.post("/network/v2.0/ports", {"port": {"network_id": network, **field}}).status == 400, field
     assert cloud.control.database.counters.commits == before
 
 
@@ -95,12 +120,75 @@ def test_cve_2021_40797_unknown_paths_leave_nothing_behind(cloud, demo):
     assert size() == before, "a series for each outcome, none for a path"
 
 
-def test_cve_2019_9735_what_is_kept_of_a_protocol_is_a_known_name(cloud, demo):
-    group = demo.post("/network/v2.0/security-groups", {"security_group": {"name": "g"}}).json()["security_group"]["id"]
-    body = {"direction": "ingress", "protocol": " TCP\n", "security_group_id": group}
-    answer = demo.post("/network/v2.0/security-group-rules", {"security_group_rule": body})
-    assert answer.status == 400 or answer.json()["security_group_rule"]["protocol"] == "tcp"
-    assert demo.delete(f"/network/v2.0/security-groups/{group}").status == 204
+RULES = "/network/v2.0/security-group-rules"
+PORTS = {"port_range_min": 5, "port_range_max": 6}
+
+
+@pytest.fixture
+def group(demo):
+    made = demo.post("/network/v2.0/security-groups", {"security_group": {"name": "g"}}).json()["security_group"]["id"]
+    yield made
+    assert demo.delete(f"/network/v2.0/security-groups/{made}").status == 204
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        *({"protocol": name, **PORTS} for name in ("vrrp", "112", 112, "gre", "esp", "ah", "igmp", "dccp", "udplite")),
+        *({"protocol": any_protocol, **PORTS} for any_protocol in (None, "any", 0, "0")),
+        *({"protocol": "tcp", end: 80} for end in PORTS),
+        *({"protocol": "tcp", "port_range_min": low, "port_range_max": high} for low, high in ((0, 0), (0, 9), (9, 1))),
+        {"protocol": "tcp", "port_range_min": 70000, "port_range_max": 70001},
+        {"protocol": "tcp", "port_range_min": -5, "port_range_max": 1},
+        {"protocol": "tcp", "port_range_min": "80 || 1", "port_range_max": 80},
+        {"protocol": "icmp", "port_range_min": 300},
+        {"protocol": "icmp", "port_range_max": 1},
+        {"protocol": "icmp", "port_range_min": 8, "port_range_max": 256},
+        {"protocol": 58},
+        {"protocol": "ipv6-icmp", "port_range_min": 8},
+        *({"protocol": text} for text in ("999", -1, "tcp\n", " tcp", "vrrp; drop", "tcp || 1", "\u0666", "", "6.0")),
+        {"remote_ip_prefix": "0.0.0.0/0 || 1"},
+        {"remote_ip_prefix": "10.0.0.0/33"},
+        *({"remote_ip_prefix": f"fe80::{zone}/64", "ethertype": "IPv6"} for zone in ("1%eth0", "%x || 1", "%\n")),
+        {"remote_ip_prefix": "::/0", "ethertype": "IPv4"},
+        {"direction": "sideways"},
+        {"ethertype": "IPv5"},
+        {"remote_group_id": "no-such-group"},
+    ],
+)
+def test_cve_2019_9735_a_rule_that_stops_a_hosts_firewall(cloud, demo, group, rule):
+    """What an engine would stumble over is refused with its reason, and nothing of it is written."""
+    before = cloud.control.database.counters.commits
+    body = {"direction": "ingress", "ethertype": "IPv4", **rule, "security_group_id": group}
+    answer = demo.post(RULES, {"security_group_rule": body})
+    assert answer.status == (404 if "remote_group_id" in rule else 400), answer.content
+    assert cloud.control.database.counters.commits == before
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        *({"protocol": protocol} for protocol in ("vrrp", 112, "gre", "dccp", "udplite", 0, "any", 255, None)),
+        *({"protocol": "icmp", "port_range_min": kind} for kind in (0, 8, 255)),
+        {"protocol": "icmp", "port_range_min": 3, "port_range_max": 0},
+        *({"ethertype": "IPv6", "protocol": protocol, "port_range_min": 128} for protocol in ("icmp", 1, 58)),
+        *({"protocol": protocol, "port_range_min": 1, "port_range_max": 65535} for protocol in ("TCP", 17, "132")),
+        {"ethertype": "IPv6", "remote_ip_prefix": "::ffff:10.0.0.0/104"},
+        {"remote_ip_prefix": "10.0.0.1/0.0.0.255"},
+        {"protocol": "tcp", "remote_ip_prefix": "0.0.0.0/0"},
+    ],
+)
+def test_cve_2019_9735_a_strange_rule_holds_up_no_other_groups(cloud, demo, group, rule):
+    body = {"direction": "ingress", "ethertype": "IPv4", **rule, "security_group_id": group}
+    answer = demo.post(RULES, {"security_group_rule": body})
+    assert answer.status == 201, answer.content
+    other = demo.post("/network/v2.0/security-groups", {"security_group": {"name": "h"}}).json()["security_group"]["id"]
+    cloud.settle()
+    held = cloud.control.simulated.world.plugs.observe()
+    for one in (group, other):
+        shown = demo.get(f"/network/v2.0/security-groups/{one}").json()["security_group"]
+        assert held[("security_group", one)] == shown["revision_number"]
+    assert demo.delete(f"/network/v2.0/security-groups/{other}").status == 204
 
 
 @pytest.mark.parametrize(

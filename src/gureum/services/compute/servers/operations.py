@@ -347,7 +347,7 @@ def checked_address(name: str, text: str, version: int) -> str:
         address = ipaddress.ip_address(text)
     except ValueError as error:
         raise BadRequest(f"Invalid input for field/attribute {name}: {text[:64]!r} is not an IP address.") from error
-    if address.version != version:
+    if address.version != version or "%" in text:
         raise BadRequest(f"Invalid input for field/attribute {name}: {text[:64]!r} is not an IPv{version} address.")
     return str(address)
 

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 
 from gureum.services.network import errors
-from gureum.services.network.subnets.rules import Net, Pool
+from gureum.services.network.subnets.rules import Net, Pool, range_of
 
 WINDOW = 16
 _MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}")
@@ -81,10 +81,7 @@ def check_pairs(pairs: Sequence[tuple[str, str | None]], mac: str) -> list[dict[
     """Allowed address pairs in their stored form; a pair without a MAC has the port's. Raises BadRequest."""
     found: list[dict[str, str]] = []
     for ip, own_mac in pairs:
-        try:
-            net = ipaddress.ip_network(ip, strict=False)
-        except ValueError as error:
-            raise errors.invalid(f"'{ip[:64]}' is not a valid IP address or subnet") from error
+        net = range_of(ip)
         text = str(net) if "/" in ip else str(net.network_address)
         pair = {"ip_address": text, "mac_address": check_mac(own_mac) if own_mac else mac}
         if pair in found:

@@ -298,7 +298,7 @@ def _checked(call: Call[Any], new: NewRule) -> SecurityGroupRule:
             f"Security group rule for ethertype '{new.ethertype}' not supported. Allowed values are ['IPv4', 'IPv6'].",
             "SecurityGroupRuleInvalidEtherType",
         )
-    protocol = rules.protocol_of(new.protocol)
+    protocol = rules.canonical(rules.protocol_of(new.protocol), ethertype)
     rules.check_family(protocol, ethertype)
     low, high = rules.ports_of(protocol, _number(new.port_range_min), _number(new.port_range_max))
     if new.remote_ip_prefix is not None and new.remote_group_id is not None:

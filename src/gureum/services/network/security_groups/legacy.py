@@ -196,7 +196,7 @@ def ingress_rule(
     if remote_group_id is None and not cidr:
         cidr = "0.0.0.0/0"
     ethertype = "IPv6" if cidr and ":" in cidr else "IPv4"
-    kept = rules.protocol_of(protocol)
+    kept = rules.canonical(rules.protocol_of(protocol), ethertype)
     rules.check_family(kept, ethertype)
     low, high = (None if port == -1 else port for port in ports)
     low, high = rules.ports_of(kept, low, high)

@@ -5,10 +5,10 @@ Source: network API reference, "Security group rules"; the IANA registry of prot
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 
 from gureum.services.network import errors
+from gureum.services.network.subnets.rules import range_of
 
 PROTOCOLS = {
     "ah": 51,
@@ -36,6 +36,9 @@ PROTOCOLS = {
     "vrrp": 112,
 }
 WITH_PORTS = frozenset({6, 17, 132})
+"""Those whose ports the virtual switch can match. DCCP and UDP-Lite have ports too, but a rule for some of them could
+not be held to, so it is refused.
+"""
 ICMP = frozenset({1, 58})
 IPV6_ONLY = frozenset({41, 43, 44, 58, 59, 60})
 
@@ -57,7 +60,7 @@ def protocol_of(wanted: str | int | None) -> str | None:
     """The protocol as it is kept: a known name in lower case, a number as text, None for any. Raises BadRequest."""
     if wanted is None or str(wanted).lower() == "any":
         return None
-    text = str(wanted).strip().lower()
+    text = str(wanted).lower()
     if text in PROTOCOLS:
         return text
     if text.isascii() and text.isdigit() and int(text) <= 255:
@@ -69,10 +72,18 @@ def protocol_of(wanted: str | int | None) -> str | None:
     )
 
 
+def canonical(protocol: str | None, ethertype: str) -> str | None:
+    """ICMP in an IPv6 rule means ICMPv6, by its one name."""
+    if ethertype == "IPv6":
+        return {"icmp": "ipv6-icmp", "icmpv6": "ipv6-icmp", "1": "58"}.get(protocol or "", protocol)
+    return protocol
+
+
 def number_of(protocol: str | None) -> int | None:
+    """The IP protocol number; None means any protocol, which 0 does as well."""
     if protocol is None:
         return None
-    return PROTOCOLS[protocol] if protocol in PROTOCOLS else int(protocol)
+    return PROTOCOLS[protocol] if protocol in PROTOCOLS else int(protocol) or None
 
 
 def check_family(protocol: str | None, ethertype: str) -> None:
@@ -98,7 +109,10 @@ def ports_of(protocol: str | None, low: int | None, high: int | None) -> tuple[i
     if number in ICMP:
         return _icmp(low, high)
     if number not in WITH_PORTS:
-        raise errors.invalid(f"Invalid port range: protocol {protocol} has no ports.", "SecurityGroupInvalidPortRange")
+        raise errors.invalid(
+            f"Invalid protocol {protocol} for port range, only supported for TCP, UDP and SCTP.",
+            "SecurityGroupInvalidProtocolForPort",
+        )
     if low is None or high is None or low > high:
         raise errors.invalid(
             "For TCP/UDP protocols, port_range_min must be <= port_range_max", "SecurityGroupInvalidPortRange"
@@ -127,10 +141,7 @@ def prefix_of(wanted: str | None, ethertype: str) -> str | None:
     """The range that a remote prefix means. Raises BadRequest for none, or one of the other family."""
     if wanted is None:
         return None
-    try:
-        net = ipaddress.ip_network(wanted, strict=False)
-    except ValueError as error:
-        raise errors.invalid(f"'{wanted[:64]}' is not a valid IP address or subnet") from error
+    net = range_of(wanted)
     if f"IPv{net.version}" != ethertype:
         raise errors.invalid(
             f"Conflicting value ethertype {ethertype} for CIDR {wanted}", "SecurityGroupRuleParameterConflict"

@@ -18,12 +18,23 @@ AUTOMATIC = ("slaac", "dhcpv6-stateless")
 """IPv6 address modes in which a guest makes its address from its MAC."""
 
 
+def range_of(text: str, what: str = "IP address or subnet") -> Net:
+    """A range, or one address as the range of itself, host bits dropped, without a zone. Raises BadRequest.
+
+    A zone may be any text, which Python's own type keeps.
+    """
+    try:
+        net = ipaddress.ip_network(text, strict=False)
+    except ValueError as error:
+        raise errors.invalid(f"'{text[:64]}' is not a valid {what}") from error
+    if "%" in text:
+        raise errors.invalid(f"'{text[:64]}' is not a valid {what}")
+    return net
+
+
 def network_of(cidr: str, version: int) -> Net:
     """The range, host bits dropped. Raises BadRequest unless it is one of this IP version."""
-    try:
-        net = ipaddress.ip_network(cidr, strict=False)
-    except ValueError as error:
-        raise errors.invalid(f"'{cidr[:64]}' is not a valid IP subnet") from error
+    net = range_of(cidr, "IP subnet")
     if net.version != version:
         raise errors.invalid(f"cidr '{cidr[:64]}' does not match the ip_version '{version}'")
     if "/" not in cidr:
