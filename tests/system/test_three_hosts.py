@@ -9,7 +9,7 @@ import json
 from types import SimpleNamespace
 
 import pytest
-from tests.system.real_cloud import RealCloud, eventually, ping, run
+from tests.system.real_cloud import RealCloud, eventually, ping
 
 pytestmark = [pytest.mark.engines, pytest.mark.filterwarnings("ignore")]
 
@@ -82,7 +82,7 @@ def test_a_floating_ip_lives_on_its_server_s_own_host(cloud, servers):
     """The fabric's bridge learns the floating IP's MAC on the link of the very host that runs the server."""
     for name in "ab":
         assert ping(servers.ips[name])
-        mac = run("ip", "neighbour", "show", servers.ips[name]).split()[4]
+        mac = cloud.command("enter", "fabric", "--", "ip", "neighbour", "show", servers.ips[name]).split()[4]
         table = cloud.command("enter", "fabric", "--", "bridge", "fdb", "show", "br", "external")
         learnt = [line for line in table.splitlines() if line.startswith(mac)]
         assert len(learnt) == 1, f"{servers.ips[name]} is {mac}: {learnt}"

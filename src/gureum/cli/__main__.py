@@ -111,7 +111,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("request_id", metavar="REQUEST_ID", help="such as req-...")
     one.set_defaults(run=trace)
     one = commands.add_parser("enter", parents=[folder], help="a shell or a command inside a host's namespaces")
-    one.add_argument("host", help="such as host1")
+    one.add_argument("host", nargs="?", default="", help="such as host1")
     one.add_argument("command", nargs="*", metavar="COMMAND", help="after --")
     one.set_defaults(run=enter)
     one = commands.add_parser("task", help="the durable tasks behind resources")
@@ -149,13 +149,27 @@ def _folder(given: argparse.Namespace) -> StateFolder:
     return open_state(given.state or default_state())
 
 
+def _split(words: list[str]) -> tuple[list[str], list[str]]:
+    """Ours, and the command after `enter ... --`: argparse loses it when an option stands between HOST and it."""
+    if words[:1] != ["enter"] or "--" not in words:
+        return words, []
+    place = words.index("--")
+    return words[:place], words[place + 1 :]
+
+
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
     whole = parser()
-    given, rest = whole.parse_known_args(words)
+    ours, command = _split(sys.argv[1:] if words is None else list(words))
+    given, rest = whole.parse_known_args(ours)
     if rest and given.run is not test:
-        whole.error(f"unrecognized arguments: {' '.join(rest)}")
+        more = " (write a command's own options after --)" if given.run is enter else ""
+        whole.error(f"unrecognized arguments: {' '.join(rest)}{more}")
     given.arguments = rest
+    if given.run is enter:
+        given.host, *given.command = [one for one in [given.host] if one] + given.command + command or [""]
+        if not given.host:
+            whole.error("enter which host? such as: enter host1")
     try:
         return int(given.run(given))
     except Refusal as refusal:

@@ -6,6 +6,8 @@ import pytest
 from tests.api.compute.setting import at
 from tests.cloud import SimulatedCloud
 
+from gureum.agents.hypervisor.faults import Fault
+
 SERVERS = "/compute/v2.1/servers"
 
 
@@ -65,3 +67,61 @@ def test_a_list_with_limit_zero_is_empty_and_a_project_is_only_named_with_all_pr
     found = admin.get(f"{SERVERS}?all_tenants=1&tenant_id={project}").json()["servers"]
     assert [one["id"] for one in found] == [server["id"]]
     assert admin.get(f"{SERVERS}?all_tenants=1&tenant_id={'0' * 32}").json()["servers"] == []
+
+
+@pytest.fixture
+def routed(cloud, demo, server):
+    """The server's port, in a network that a router joins to the external one; and the external network's id."""
+    public = demo.get("/network/v2.0/networks?router:external=True").json()["networks"][0]["id"]
+    port = demo.get(f"/network/v2.0/ports?device_id={server['id']}").json()["ports"][0]
+    new = {"router": {"name": "r", "external_gateway_info": {"network_id": public}}}
+    router = demo.post("/network/v2.0/routers", new).json()["router"]["id"]
+    leg = {"subnet_id": port["fixed_ips"][0]["subnet_id"]}
+    assert demo.put(f"/network/v2.0/routers/{router}/add_router_interface", leg).status == 200
+    cloud.settle()
+    return port, public
+
+
+def test_what_the_guest_is_told_follows_its_addresses(cloud, demo, server, routed):
+    """Each change bumps the server's spec and signals its task; the host gets the new documents, and nothing else."""
+    port, public = routed
+    agent = cloud.control.simulated["host-1"]
+    floating = "/network/v2.0/floatingips"
+
+    def told(path):
+        cloud.settle()
+        return agent._servers[server["id"]].spec.guest.ec2[path]
+
+    assert told("public-ipv4") == ""
+    body = {"floatingip": {"floating_network_id": public, "port_id": port["id"]}}
+    one = demo.post(floating, body).json()["floatingip"]
+    assert told("public-ipv4") == one["floating_ip_address"]
+    demo.put(f"{floating}/{one['id']}", {"floatingip": {"port_id": None}})
+    assert told("public-ipv4") == ""
+    demo.put(f"{floating}/{one['id']}", {"floatingip": {"port_id": port["id"]}})
+    assert told("public-ipv4") == one["floating_ip_address"]
+    demo.put(f"/network/v2.0/ports/{port['id']}", {"port": {"fixed_ips": [{"ip_address": "10.0.0.77"}]}})
+    assert told("local-ipv4") == "10.0.0.77"
+    assert told("public-ipv4") == "", "the lost address took its floating IP's tie with it"
+    demo.put(f"{floating}/{one['id']}", {"floatingip": {"port_id": port["id"]}})
+    assert told("public-ipv4") == one["floating_ip_address"]
+    assert demo.delete(f"{floating}/{one['id']}").status == 204
+    assert told("public-ipv4") == ""
+    assert agent.starts(server["id"]) == 1, "the guest ran on"
+    assert demo.get(f"{SERVERS}/{server['id']}").json()["server"]["status"] == "ACTIVE"
+
+
+def test_an_address_that_changes_while_the_host_fails_is_told_when_it_does_not(
+    virtual_clock, cloud, demo, server, routed
+):
+    port, public = routed
+    simulated = cloud.control.simulated
+    simulated.world.faults.add("host-1", Fault("fail"))
+    body = {"floatingip": {"floating_network_id": public, "port_id": port["id"]}}
+    ip = demo.post("/network/v2.0/floatingips", body).json()["floatingip"]["floating_ip_address"]
+    cloud.settle()
+    held = simulated["host-1"]._servers[server["id"]]
+    assert held.spec.guest.ec2["public-ipv4"] == ""
+    virtual_clock.advance(7)
+    cloud.settle()
+    assert held.spec.guest.ec2["public-ipv4"] == ip
