@@ -147,12 +147,17 @@ def _link_exists(name: str) -> bool:
 
 
 def _ip(lines: list[str], namespace: str = "") -> None:
-    run_tool(["ip", *(["-n", namespace] if namespace else []), "-batch", "-"], stdin="\n".join(lines) + "\n")
+    run_tool([*_inside(namespace), "ip", "-batch", "-"], stdin="\n".join(lines) + "\n")
+
+
+def _inside(namespace: str) -> list[str]:
+    """How to run a program there. `ip -n` mounts /sys anew, which fails where / is no mount point, as in a chroot."""
+    return ["nsenter", f"--net={namespaces.FOLDER / namespace}", "--"] if namespace else []
 
 
 def _address_changes(namespace: str, wanted: set[str]) -> list[str]:
     """`ip` commands from the addresses that the port has to those that it should have."""
-    shown = json.loads(run_tool(["ip", "-n", namespace, "-json", "address", "show", "dev", _INNER]) or "[]")
+    shown = json.loads(run_tool([*_inside(namespace), "ip", "-json", "address", "show", "dev", _INNER]) or "[]")
     present = {
         f"{entry['local']}/{entry['prefixlen']}"
         for link in shown
