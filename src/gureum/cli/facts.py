@@ -43,7 +43,7 @@ def facts_text(done: Up, seconds: float) -> str:
         f"  demo         . {folder}/openrc-demo    or  --os-cloud gureum",
         f"  clouds.yaml  export OS_CLIENT_CONFIG_FILE={folder}/clouds.yaml",
         "",
-        "A first server, with the stock client (pip install python-openstackclient):",
+        "A first server, with the stock client:",
         "",
         *(f"  {line}" for line in _first_server(folder, options.simulate)),
         "",
@@ -54,7 +54,9 @@ def facts_text(done: Up, seconds: float) -> str:
 
 
 def _first_server(folder: str, simulated: bool) -> list[str]:
+    client = "python3 -m venv osc && osc/bin/pip install -q python-openstackclient && export PATH=$PWD/osc/bin:$PATH"
     lines = [
+        *([] if shutil.which("openstack") else [client]),
         f". {folder}/openrc-demo",
         "openstack network create n && openstack subnet create --network n --subnet-range 10.0.0.0/24 s",
         "openstack router create r && openstack router add subnet r s",

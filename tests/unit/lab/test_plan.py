@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import tomllib
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from gureum.foundation.config import Config
 from gureum.lab import addressing
 from gureum.lab.credentials import clouds_text, config_text, openrc_text, public_url
 from gureum.lab.daemon import Plan, in_order, read_plan, write_plan
-from gureum.lab.plan import Facts, Options, agent_bus, agent_settings, choose_options, lab_hosts, make_plan
+from gureum.lab.plan import Facts, Options, agent_bus, agent_settings, choose_options, lab_fabric, lab_hosts, make_plan
 from gureum.lab.refusal import Refusal
 from gureum.lab.state import StateFolder, open_state
 from gureum.lab.stopping import _layers
@@ -183,6 +184,14 @@ def test_the_external_network_has_a_way_out_only_when_asked():
     opened = make_plan(STATE, Options(uplink="eth9"), FACTS)
     assert 'oifname "eth9" masquerade' in daemon(opened, "fabric").outside
     assert opened.cleanup.nft_table == STATE.lab
+
+
+def test_the_gateway_keeps_its_mac_over_down_and_up():
+    """OVN's southbound database remembers the MAC that it learnt; a new one would never be learnt."""
+    macs = {lab: lab_fabric(StateFolder(Path(lab)), Options(), FACTS).gateway_mac for lab in ("/tmp/a", "/tmp/b")}
+    assert macs == {lab: lab_fabric(StateFolder(Path(lab)), Options(), FACTS).gateway_mac for lab in macs}
+    assert len(set(macs.values())) == 2
+    assert all(re.fullmatch("02(:[0-9a-f]{2}){5}", mac) for mac in macs.values())
 
 
 def test_a_plan_crosses_to_the_supervisor_whole(tmp_path):

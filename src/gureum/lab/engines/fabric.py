@@ -38,6 +38,12 @@ class Fabric:
         """The machine's own address in the external range, where guests' packets leave it."""
         return machine_address(self.external_cidr).partition("/")[0]
 
+    @property
+    def gateway_mac(self) -> str:
+        """The gateway's on the external bridge. OVN keeps what it once learnt, so it is the same after `down`."""
+        number = self.lab[1:].zfill(6)
+        return f"02:67:72:{number[:2]}:{number[2:4]}:{number[4:6]}"
+
     def no_offload(self, link: str) -> str:
         """Checksum offload breaks TCP through the user-space datapath: packets would carry half a checksum."""
         return "" if self.offload else f"ethtool -K {link} tx off >/dev/null"
@@ -49,7 +55,7 @@ def fabric_daemon(fabric: Fabric) -> Daemon:
 {_NO_IPV6}
 ip link set lo up
 ip link add underlay mtu {UNDERLAY_MTU} type bridge forward_delay 0 mcast_snooping 0
-ip link add external type bridge forward_delay 0 mcast_snooping 0
+ip link add external address {fabric.gateway_mac} type bridge forward_delay 0 mcast_snooping 0
 ip link set underlay up
 ip link set external up
 exec sleep infinity
