@@ -24,6 +24,8 @@ Resolve = Callable[[str, int], list[str]]
 MAX_URL_CHARACTERS = 2048
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_TUNNELS = tuple(ipaddress.ip_network(cidr) for cidr in ("2002::/16", "2001::/32", "64:ff9b:1::/48"))
+"""6to4, Teredo and a site's own translation: they end wherever a router likes, and interpreters differ about them."""
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?\.?|\[[0-9A-Fa-f:.]{2,45}\]")
 
 
@@ -84,24 +86,20 @@ def addresses(target: Target, allowed: Allowed, resolve: Resolve | None = None) 
 
 def is_allowed(address: Address, allowed: Allowed) -> bool:
     """Public internet, or in one of the operator's networks. IPv4 that hides in IPv6 is judged as IPv4."""
-    for inner in _unwrapped(address):
-        if any(inner.version == network.version and inner in network for network in allowed.networks):
-            continue
-        if not inner.is_global or inner.is_multicast or inner.is_reserved or inner.is_unspecified:
-            return False
-    return True
+    if any(address in tunnel for tunnel in _TUNNELS):
+        return False
+    inner = _unwrapped(address)
+    if any(inner.version == network.version and inner in network for network in allowed.networks):
+        return True
+    return inner.is_global and not (inner.is_multicast or inner.is_reserved or inner.is_unspecified)
 
 
-def _unwrapped(address: Address) -> list[Address]:
+def _unwrapped(address: Address) -> Address:
     if isinstance(address, ipaddress.IPv4Address):
-        return [address]
-    hidden: list[Address | None] = [address.ipv4_mapped, address.sixtofour]
-    if address.teredo is not None:
-        hidden += address.teredo
+        return address
     if address in _NAT64:
-        hidden.append(ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF))
-    found: list[Address] = [one for one in hidden if one is not None]
-    return found or [address]
+        return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address.ipv4_mapped or address
 
 
 def _split(url: str) -> SplitResult:
