@@ -30,13 +30,15 @@ from gureum.lab.plan import Facts, Options, agent_settings, choose_options, lab_
 from gureum.lab.process import Process, clean_environment, read_pid_file, start_detached
 from gureum.lab.refusal import Refusal
 from gureum.lab.state import StateFolder, only_one, write_private
-from gureum.lab.stopping import forget_route, stop_lab
+from gureum.lab.stopping import end_strays, forget_route, stop_lab
 
 SOURCE = Path(__file__).resolve().parents[2]
 CLONE = SOURCE.parent
 CACHE = CLONE / ".cache"
 _STOP_TIMEOUT_S = 120.0
 _LOG_LIMIT = 20 << 20
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""A person's Ctrl-C, a script's time limit, a terminal that closes: all end `up` and `down` in the same orderly way."""
 
 
 class Report(Protocol):
@@ -83,7 +85,9 @@ def bring_up(state: StateFolder, asked: dict[str, Any], report: Report, source: 
         if not read_pid_file(state.pid_file("control")):
             checks.require_port(options.listen, options.port)
         facts = replace(_prepare(state, options, remembered, report), source=source)
-        write_plan(make_plan(state, options, facts), state.plan)
+        plan = make_plan(state, options, facts)
+        end_strays(state, plan)
+        write_plan(plan, state.plan)
         try:
             _start(state, report)
         except BaseException:
@@ -246,20 +250,21 @@ def _launched(state: StateFolder) -> Process:
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Ctrl-C within waits for the end. A handler and not SIG_IGN, which what is started would inherit."""
+    """Ctrl-C and its like wait for the end within. Handlers, not SIG_IGN, which what is started would inherit."""
     asked: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _frame: asked.append(number))
+    before = {number: signal.signal(number, lambda *_: asked.append(1)) for number in INTERRUPTS}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     if asked:
         raise KeyboardInterrupt
 
 
 def _stop(state: StateFolder, supervisor: Process | None) -> None:
     """Through the supervisor when it lives, directly for what it left. Ctrl-C does not interrupt it half-way."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in INTERRUPTS}
     try:
         if supervisor:
             supervisor.send(signal.SIGTERM)
@@ -270,7 +275,8 @@ def _stop(state: StateFolder, supervisor: Process | None) -> None:
             stop_lab(state, read_plan(state.plan))
         state.pid_file("supervisor").unlink(missing_ok=True)
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _purge(state: StateFolder) -> None:
