@@ -128,7 +128,7 @@ def test_a_port_in_use_is_said_with_its_owner(state):
         port = taken.getsockname()[1]
         with pytest.raises(Refusal, match=rf"Port {port} is in use by .+ \(process \d+\).+--port"):
             up(state, port=port)
-    assert not list(state.run.glob("*.pid"))
+    assert not state.root.exists(), "nothing is kept of a cloud that never was"
 
 
 def test_an_address_that_is_not_ours_is_refused():

@@ -74,27 +74,37 @@ def bring_up(state: StateFolder, asked: dict[str, Any], report: Report, source: 
     first = not state.exists()
     if first:
         _refuse_foreign(state)
-    checks.require_space(state.root, options.simulate)
     with only_one(state):
-        supervisor = read_pid_file(state.pid_file("supervisor"))
-        if supervisor:
-            if remembered_options(options) != {name: remembered.get(name) for name in remembered_options(options)}:
-                raise Refusal("The cloud runs with other options.", "Run `gureum down` first; `up` keeps its servers.")
-            follow(state, supervisor, report)
-            return Up(state, options, _remembered_facts(remembered), fresh=False)
-        if not read_pid_file(state.pid_file("control")):
-            checks.require_port(options.listen, options.port)
-        facts = replace(_prepare(state, options, remembered, report), source=source)
-        plan = make_plan(state, options, facts)
-        end_strays(state, plan)
-        write_plan(plan, state.plan)
         try:
-            _start(state, report)
+            return _bring_up(state, options, report, source)
         except BaseException:
-            if first and not options.simulate:
-                forget_route(state.lab, facts.external_cidr)
+            if first and not state.exists():  # it came to nothing before it was worth remembering
+                shutil.rmtree(state.root, ignore_errors=True)
             raise
-        return Up(state, options, facts, fresh=True)
+
+
+def _bring_up(state: StateFolder, options: Options, report: Report, source: Path) -> Up:
+    remembered, first = state.remembered(), not state.exists()
+    checks.require_space(state.root, options.simulate)
+    supervisor = read_pid_file(state.pid_file("supervisor"))
+    if supervisor:
+        if remembered_options(options) != {name: remembered.get(name) for name in remembered_options(options)}:
+            raise Refusal("The cloud runs with other options.", "Run `gureum down` first; `up` keeps its servers.")
+        follow(state, supervisor, report)
+        return Up(state, options, _remembered_facts(remembered), fresh=False)
+    if not read_pid_file(state.pid_file("control")):
+        checks.require_port(options.listen, options.port)
+    facts = replace(_prepare(state, options, remembered, report), source=source)
+    plan = make_plan(state, options, facts)
+    end_strays(state, plan)
+    write_plan(plan, state.plan)
+    try:
+        _start(state, report)
+    except BaseException:
+        if first and not options.simulate:
+            forget_route(state.lab, facts.external_cidr)
+        raise
+    return Up(state, options, facts, fresh=True)
 
 
 def bring_down(state: StateFolder, purge: bool, report: Report) -> bool:
