@@ -209,6 +209,11 @@ def _prepare(state: StateFolder, options: Options, remembered: dict[str, Any], r
         if absent:
             with report.step(f"installing {packages.counted(absent)}"):
                 packages.install(absent, CACHE / "apt.log")
+            if torn := " ".join(packages.missing(packages.ENGINES)):
+                raise Refusal(
+                    f"Debian calls {torn} installed, but files of it are gone.",
+                    f"Run: apt-get install --reinstall {torn}",
+                )
         packages.make_libvirt_folders()
         image = str(remembered.get("guest_image", ""))
         if not (image and Path(image).exists()):
