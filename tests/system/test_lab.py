@@ -308,6 +308,27 @@ def test_the_next_up_adopts_what_a_killed_supervisor_left(lab: StateFolder) -> N
     eventually(lambda: (read_status(lab) or {})["daemons"]["host2.agent"]["restarts"] == 1)
 
 
+def test_the_next_up_ends_what_outlived_its_namespaces_holder(lab: StateFolder) -> None:
+    """A guest that alone outlives every daemon would keep its disks locked against its own next start."""
+    holder = daemon(lab, "host1")
+    words = ["nsenter", "-t", str(holder.pid), "-n", "-m", "-u", "-r", "-w", "--", "bash", "-c"]
+    guest = subprocess.Popen([*words, f"exec -a {lab.host('host1')}/instances/x/disk sleep 300"])
+    try:
+        eventually(lambda: Path(f"/proc/{guest.pid}/comm").read_text() == "sleep\n")
+        daemon(lab, "supervisor").send(signal.SIGKILL)
+        for file in lab.run.glob("*.pid"):
+            if process := read_pid_file(file):
+                process.send(signal.SIGKILL)
+                process.wait(5)
+        assert guest.poll() is None
+        up(lab)
+        assert guest.wait(5) == -signal.SIGTERM
+    finally:
+        guest.kill()
+        guest.wait()
+    assert (read_status(lab) or {})["phase"] == "running"
+
+
 def test_up_on_a_running_lab_changes_nothing_and_refuses_other_options(lab: StateFolder) -> None:
     before = daemon(lab, "control")
     up(lab)

@@ -128,7 +128,7 @@ def test_a_port_in_use_is_said_with_its_owner(state):
         port = taken.getsockname()[1]
         with pytest.raises(Refusal, match=rf"Port {port} is in use by .+ \(process \d+\).+--port"):
             up(state, port=port)
-    assert not list(state.run.glob("*.pid"))
+    assert not state.root.exists(), "nothing is kept of a cloud that never was"
 
 
 def test_an_address_that_is_not_ours_is_refused():
@@ -157,11 +157,13 @@ def test_purge_leaves_nothing_and_down_twice_is_no_error(state, port):
     assert not bring_down(state, True, Recorder())
 
 
-def test_an_interrupted_up_leaves_nothing_and_can_be_run_again(state, port, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_up_leaves_nothing_and_can_be_run_again(state, port, tmp_path, number):
     shutil.copytree(STAND_INS, tmp_path / "src")
     (tmp_path / "src/gureum/roles/all_in_one.py").write_text("import time; time.sleep(60)")
     program = (
         "import sys; from pathlib import Path; from gureum.cli.terminal import Terminal\n"
+        "from gureum.cli.__main__ import listen_to_interrupts; listen_to_interrupts()\n"
         "from gureum.lab.launch import bring_up; from gureum.lab.state import open_state\n"
         f"with Terminal() as terminal:\n  bring_up(open_state({str(state.root)!r}), "
         f"{{'simulate': True, 'port': {port}}}, terminal, Path({str(tmp_path / 'src')!r}))"
@@ -170,7 +172,7 @@ def test_an_interrupted_up_leaves_nothing_and_can_be_run_again(state, port, tmp_
     running = subprocess.Popen([sys.executable, "-c", program], env=environment, stderr=subprocess.DEVNULL)
     eventually(lambda: read_pid_file(state.pid_file("control")))
     control = read_pid_file(state.pid_file("control"))
-    running.send_signal(signal.SIGINT)
+    running.send_signal(number)
     assert running.wait(20) != 0
     assert not control.alive()
     assert not list(state.run.glob("*.pid"))

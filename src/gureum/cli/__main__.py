@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -149,6 +150,17 @@ def _folder(given: argparse.Namespace) -> StateFolder:
     return open_state(given.state or default_state())
 
 
+def listen_to_interrupts() -> None:
+    """A time limit's SIGTERM and a closed terminal interrupt like Ctrl-C. Who ignores one (nohup) goes on doing so.
+
+    The launcher holds Ctrl-C back until here, where it has an answer.
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
 def _split(words: list[str]) -> tuple[list[str], list[str]]:
     """Ours, and the command after `enter ... --`: argparse loses it when an option stands between HOST and it."""
     if words[:1] != ["enter"] or "--" not in words:
@@ -171,6 +183,7 @@ def main(words: Sequence[str] | None = None) -> int:
         if not given.host:
             whole.error("enter which host? such as: enter host1")
     try:
+        listen_to_interrupts()
         return int(given.run(given))
     except Refusal as refusal:
         explain(refusal.problem, refusal.remedy)

@@ -30,13 +30,15 @@ from gureum.lab.plan import Facts, Options, agent_settings, choose_options, lab_
 from gureum.lab.process import Process, clean_environment, read_pid_file, start_detached
 from gureum.lab.refusal import Refusal
 from gureum.lab.state import StateFolder, only_one, write_private
-from gureum.lab.stopping import forget_route, stop_lab
+from gureum.lab.stopping import end_strays, forget_route, stop_lab
 
 SOURCE = Path(__file__).resolve().parents[2]
 CLONE = SOURCE.parent
 CACHE = CLONE / ".cache"
 _STOP_TIMEOUT_S = 120.0
 _LOG_LIMIT = 20 << 20
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""A person's Ctrl-C, a script's time limit, a terminal that closes: all end `up` and `down` in the same orderly way."""
 
 
 class Report(Protocol):
@@ -72,25 +74,37 @@ def bring_up(state: StateFolder, asked: dict[str, Any], report: Report, source: 
     first = not state.exists()
     if first:
         _refuse_foreign(state)
-    checks.require_space(state.root, options.simulate)
     with only_one(state):
-        supervisor = read_pid_file(state.pid_file("supervisor"))
-        if supervisor:
-            if remembered_options(options) != {name: remembered.get(name) for name in remembered_options(options)}:
-                raise Refusal("The cloud runs with other options.", "Run `gureum down` first; `up` keeps its servers.")
-            follow(state, supervisor, report)
-            return Up(state, options, _remembered_facts(remembered), fresh=False)
-        if not read_pid_file(state.pid_file("control")):
-            checks.require_port(options.listen, options.port)
-        facts = replace(_prepare(state, options, remembered, report), source=source)
-        write_plan(make_plan(state, options, facts), state.plan)
         try:
-            _start(state, report)
+            return _bring_up(state, options, report, source)
         except BaseException:
-            if first and not options.simulate:
-                forget_route(state.lab, facts.external_cidr)
+            if first and not state.exists():  # it came to nothing before it was worth remembering
+                shutil.rmtree(state.root, ignore_errors=True)
             raise
-        return Up(state, options, facts, fresh=True)
+
+
+def _bring_up(state: StateFolder, options: Options, report: Report, source: Path) -> Up:
+    remembered, first = state.remembered(), not state.exists()
+    checks.require_space(state.root, options.simulate)
+    supervisor = read_pid_file(state.pid_file("supervisor"))
+    if supervisor:
+        if remembered_options(options) != {name: remembered.get(name) for name in remembered_options(options)}:
+            raise Refusal("The cloud runs with other options.", "Run `gureum down` first; `up` keeps its servers.")
+        follow(state, supervisor, report)
+        return Up(state, options, _remembered_facts(remembered), fresh=False)
+    if not read_pid_file(state.pid_file("control")):
+        checks.require_port(options.listen, options.port)
+    facts = replace(_prepare(state, options, remembered, report), source=source)
+    plan = make_plan(state, options, facts)
+    end_strays(state, plan)
+    write_plan(plan, state.plan)
+    try:
+        _start(state, report)
+    except BaseException:
+        if first and not options.simulate:
+            forget_route(state.lab, facts.external_cidr)
+        raise
+    return Up(state, options, facts, fresh=True)
 
 
 def bring_down(state: StateFolder, purge: bool, report: Report) -> bool:
@@ -195,6 +209,11 @@ def _prepare(state: StateFolder, options: Options, remembered: dict[str, Any], r
         if absent:
             with report.step(f"installing {packages.counted(absent)}"):
                 packages.install(absent, CACHE / "apt.log")
+            if torn := " ".join(packages.missing(packages.ENGINES)):
+                raise Refusal(
+                    f"Debian calls {torn} installed, but files of it are gone.",
+                    f"Run: apt-get install --reinstall {torn}",
+                )
         packages.make_libvirt_folders()
         image = str(remembered.get("guest_image", ""))
         if not (image and Path(image).exists()):
@@ -246,20 +265,21 @@ def _launched(state: StateFolder) -> Process:
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Ctrl-C within waits for the end. A handler and not SIG_IGN, which what is started would inherit."""
+    """Ctrl-C and its like wait for the end within. Handlers, not SIG_IGN, which what is started would inherit."""
     asked: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _frame: asked.append(number))
+    before = {number: signal.signal(number, lambda *_: asked.append(1)) for number in INTERRUPTS}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     if asked:
         raise KeyboardInterrupt
 
 
 def _stop(state: StateFolder, supervisor: Process | None) -> None:
     """Through the supervisor when it lives, directly for what it left. Ctrl-C does not interrupt it half-way."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in INTERRUPTS}
     try:
         if supervisor:
             supervisor.send(signal.SIGTERM)
@@ -270,7 +290,8 @@ def _stop(state: StateFolder, supervisor: Process | None) -> None:
             stop_lab(state, read_plan(state.plan))
         state.pid_file("supervisor").unlink(missing_ok=True)
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _purge(state: StateFolder) -> None:

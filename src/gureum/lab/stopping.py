@@ -45,6 +45,16 @@ def stop_lab(state: StateFolder, plan: Plan, only: set[str] | None = None) -> No
         state.plan.unlink(missing_ok=True)
 
 
+def end_strays(state: StateFolder, plan: Plan) -> None:
+    """End what lives in namespaces of the lab whose holder is gone, before a new supervisor makes new ones.
+
+    Nobody can reach such a process any more, and a guest among them keeps its disks locked against its own next start.
+    """
+    holders = [process for name in plan.namespaces if (process := read_pid_file(state.pid_file(name)))]
+    held = {process.namespace(kind) for process in holders for kind in ("net", "mnt")}
+    end(_in_any(lab_namespaces(state, plan) - held), signal.SIGTERM, _GUEST_TIMEOUT_S)
+
+
 def lab_namespaces(state: StateFolder, plan: Plan) -> set[str]:
     """The network and mount namespaces of the lab, by the kernel's names; never the machine's own.
 

@@ -125,3 +125,33 @@ def test_an_address_that_changes_while_the_host_fails_is_told_when_it_does_not(
     virtual_clock.advance(7)
     cloud.settle()
     assert held.spec.guest.ec2["public-ipv4"] == ip
+
+
+class SilentAtFirst(SimulatedCloud):
+    """Its control plane has just started, and no host has reported."""
+
+    heard = False
+
+    def beat(self):
+        if self.heard:
+            super().beat()
+
+
+@pytest.mark.parametrize(("after_s", "status"), [(5, "ACTIVE"), (61, "ERROR")])
+def test_a_server_that_is_asked_for_before_any_host_reports_waits_a_minute(virtual_clock, tmp_path, after_s, status):
+    """`up` may end, and a person may ask, while a host still finds out what it can do."""
+    cloud = SilentAtFirst(tmp_path, hosts=1)
+    try:
+        demo = cloud.client("demo")
+        one = f"{SERVERS}/{cloud.server(demo, imageRef=cloud.image())}"
+        cloud.settle()
+        assert demo.get(one).json()["server"]["status"] == "BUILD"
+        virtual_clock.advance(after_s)
+        cloud.settle()
+        cloud.heard = True
+        cloud.beat()
+        virtual_clock.advance(1)
+        cloud.settle()
+        assert demo.get(one).json()["server"]["status"] == status
+    finally:
+        cloud.close()
