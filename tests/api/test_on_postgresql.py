@@ -104,6 +104,31 @@ def test_the_life_of_an_image(cloud, admin):
     assert admin.get(f"{IMAGE}/images/{image_id}").status == 404
 
 
+def test_an_import_its_task_and_the_definitions(cloud, admin):
+    view = {"name": "imported", "disk_format": "raw", "container_format": "bare", "tags": ["t"], "os_distro": "debian"}
+    image_id = admin.post(f"{IMAGE}/images", view).json()["id"]
+    place = f"{IMAGE}/images/{image_id}"
+    sent = admin.request("PUT", f"{place}/stage", raw=b"data", content_type="application/octet-stream")
+    assert sent.status == 204, sent.content
+    answer = admin.post(f"{place}/import", {"method": {"name": "glance-direct"}, "all_stores": True})
+    assert answer.status == 202, answer.content
+    cloud.settle()
+    assert (admin.get(place).json()["status"], admin.get(f"{place}/file").content) == ("active", b"data")
+    assert [task["status"] for task in admin.get(f"{place}/tasks").json()["tasks"]] == ["success"]
+    assert image_id in [one["id"] for one in admin.get(f"{IMAGE}/images?limit=10").json()["images"]]
+    assert [one["id"] for one in admin.get(f"{IMAGE}/images?tag=t&os_distro=debian").json()["images"]] == [image_id]
+    assert admin.get(f"{IMAGE}/info/usage").json()["usage"]["image_size_total"]["usage"] >= 1
+    assert admin.delete(place).status == 204
+    cloud.settle()
+    spaces = f"{IMAGE}/metadefs/namespaces"
+    found = admin.get(f"{spaces}?limit=100").json()["namespaces"]
+    assert "OS::Compute::Quota" in [one["namespace"] for one in found]
+    body = {"namespace": "Mine", "properties": {"p": {"title": "P", "type": "string"}}, "tags": [{"name": "t"}]}
+    assert admin.post(spaces, body).status == 201
+    assert list(admin.get(f"{spaces}/Mine").json()["properties"]) == ["p"]
+    assert admin.delete(f"{spaces}/Mine").status == 204
+
+
 def test_the_life_of_a_network(cloud, admin):
     network = cloud.network(admin, "life", "10.8.0.0/24")
     subnet = admin.get(f"{NETWORK}/subnets?network_id={network}").json()["subnets"][0]["id"]

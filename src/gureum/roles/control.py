@@ -19,7 +19,7 @@ from gureum.drivers.network.interface import NetworkDriver
 from gureum.foundation.bus.interface import Bus
 from gureum.foundation.bus.open import open_bus
 from gureum.foundation.config import Config
-from gureum.foundation.db.engine import Database
+from gureum.foundation.db.engine import Database, Tx
 from gureum.foundation.db.schema import ensure_schema
 from gureum.foundation.http.app import App
 from gureum.foundation.metrics import Metrics
@@ -36,6 +36,7 @@ from gureum.services.compute.hosts.registry import Beat, HostOptions, HostRegist
 from gureum.services.compute.servers.lifecycle import ServerLifecycle
 from gureum.services.identity import service as identity
 from gureum.services.identity.bootstrap import Bootstrap
+from gureum.services.identity.facade import IdentityFacade
 from gureum.services.identity.tokens.revocations import READ_EVERY_S
 from gureum.services.image import service as image
 from gureum.services.network import service as network
@@ -145,7 +146,7 @@ def build(config: Config) -> Control:
         database, config.auth, config.path(config.auth.keys), config.identity
     )
     placement_parts, placement_facade = placement.parts(database)
-    image_parts, image_facade = image.parts(_image_deps(config, database, tasks))
+    image_parts, image_facade = image.parts(_image_deps(config, database, tasks, identity_facade))
     network_parts, network_facade = network.parts(
         network.NetworkDeps(database, tasks, driver, identity_facade, config.network)
     )
@@ -211,8 +212,13 @@ def build(config: Config) -> Control:
     return control
 
 
-def _image_deps(config: Config, database: Database, tasks: Tasks) -> image.ImageDeps:
+def _image_deps(config: Config, database: Database, tasks: Tasks, identities: IdentityFacade) -> image.ImageDeps:
     outside = build_image_outside(config)
+    region = config.bootstrap.region
+
+    def limits(tx: Tx, project_id: str, defaults: dict[str, int]) -> dict[str, int]:
+        return defaults | identities.limits(tx, "image", project_id, region)
+
     return image.ImageDeps(
         database,
         tasks,
@@ -222,7 +228,8 @@ def _image_deps(config: Config, database: Database, tasks: Tasks) -> image.Image
         config.path(config.image.scratch),
         outside.cache,
         outside.converter,
-        region=config.bootstrap.region,
+        limits=limits,
+        region=region,
     )
 
 

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from tests.api.client import Client
+from tests.api.image.web_place import place  # noqa: F401  a fixture of this folder
 
 from gureum.drivers.image.file.store import FileImageStore
 from gureum.drivers.image.stores import NamedStore, Stores

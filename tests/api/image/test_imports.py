@@ -7,7 +7,6 @@ import ipaddress
 
 import pytest
 from tests.api.image.conftest import IMAGES, OCTETS, active, cloud_on, patch, qcow2, register, upload
-from tests.api.image.web_place import place  # noqa: F401  a fixture
 
 from gureum.drivers.image.errors import StoreFull
 from gureum.drivers.image.web.guard import Allowed
@@ -112,7 +111,7 @@ def test_an_import_of_something_else_is_refused(cloud, alice, declared, data):
     assert stage(alice, image_id, qcow2() if declared == "qcow2" else DATA).status == 204
 
 
-def test_web_download(cloud, alice, place):  # noqa: F811
+def test_web_download(cloud, alice, place):
     place.files["/image"] = DATA
     place.moved["/old"] = "/image"
     image_id = register(alice)["id"]
@@ -123,7 +122,7 @@ def test_web_download(cloud, alice, place):  # noqa: F811
     assert_nothing_left(cloud, blobs=1)
 
 
-def test_web_download_that_breaks_off_or_finds_nothing(cloud, alice, place, virtual_clock):  # noqa: F811
+def test_web_download_that_breaks_off_or_finds_nothing(cloud, alice, place, virtual_clock):
     place.files["/image"] = DATA
     place.short.add("/image")
     image_id = register(alice)["id"]
@@ -263,7 +262,7 @@ def test_an_image_that_is_deleted_during_its_import_leaves_nothing(cloud, alice,
     assert task["status"] == "failure"
 
 
-def test_the_tasks_api(cloud, alice, root, place):  # noqa: F811
+def test_the_tasks_api(cloud, alice, root, place):
     place.files["/image"] = qcow2()
     body = {
         "type": "import",

@@ -9,7 +9,6 @@ import shutil
 import pytest
 from tests.api.image.conftest import CALLERS, IMAGES, active, cloud_on, patch, register
 from tests.api.image.test_imports import show, tasks_of
-from tests.api.image.web_place import place  # noqa: F401  a fixture
 
 from gureum.drivers.image.web.guard import Allowed
 from gureum.foundation.caller import Caller
@@ -30,7 +29,7 @@ def cloud(empty_database, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def url(place):  # noqa: F811
+def url(place):
     place.files["/image"] = DATA
     return place.url + "/image"
 
@@ -81,7 +80,7 @@ def test_a_promise_that_cannot_be_one(alice, url, promise):
     assert add(alice, image_id, url, **promise).status == 400
 
 
-def test_content_that_is_something_else_is_refused(cloud, alice, place):  # noqa: F811
+def test_content_that_is_something_else_is_refused(cloud, alice, place):
     place.files["/qcow2"] = b"QFI\xfb\0\0\0\3" + DATA
     image_id = register(alice)["id"]
     assert add(alice, image_id, place.url + "/qcow2").status == 202

@@ -8,7 +8,7 @@ import shutil
 import pytest
 from tests.api.image.conftest import IMAGES, cloud_on, register
 from tests.api.image.test_imports import begin, show, tasks_of
-from tests.api.image.web_place import Place, place, serving  # noqa: F401  a fixture
+from tests.api.image.web_place import Place, serving
 
 from gureum.drivers.image.web.guard import Allowed
 from gureum.foundation.db.engine import Database
@@ -66,7 +66,7 @@ def test_a_name_that_leads_inside_is_refused(cloud, alice, resolver, inside):
     assert "127.0.0.2" not in task["message"]
 
 
-def test_a_redirect_inside_is_refused(cloud, alice, place, inside):  # noqa: F811
+def test_a_redirect_inside_is_refused(cloud, alice, place, inside):
     """CVE-2026-34881: every hop is checked, not only the first."""
     place.moved["/image"] = f"http://127.0.0.2:{inside.server_address[1]}/secret"
     status, task = download(cloud, alice, place.url + "/image")
@@ -74,13 +74,13 @@ def test_a_redirect_inside_is_refused(cloud, alice, place, inside):  # noqa: F81
 
 
 @pytest.mark.parametrize("target", ["file:///etc/passwd", "gopher://x/", "http://user:pw@127.0.0.1/"])
-def test_a_redirect_to_another_scheme_or_with_a_password_is_refused(cloud, alice, place, target):  # noqa: F811
+def test_a_redirect_to_another_scheme_or_with_a_password_is_refused(cloud, alice, place, target):
     place.moved["/image"] = target
     status, task = download(cloud, alice, place.url + "/image")
     assert (status, task["status"]) == ("queued", "failure")
 
 
-def test_a_name_that_changes_its_address_is_asked_once_for_each_connection(cloud, alice, resolver, place, inside):  # noqa: F811
+def test_a_name_that_changes_its_address_is_asked_once_for_each_connection(cloud, alice, resolver, place, inside):
     """DNS rebinding: what was checked is what is connected to, so the second answer is never used unchecked."""
     place.files["/image"] = b"data"
     resolver.answers[ATTACKER] = ["127.0.0.1", "127.0.0.2"]
@@ -92,14 +92,14 @@ def test_a_name_that_changes_its_address_is_asked_once_for_each_connection(cloud
     assert (status, inside.asked) == ("queued", [])
 
 
-def test_redirects_in_a_circle_end(cloud, alice, place):  # noqa: F811
+def test_redirects_in_a_circle_end(cloud, alice, place):
     place.moved["/a"], place.moved["/b"] = "/b", "/a"
     status, task = download(cloud, alice, place.url + "/a")
     assert (status, task["status"]) == ("queued", "failure")
     assert len(place.asked) <= 6
 
 
-def test_data_beyond_the_limit_ends_the_download(cloud, alice, place):  # noqa: F811
+def test_data_beyond_the_limit_ends_the_download(cloud, alice, place):
     place.files["/image"] = bytes(2 << 20)
     status, task = download(cloud, alice, place.url + "/image")
     assert (status, task["status"]) == ("queued", "failure")
@@ -108,7 +108,7 @@ def test_data_beyond_the_limit_ends_the_download(cloud, alice, place):  # noqa: 
     assert list(cloud.store.locations()) == []
 
 
-def test_nothing_of_the_callers_goes_along(cloud, alice, place):  # noqa: F811
+def test_nothing_of_the_callers_goes_along(cloud, alice, place):
     place.files["/image"] = b"data"
     assert download(cloud, alice, place.url + "/image")[0] == "active"
     assert "X-Auth-Token" not in place.asked[0][2]

@@ -7,6 +7,7 @@ import shutil
 import pytest
 from tests.api.image.conftest import IMAGES, active, cloud_on, patch, register, upload
 from tests.api.image.test_imports import begin, stage
+from tests.cloud import SimulatedCloud
 
 from gureum.foundation.config import ImageQuotaConfig
 from gureum.foundation.db.engine import Database
@@ -99,3 +100,17 @@ def test_properties_tags_and_members_of_one_image(make):
     assert alice.post(f"{IMAGES}/{image_id}/members", {"member": "p3"}).status == 413
     free = make(max_properties=-1, max_tags=-1).as_("alice")
     assert patch(free, image_id, {"op": "add", "path": "/b", "value": "2"}).status == 200
+
+
+def test_limits_registered_with_identity_are_in_force(tmp_path):
+    cloud = SimulatedCloud(tmp_path)
+    admin, demo = cloud.client(), cloud.client("demo")
+    services = admin.get("/identity/v3/services?type=image").json()["services"]
+    limit = {"service_id": services[0]["id"], "resource_name": "image_count_total", "default_limit": 1}
+    answer = admin.post("/identity/v3/registered_limits", {"registered_limits": [limit]})
+    assert answer.status == 201, answer.content
+    assert usage(demo)["image_count_total"] == {"limit": 1, "usage": 0}
+    assert usage(demo)["image_size_total"]["limit"] == -1
+    register(demo)
+    assert demo.post(IMAGES, {"name": "second"}).status == 413
+    cloud.close()

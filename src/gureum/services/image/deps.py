@@ -17,9 +17,6 @@ from gureum.services.image.protections import Protections
 Limits = Callable[[Tx, str, dict[str, int]], dict[str, int]]
 """(transaction, project id, defaults) -> the limits in force."""
 
-FindEndpoint = Callable[[Tx, str, str], str | None]
-"""(transaction, region, interface) -> the image API's URL in that region."""
-
 
 @dataclass(frozen=True)
 class ImageDeps:
@@ -34,7 +31,6 @@ class ImageDeps:
     cache: ImageStore | None = None
     converter: Converter | None = None
     limits: Limits = lambda _tx, _project_id, defaults: defaults
-    image_endpoint: FindEndpoint = lambda _tx, _region, _interface: None
     region: str = "RegionOne"
 
     @cached_property
