@@ -6,6 +6,7 @@ import pytest
 from tests.api.identity.setting import TOKENS, V3, by_credential, by_token, own, password
 
 from gureum.foundation import clock
+from gureum.services.identity.expired import purge
 
 TRUSTS = f"{V3}/OS-TRUST/trusts"
 KEYS = {
@@ -143,6 +144,21 @@ def test_it_ends_at_its_time_and_so_do_its_tokens(world, virtual_clock):
     virtual_clock.advance(2)
     assert not world.alive(borrowed)
     assert pair.use(trust).status == 401
+
+
+def test_what_is_long_over_is_removed(world, virtual_clock):
+    pair = Pair(world)
+    end = clock.iso_micro(clock.from_seconds(clock.now() + 600))
+    over, lasting = pair.trust(expires_at=end), pair.trust()
+    virtual_clock.advance(86_400)
+    purge(world.database)
+    admin = world.client()
+    assert admin.get(f"{TRUSTS}/{over['id']}").status == 200
+    virtual_clock.advance(30 * 86_400)
+    purge(world.database)
+    admin = world.client()
+    assert admin.get(f"{TRUSTS}/{over['id']}").status == 404
+    assert admin.get(f"{TRUSTS}/{lasting['id']}").status == 200
 
 
 def test_deleting_it_ends_its_tokens(pair):

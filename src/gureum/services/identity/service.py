@@ -12,6 +12,7 @@ from gureum.foundation.service import ServiceParts
 from gureum.foundation.tasks.lifecycle import Reconciler
 from gureum.services.identity import discovery
 from gureum.services.identity.deps import IdentityDeps
+from gureum.services.identity.expired import purge
 from gureum.services.identity.facade import IdentityFacade
 from gureum.services.identity.nouns import NOUNS
 from gureum.services.identity.tokens.fernet import SealingKeys, TokenKeys
@@ -37,6 +38,9 @@ def parts(
     routes = tuple(route for noun in NOUNS for route in noun.ROUTES)
     rules = tuple(rule for noun in NOUNS for rule in noun.RULES)
     api = Api("identity", "/identity", dialects.identity, (*discovery.ROUTES, *routes), deps)
-    reconcilers = (Reconciler("purge-revocations", 600.0, facade.purge_revocations),)
+    reconcilers = (
+        Reconciler("purge-revocations", 600.0, facade.purge_revocations),
+        Reconciler("purge-expired", 3600.0, lambda: purge(database)),
+    )
     service = ServiceParts("identity", apis=(api,), rules=rules, reconcilers=reconcilers, on_start=(facade.start,))
     return service, facade

@@ -88,9 +88,7 @@ def _by_password(call: Call[IdentityDeps], identity: Identity) -> Proof:
     user = identity.password.user
     if user.password is None or (user.id is None and (user.name is None or user.domain is None)):
         raise BadRequest("Expecting a user id, or a name with a domain, and a password.")
-    with call.database.read() as tx:
-        which = condition(tx, user)
-    proven = sign_in(call.database, call.deps, which, user.password)
+    proven = sign_in(call.database, call.deps, lambda tx: condition(tx, user), user.password)
     if compliance.is_expired(proven.standing, clock.utcnow()):
         raise Unauthorized("The password is expired and needs to be changed for user: " + proven.user_id)
     return Proof(proven.user_id, ("password",), clock.now() + call.deps.tokens.lifetime_s)
@@ -101,9 +99,7 @@ def _by_totp(call: Call[IdentityDeps], identity: Identity) -> Proof:
     user = identity.totp.user
     if user.passcode is None or (user.id is None and (user.name is None or user.domain is None)):
         raise BadRequest("Expecting a user id, or a name with a domain, and a passcode.")
-    with call.database.read() as tx:
-        which = condition(tx, user)
-    proven = by_passcode(call.database, call.deps, which, user.passcode)
+    proven = by_passcode(call.database, call.deps, lambda tx: condition(tx, user), user.passcode)
     return Proof(proven.user_id, ("totp",), clock.now() + call.deps.tokens.lifetime_s)
 
 

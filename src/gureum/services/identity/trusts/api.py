@@ -245,7 +245,9 @@ def delete(call: Call[IdentityDeps], trust_id: str) -> None:
     _refuse_bound(call)
     row = _find(call, trust_id)
     call.tx.delete(row)
-    call.deps.tokens.revocations.add(call.tx, revocations.STALE_ALL, row.id)
+    # What was passed on goes with it, and its tokens are of other users.
+    stale = (revocations.STALE_ALL, row.id) if row.redelegation_count else (revocations.STALE_USER, row.trustor_id)
+    call.deps.tokens.revocations.add(call.tx, *stale)
 
 
 def list_roles(call: Call[IdentityDeps], trust_id: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, Text, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from gureum.foundation import clock
@@ -24,7 +24,7 @@ class User(Row):
     id: Mapped[str] = mapped_column(Id, primary_key=True)
     name: Mapped[str] = mapped_column(Name, index=True)
     domain_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))
-    default_project_id: Mapped[str | None] = mapped_column(Id)
+    default_project_id: Mapped[str | None] = mapped_column(String(64))
     description: Mapped[str | None] = mapped_column(Text)
     email: Mapped[str | None] = mapped_column(Name)
     enabled: Mapped[bool] = mapped_column(default=True)

@@ -33,7 +33,7 @@ class OwnPasswordBody(Struct, forbid_unknown_fields=True):
 def change_own_password(call: Call[IdentityDeps], body: OwnPasswordBody, user_id: str) -> None:
     """Raises Unauthorized like a sign-in, BadRequest for a password that the rules refuse."""
     deps, new = call.deps, body.user.password
-    proven = sign_in(call.database, deps, User.id == user_id, body.user.original_password)
+    proven = sign_in(call.database, deps, lambda _tx: User.id == user_id, body.user.original_password)
     compliance.check_own_change(deps.options, proven.standing, clock.utcnow())
     compliance.check_strength(deps.options, new)
     _check_history(call, user_id, new)

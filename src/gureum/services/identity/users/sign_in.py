@@ -5,6 +5,7 @@ Not here: what the rules are (`compliance.py`). The invariant: failures are coun
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,14 +34,18 @@ _COLUMNS = (
 )
 
 
+Which = Callable[[Tx], Any]
+"""From the transaction that reads the user to the condition that picks it."""
+
+
 @dataclass(frozen=True, slots=True)
 class SignedIn:
     user_id: str
     standing: Standing
 
 
-def sign_in(database: Database, deps: IdentityDeps, which: Any, password: str) -> SignedIn:
-    """The user that `which` (a condition over users) names, if the password is its own. Raises Unauthorized.
+def sign_in(database: Database, deps: IdentityDeps, which: Which, password: str) -> SignedIn:
+    """The user that `which` names, if the password is its own. Raises Unauthorized.
 
     An expired password is for the caller to refuse: it still proves who asks for a new one.
     """
@@ -49,10 +54,10 @@ def sign_in(database: Database, deps: IdentityDeps, which: Any, password: str) -
     return concluded(database, deps, row, fits=fits)
 
 
-def account(database: Database, which: Any) -> Any:
+def account(database: Database, which: Which) -> Any:
     """What a sign-in needs of a user, or None."""
     with database.read() as tx:
-        return tx.execute(select(*_COLUMNS).where(which)).one_or_none()
+        return tx.execute(select(*_COLUMNS).where(which(tx))).one_or_none()
 
 
 def concluded(database: Database, deps: IdentityDeps, row: Any, *, fits: bool) -> SignedIn:

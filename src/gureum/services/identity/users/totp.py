@@ -9,7 +9,6 @@ import base64
 import binascii
 import hmac
 import struct
-from typing import Any
 
 from sqlalchemy import or_, select, update
 
@@ -17,7 +16,7 @@ from gureum.foundation import clock
 from gureum.foundation.db.engine import Database, Tx
 from gureum.services.identity.credentials.model import Credential
 from gureum.services.identity.deps import IdentityDeps
-from gureum.services.identity.users.sign_in import SignedIn, account, concluded
+from gureum.services.identity.users.sign_in import SignedIn, Which, account, concluded
 
 STEP_S = 30
 DIGITS = 6
@@ -51,7 +50,7 @@ def step_of(secret: bytes, passcode: str, now: float) -> int | None:
     return None
 
 
-def by_passcode(database: Database, deps: IdentityDeps, which: Any, passcode: str) -> SignedIn:
+def by_passcode(database: Database, deps: IdentityDeps, which: Which, passcode: str) -> SignedIn:
     """Like `sign_in`, with a pass code. Raises Unauthorized."""
     row = account(database, which)
     with database.read() as tx:

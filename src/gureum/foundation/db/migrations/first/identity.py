@@ -292,7 +292,7 @@ def _users() -> None:
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("name", sa.String(length=255), nullable=False),
         sa.Column("domain_id", sa.String(length=36), nullable=False),
-        sa.Column("default_project_id", sa.String(length=36), nullable=True),
+        sa.Column("default_project_id", sa.String(length=64), nullable=True),
         sa.Column("description", sa.Text(), nullable=True),
         sa.Column("email", sa.String(length=255), nullable=True),
         sa.Column("enabled", sa.Boolean(), nullable=False),
