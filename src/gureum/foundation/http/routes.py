@@ -33,6 +33,8 @@ class Route:
     `fast(call)` is tried on the event loop first: it answers from memory or returns None, and never blocks.
     `quick` reads are a few keyed look-ups: in an embedded database they take less than a change of threads would, so
     they run on the event loop there.
+    `query` names the query parameters, `also` statuses besides `status` and the usual refusals, `media` its body's;
+    `described` shows the body where the handler itself decodes it: a type, or a table of which a body holds one key.
     `stream` routes get an async handler `(call, request_stream, **parameters)` and manage transactions themselves.
     """
 
@@ -51,6 +53,10 @@ class Route:
     quick: bool = False
     stream: bool = False
     max_body_bytes: int | None = None
+    query: tuple[str, ...] = ()
+    also: tuple[int, ...] = ()
+    media: str = "application/json"
+    described: Any = None
 
     def mode(self) -> Transaction:
         if self.transaction is not None:

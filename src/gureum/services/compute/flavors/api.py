@@ -15,6 +15,7 @@ from gureum.foundation.db.engine import Tx
 from gureum.foundation.errors import BadRequest, Conflict
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
+from gureum.foundation.http.paging import PARAMETERS
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
 from gureum.services.compute.flavors import access, extra_specs, rules
@@ -244,9 +245,10 @@ def bootstrap_flavors(tx: Tx) -> None:
 _ALL = "/v2.1/flavors"
 _ONE = _ALL + "/{flavor_id}"
 _BODIES = {(2, 1): Create, (2, 55): CreateV255}
+_QUERY = (*PARAMETERS, "is_public", "minDisk", "minRam")
 ROUTES = (
-    Route("GET", _ALL, index, READ, downgrade=rules.downgrade),
-    Route("GET", _ALL + "/detail", detail, READ, downgrade=rules.downgrade),
+    Route("GET", _ALL, index, READ, downgrade=rules.downgrade, query=_QUERY),
+    Route("GET", _ALL + "/detail", detail, READ, downgrade=rules.downgrade, query=_QUERY),
     Route("POST", _ALL, create, MANAGE + "create", body=_BODIES, downgrade=rules.downgrade),
     Route("GET", _ONE, show, READ, downgrade=rules.downgrade),
     Route("PUT", _ONE, update, MANAGE + "update", body=Update, downgrade=rules.downgrade, since=(2, 55)),

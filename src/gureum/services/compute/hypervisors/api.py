@@ -218,12 +218,13 @@ def _amounts(stock: Mapping[str, Holding], counts: tuple[int, int]) -> dict[str,
 
 _ALL = "/v2.1/os-hypervisors"
 _ONE = _ALL + "/{hypervisor_id}"
+_QUERY = ("limit", "marker", "hypervisor_hostname_pattern", "with_servers")
 ROUTES = (
-    Route("GET", _ALL, index, _PREFIX + "list"),
-    Route("GET", _ALL + "/detail", detail, _PREFIX + "list-detail"),
+    Route("GET", _ALL, index, _PREFIX + "list", query=_QUERY),
+    Route("GET", _ALL + "/detail", detail, _PREFIX + "list-detail", query=_QUERY),
     Route("GET", _ALL + "/statistics", statistics, _PREFIX + "statistics", until=_LAST_WITH_AMOUNTS),
-    Route("GET", _ONE, show, _PREFIX + "show"),
-    Route("GET", _ONE + "/uptime", uptime, _PREFIX + "uptime", until=_LAST_WITH_AMOUNTS),
+    Route("GET", _ONE, show, _PREFIX + "show", query=("with_servers",)),
+    Route("GET", _ONE + "/uptime", uptime, _PREFIX + "uptime", until=_LAST_WITH_AMOUNTS, also=(501,)),
     Route("GET", _ALL + "/{pattern}/search", search, _PREFIX + "search", until=(2, 52)),
     Route("GET", _ALL + "/{pattern}/servers", servers_of, _PREFIX + "servers", until=(2, 52)),
 )

@@ -166,13 +166,15 @@ _BODIES = {(2, 1): CreateV21, (2, 2): CreateV22, (2, 10): CreateV210, (2, 92): C
 _AT = "/v2.1/os-keypairs"
 _ONE = _AT + "/{name}"
 _PREFIX = "os_compute_api:os-keypairs:"
+_OWNER = ("user_id",)
+_QUERY = ("limit", "marker", *_OWNER)
 ROUTES = (
-    Route("GET", _AT, index, _PREFIX + "index", target="handler", downgrade=_downgrade),
+    Route("GET", _AT, index, _PREFIX + "index", target="handler", downgrade=_downgrade, query=_QUERY),
     Route("POST", _AT, create, _PREFIX + "create", body=_BODIES, target="handler", downgrade=_downgrade, until=(2, 1)),
     Route(
         "POST", _AT, create, _PREFIX + "create", 201, body=_BODIES, target="handler", downgrade=_downgrade, since=(2, 2)
     ),
-    Route("GET", _ONE, show, _PREFIX + "show", target="handler", downgrade=_downgrade),
+    Route("GET", _ONE, show, _PREFIX + "show", target="handler", downgrade=_downgrade, query=_OWNER),
     Route("DELETE", _ONE, delete, _PREFIX + "delete", 202, target="handler", until=(2, 1)),
-    Route("DELETE", _ONE, delete, _PREFIX + "delete", 204, target="handler", since=(2, 2)),
+    Route("DELETE", _ONE, delete, _PREFIX + "delete", 204, target="handler", since=(2, 2), query=_OWNER),
 )

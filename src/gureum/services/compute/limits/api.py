@@ -77,4 +77,4 @@ def show(call: Call[Any]) -> dict[str, Any]:
     return {"limits": {"rate": [], "absolute": absolute}}
 
 
-ROUTES = (Route("GET", "/v2.1/limits", show, _RULE),)
+ROUTES = (Route("GET", "/v2.1/limits", show, _RULE, query=("tenant_id", "reserved")),)

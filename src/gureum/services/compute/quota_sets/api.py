@@ -218,12 +218,13 @@ _ONE = "/v2.1/os-quota-sets/{project_id}"
 _CLASS = "/v2.1/os-quota-class-sets/{name}"
 _BODIES = {(2, 1): UpdateV21, (2, 36): UpdateV236, (2, 57): UpdateV257}
 _CLASS_BODIES = {(2, 1): ClassV21, (2, 50): ClassV250, (2, 57): ClassV257}
+_USER = ("user_id",)
 ROUTES = (
-    Route("GET", _ONE, show, _SETS + "show", target="handler"),
-    Route("GET", _ONE + "/detail", detail, _SETS + "detail", target="handler"),
+    Route("GET", _ONE, show, _SETS + "show", target="handler", query=_USER, also=(501,)),
+    Route("GET", _ONE + "/detail", detail, _SETS + "detail", target="handler", query=_USER, also=(501,)),
     Route("GET", _ONE + "/defaults", defaults, _SETS + "defaults"),
-    Route("PUT", _ONE, update, _SETS + "update", body=_BODIES),
-    Route("DELETE", _ONE, delete, _SETS + "delete", 202),
-    Route("GET", _CLASS, show_class, _CLASSES + "show"),
-    Route("PUT", _CLASS, update_class, _CLASSES + "update", body=_CLASS_BODIES),
+    Route("PUT", _ONE, update, _SETS + "update", body=_BODIES, query=_USER, also=(501,)),
+    Route("DELETE", _ONE, delete, _SETS + "delete", 202, query=_USER, also=(501,)),
+    Route("GET", _CLASS, show_class, _CLASSES + "show", also=(501,)),
+    Route("PUT", _CLASS, update_class, _CLASSES + "update", body=_CLASS_BODIES, also=(501,)),
 )

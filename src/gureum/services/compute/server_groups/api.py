@@ -176,7 +176,7 @@ _ALL = "/v2.1/os-server-groups"
 _ONE = _ALL + "/{group_id}"
 _BODIES = {(2, 1): Create, (2, 15): CreateV215, (2, 64): CreateV264}
 ROUTES = (
-    Route("GET", _ALL, index, _PREFIX + "index", downgrade=_downgrade),
+    Route("GET", _ALL, index, _PREFIX + "index", downgrade=_downgrade, query=("all_projects", "limit", "offset")),
     Route("POST", _ALL, create, _PREFIX + "create", body=_BODIES, downgrade=_downgrade),
     Route("GET", _ONE, show, _PREFIX + "show", downgrade=_downgrade),
     Route("DELETE", _ONE, remove, _PREFIX + "delete", 204),

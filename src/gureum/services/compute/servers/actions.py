@@ -230,6 +230,9 @@ def _console(call: Call[ComputeDeps], server_id: str, payload: Any) -> Reply:
     return Reply({"output": text}, status=200)
 
 
+_DESCRIBED = {name: action.body or Any for name, action in ACTIONS.items()} | {
+    "os-getConsoleOutput": bodies.ConsoleOutput | None
+}
 ROUTES = (
     Route(
         "POST",
@@ -240,5 +243,7 @@ ROUTES = (
         body=dict[str, Any],
         target="handler",
         transaction="none",
+        described=_DESCRIBED,
+        also=(200, 503),
     ),
 )

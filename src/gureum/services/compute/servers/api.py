@@ -19,7 +19,7 @@ from gureum.foundation.policy import Rule
 from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.servers import operations, seen, versions, views
 from gureum.services.compute.servers.bodies import CREATE, UPDATE
-from gureum.services.compute.servers.listing import page_of
+from gureum.services.compute.servers.listing import PARAMETERS, page_of
 from gureum.services.network.facade import NicRequest, NicWanted
 
 PREFIX = "os_compute_api:servers:"
@@ -196,8 +196,8 @@ def delete(call: Call[ComputeDeps], server_id: str) -> None:
 _ALL = "/v2.1/servers"
 _ONE = _ALL + "/{server_id}"
 ROUTES = (
-    Route("GET", _ALL, index, PREFIX + "index"),
-    Route("GET", _ALL + "/detail", detail, PREFIX + "detail", downgrade=versions.servers),
+    Route("GET", _ALL, index, PREFIX + "index", query=PARAMETERS),
+    Route("GET", _ALL + "/detail", detail, PREFIX + "detail", downgrade=versions.servers, query=PARAMETERS),
     Route("POST", _ALL, create, PREFIX + "create", 202, body=CREATE),
     Route("GET", _ONE, show, PREFIX + "show", downgrade=versions.servers, quick=True),
     Route("PUT", _ONE, update, PREFIX + "update", body=UPDATE, downgrade=versions.updated),

@@ -72,6 +72,12 @@ _PROJECT = {
     "tenant_id": (Server.project_id, filters.text),
 }
 
+_TAGS = ("tags", "tags-any", "not-tags", "not-tags-any")
+PARAMETERS = (
+    *("limit", "marker", "sort_key", "sort_dir", "all_tenants", "deleted", "changes-since", "changes-before"),
+    *("name", "status", "ip", "ip6", *_TAGS, *_EQUAL, *_EQUAL_FOR_ADMIN, *_PROJECT),
+)
+
 
 def page_of(call: Call[ComputeDeps]) -> tuple[Sequence[Any], bool]:
     """One page of the servers that the caller may see, as `seen.py` reads them, and whether more follow."""
@@ -123,7 +129,7 @@ def _narrow(call: Call[Any], statement: Select[Any]) -> Select[Any]:
         if not call.at_least(2, 66):
             raise BadRequest("Query parameter changes-before is not allowed before microversion 2.66.")
         statement = statement.where(Server.updated_at <= filters.moment("changes-before", text))
-    for parameter in ("tags", "tags-any", "not-tags", "not-tags-any"):
+    for parameter in _TAGS:
         if text := call.param(parameter):
             statement = statement.where(_tagged(parameter, text.split(",")))
     if addresses := call.params("ip") + call.params("ip6"):

@@ -174,7 +174,7 @@ _ALL = "/v2.1/os-services"
 _ONE = _ALL + "/{service_id}"
 _UPDATE = _PREFIX + "update"
 ROUTES = (
-    Route("GET", _ALL, index, _PREFIX + "list", downgrade=_downgrade),
+    Route("GET", _ALL, index, _PREFIX + "list", downgrade=_downgrade, query=("host", "binary")),
     Route("PUT", _ALL + "/enable", enable, _UPDATE, body=ByName, until=_LAST_BY_NAME),
     Route("PUT", _ALL + "/disable", disable, _UPDATE, body=ByName, until=_LAST_BY_NAME),
     Route("PUT", _ALL + "/disable-log-reason", disable_with_reason, _UPDATE, body=Reasoned, until=_LAST_BY_NAME),

@@ -120,7 +120,8 @@ def _server(server: Server, period: Period) -> dict[str, Any]:
 
 
 _ALL = "/v2.1/os-simple-tenant-usage"
+_PERIOD = ("start", "end", "limit", "marker")
 ROUTES = (
-    Route("GET", _ALL, index, _PREFIX + "list"),
-    Route("GET", _ALL + "/{project_id}", show, _PREFIX + "show", target="handler"),
+    Route("GET", _ALL, index, _PREFIX + "list", query=(*_PERIOD, "detailed")),
+    Route("GET", _ALL + "/{project_id}", show, _PREFIX + "show", target="handler", query=_PERIOD),
 )

@@ -28,7 +28,7 @@ from gureum.services.identity.fields import (
     typed,
 )
 from gureum.services.identity.groups.model import Group, GroupMember
-from gureum.services.identity.listing import collection, page, self_link
+from gureum.services.identity.listing import collection, page, query_of, self_link
 from gureum.services.identity.projects.model import Project
 from gureum.services.identity.tokens import revocations
 from gureum.services.identity.users.api import expiring
@@ -193,7 +193,7 @@ _ALL = "/v3/groups"
 _ONE = _ALL + "/{group_id}"
 _USER = _ONE + "/users/{user_id}"
 ROUTES = (
-    Route("GET", _ALL, index, "identity:list_groups", target="handler"),
+    Route("GET", _ALL, index, "identity:list_groups", target="handler", query=query_of(*_COLUMNS)),
     Route("POST", _ALL, create, "identity:create_group", 201, body=GroupBody, target="handler"),
     Route("GET", _ONE, show, "identity:get_group", target="handler"),
     Route("PATCH", _ONE, update, "identity:update_group", body=GroupBody, target="handler"),

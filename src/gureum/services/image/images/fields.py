@@ -46,6 +46,10 @@ class Fields(Struct, forbid_unknown_fields=True):
     tags: list[Tag] | UnsetType = UNSET
 
 
+class Described(Fields):
+    """A POST body as a whole, for the API's own description: other names are the image's own properties."""
+
+
 KNOWN = frozenset(field.name for field in msgspec.structs.fields(Fields))
 MADE_BY_THE_CLOUD = frozenset(
     {

@@ -242,9 +242,9 @@ def own_network(call: Call[Any], network_id: str, *, for_what: str) -> Network:
 _AT = "/v2.0/networks"
 _ONE = _AT + "/{network_id}"
 ROUTES = (
-    Route("GET", _AT, index, "get_network"),
+    Route("GET", _AT, index, "get_network", query=LISTING.query()),
     Route("POST", _AT, create, "create_network", 201, body=CreateNetwork, target="handler"),
-    Route("GET", _ONE, show, "get_network", quick=True),
+    Route("GET", _ONE, show, "get_network", quick=True, query=listing.FIELDS),
     Route("PUT", _ONE, update, "update_network", body=UpdateNetwork, target="handler"),
     Route("DELETE", _ONE, delete, "delete_network", 204, target="handler"),
 )
