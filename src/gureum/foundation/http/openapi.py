@@ -180,7 +180,10 @@ def _short_name(name: str) -> str:
 
 
 def _short(value: Any) -> Any:
+    """Short names, and patterns in the dialect of JSON Schema, where `$` is the end as `\\Z` is in Python."""
     if isinstance(value, dict):
+        if isinstance(pattern := value.get("pattern"), str):
+            value = {**value, "pattern": re.sub(r"\\Z$", "$", pattern)}
         if "$ref" in value:
             return {**value, "$ref": _SCHEMAS + _short_name(value["$ref"].removeprefix(_SCHEMAS))}
         return {key: _short(one) for key, one in value.items()}

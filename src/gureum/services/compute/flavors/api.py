@@ -37,7 +37,7 @@ RULES = (
     *access.RULES,
 )
 
-Amount = Annotated[int, Meta(ge=0, le=rules.MOST)] | Annotated[str, Meta(pattern=r"^[0-9]{1,10}$")]
+Amount = Annotated[int, Meta(ge=0, le=rules.MOST)] | Annotated[str, Meta(pattern=r"^[0-9]{1,10}\Z")]
 _RENAMED = {"ephemeral": "OS-FLV-EXT-DATA:ephemeral", "is_public": "os-flavor-access:is_public"}
 Description = Annotated[str, Meta(max_length=65535)]
 
@@ -49,10 +49,10 @@ class NewFlavor(Struct, forbid_unknown_fields=True, kw_only=True, rename=_RENAME
     ram: Amount
     vcpus: Amount
     disk: Amount
-    id: Annotated[str, Meta(max_length=255, pattern=r"^[a-zA-Z0-9. _\-]*$")] | int | None = None
+    id: Annotated[str, Meta(max_length=255, pattern=r"^[a-zA-Z0-9. _\-]*\Z")] | int | None = None
     swap: Amount = 0
     ephemeral: Amount = 0
-    rxtx_factor: float | Annotated[str, Meta(pattern=r"^[0-9]{1,40}(\.[0-9]{1,40})?$")] = 1.0
+    rxtx_factor: float | Annotated[str, Meta(pattern=r"^[0-9]{1,40}(\.[0-9]{1,40})?\Z")] = 1.0
     is_public: Flag = True
 
 

@@ -18,7 +18,7 @@ from gureum.foundation.quota import limits_of, overruns
 from gureum.services.compute.keypairs import rules
 from gureum.services.compute.keypairs.model import Keypair
 
-KeypairName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9_\- @.]+$")]
+KeypairName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9_\- @.]+\Z")]
 DEFAULT_LIMIT = {"key_pairs": 100}
 OWN = "(rule:admin) or user_id:%(user_id)s"
 

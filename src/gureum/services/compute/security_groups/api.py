@@ -36,7 +36,7 @@ RULES = (
 )
 
 Text = Annotated[str, Meta(max_length=255, pattern=r"\S")]
-PortNumber = Annotated[int, Meta(ge=-1, le=65535)] | Annotated[str, Meta(pattern=r"^-?[0-9]{1,5}$")] | None
+PortNumber = Annotated[int, Meta(ge=-1, le=65535)] | Annotated[str, Meta(pattern=r"^-?[0-9]{1,5}\Z")] | None
 
 
 class Group(Struct):

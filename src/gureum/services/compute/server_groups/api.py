@@ -36,7 +36,7 @@ RULES = (
     Rule(_PREFIX + "delete", MEMBER, "Delete a server group"),
 )
 
-GroupName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^\S(.*\S)?$")]
+GroupName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^\S(.*\S)?\Z")]
 Hard = Literal["affinity", "anti-affinity"]
 Soft = Literal["affinity", "anti-affinity", "soft-affinity", "soft-anti-affinity"]
 
@@ -52,7 +52,7 @@ class NewGroupV215(Struct, forbid_unknown_fields=True):
 
 
 class Limits(Struct, forbid_unknown_fields=True):
-    max_server_per_host: Annotated[int, Meta(ge=1, le=2**31 - 1)] | Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,8}$")]
+    max_server_per_host: Annotated[int, Meta(ge=1, le=2**31 - 1)] | Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,8}\Z")]
 
 
 class NewGroupV264(Struct, forbid_unknown_fields=True):

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 from msgspec import UNSET
 
 from gureum.agents.hypervisor.protocol import AgentFailure
@@ -18,6 +17,7 @@ from gureum.foundation.bus.interface import BusError
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.errors import BadRequest, Conflict, NotFound, Unavailable
 from gureum.foundation.http import filters
+from gureum.foundation.http.body import converted
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.microversions import Version
 from gureum.foundation.http.routes import Reply, Route
@@ -66,7 +66,7 @@ def _unpause(call: Call[ComputeDeps], server: Server, _payload: Any) -> None:
 def _lock(call: Call[ComputeDeps], server: Server, payload: Any) -> None:
     reason = None
     if call.at_least(2, 73) and payload is not None:
-        reason = _converted(payload, bodies.Lock).locked_reason
+        reason = converted(payload, bodies.Lock, "lock").locked_reason
     operations.lock(server, call.caller, reason)
 
 
@@ -177,7 +177,8 @@ RULES = (
 def act(call: Call[ComputeDeps], body: dict[str, Any], server_id: str) -> Any:
     """Find the action that the body names and run it in one transaction."""
     if len(body) != 1:
-        raise BadRequest("The request body must name exactly one action.")
+        named = ", ".join(sorted(body))[:200] or "none"
+        raise BadRequest(f"The request body must name exactly one action, not {named}.")
     name, payload = next(iter(body.items()))
     if name == "os-getConsoleOutput":
         return _console(call, server_id, payload)
@@ -189,7 +190,7 @@ def act(call: Call[ComputeDeps], body: dict[str, Any], server_id: str) -> Any:
     ):
         raise BadRequest(f"There is no such action: {name[:64]}")
     call.enforce(action.rule, **call.own_target())
-    typed = _converted(payload, action.body) if action.body is not None else payload
+    typed = converted(payload, action.body, name) if action.body is not None else payload
 
     def run(tx: Tx) -> Any:
         call.tx = tx
@@ -204,17 +205,10 @@ def act(call: Call[ComputeDeps], body: dict[str, Any], server_id: str) -> Any:
     return reply
 
 
-def _converted(payload: Any, kind: Any) -> Any:
-    try:
-        return msgspec.convert(payload, kind)
-    except msgspec.ValidationError as error:
-        raise BadRequest(f"Invalid input: {error}") from error
-
-
 def _console(call: Call[ComputeDeps], server_id: str, payload: Any) -> Reply:
     """The host keeps the log, so the host is asked; no transaction is open meanwhile."""
     call.enforce(_CONSOLE, **call.own_target())
-    length = _converted(payload or {}, bodies.ConsoleOutput).length
+    length = converted({} if payload is None else payload, bodies.ConsoleOutput, "os-getConsoleOutput").length
     if isinstance(length, str):
         length = filters.integer("length", length, minimum=-1)
     with call.database.read() as tx:

@@ -8,17 +8,17 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 Text255 = Annotated[str, Meta(max_length=255)]
 ServerName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"\S")]
-Uuid = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}$")]
+Uuid = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}\Z")]
 FlavorRef = Annotated[str, Meta(min_length=1, max_length=512)] | int
-MetadataKey = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9\-_:. ]{1,255}$")]
+MetadataKey = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9\-_:. ]{1,255}\Z")]
 Metadata = dict[MetadataKey, Text255]
-Tag = Annotated[str, Meta(min_length=1, max_length=60, pattern=r"^[^,/]*$")]
-Count = Annotated[int, Meta(ge=1, le=1000)] | Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,2}$")]
+Tag = Annotated[str, Meta(min_length=1, max_length=60, pattern=r"^[^,/]*\Z")]
+Count = Annotated[int, Meta(ge=1, le=1000)] | Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,2}\Z")]
 Flag = (
     bool | Literal["true", "false", "True", "False", "TRUE", "FALSE", "1", "0", "yes", "no", "on", "off", "t", "f", ""]
 )
 DiskConfig = Literal["AUTO", "MANUAL"]
-HostName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9\-._]*$")]
+HostName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9\-._]*\Z")]
 UserData = Annotated[str, Meta(max_length=65535)]
 Description = Annotated[str, Meta(max_length=255)] | None
 Password = Annotated[str, Meta(max_length=255)]
@@ -117,7 +117,7 @@ class NewServerV274(NewServerV263, forbid_unknown_fields=True, kw_only=True, ren
 
 class NewServerV290(NewServerV274, forbid_unknown_fields=True, kw_only=True, rename=_RENAMED):
     hostname: (
-        Annotated[str, Meta(min_length=1, max_length=63, pattern=r"^[a-zA-Z0-9]([a-zA-Z0-9\-]*[a-zA-Z0-9])?$")] | None
+        Annotated[str, Meta(min_length=1, max_length=63, pattern=r"^[a-zA-Z0-9]([a-zA-Z0-9\-]*[a-zA-Z0-9])?\Z")] | None
     ) = None
 
 
@@ -237,7 +237,7 @@ class Rebuild(Struct, forbid_unknown_fields=True, rename={"disk_config": "OS-DCF
 
 
 class ConsoleOutput(Struct, forbid_unknown_fields=True):
-    length: Annotated[int, Meta(ge=-1, le=2**31 - 1)] | Annotated[str, Meta(pattern=r"^-?[0-9]{1,9}$")] | None = None
+    length: Annotated[int, Meta(ge=-1, le=2**31 - 1)] | Annotated[str, Meta(pattern=r"^-?[0-9]{1,9}\Z")] | None = None
 
 
 class ResetState(Struct, forbid_unknown_fields=True):

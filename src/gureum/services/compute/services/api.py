@@ -36,7 +36,7 @@ RULES = (
     Rule(_PREFIX + "delete", "rule:admin", "Remove the service of a host that is gone"),
 )
 
-HostName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9\-._]+$")]
+HostName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9\-._]+\Z")]
 Reason = Annotated[str, Meta(min_length=1, max_length=255)]
 
 

@@ -29,7 +29,7 @@ class Operation(Struct):
     """An entry of a v2.1 body, for the API's own description."""
 
     op: Literal["add", "remove", "replace"]
-    path: Annotated[str, Meta(min_length=2, pattern=r"^/[^/]+$")]
+    path: Annotated[str, Meta(min_length=2, pattern=r"^/[^/]+\Z")]
     value: Any = UNSET
 
 
@@ -112,7 +112,7 @@ def _location_change(raw: Mapping[str, Any], op: str, rest: list[str], *, allowe
 def _parts(pointer: Any) -> list[str]:
     """The names that a JSON pointer goes through, at least one."""
     if not isinstance(pointer, str) or not pointer.startswith("/"):
-        raise BadRequest(f'Pointer `{str(pointer)[:64]}` does not start with "/".')
+        raise BadRequest(f'The `path` {str(pointer)[:64]!r} is no pointer: it does not start with "/".')
     if _BAD_ESCAPE.search(pointer):
         raise BadRequest(f'Pointer `{pointer[:64]}` contains "~" not part of a recognized escape sequence.')
     return [part.replace("~1", "/").replace("~0", "~") for part in pointer[1:].split("/")]

@@ -26,10 +26,10 @@ from gureum.services.network.subnets.model import Subnet
 MEMBER = "rule:admin or (role:member and project_id:%(project_id)s)"
 ADMIN = "rule:admin"
 # The stock client sends numbers of its command line as text.
-Digits = Annotated[str, Meta(pattern=r"^[0-9]{1,5}$")]
+Digits = Annotated[str, Meta(pattern=r"^[0-9]{1,5}\Z")]
 Mtu = Annotated[int, Meta(ge=0, le=65535)] | Digits
 Segment = Annotated[int, Meta(ge=1, le=4094)] | Digits
-PhysicalNetwork = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[0-9A-Za-z_.:-]+$")]
+PhysicalNetwork = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[0-9A-Za-z_.:-]+\Z")]
 
 RULES = (
     Rule("get_network", "rule:admin or role:reader", "See networks within reach"),

@@ -59,7 +59,7 @@ class UpdateGroup(Struct, forbid_unknown_fields=True):
     security_group: GroupChanges
 
 
-PortNumber = int | Annotated[str, Meta(pattern=r"^-?[0-9]{1,6}$")] | None
+PortNumber = int | Annotated[str, Meta(pattern=r"^-?[0-9]{1,6}\Z")] | None
 
 
 class NewRule(Struct, forbid_unknown_fields=True):

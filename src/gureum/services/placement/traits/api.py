@@ -31,7 +31,7 @@ RULES = (
     Rule(_OF + "delete", ADMIN, "Remove all traits of a provider"),
 )
 
-TraitName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[A-Z0-9_]+$")]
+TraitName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[A-Z0-9_]+\Z")]
 
 
 class Traits(Struct, forbid_unknown_fields=True):
