@@ -234,7 +234,7 @@ _ALL = "/resource_providers"
 _ONE = _ALL + "/{uuid}"
 ROUTES = (
     Route("GET", _ALL, index, _P + "list", query=tuple(PARAMETERS)),
-    Route("POST", _ALL, create, _P + "create", body={(1, 0): New, (1, 14): NewNested}),
+    Route("POST", _ALL, create, _P + "create", body={(1, 0): New, (1, 14): NewNested}, also=(201,)),
     Route("GET", _ONE, show, _P + "show"),
     Route("PUT", _ONE, update, _P + "update", body={(1, 0): Change, (1, 14): ChangeNested}),
     Route("DELETE", _ONE, delete, _P + "delete", 204),
