@@ -106,8 +106,8 @@ def fault_of(name, at, bad, answer):
     field = next((key for key in reversed(at) if isinstance(key, str) and not isinstance(key, OwnKey)), "")
     if isinstance(bad, dict) and "unexpected" in bad:
         field = "unexpected"
-    if "no such action" in said:
-        return None  # at this version
+    if "is not there at this microversion" in said:
+        return None
     return None if field in said else "does not name the field"
 
 

@@ -104,6 +104,8 @@ def _operation(known: _Known, path: str, same: list[Route]) -> dict[str, Any]:
     operation["responses"] = _responses(known, same)
     operation["security"] = [] if public else [{"token": []}]
     operation["x-openstack-policy"] = route.policy
+    if route.closed:
+        operation["x-openstack-query-closed-since"] = text(route.closed)
     if (variants := _variants(known, same)) and known.version is None:
         operation["x-openstack-variants"] = variants
     return operation

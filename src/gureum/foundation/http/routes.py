@@ -33,7 +33,8 @@ class Route:
     `fast(call)` is tried on the event loop first: it answers from memory or returns None, and never blocks.
     `quick` reads are a few keyed look-ups: in an embedded database they take less than a change of threads would, so
     they run on the event loop there.
-    `query` names the query parameters, `also` statuses besides `status` and the usual refusals, `media` its body's;
+    `query` names the query parameters, of which others are refused from microversion `closed` on; `also` the statuses
+    besides `status` and the usual refusals; `media` the body's type.
     `described` shows the body where the handler itself decodes it: a type, or a table of which a body holds one key.
     `stream` routes get an async handler `(call, request_stream, **parameters)` and manage transactions themselves.
     """
@@ -54,6 +55,7 @@ class Route:
     stream: bool = False
     max_body_bytes: int | None = None
     query: tuple[str, ...] = ()
+    closed: Version | None = None
     also: tuple[int, ...] = ()
     media: str = "application/json"
     described: Any = None

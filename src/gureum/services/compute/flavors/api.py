@@ -21,7 +21,7 @@ from gureum.foundation.policy import Rule
 from gureum.services.compute.flavors import access, extra_specs, rules
 from gureum.services.compute.flavors.model import Flavor
 from gureum.services.compute.flavors.reach import find_flavor, open_to, visible
-from gureum.services.compute.pages import page_asked, with_next
+from gureum.services.compute.pages import CLOSED, page_asked, with_next
 from gureum.services.compute.servers.bodies import Flag
 from gureum.services.compute.servers.views import links
 
@@ -247,8 +247,8 @@ _ONE = _ALL + "/{flavor_id}"
 _BODIES = {(2, 1): Create, (2, 55): CreateV255}
 _QUERY = (*PARAMETERS, "is_public", "minDisk", "minRam")
 ROUTES = (
-    Route("GET", _ALL, index, READ, downgrade=rules.downgrade, query=_QUERY),
-    Route("GET", _ALL + "/detail", detail, READ, downgrade=rules.downgrade, query=_QUERY),
+    Route("GET", _ALL, index, READ, downgrade=rules.downgrade, query=_QUERY, closed=CLOSED),
+    Route("GET", _ALL + "/detail", detail, READ, downgrade=rules.downgrade, query=_QUERY, closed=CLOSED),
     Route("POST", _ALL, create, MANAGE + "create", body=_BODIES, downgrade=rules.downgrade),
     Route("GET", _ONE, show, READ, downgrade=rules.downgrade),
     Route("PUT", _ONE, update, MANAGE + "update", body=Update, downgrade=rules.downgrade, since=(2, 55)),

@@ -78,10 +78,18 @@ def _delete(call: Call[ComputeDeps], server: Server, _payload: Any) -> None:
     operations.delete(call.deps, call.tx, call.caller, server)
 
 
+def _refuse_fields_of_other_versions(call: Call[ComputeDeps], payload: bodies.Rebuild) -> None:
+    names = [name for name, since in bodies.REBUILD_SINCE.items() if call.version < since]
+    names += ["personality"] if call.at_least(2, 57) else []
+    for name in names:
+        if getattr(payload, name) is not UNSET:
+            raise BadRequest(f"Invalid input: Object contains unknown field `{name}` - at `rebuild`")
+    if payload.hostname and "." in payload.hostname and not call.at_least(2, 94):
+        raise BadRequest("Invalid input: a dot is not allowed at this microversion - at `rebuild.hostname`")
+
+
 def _rebuild(call: Call[ComputeDeps], server: Server, payload: bodies.Rebuild) -> Reply:
-    for name, since in (("description", (2, 19)), ("key_name", (2, 54)), ("user_data", (2, 57)), ("hostname", (2, 90))):
-        if getattr(payload, name) is not UNSET and call.version < since:
-            raise BadRequest(f"Invalid input: Object contains unknown field `{name}`")
+    _refuse_fields_of_other_versions(call, payload)
     password = payload.adminPass if payload.adminPass is not UNSET else operations.new_password()
 
     def change(row: Server) -> None:
@@ -183,12 +191,10 @@ def act(call: Call[ComputeDeps], body: dict[str, Any], server_id: str) -> Any:
     if name == "os-getConsoleOutput":
         return _console(call, server_id, payload)
     action = ACTIONS.get(name)
-    if (
-        action is None
-        or (action.since and call.version < action.since)
-        or (action.until and call.version > action.until)
-    ):
+    if action is None:
         raise BadRequest(f"There is no such action: {name[:64]}")
+    if (action.since and call.version < action.since) or (action.until and call.version > action.until):
+        raise NotFound(f"The action {name} is not there at this microversion.")
     call.enforce(action.rule, **call.own_target())
     typed = converted(payload, action.body, name) if action.body is not None else payload
 
@@ -216,12 +222,12 @@ def _console(call: Call[ComputeDeps], server_id: str, payload: Any) -> Reply:
     if not server.host:
         raise Conflict(f"Instance {server_id} is not ready")
     try:
-        text = call.deps.hosts.agent(server.host).console_log(server_id, None if length in (None, -1) else length)
+        log = call.deps.hosts.agent(server.host).console_log(server_id, None if length in (None, -1) else length)
     except BusError as error:
         raise Unavailable("The server's host does not answer.", internal=str(error)) from error
     except AgentFailure as error:
         raise NotFound("The console log is not available.", internal=str(error)) from error
-    return Reply({"output": text}, status=200)
+    return Reply({"output": log}, status=200)
 
 
 _DESCRIBED = {name: action.body or Any for name, action in ACTIONS.items()} | {
