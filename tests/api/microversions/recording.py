@@ -75,7 +75,7 @@ class Recorder:
     def _lines(self, found: Any) -> list[str]:
         if not found.content:
             return []
-        return [self._named(line) for line in _flat(found.json())]
+        return sorted(self._named(line) for line in _flat(found.json()))
 
     def _reason(self, found: Any) -> str:
         if found.status < 400:

@@ -62,7 +62,7 @@ def document(api: Api, rules: Mapping[str, str], version: Version | None = None)
         "paths": paths,
         "components": {
             "schemas": components,
-            "responses": {f"E{status}": _error(api, status) for status in statuses if status >= 400},
+            "responses": {f"E{status}": _error(api, status, version) for status in statuses if status >= 400},
             "securitySchemes": {"token": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"}},
         },
     }
@@ -259,12 +259,15 @@ def _refusals(api: Api, route: Route) -> set[int]:
     return found
 
 
-def _error(api: Api, status: int) -> dict[str, Any]:
+def _error(api: Api, status: int, version: Version | None) -> dict[str, Any]:
     """An error's answer: its body's shape is read off what the dialect renders."""
     error = ApiError("text")
     error.status, error.title = status, HTTPStatus(status).phrase
     dialect = dialects.identity if status == 401 else api.dialect
-    shape = _shape(dialect(error, "req-"))
+    body = dialect(error, "req-")
+    if version is not None and api.elder_errors and status != 401:
+        body = api.elder_errors(body, version)
+    shape = _shape(body)
     return {"description": HTTPStatus(status).phrase, "content": {"application/json": {"schema": shape}}}
 
 

@@ -78,6 +78,7 @@ class Api:
     """One API under one prefix. `deps` is what its handlers find in `call.deps`.
 
     `strict_slash`: a path that ends in a slash names a thing without a name, which is not there.
+    `elder_errors(body, version)` turns the newest form of an error into that of an older microversion.
     """
 
     name: str
@@ -86,6 +87,7 @@ class Api:
     routes: tuple[Route, ...]
     deps: Any = None
     versions: Versions | None = None
+    elder_errors: Callable[[dict[str, Any], Version], dict[str, Any]] | None = None
     aliases: tuple[str, ...] = ()
     strict_slash: bool = False
 
