@@ -7,6 +7,7 @@ Faults are collected, one of each kind for an operation, and shown at the end wi
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import warnings
@@ -15,6 +16,7 @@ import jsonschema
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from hypothesis.errors import Unsatisfiable
 from tests.api.security.everything import NOTHING, one_of_each
 from tests.cloud import SimulatedCloud
 
@@ -35,6 +37,8 @@ RUNS = (
 )
 ORDER = ("get", "head", "post", "put", "patch", "delete")
 SAID_BY_THE_EDGE = {404, 405}
+OWN_DIALECT = {"POST /v3/OS-OAUTH2/token"}
+"""RFC 6749, section 5.2, says how it refuses."""
 
 
 @pytest.fixture
@@ -124,7 +128,8 @@ class Judge:
         def send(case, client, chance):
             self.send(told, case, client, chance)
 
-        send()
+        with contextlib.suppress(Unsatisfiable):  # when anything fits, nothing does not
+            send()
 
     def send(self, told, case, client, chance):
         names = {"resource_id": self.tagged(case.operation.path)}
@@ -185,7 +190,7 @@ class Judge:
         if str(answer.status) not in told["responses"] and answer.status not in SAID_BY_THE_EDGE:
             return f"undocumented {answer.status}"
         self.done += answer.status < 400
-        if answer.status < 400 or told["operationId"].startswith("HEAD"):
+        if answer.status < 400 or told["operationId"].startswith("HEAD") or told["operationId"] in OWN_DIALECT:
             return None
         if wrote:
             return "wrote though it refused"

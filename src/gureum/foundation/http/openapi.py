@@ -178,7 +178,7 @@ def _components(routes: list[Route]) -> tuple[dict[int, dict[str, Any]], dict[st
 def _short_name(name: str) -> str:
     """`gureum.services.compute.keypairs.api.CreateV21`, as types of one name are called, to `keypairs.CreateV21`."""
     parts = name.split(".")
-    return ".".join((parts[-3], parts[-1])) if len(parts) > 3 else name
+    return ".".join(part for part in parts[3:] if part != "api") if len(parts) > 4 else name
 
 
 def _short(value: Any) -> Any:

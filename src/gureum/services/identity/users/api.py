@@ -294,7 +294,9 @@ def list_groups(call: Call[IdentityDeps], user_id: str) -> dict[str, Any]:
 _ALL = "/v3/users"
 _ONE = _ALL + "/{user_id}"
 ROUTES = (
-    Route("GET", _ALL, index, "identity:list_users", target="handler", query=query_of(*_COLUMNS)),
+    Route(
+        "GET", _ALL, index, "identity:list_users", target="handler", query=query_of(*_COLUMNS, "password_expires_at")
+    ),
     Route("POST", _ALL, create, "identity:create_user", 201, body=UserBody, target="handler", transaction="none"),
     Route("GET", _ONE, show, "identity:get_user", target="handler"),
     Route("PATCH", _ONE, update, "identity:update_user", body=UserBody, target="handler", transaction="none"),
