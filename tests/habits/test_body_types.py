@@ -49,7 +49,8 @@ def bodies(tmp_path_factory):
         (f"{api.name} {route.method} {route.path}", kind)
         for api in control.app.apis
         for route in api.routes
-        for kind in (route.body.values() if isinstance(route.body, Mapping) else [route.body])
+        for told in (route.body, route.described)
+        for kind in (told.values() if isinstance(told, Mapping) else [told])
         if kind is not None
     ]
     control.bus.close()
@@ -61,6 +62,30 @@ def test_no_body_has_a_pattern_and_a_collection_in_one_union(bodies):
     assert len(bodies) > 50
     wrong = [name + at for name, kind in bodies for at in breakers(inspect.type_info(kind))]
     assert wrong == [], "check the pattern in the handler instead: msgspec frees such a type wrongly"
+
+
+def texts(kind):
+    """Every string type inside a described type."""
+    found, waiting, seen = [], [kind], set()
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, inspect.StrType):
+            found.append(one)
+        elif isinstance(one, inspect.StructType):
+            if one.cls not in seen:
+                seen.add(one.cls)
+                waiting += [field.type for field in one.fields]
+        else:
+            inner = (getattr(one, name, None) for name in ("type", "item_type", "key_type", "value_type"))
+            waiting += [*(other for other in inner if isinstance(other, inspect.Type)), *getattr(one, "types", ())]
+    return found
+
+
+def test_a_pattern_ends_where_the_text_ends(bodies):
+    """`$` would let a line break pass at the end of a name: `\\Z` does not."""
+    patterns = {text.pattern for _, kind in bodies for text in texts(inspect.type_info(kind)) if text.pattern}
+    assert len(patterns) > 10
+    assert [pattern for pattern in sorted(patterns) if pattern.endswith("$")] == []
 
 
 def test_the_search_finds_one():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -83,6 +84,22 @@ def test_every_setting_of_an_agent_is_told_with_its_default():
 def test_the_coverage_is_current():
     done = subprocess.run([CLONE / "tools/coverage", "--check"], cwd=CLONE, check=False, capture_output=True, text=True)
     assert done.returncode == 0, f"routes changed: run tools/coverage and read the difference\n{done.stderr}"
+
+
+def test_the_openapi_documents_are_current():
+    done = subprocess.run([CLONE / "tools/openapi", "--check"], cwd=CLONE, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, f"routes changed: run tools/openapi and read the difference\n{done.stderr}"
+
+
+@pytest.mark.parametrize("service", ["identity", "placement", "image", "compute", "network"])
+def test_every_query_parameter_that_is_read_is_declared(service):
+    """A parameter that handlers read by name stands in the `query` of a route, and so in the API's document."""
+    files = (CLONE / "src/gureum/services" / service).rglob("*.py")
+    read = {name for file in files for name in re.findall(r'call\.params?\("([^"]+)"\)', file.read_text())}
+    document = json.loads((CLONE / f"docs/use/openapi/{service}.json").read_text())
+    operations = [one for item in document["paths"].values() for one in item.values()]
+    declared = {one["name"] for operation in operations for one in operation["parameters"] if one["in"] == "query"}
+    assert read - declared - {"sort"} == set(), "name them in the `query` of their routes, then run tools/openapi"
 
 
 def test_both_readmes_have_the_same_commands():

@@ -106,7 +106,9 @@ def test_services_are_disabled_enabled_and_forced_down(world, hosts, root):
         {"x": 1},
     ):
         assert root.put(one, bad, **NEW).status == 400, bad
-    assert root.put(f"{V21}/os-services/none", {"status": "enabled"}, **NEW).status == 404
+    assert root.put(f"{V21}/os-services/none", {"status": "enabled"}, **NEW).status == 400
+    nothing = "00000000-0000-0000-0000-000000000000"
+    assert root.put(f"{V21}/os-services/{nothing}", {"status": "enabled"}, **NEW).status == 404
     who = {"host": "h2", "binary": "nova-compute"}
     assert root.put(f"{V21}/os-services/disable", who).json()["service"]["status"] == "disabled"
     assert root.put(f"{V21}/os-services/enable", who, **NEW).status == 404

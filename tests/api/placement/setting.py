@@ -50,9 +50,9 @@ class World:
     def root(self):
         return self.as_("root")
 
-    def provider(self, name, stock=None, *, parent=None, traits=(), aggregates=()):
+    def provider(self, name, stock=None, *, uuid=None, parent=None, traits=(), aggregates=()):
         """A provider made through the API; returns its uuid. `stock` is class -> total or a whole inventory."""
-        uuid = ids.new_uuid()
+        uuid = uuid or ids.new_uuid()
         body = {"name": name, "uuid": uuid, "parent_provider_uuid": parent}
         assert self.root.post("/placement/resource_providers", body, **LATEST).status == 200
         one = f"/placement/resource_providers/{uuid}"

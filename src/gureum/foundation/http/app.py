@@ -118,12 +118,12 @@ class App:
             call.base_url = self.public_url + api.prefix
             answer = await self._run(call, parameters, headers, receive)
         except ApiError as error:
-            answer = self._error(error, api, request_id)
+            answer = self._error(error, api, request_id, version)
         except asyncio.CancelledError:
             raise
         except Exception as error:
             logger.exception("%s %s failed", method, path)
-            answer = self._error(Internal(internal=str(error)), api, request_id)
+            answer = self._error(Internal(internal=str(error)), api, request_id, version)
         answer.head = method == "HEAD"
         status = await send_answer(answer, self._own_headers(api, version, request_id), receive, send)
         elapsed = time.perf_counter() - started
@@ -189,11 +189,14 @@ class App:
         pool = self.waiting_pool if route.mode() == "none" else self.pool
         return await loop.run_in_executor(pool, _in_context, context, call, body, named)
 
-    def _error(self, error: ApiError, api: Api | None, request_id: str) -> Answer:
+    def _error(self, error: ApiError, api: Api | None, request_id: str, version: Version | None) -> Answer:
         if error.internal:
             logger.warning("%s %s: %s", error.status, error.public, error.internal)
         dialect = api.dialect if api and error.status != 401 else dialects.plain if api is None else dialects.identity
-        return Answer(error.status, dict(error.headers), dialect(error, request_id))
+        body = dialect(error, request_id)
+        if api and api.elder_errors and version is not None and error.status != 401:
+            body = api.elder_errors(body, version)
+        return Answer(error.status, dict(error.headers), body)
 
     def _own_headers(self, api: Api | None, version: Version | None, request_id: str) -> list[tuple[bytes, bytes]]:
         found = [(b"x-openstack-request-id", request_id.encode())]

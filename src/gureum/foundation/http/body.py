@@ -13,6 +13,7 @@ import msgspec
 from gureum.foundation.errors import BadRequest, UnsupportedMediaType
 
 MAX_DEPTH = 32
+LONGEST_MESSAGE = 400
 
 
 @lru_cache(maxsize=1024)
@@ -38,9 +39,26 @@ def decode(data: bytes, kind: Any, content_type: str) -> Any:
         raise BadRequest(f"The request body is not valid JSON: {error}") from error
 
 
-def _said(error: msgspec.ValidationError) -> str:
-    """msgspec's message with the path in the words of the API: `server.name` instead of `$.server.name`."""
-    return str(error).replace("`$.", "`").replace("`$`", "the body")
+def converted(value: Any, kind: Any, at: str, refusal: str = "Invalid input") -> Any:
+    """A part of a body that the handler types itself; `at` is where it stands. Raises BadRequest."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise BadRequest(f"{refusal}: {_said(error, at)}") from error
+
+
+def _said(error: msgspec.ValidationError, at: str = "") -> str:
+    """msgspec's message with the path in the words of the API: `server.name` instead of `$.server.name`.
+
+    It may quote what was sent: of a long message the beginning and the end, with the path, are enough.
+    """
+    said = str(error)
+    if at and "- at `" not in said:
+        said += f" - at `{at}`"
+    whole = f"`{at}`" if at else "the body"
+    for found, shown in (("`$.", f"`{at}." if at else "`"), ("`$[", f"`{at}["), ("`$`", whole)):
+        said = said.replace(found, shown)
+    return said if len(said) <= LONGEST_MESSAGE else f"{said[:150]}…{said[-150:]}"
 
 
 def _depth(data: bytes) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gureum.foundation.errors import ApiError, OverQuota
+from gureum.foundation.http.microversions import Version
 
 Dialect = Callable[[ApiError, str], dict[str, Any]]
 """(error, request id) -> JSON body."""
@@ -58,6 +59,14 @@ def placement(error: ApiError, request_id: str) -> dict[str, Any]:
         "code": error.code or "placement.undefined_code",
     }
     return {"errors": [{**entry, **error.extra}]}
+
+
+def placement_before(body: dict[str, Any], version: Version) -> dict[str, Any]:
+    """Placement's errors have codes since 1.23."""
+    if version < (1, 23):
+        for entry in body["errors"]:
+            entry.pop("code", None)
+    return body
 
 
 def plain(error: ApiError, request_id: str) -> dict[str, Any]:

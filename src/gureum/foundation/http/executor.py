@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy.exc import IntegrityError
 
 from gureum.foundation.db.engine import Tx
-from gureum.foundation.errors import Conflict, Internal
+from gureum.foundation.errors import BadRequest, Conflict, Internal
 from gureum.foundation.http.answer import Answer
 from gureum.foundation.http.body import decode
 from gureum.foundation.http.call import Call
@@ -19,6 +19,8 @@ def run_handler(call: Call[Any], body: bytes, parameters: dict[str, str]) -> Ans
     route = call.route
     if route.target == "caller" and route.policy != PUBLIC:
         call.enforce(**call.own_target())
+    if call.query and route.closed is not None and call.version >= route.closed:
+        _refuse_unknown(call, route.query)
     arguments: tuple[Any, ...] = (call,)
     kind = route.body_type(call.version if call.version != (0, 0) else None)
     if kind is not None:
@@ -26,6 +28,12 @@ def run_handler(call: Call[Any], body: bytes, parameters: dict[str, str]) -> Ans
     answer = answer_of(route, _in_transaction(call, arguments, parameters), call)
     answer.render()
     return answer
+
+
+def _refuse_unknown(call: Call[Any], known: tuple[str, ...]) -> None:
+    for name, _ in call.query:
+        if name not in known:
+            raise BadRequest(f"Additional properties are not allowed ({name[:64]!r} was unexpected).")
 
 
 def _in_transaction(call: Call[Any], arguments: tuple[Any, ...], parameters: dict[str, str]) -> Any:

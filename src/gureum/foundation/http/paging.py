@@ -15,6 +15,9 @@ from gureum.foundation.errors import BadRequest
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.filters import integer
 
+PARAMETERS = ("limit", "marker", "sort_key", "sort_dir")
+"""What `paging_of` reads, for a route's `query`; it reads `sort` too, where an API has it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Paging:

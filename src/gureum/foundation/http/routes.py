@@ -33,6 +33,9 @@ class Route:
     `fast(call)` is tried on the event loop first: it answers from memory or returns None, and never blocks.
     `quick` reads are a few keyed look-ups: in an embedded database they take less than a change of threads would, so
     they run on the event loop there.
+    `query` names the query parameters, of which others are refused from microversion `closed` on; `also` the statuses
+    besides `status` and the usual refusals; `media` the body's type.
+    `described` shows the body where the handler itself decodes it: a type, or a table of which a body holds one key.
     `stream` routes get an async handler `(call, request_stream, **parameters)` and manage transactions themselves.
     """
 
@@ -51,6 +54,11 @@ class Route:
     quick: bool = False
     stream: bool = False
     max_body_bytes: int | None = None
+    query: tuple[str, ...] = ()
+    closed: Version | None = None
+    also: tuple[int, ...] = ()
+    media: str = "application/json"
+    described: Any = None
 
     def mode(self) -> Transaction:
         if self.transaction is not None:
@@ -70,6 +78,7 @@ class Api:
     """One API under one prefix. `deps` is what its handlers find in `call.deps`.
 
     `strict_slash`: a path that ends in a slash names a thing without a name, which is not there.
+    `elder_errors(body, version)` turns the newest form of an error into that of an older microversion.
     """
 
     name: str
@@ -78,6 +87,7 @@ class Api:
     routes: tuple[Route, ...]
     deps: Any = None
     versions: Versions | None = None
+    elder_errors: Callable[[dict[str, Any], Version], dict[str, Any]] | None = None
     aliases: tuple[str, ...] = ()
     strict_slash: bool = False
 

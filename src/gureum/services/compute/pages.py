@@ -13,9 +13,12 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from gureum.foundation.errors import BadRequest
 from gureum.foundation.http.call import Call
+from gureum.foundation.http.microversions import Version
 from gureum.foundation.http.paging import Paging, next_link, paging_of
 
 MAX_PAGE = 1000
+CLOSED: Version = (2, 75)
+"""Since then, most lists refuse query parameters that they do not know."""
 
 
 def page_asked(

@@ -14,7 +14,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
-from gureum.foundation.http.paging import paging_of
+from gureum.foundation.http.paging import PARAMETERS, paging_of
 
 Columns = Mapping[str, tuple[InstrumentedAttribute[Any], filters.Convert]]
 
@@ -32,6 +32,11 @@ _INEXACT: dict[str, Callable[[Any, str], Any]] = {
 
 def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def query_of(*names: str) -> tuple[str, ...]:
+    """The query parameters of a list that filters by these columns; the inexact forms go without saying."""
+    return (*PARAMETERS, *names)
 
 
 def page(  # noqa: PLR0917

@@ -28,12 +28,12 @@ Filter = tuple[InstrumentedAttribute[Any], filters.Convert]
 NOBODY = "-"
 """The project of a caller without one: owns nothing."""
 
-_CONTROL = frozenset(
-    (
-        *("fields", "limit", "marker", "sort_key", "sort_dir", "page_reverse"),
-        *("tags", "tags-any", "not-tags", "not-tags-any", "changed_since"),
-    )
+_CONTROL = (
+    *("fields", "limit", "marker", "sort_key", "sort_dir", "page_reverse"),
+    *("tags", "tags-any", "not-tags", "not-tags-any", "changed_since"),
 )
+FIELDS = ("fields",)
+"""The one query parameter of a single resource."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +58,10 @@ class Listing:
     def reach(self, caller: Caller) -> ColumnElement[bool]:
         """What the caller may see: everything for an administrator."""
         return true() if caller.is_admin else self.seen_by(caller.project_id or NOBODY)
+
+    def query(self) -> tuple[str, ...]:
+        """Every query parameter of the list."""
+        return (*_CONTROL, *self.filters, *self.special)
 
     def columns(self) -> tuple[InstrumentedAttribute[Any], ...]:
         return tuple(getattr(self.model, column.key) for column in self.model.__mapper__.column_attrs)

@@ -37,9 +37,9 @@ BAD_VALUE = "placement.query.bad_value"
 DUPLICATE_KEY = "placement.query.duplicate_key"
 MISSING_VALUE = "placement.query.missing_value"
 
-Uuid = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}$")]
-ClassName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[A-Z0-9_]+$")]
-CustomName = Annotated[str, Meta(min_length=8, max_length=255, pattern=r"^CUSTOM_[A-Z0-9_]+$")]
+Uuid = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}\Z")]
+ClassName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[A-Z0-9_]+\Z")]
+CustomName = Annotated[str, Meta(min_length=8, max_length=255, pattern=r"^CUSTOM_[A-Z0-9_]+\Z")]
 Generation = Annotated[int, Meta(ge=0, le=MOST)]
 
 

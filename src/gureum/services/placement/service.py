@@ -16,5 +16,7 @@ VERSIONS = Versions("placement", (1, 0), (1, 39))
 def parts(_database: Database) -> tuple[ServiceParts, PlacementFacade]:
     routes = tuple(route for noun in NOUNS for route in noun.ROUTES)
     rules = tuple(rule for noun in NOUNS for rule in noun.RULES)
-    api = Api("placement", "/placement", dialects.placement, routes, versions=VERSIONS)
+    api = Api(
+        "placement", "/placement", dialects.placement, routes, versions=VERSIONS, elder_errors=dialects.placement_before
+    )
     return ServiceParts("placement", apis=(api,), rules=rules), PlacementFacade()

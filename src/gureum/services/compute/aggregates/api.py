@@ -40,9 +40,9 @@ RULES = tuple(
     )
 )
 
-AggregateName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^\S(.*\S)?$")]
-Zone = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^:]*$")]
-HostName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9\-._]+$")]
+AggregateName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^\S(.*\S)?\Z")]
+Zone = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^:]*\Z")]
+HostName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9\-._]+\Z")]
 
 
 class NewAggregate(Struct, forbid_unknown_fields=True):

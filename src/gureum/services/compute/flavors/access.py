@@ -25,7 +25,7 @@ RULES = (
 
 
 class Tenant(Struct, forbid_unknown_fields=True):
-    tenant: Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-zA-Z0-9\-]+$")]
+    tenant: Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-zA-Z0-9\-]+\Z")]
 
 
 class Action(Struct, forbid_unknown_fields=True):

@@ -15,12 +15,13 @@ from gureum.foundation.db.engine import Tx
 from gureum.foundation.errors import BadRequest, Conflict
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
+from gureum.foundation.http.paging import PARAMETERS
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
 from gureum.services.compute.flavors import access, extra_specs, rules
 from gureum.services.compute.flavors.model import Flavor
 from gureum.services.compute.flavors.reach import find_flavor, open_to, visible
-from gureum.services.compute.pages import page_asked, with_next
+from gureum.services.compute.pages import CLOSED, page_asked, with_next
 from gureum.services.compute.servers.bodies import Flag
 from gureum.services.compute.servers.views import links
 
@@ -36,7 +37,7 @@ RULES = (
     *access.RULES,
 )
 
-Amount = Annotated[int, Meta(ge=0, le=rules.MOST)] | Annotated[str, Meta(pattern=r"^[0-9]{1,10}$")]
+Amount = Annotated[int, Meta(ge=0, le=rules.MOST)] | Annotated[str, Meta(pattern=r"^[0-9]{1,10}\Z")]
 _RENAMED = {"ephemeral": "OS-FLV-EXT-DATA:ephemeral", "is_public": "os-flavor-access:is_public"}
 Description = Annotated[str, Meta(max_length=65535)]
 
@@ -48,10 +49,10 @@ class NewFlavor(Struct, forbid_unknown_fields=True, kw_only=True, rename=_RENAME
     ram: Amount
     vcpus: Amount
     disk: Amount
-    id: Annotated[str, Meta(max_length=255, pattern=r"^[a-zA-Z0-9. _\-]*$")] | int | None = None
+    id: Annotated[str, Meta(max_length=255, pattern=r"^[a-zA-Z0-9. _\-]*\Z")] | int | None = None
     swap: Amount = 0
     ephemeral: Amount = 0
-    rxtx_factor: float | Annotated[str, Meta(pattern=r"^[0-9]{1,40}(\.[0-9]{1,40})?$")] = 1.0
+    rxtx_factor: float | Annotated[str, Meta(pattern=r"^[0-9]{1,40}(\.[0-9]{1,40})?\Z")] = 1.0
     is_public: Flag = True
 
 
@@ -244,9 +245,10 @@ def bootstrap_flavors(tx: Tx) -> None:
 _ALL = "/v2.1/flavors"
 _ONE = _ALL + "/{flavor_id}"
 _BODIES = {(2, 1): Create, (2, 55): CreateV255}
+_QUERY = (*PARAMETERS, "is_public", "minDisk", "minRam")
 ROUTES = (
-    Route("GET", _ALL, index, READ, downgrade=rules.downgrade),
-    Route("GET", _ALL + "/detail", detail, READ, downgrade=rules.downgrade),
+    Route("GET", _ALL, index, READ, downgrade=rules.downgrade, query=_QUERY, closed=CLOSED),
+    Route("GET", _ALL + "/detail", detail, READ, downgrade=rules.downgrade, query=_QUERY, closed=CLOSED),
     Route("POST", _ALL, create, MANAGE + "create", body=_BODIES, downgrade=rules.downgrade),
     Route("GET", _ONE, show, READ, downgrade=rules.downgrade),
     Route("PUT", _ONE, update, MANAGE + "update", body=Update, downgrade=rules.downgrade, since=(2, 55)),

@@ -6,6 +6,8 @@ A number is the first 31 bits of the UUID: stable, and no table of its own. Two 
 
 from __future__ import annotations
 
+from gureum.foundation import ids
+from gureum.foundation.errors import BadRequest
 from gureum.foundation.http.microversions import Version
 
 UUIDS_SINCE: Version = (2, 53)
@@ -18,6 +20,12 @@ def number_of(uuid: str) -> int:
 def shown(uuid: str, version: Version) -> str | int:
     """The id as `version` shows it."""
     return uuid if version >= UUIDS_SINCE else number_of(uuid)
+
+
+def check(text: str, version: Version) -> None:
+    """Raises BadRequest for what is no UUID, since UUIDS_SINCE."""
+    if version >= UUIDS_SINCE and not ids.is_uuid(text):
+        raise BadRequest(f"Invalid uuid {text[:64]}")
 
 
 def names(text: str, uuid: str, version: Version) -> bool:

@@ -23,7 +23,7 @@ from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
 from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.hosts.model import Host
-from gureum.services.compute.hosts.numbers import names, shown
+from gureum.services.compute.hosts.numbers import UUIDS_SINCE, check, names, shown
 from gureum.services.compute.pages import page_asked, with_next
 from gureum.services.compute.servers.model import Server
 from gureum.services.placement.facade import Holding
@@ -97,6 +97,7 @@ def _named(call: Call[ComputeDeps], text: str) -> Host | None:
 
 
 def _find(call: Call[ComputeDeps], hypervisor_id: str) -> Host:
+    check(hypervisor_id, call.version)
     host = _named(call, hypervisor_id)
     if host is None:
         raise NotFound(f"Hypervisor with ID '{hypervisor_id[:64]}' could not be found.")
@@ -218,12 +219,13 @@ def _amounts(stock: Mapping[str, Holding], counts: tuple[int, int]) -> dict[str,
 
 _ALL = "/v2.1/os-hypervisors"
 _ONE = _ALL + "/{hypervisor_id}"
+_QUERY = ("limit", "marker", "hypervisor_hostname_pattern", "with_servers")
 ROUTES = (
-    Route("GET", _ALL, index, _PREFIX + "list"),
-    Route("GET", _ALL + "/detail", detail, _PREFIX + "list-detail"),
+    Route("GET", _ALL, index, _PREFIX + "list", query=_QUERY, closed=UUIDS_SINCE),
+    Route("GET", _ALL + "/detail", detail, _PREFIX + "list-detail", query=_QUERY, closed=UUIDS_SINCE),
     Route("GET", _ALL + "/statistics", statistics, _PREFIX + "statistics", until=_LAST_WITH_AMOUNTS),
-    Route("GET", _ONE, show, _PREFIX + "show"),
-    Route("GET", _ONE + "/uptime", uptime, _PREFIX + "uptime", until=_LAST_WITH_AMOUNTS),
+    Route("GET", _ONE, show, _PREFIX + "show", query=("with_servers",), closed=UUIDS_SINCE),
+    Route("GET", _ONE + "/uptime", uptime, _PREFIX + "uptime", until=_LAST_WITH_AMOUNTS, also=(501,)),
     Route("GET", _ALL + "/{pattern}/search", search, _PREFIX + "search", until=(2, 52)),
     Route("GET", _ALL + "/{pattern}/servers", servers_of, _PREFIX + "servers", until=(2, 52)),
 )

@@ -17,8 +17,10 @@ from gureum.foundation.policy import Rule
 from gureum.foundation.quota import limits_of, overruns
 from gureum.services.compute.keypairs import rules
 from gureum.services.compute.keypairs.model import Keypair
+from gureum.services.compute.pages import CLOSED
 
-KeypairName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9_\- @.]+$")]
+KeypairName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9_\- ]+\Z")]
+WiderName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9_\- @.]+\Z")]
 DEFAULT_LIMIT = {"key_pairs": 100}
 OWN = "(rule:admin) or user_id:%(user_id)s"
 
@@ -44,9 +46,9 @@ class NewKeypairOfUser(NewKeypairTyped, forbid_unknown_fields=True):
 
 
 class NewKeypairImported(Struct, forbid_unknown_fields=True):
-    """Since 2.92 the cloud makes no private keys."""
+    """Since 2.92 the cloud makes no private keys, and a name may hold `@` and `.`."""
 
-    name: KeypairName
+    name: WiderName
     public_key: Annotated[str, Meta(min_length=1, max_length=16384)]
     type: Literal["ssh", "x509"] = "ssh"
     user_id: Annotated[str, Meta(max_length=64)] | None = None
@@ -166,13 +168,15 @@ _BODIES = {(2, 1): CreateV21, (2, 2): CreateV22, (2, 10): CreateV210, (2, 92): C
 _AT = "/v2.1/os-keypairs"
 _ONE = _AT + "/{name}"
 _PREFIX = "os_compute_api:os-keypairs:"
+_OWNER = ("user_id",)
+_QUERY = ("limit", "marker", *_OWNER)
 ROUTES = (
-    Route("GET", _AT, index, _PREFIX + "index", target="handler", downgrade=_downgrade),
+    Route("GET", _AT, index, _PREFIX + "index", target="handler", downgrade=_downgrade, query=_QUERY, closed=CLOSED),
     Route("POST", _AT, create, _PREFIX + "create", body=_BODIES, target="handler", downgrade=_downgrade, until=(2, 1)),
     Route(
         "POST", _AT, create, _PREFIX + "create", 201, body=_BODIES, target="handler", downgrade=_downgrade, since=(2, 2)
     ),
-    Route("GET", _ONE, show, _PREFIX + "show", target="handler", downgrade=_downgrade),
+    Route("GET", _ONE, show, _PREFIX + "show", target="handler", downgrade=_downgrade, query=_OWNER, closed=CLOSED),
     Route("DELETE", _ONE, delete, _PREFIX + "delete", 202, target="handler", until=(2, 1)),
-    Route("DELETE", _ONE, delete, _PREFIX + "delete", 204, target="handler", since=(2, 2)),
+    Route("DELETE", _ONE, delete, _PREFIX + "delete", 204, target="handler", since=(2, 2), query=_OWNER, closed=CLOSED),
 )

@@ -9,7 +9,7 @@ from gureum.foundation.http.microversions import Version
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
 from gureum.foundation.quota import limits_of
-from gureum.services.compute.pages import only_parameters
+from gureum.services.compute.pages import CLOSED
 from gureum.services.compute.quotas_in_force import DEFAULTS, SERVICE, groups_used, usage
 
 _RULE = "os_compute_api:limits"
@@ -52,8 +52,6 @@ _REMOVED: tuple[tuple[Version, tuple[str, ...]], ...] = (
 
 
 def show(call: Call[Any]) -> dict[str, Any]:
-    if call.at_least(2, 75):
-        only_parameters(call, frozenset({"tenant_id", "reserved"}))
     project_id = call.caller.project_id or ""
     asked = call.param("tenant_id")
     if asked is not None and asked != project_id:
@@ -77,4 +75,4 @@ def show(call: Call[Any]) -> dict[str, Any]:
     return {"limits": {"rate": [], "absolute": absolute}}
 
 
-ROUTES = (Route("GET", "/v2.1/limits", show, _RULE),)
+ROUTES = (Route("GET", "/v2.1/limits", show, _RULE, query=("tenant_id", "reserved"), closed=CLOSED),)

@@ -20,7 +20,7 @@ from gureum.foundation.policy import Rule
 from gureum.foundation.quota import EVERY_PROJECT, UNLIMITED, clear_limits, limits_of, set_limits
 from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.keypairs.model import Keypair
-from gureum.services.compute.pages import only_parameters
+from gureum.services.compute.pages import CLOSED
 from gureum.services.compute.quotas_in_force import DEFAULTS, SERVICE, groups_used, usage
 from gureum.services.compute.servers.bodies import Flag
 
@@ -41,7 +41,7 @@ RULES = (
 NETWORK = ("fixed_ips", "floating_ips", "security_groups", "security_group_rules")
 INJECTED = ("injected_files", "injected_file_content_bytes", "injected_file_path_bytes")
 DEFAULT_CLASS = "default"
-Limit = Annotated[int, Meta(ge=-1, le=2**31 - 1)] | Annotated[str, Meta(pattern=r"^-?[0-9]{1,10}$")]
+Limit = Annotated[int, Meta(ge=-1, le=2**31 - 1)] | Annotated[str, Meta(pattern=r"^-?[0-9]{1,10}\Z")]
 MaybeLimit = Limit | UnsetType
 
 
@@ -177,8 +177,6 @@ def _changes(given: Lasting) -> dict[str, int]:
 
 
 def _check(call: Call[ComputeDeps], project_id: str) -> None:
-    if call.at_least(2, 75):
-        only_parameters(call, frozenset({"user_id"}))
     if call.deps.identity.project(call.tx, project_id) is None:
         raise BadRequest(f"Project ID {project_id[:64]} is not a valid project.")
 
@@ -218,12 +216,13 @@ _ONE = "/v2.1/os-quota-sets/{project_id}"
 _CLASS = "/v2.1/os-quota-class-sets/{name}"
 _BODIES = {(2, 1): UpdateV21, (2, 36): UpdateV236, (2, 57): UpdateV257}
 _CLASS_BODIES = {(2, 1): ClassV21, (2, 50): ClassV250, (2, 57): ClassV257}
+_USER = ("user_id",)
 ROUTES = (
-    Route("GET", _ONE, show, _SETS + "show", target="handler"),
-    Route("GET", _ONE + "/detail", detail, _SETS + "detail", target="handler"),
+    Route("GET", _ONE, show, _SETS + "show", target="handler", query=_USER, closed=CLOSED, also=(501,)),
+    Route("GET", _ONE + "/detail", detail, _SETS + "detail", target="handler", query=_USER, closed=CLOSED, also=(501,)),
     Route("GET", _ONE + "/defaults", defaults, _SETS + "defaults"),
-    Route("PUT", _ONE, update, _SETS + "update", body=_BODIES),
-    Route("DELETE", _ONE, delete, _SETS + "delete", 202),
-    Route("GET", _CLASS, show_class, _CLASSES + "show"),
-    Route("PUT", _CLASS, update_class, _CLASSES + "update", body=_CLASS_BODIES),
+    Route("PUT", _ONE, update, _SETS + "update", body=_BODIES, query=_USER, closed=CLOSED, also=(501,)),
+    Route("DELETE", _ONE, delete, _SETS + "delete", 202, query=_USER, closed=CLOSED, also=(501,)),
+    Route("GET", _CLASS, show_class, _CLASSES + "show", also=(501,)),
+    Route("PUT", _CLASS, update_class, _CLASSES + "update", body=_CLASS_BODIES, also=(501,)),
 )

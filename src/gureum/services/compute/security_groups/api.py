@@ -36,7 +36,7 @@ RULES = (
 )
 
 Text = Annotated[str, Meta(max_length=255, pattern=r"\S")]
-PortNumber = Annotated[int, Meta(ge=-1, le=65535)] | Annotated[str, Meta(pattern=r"^-?[0-9]{1,5}$")] | None
+PortNumber = Annotated[int, Meta(ge=-1, le=65535)] | Annotated[str, Meta(pattern=r"^-?[0-9]{1,5}\Z")] | None
 
 
 class Group(Struct):
@@ -129,7 +129,7 @@ _ALL = "/v2.1/os-security-groups"
 _ONE = _ALL + "/{group_id}"
 _RULES_AT = "/v2.1/os-security-group-rules"
 ROUTES = (
-    Route("GET", _ALL, index, _PREFIX + "get", until=LAST),
+    Route("GET", _ALL, index, _PREFIX + "get", until=LAST, query=("all_tenants", "limit", "offset")),
     Route("POST", _ALL, create, _PREFIX + "create", body=GroupBody, until=LAST),
     Route("GET", _ONE, show, _PREFIX + "show", until=LAST),
     Route("PUT", _ONE, update, _PREFIX + "update", body=GroupBody, until=LAST),

@@ -19,7 +19,7 @@ from gureum.foundation.http.microversions import Version
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
 from gureum.foundation.quota import limits_of, overruns
-from gureum.services.compute.pages import MAX_PAGE
+from gureum.services.compute.pages import CLOSED, MAX_PAGE
 from gureum.services.compute.quotas_in_force import DEFAULTS, SERVICE, groups_used
 from gureum.services.compute.servers.groups import ServerGroup, ServerGroupMember
 from gureum.services.compute.servers.model import Server
@@ -36,7 +36,7 @@ RULES = (
     Rule(_PREFIX + "delete", MEMBER, "Delete a server group"),
 )
 
-GroupName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^\S(.*\S)?$")]
+GroupName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^\S(.*\S)?\Z")]
 Hard = Literal["affinity", "anti-affinity"]
 Soft = Literal["affinity", "anti-affinity", "soft-affinity", "soft-anti-affinity"]
 
@@ -52,7 +52,7 @@ class NewGroupV215(Struct, forbid_unknown_fields=True):
 
 
 class Limits(Struct, forbid_unknown_fields=True):
-    max_server_per_host: Annotated[int, Meta(ge=1, le=2**31 - 1)] | Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,8}$")]
+    max_server_per_host: Annotated[int, Meta(ge=1, le=2**31 - 1)] | Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,8}\Z")]
 
 
 class NewGroupV264(Struct, forbid_unknown_fields=True):
@@ -175,8 +175,17 @@ def _downgrade(view: dict[str, Any], version: Version) -> dict[str, Any]:
 _ALL = "/v2.1/os-server-groups"
 _ONE = _ALL + "/{group_id}"
 _BODIES = {(2, 1): Create, (2, 15): CreateV215, (2, 64): CreateV264}
+_QUERY = ("all_projects", "limit", "offset")
 ROUTES = (
-    Route("GET", _ALL, index, _PREFIX + "index", downgrade=_downgrade),
+    Route(
+        "GET",
+        _ALL,
+        index,
+        _PREFIX + "index",
+        downgrade=_downgrade,
+        query=("all_projects", "limit", "offset"),
+        closed=CLOSED,
+    ),
     Route("POST", _ALL, create, _PREFIX + "create", body=_BODIES, downgrade=_downgrade),
     Route("GET", _ONE, show, _PREFIX + "show", downgrade=_downgrade),
     Route("DELETE", _ONE, remove, _PREFIX + "delete", 204),

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 from msgspec import UNSET
 
 from gureum.agents.hypervisor.protocol import AgentFailure
@@ -18,6 +17,7 @@ from gureum.foundation.bus.interface import BusError
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.errors import BadRequest, Conflict, NotFound, Unavailable
 from gureum.foundation.http import filters
+from gureum.foundation.http.body import converted
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.microversions import Version
 from gureum.foundation.http.routes import Reply, Route
@@ -66,7 +66,7 @@ def _unpause(call: Call[ComputeDeps], server: Server, _payload: Any) -> None:
 def _lock(call: Call[ComputeDeps], server: Server, payload: Any) -> None:
     reason = None
     if call.at_least(2, 73) and payload is not None:
-        reason = _converted(payload, bodies.Lock).locked_reason
+        reason = converted(payload, bodies.Lock, "lock").locked_reason
     operations.lock(server, call.caller, reason)
 
 
@@ -78,10 +78,18 @@ def _delete(call: Call[ComputeDeps], server: Server, _payload: Any) -> None:
     operations.delete(call.deps, call.tx, call.caller, server)
 
 
+def _refuse_fields_of_other_versions(call: Call[ComputeDeps], payload: bodies.Rebuild) -> None:
+    names = [name for name, since in bodies.REBUILD_SINCE.items() if call.version < since]
+    names += ["personality"] if call.at_least(2, 57) else []
+    for name in names:
+        if getattr(payload, name) is not UNSET:
+            raise BadRequest(f"Invalid input: Object contains unknown field `{name}` - at `rebuild`")
+    if payload.hostname and "." in payload.hostname and not call.at_least(2, 94):
+        raise BadRequest("Invalid input: a dot is not allowed at this microversion - at `rebuild.hostname`")
+
+
 def _rebuild(call: Call[ComputeDeps], server: Server, payload: bodies.Rebuild) -> Reply:
-    for name, since in (("description", (2, 19)), ("key_name", (2, 54)), ("user_data", (2, 57)), ("hostname", (2, 90))):
-        if getattr(payload, name) is not UNSET and call.version < since:
-            raise BadRequest(f"Invalid input: Object contains unknown field `{name}`")
+    _refuse_fields_of_other_versions(call, payload)
     password = payload.adminPass if payload.adminPass is not UNSET else operations.new_password()
 
     def change(row: Server) -> None:
@@ -177,19 +185,18 @@ RULES = (
 def act(call: Call[ComputeDeps], body: dict[str, Any], server_id: str) -> Any:
     """Find the action that the body names and run it in one transaction."""
     if len(body) != 1:
-        raise BadRequest("The request body must name exactly one action.")
+        named = ", ".join(sorted(body))[:200] or "none"
+        raise BadRequest(f"The request body must name exactly one action, not {named}.")
     name, payload = next(iter(body.items()))
     if name == "os-getConsoleOutput":
         return _console(call, server_id, payload)
     action = ACTIONS.get(name)
-    if (
-        action is None
-        or (action.since and call.version < action.since)
-        or (action.until and call.version > action.until)
-    ):
+    if action is None:
         raise BadRequest(f"There is no such action: {name[:64]}")
+    if (action.since and call.version < action.since) or (action.until and call.version > action.until):
+        raise NotFound(f"The action {name} is not there at this microversion.")
     call.enforce(action.rule, **call.own_target())
-    typed = _converted(payload, action.body) if action.body is not None else payload
+    typed = converted(payload, action.body, name) if action.body is not None else payload
 
     def run(tx: Tx) -> Any:
         call.tx = tx
@@ -204,17 +211,10 @@ def act(call: Call[ComputeDeps], body: dict[str, Any], server_id: str) -> Any:
     return reply
 
 
-def _converted(payload: Any, kind: Any) -> Any:
-    try:
-        return msgspec.convert(payload, kind)
-    except msgspec.ValidationError as error:
-        raise BadRequest(f"Invalid input: {error}") from error
-
-
 def _console(call: Call[ComputeDeps], server_id: str, payload: Any) -> Reply:
     """The host keeps the log, so the host is asked; no transaction is open meanwhile."""
     call.enforce(_CONSOLE, **call.own_target())
-    length = _converted(payload or {}, bodies.ConsoleOutput).length
+    length = converted({} if payload is None else payload, bodies.ConsoleOutput, "os-getConsoleOutput").length
     if isinstance(length, str):
         length = filters.integer("length", length, minimum=-1)
     with call.database.read() as tx:
@@ -222,14 +222,17 @@ def _console(call: Call[ComputeDeps], server_id: str, payload: Any) -> Reply:
     if not server.host:
         raise Conflict(f"Instance {server_id} is not ready")
     try:
-        text = call.deps.hosts.agent(server.host).console_log(server_id, None if length in (None, -1) else length)
+        log = call.deps.hosts.agent(server.host).console_log(server_id, None if length in (None, -1) else length)
     except BusError as error:
         raise Unavailable("The server's host does not answer.", internal=str(error)) from error
     except AgentFailure as error:
         raise NotFound("The console log is not available.", internal=str(error)) from error
-    return Reply({"output": text}, status=200)
+    return Reply({"output": log}, status=200)
 
 
+_DESCRIBED = {name: action.body or Any for name, action in ACTIONS.items()} | {
+    "os-getConsoleOutput": bodies.ConsoleOutput | None
+}
 ROUTES = (
     Route(
         "POST",
@@ -240,5 +243,7 @@ ROUTES = (
         body=dict[str, Any],
         target="handler",
         transaction="none",
+        described=_DESCRIBED,
+        also=(200, 503),
     ),
 )

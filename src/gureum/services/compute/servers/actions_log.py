@@ -145,7 +145,8 @@ def _downgrade(view: dict[str, Any], version: Version) -> dict[str, Any]:
 
 
 _ALL = "/v2.1/servers/{server_id}/os-instance-actions"
+_QUERY = ("limit", "marker", "changes-since", "changes-before")
 ROUTES = (
-    Route("GET", _ALL, index, _PREFIX + "list", downgrade=_downgrade),
+    Route("GET", _ALL, index, _PREFIX + "list", downgrade=_downgrade, query=_QUERY),
     Route("GET", _ALL + "/{request_id}", show, _PREFIX + "show", downgrade=_downgrade),
 )

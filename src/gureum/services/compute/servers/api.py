@@ -17,9 +17,10 @@ from gureum.foundation.http.paging import next_link
 from gureum.foundation.http.routes import Reply, Route
 from gureum.foundation.policy import Rule
 from gureum.services.compute.deps import ComputeDeps
+from gureum.services.compute.pages import CLOSED
 from gureum.services.compute.servers import operations, seen, versions, views
 from gureum.services.compute.servers.bodies import CREATE, UPDATE
-from gureum.services.compute.servers.listing import page_of
+from gureum.services.compute.servers.listing import PARAMETERS, page_of
 from gureum.services.network.facade import NicRequest, NicWanted
 
 PREFIX = "os_compute_api:servers:"
@@ -115,7 +116,7 @@ def _nics(call: Call[Any], new: Any) -> NicRequest:
     for nic in networks:
         if not nic.uuid and not nic.port:
             raise BadRequest("Invalid input for field/attribute networks: an entry needs a uuid or a port.")
-        if nic.tag and not (call.version == (2, 32) or call.at_least(2, 42)):
+        if nic.tag and not ((2, 32) <= call.version <= (2, 36) or call.at_least(2, 42)):
             raise BadRequest("Invalid input for field/attribute networks: tag is not allowed at this microversion.")
         wanted.append(NicWanted(None if nic.port else nic.uuid, nic.port, nic.fixed_ip or None, nic.tag or None))
     return NicRequest(mode="listed", nics=tuple(wanted), security_groups=groups)
@@ -196,8 +197,10 @@ def delete(call: Call[ComputeDeps], server_id: str) -> None:
 _ALL = "/v2.1/servers"
 _ONE = _ALL + "/{server_id}"
 ROUTES = (
-    Route("GET", _ALL, index, PREFIX + "index"),
-    Route("GET", _ALL + "/detail", detail, PREFIX + "detail", downgrade=versions.servers),
+    Route("GET", _ALL, index, PREFIX + "index", query=PARAMETERS, closed=CLOSED),
+    Route(
+        "GET", _ALL + "/detail", detail, PREFIX + "detail", downgrade=versions.servers, query=PARAMETERS, closed=CLOSED
+    ),
     Route("POST", _ALL, create, PREFIX + "create", 202, body=CREATE),
     Route("GET", _ONE, show, PREFIX + "show", downgrade=versions.servers, quick=True),
     Route("PUT", _ONE, update, PREFIX + "update", body=UPDATE, downgrade=versions.updated),

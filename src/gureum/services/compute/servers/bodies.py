@@ -8,17 +8,17 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 Text255 = Annotated[str, Meta(max_length=255)]
 ServerName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"\S")]
-Uuid = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}$")]
+Uuid = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}\Z")]
 FlavorRef = Annotated[str, Meta(min_length=1, max_length=512)] | int
-MetadataKey = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9\-_:. ]{1,255}$")]
+MetadataKey = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9\-_:. ]{1,255}\Z")]
 Metadata = dict[MetadataKey, Text255]
-Tag = Annotated[str, Meta(min_length=1, max_length=60, pattern=r"^[^,/]*$")]
-Count = Annotated[int, Meta(ge=1, le=1000)] | Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,2}$")]
+Tag = Annotated[str, Meta(min_length=1, max_length=60, pattern=r"^[^,/]*\Z")]
+Count = Annotated[int, Meta(ge=1, le=1000)] | Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,2}\Z")]
 Flag = (
     bool | Literal["true", "false", "True", "False", "TRUE", "FALSE", "1", "0", "yes", "no", "on", "off", "t", "f", ""]
 )
 DiskConfig = Literal["AUTO", "MANUAL"]
-HostName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9\-._]*$")]
+HostName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9\-._]*\Z")]
 UserData = Annotated[str, Meta(max_length=65535)]
 Description = Annotated[str, Meta(max_length=255)] | None
 Password = Annotated[str, Meta(max_length=255)]
@@ -115,10 +115,11 @@ class NewServerV274(NewServerV263, forbid_unknown_fields=True, kw_only=True, ren
     hypervisor_hostname: HostName | None = None
 
 
+ShortHostName = Annotated[str, Meta(min_length=1, max_length=63, pattern=r"^[a-zA-Z0-9]([a-zA-Z0-9\-]*[a-zA-Z0-9])?\Z")]
+
+
 class NewServerV290(NewServerV274, forbid_unknown_fields=True, kw_only=True, rename=_RENAMED):
-    hostname: (
-        Annotated[str, Meta(min_length=1, max_length=63, pattern=r"^[a-zA-Z0-9]([a-zA-Z0-9\-]*[a-zA-Z0-9])?$")] | None
-    ) = None
+    hostname: ShortHostName | None = None
 
 
 class NewServerV294(NewServerV274, forbid_unknown_fields=True, kw_only=True, rename=_RENAMED):
@@ -191,6 +192,12 @@ class UpdateServerV219(UpdateServer, forbid_unknown_fields=True, rename=_RENAMED
 
 
 class UpdateServerV290(UpdateServerV219, forbid_unknown_fields=True, rename=_RENAMED):
+    hostname: ShortHostName | None | UnsetType = UNSET
+
+
+class UpdateServerV294(UpdateServerV219, forbid_unknown_fields=True, rename=_RENAMED):
+    """Since 2.94 a host name may be a whole domain name."""
+
     hostname: HostName | None | UnsetType = UNSET
 
 
@@ -206,7 +213,11 @@ class UpdateV290(Struct, forbid_unknown_fields=True):
     server: UpdateServerV290
 
 
-UPDATE = {(2, 1): UpdateV21, (2, 19): UpdateV219, (2, 90): UpdateV290}
+class UpdateV294(Struct, forbid_unknown_fields=True):
+    server: UpdateServerV294
+
+
+UPDATE = {(2, 1): UpdateV21, (2, 19): UpdateV219, (2, 90): UpdateV290, (2, 94): UpdateV294}
 
 
 class Reboot(Struct, forbid_unknown_fields=True):
@@ -218,7 +229,7 @@ class Lock(Struct, forbid_unknown_fields=True):
 
 
 class Rebuild(Struct, forbid_unknown_fields=True, rename={"disk_config": "OS-DCF:diskConfig"}):
-    """`key_name` since 2.54, `user_data` since 2.57, `trusted_image_certificates` since 2.63, `hostname` since 2.90."""
+    """The fields of all microversions; `REBUILD_SINCE` says when each came."""
 
     imageRef: Annotated[str, Meta(min_length=1, max_length=255)]  # noqa: N815 the API's own name
     name: ServerName | UnsetType = UNSET
@@ -231,13 +242,23 @@ class Rebuild(Struct, forbid_unknown_fields=True, rename={"disk_config": "OS-DCF
     description: Description | UnsetType = UNSET
     key_name: Text255 | None | UnsetType = UNSET
     user_data: UserData | None | UnsetType = UNSET
-    personality: list[File] = []
-    trusted_image_certificates: list[Text255] | None = None
+    personality: list[File] | UnsetType = UNSET
+    trusted_image_certificates: list[Text255] | None | UnsetType = UNSET
     hostname: HostName | None | UnsetType = UNSET
 
 
+REBUILD_SINCE = {
+    "description": (2, 19),
+    "key_name": (2, 54),
+    "user_data": (2, 57),
+    "trusted_image_certificates": (2, 63),
+    "hostname": (2, 90),
+}
+"""`personality` is the one field that went away, with 2.57; a dot in `hostname` came with 2.94."""
+
+
 class ConsoleOutput(Struct, forbid_unknown_fields=True):
-    length: Annotated[int, Meta(ge=-1, le=2**31 - 1)] | Annotated[str, Meta(pattern=r"^-?[0-9]{1,9}$")] | None = None
+    length: Annotated[int, Meta(ge=-1, le=2**31 - 1)] | Annotated[str, Meta(pattern=r"^-?[0-9]{1,9}\Z")] | None = None
 
 
 class ResetState(Struct, forbid_unknown_fields=True):

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import ColumnElement, Select, Text, and_, cast, or_
+from sqlalchemy.orm import InstrumentedAttribute
 
 from gureum.foundation.errors import BadRequest
 from gureum.foundation.http import filters
@@ -46,8 +47,12 @@ _SORTABLE = {
     "uuid": Server.id,
     "vm_state": Server.vm_state,
 }
-_EQUAL = {
+_EQUAL: dict[str, tuple[InstrumentedAttribute[Any], filters.Convert]] = {
     "image": (Server.image_id, filters.text),
+    "image_ref": (Server.image_id, filters.text),
+    "description": (Server.description, filters.text),
+    "display_description": (Server.description, filters.text),
+    "launch_index": (Server.launch_index, filters.integer),
     "flavor": (Server.flavor_id, filters.text),
     "reservation_id": (Server.reservation_id, filters.text),
     "key_name": (Server.key_name, filters.text),
@@ -72,9 +77,22 @@ _PROJECT = {
     "tenant_id": (Server.project_id, filters.text),
 }
 
+_SINCE = {"ip6": (2, 5), **dict.fromkeys(("tags", "tags-any", "not-tags", "not-tags-any"), (2, 26))}
+_SINCE |= {"changes-before": (2, 66), "locked": (2, 73)}
+"""Filters that mean nothing before a version."""
+_TAGS = ("tags", "tags-any", "not-tags", "not-tags-any")
+PARAMETERS = (
+    *("limit", "marker", "sort_key", "sort_dir", "all_tenants", "deleted", "changes-since", "changes-before"),
+    *("name", "display_name", "status", "ip", "ip6", *_TAGS, *_EQUAL, *_EQUAL_FOR_ADMIN, *_PROJECT),
+    *("auto_disk_config", "created_at", "kernel_id", "launched_at", "locked_by", "progress", "ramdisk_id"),
+    *("root_device_name", "soft_deleted", "terminated_at"),
+)
+"""The last two lines narrow nothing: the reference takes them, for none but administrators."""
+
 
 def page_of(call: Call[ComputeDeps]) -> tuple[Sequence[Any], bool]:
     """One page of the servers that the caller may see, as `seen.py` reads them, and whether more follow."""
+    call.query = [(name, value) for name, value in call.query if call.version >= _SINCE.get(name, (2, 1))]
     statement = _visible(call)
     statement = _narrow(call, statement)
     default = [("created_at", True)]
@@ -112,7 +130,7 @@ def _narrow(call: Call[Any], statement: Select[Any]) -> Select[Any]:
     if _everywhere(call):
         allowed |= _PROJECT
     statement = filters.equals(statement, call.query, allowed)
-    if name := call.param("name"):
+    if name := call.param("name") or call.param("display_name"):
         statement = statement.where(_matches(name))
     statuses = [value.upper() for value in call.params("status")]
     if statuses:
@@ -120,10 +138,8 @@ def _narrow(call: Call[Any], statement: Select[Any]) -> Select[Any]:
     if text := call.param("changes-since"):
         statement = statement.where(Server.updated_at >= filters.moment("changes-since", text))
     if text := call.param("changes-before"):
-        if not call.at_least(2, 66):
-            raise BadRequest("Query parameter changes-before is not allowed before microversion 2.66.")
         statement = statement.where(Server.updated_at <= filters.moment("changes-before", text))
-    for parameter in ("tags", "tags-any", "not-tags", "not-tags-any"):
+    for parameter in _TAGS:
         if text := call.param(parameter):
             statement = statement.where(_tagged(parameter, text.split(",")))
     if addresses := call.params("ip") + call.params("ip6"):

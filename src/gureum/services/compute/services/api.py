@@ -22,8 +22,8 @@ from gureum.services.compute.aggregates.model import AggregateHost
 from gureum.services.compute.availability_zones.api import BINARY
 from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.hosts.model import Host
-from gureum.services.compute.hosts.numbers import names, shown
-from gureum.services.compute.pages import only_parameters
+from gureum.services.compute.hosts.numbers import check, names, shown
+from gureum.services.compute.pages import CLOSED
 from gureum.services.compute.servers.bodies import Flag
 from gureum.services.compute.servers.model import Server
 
@@ -36,7 +36,7 @@ RULES = (
     Rule(_PREFIX + "delete", "rule:admin", "Remove the service of a host that is gone"),
 )
 
-HostName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9\-._]+$")]
+HostName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9\-._]+\Z")]
 Reason = Annotated[str, Meta(min_length=1, max_length=255)]
 
 
@@ -60,8 +60,6 @@ class Update(Struct, forbid_unknown_fields=True):
 
 
 def index(call: Call[ComputeDeps]) -> dict[str, Any]:
-    if call.at_least(2, 75):
-        only_parameters(call, frozenset({"host", "binary"}))
     statement = select(Host).order_by(Host.name)
     if (host := call.param("host")) is not None:
         statement = statement.where(Host.name == host)
@@ -77,6 +75,7 @@ def update(call: Call[ComputeDeps], body: Update, service_id: str) -> dict[str, 
         raise BadRequest("Specifying disabled_reason requires that status is disabled.")
     if body.disabled_reason is not UNSET and body.status != "disabled":
         raise BadRequest("Specifying disabled_reason requires that status is disabled.")
+    check(service_id, call.version)
     host = call.tx.scalar(select(Host).where(Host.service_id == service_id))
     if host is None:
         raise NotFound(f"Compute service {service_id[:64]} could not be found.")
@@ -115,6 +114,7 @@ def force_down(call: Call[ComputeDeps], body: ForcedDown) -> dict[str, Any]:
 
 def delete(call: Call[ComputeDeps], service_id: str) -> None:
     """Forget a host and its provider. One that still reports comes back with its next heartbeat."""
+    check(service_id, call.version)
     rows = call.tx.scalars(select(Host))
     host = next((row for row in rows if names(service_id, row.service_id, call.version)), None)
     if host is None:
@@ -174,7 +174,7 @@ _ALL = "/v2.1/os-services"
 _ONE = _ALL + "/{service_id}"
 _UPDATE = _PREFIX + "update"
 ROUTES = (
-    Route("GET", _ALL, index, _PREFIX + "list", downgrade=_downgrade),
+    Route("GET", _ALL, index, _PREFIX + "list", downgrade=_downgrade, query=("host", "binary"), closed=CLOSED),
     Route("PUT", _ALL + "/enable", enable, _UPDATE, body=ByName, until=_LAST_BY_NAME),
     Route("PUT", _ALL + "/disable", disable, _UPDATE, body=ByName, until=_LAST_BY_NAME),
     Route("PUT", _ALL + "/disable-log-reason", disable_with_reason, _UPDATE, body=Reasoned, until=_LAST_BY_NAME),

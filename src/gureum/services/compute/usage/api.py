@@ -19,7 +19,7 @@ from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
-from gureum.services.compute.pages import page_asked, with_next
+from gureum.services.compute.pages import CLOSED, page_asked, with_next
 from gureum.services.compute.servers.model import Server
 
 _PREFIX = "os_compute_api:os-simple-tenant-usage:"
@@ -120,7 +120,8 @@ def _server(server: Server, period: Period) -> dict[str, Any]:
 
 
 _ALL = "/v2.1/os-simple-tenant-usage"
+_PERIOD = ("start", "end", "limit", "marker")
 ROUTES = (
-    Route("GET", _ALL, index, _PREFIX + "list"),
-    Route("GET", _ALL + "/{project_id}", show, _PREFIX + "show", target="handler"),
+    Route("GET", _ALL, index, _PREFIX + "list", query=(*_PERIOD, "detailed"), closed=CLOSED),
+    Route("GET", _ALL + "/{project_id}", show, _PREFIX + "show", target="handler", query=_PERIOD, closed=CLOSED),
 )

@@ -22,7 +22,7 @@ from gureum.foundation.policy import Rule
 from gureum.services.identity.application_credentials.model import ApplicationCredential, StoredAccessRule
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.fields import ADMIN_OR_SYSTEM_READER
-from gureum.services.identity.listing import page
+from gureum.services.identity.listing import page, query_of
 
 _OWN = " or user_id:%(target.user.id)s"
 RULES = (
@@ -38,7 +38,7 @@ class RuleRef(Struct):
 
     id: Annotated[str, Meta(max_length=64)] | None = None
     service: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
-    method: Annotated[str, Meta(pattern=rf"^({'|'.join(METHODS)})$")] | None = None
+    method: Annotated[str, Meta(pattern=rf"^({'|'.join(METHODS)})\Z")] | None = None
     path: Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^(\*\*|/)")] | None = None
 
 
@@ -130,7 +130,7 @@ def delete(call: Call[IdentityDeps], user_id: str, rule_id: str) -> None:
 _ALL = "/v3/users/{user_id}/access_rules"
 _ONE = _ALL + "/{rule_id}"
 ROUTES = (
-    Route("GET", _ALL, index, "identity:list_access_rules", target="handler"),
+    Route("GET", _ALL, index, "identity:list_access_rules", target="handler", query=query_of(*_COLUMNS)),
     Route("GET", _ONE, show, "identity:get_access_rule", target="handler"),
     Route("DELETE", _ONE, delete, "identity:delete_access_rule", 204, target="handler"),
 )

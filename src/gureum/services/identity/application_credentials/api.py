@@ -19,7 +19,7 @@ from gureum.services.identity.application_credentials.access_rules import RuleRe
 from gureum.services.identity.application_credentials.model import ApplicationCredential
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.fields import ADMIN_OR_SYSTEM_READER, Description, LongName
-from gureum.services.identity.listing import page
+from gureum.services.identity.listing import page, query_of
 from gureum.services.identity.roles.model import GLOBAL, Role
 from gureum.services.identity.tokens import revocations
 
@@ -160,7 +160,7 @@ def delete(call: Call[IdentityDeps], user_id: str, credential_id: str) -> None:
 _ALL = "/v3/users/{user_id}/application_credentials"
 _ONE = _ALL + "/{credential_id}"
 ROUTES = (
-    Route("GET", _ALL, index, "identity:list_application_credentials", target="handler"),
+    Route("GET", _ALL, index, "identity:list_application_credentials", target="handler", query=query_of("name")),
     Route(
         "POST",
         _ALL,

@@ -255,7 +255,12 @@ def _flag(call: Call[Any], name: str) -> bool:
     return value is not None and value.lower() not in ("0", "false")
 
 
+_FILTERS = (
+    *("user.id", "group.id", "role.id", "scope.project.id", "scope.domain.id", "scope.system"),
+    *("scope.OS-INHERIT:inherited_to", "effective", "include_names", "include_subtree"),
+)
+_RULE = "identity:list_role_assignments"
 ROUTES = (
     *(route for form in _FORMS for route in _routes(form)),
-    Route("GET", "/v3/role_assignments", list_assignments, "identity:list_role_assignments", target="handler"),
+    Route("GET", "/v3/role_assignments", list_assignments, _RULE, target="handler", query=_FILTERS),
 )

@@ -22,7 +22,7 @@ from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.endpoint_policies.model import PolicyAssociation
 from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, Description, extra_of, typed
 from gureum.services.identity.limits.model import Limit, RegisteredLimit
-from gureum.services.identity.listing import page, self_link
+from gureum.services.identity.listing import page, query_of, self_link
 from gureum.services.identity.tokens import revocations
 
 _READ = {"region": "@", "service": ADMIN_OR_SYSTEM_READER, "endpoint": ADMIN_OR_SYSTEM_READER}
@@ -296,18 +296,24 @@ def delete_endpoint(call: Call[IdentityDeps], endpoint_id: str) -> None:
 
 
 ROUTES = (
-    Route("GET", "/v3/regions", list_regions, "identity:list_regions"),
+    Route("GET", "/v3/regions", list_regions, "identity:list_regions", query=query_of("parent_region_id")),
     Route("POST", "/v3/regions", create_region, "identity:create_region", 201, body=RegionBody),
     Route("PUT", "/v3/regions/{region_id}", create_region, "identity:create_region", 201, body=RegionBody),
     Route("GET", "/v3/regions/{region_id}", show_region, "identity:get_region"),
     Route("PATCH", "/v3/regions/{region_id}", update_region, "identity:update_region", body=RegionBody),
     Route("DELETE", "/v3/regions/{region_id}", delete_region, "identity:delete_region", 204),
-    Route("GET", "/v3/services", list_services, "identity:list_services"),
+    Route("GET", "/v3/services", list_services, "identity:list_services", query=query_of("type", "name")),
     Route("POST", "/v3/services", create_service, "identity:create_service", 201, body=ServiceBody),
     Route("GET", "/v3/services/{service_id}", show_service, "identity:get_service"),
     Route("PATCH", "/v3/services/{service_id}", update_service, "identity:update_service", body=ServiceBody),
     Route("DELETE", "/v3/services/{service_id}", delete_service, "identity:delete_service", 204),
-    Route("GET", "/v3/endpoints", list_endpoints, "identity:list_endpoints"),
+    Route(
+        "GET",
+        "/v3/endpoints",
+        list_endpoints,
+        "identity:list_endpoints",
+        query=query_of("interface", "service_id", "region_id", "region"),
+    ),
     Route("POST", "/v3/endpoints", create_endpoint, "identity:create_endpoint", 201, body=EndpointBody),
     Route("GET", "/v3/endpoints/{endpoint_id}", show_endpoint, "identity:get_endpoint"),
     Route("PATCH", "/v3/endpoints/{endpoint_id}", update_endpoint, "identity:update_endpoint", body=EndpointBody),

@@ -23,7 +23,7 @@ from gureum.foundation.policy import Rule
 from gureum.services.identity.credentials.model import Credential
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.fields import ADMIN_OR_SYSTEM_READER, IdText, extra_of, typed
-from gureum.services.identity.listing import page, self_link
+from gureum.services.identity.listing import page, query_of, self_link
 from gureum.services.identity.projects.model import Project
 from gureum.services.identity.users.model import User
 
@@ -167,7 +167,7 @@ def delete(call: Call[IdentityDeps], credential_id: str) -> None:
 _ALL = "/v3/credentials"
 _ONE = _ALL + "/{credential_id}"
 ROUTES = (
-    Route("GET", _ALL, index, _LIST, target="handler"),
+    Route("GET", _ALL, index, _LIST, target="handler", query=query_of("user_id", "type")),
     Route("POST", _ALL, create, "identity:create_credential", 201, body=CredentialBody, target="handler"),
     Route("GET", _ONE, show, "identity:get_credential", target="handler"),
     Route("PATCH", _ONE, update, "identity:update_credential", body=CredentialBody, target="handler"),

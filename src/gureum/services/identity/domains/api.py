@@ -23,7 +23,7 @@ from gureum.services.identity.fields import (
     taken,
     typed,
 )
-from gureum.services.identity.listing import page, self_link
+from gureum.services.identity.listing import page, query_of, self_link
 from gureum.services.identity.projects import api as projects
 from gureum.services.identity.projects.model import DEFAULT_DOMAIN, ROOT, Project
 from gureum.services.identity.projects.removal import delete_domain
@@ -121,7 +121,7 @@ def delete(call: Call[IdentityDeps], domain_id: str) -> None:
 _ALL = "/v3/domains"
 _ONE = _ALL + "/{domain_id}"
 ROUTES = (
-    Route("GET", _ALL, index, "identity:list_domains"),
+    Route("GET", _ALL, index, "identity:list_domains", query=query_of(*_COLUMNS)),
     Route("POST", _ALL, create, "identity:create_domain", 201, body=DomainBody),
     Route("GET", _ONE, show, "identity:get_domain", target="handler"),
     Route("PATCH", _ONE, update, "identity:update_domain", body=DomainBody, target="handler"),

@@ -24,7 +24,7 @@ from gureum.services.identity.endpoint_filters.model import (
     given_to,
 )
 from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, Description, LongName, taken
-from gureum.services.identity.listing import collection, page, self_link
+from gureum.services.identity.listing import collection, page, query_of, self_link
 from gureum.services.identity.projects.api import view_of as project_view
 from gureum.services.identity.projects.model import Project
 from gureum.services.identity.tokens import revocations
@@ -256,7 +256,7 @@ _GROUP_PROJECT = _GROUP + "/projects/{project_id}"
 _PROJECT = "/v3/OS-EP-FILTER/projects/{project_id}"
 _ENDPOINT = _PROJECT + "/endpoints/{endpoint_id}"
 ROUTES = (
-    Route("GET", _GROUPS, index, "identity:list_endpoint_groups"),
+    Route("GET", _GROUPS, index, "identity:list_endpoint_groups", query=query_of("name")),
     Route("POST", _GROUPS, create, "identity:create_endpoint_group", 201, body=NewBody),
     Route("GET", _GROUP, show, "identity:get_endpoint_group"),
     Route("PATCH", _GROUP, update, "identity:update_endpoint_group", body=ChangeBody),

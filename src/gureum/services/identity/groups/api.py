@@ -28,7 +28,7 @@ from gureum.services.identity.fields import (
     typed,
 )
 from gureum.services.identity.groups.model import Group, GroupMember
-from gureum.services.identity.listing import collection, page, self_link
+from gureum.services.identity.listing import collection, page, query_of, self_link
 from gureum.services.identity.projects.model import Project
 from gureum.services.identity.tokens import revocations
 from gureum.services.identity.users.api import expiring
@@ -193,12 +193,19 @@ _ALL = "/v3/groups"
 _ONE = _ALL + "/{group_id}"
 _USER = _ONE + "/users/{user_id}"
 ROUTES = (
-    Route("GET", _ALL, index, "identity:list_groups", target="handler"),
+    Route("GET", _ALL, index, "identity:list_groups", target="handler", query=query_of(*_COLUMNS)),
     Route("POST", _ALL, create, "identity:create_group", 201, body=GroupBody, target="handler"),
     Route("GET", _ONE, show, "identity:get_group", target="handler"),
     Route("PATCH", _ONE, update, "identity:update_group", body=GroupBody, target="handler"),
     Route("DELETE", _ONE, delete, "identity:delete_group", 204, target="handler"),
-    Route("GET", _ONE + "/users", list_users, "identity:list_users_in_group", target="handler"),
+    Route(
+        "GET",
+        _ONE + "/users",
+        list_users,
+        "identity:list_users_in_group",
+        target="handler",
+        query=("password_expires_at",),
+    ),
     Route("PUT", _USER, add_user, "identity:add_user_to_group", 204, target="handler"),
     Route("GET", _USER, check_user, "identity:check_user_in_group", 204, target="handler"),
     Route("DELETE", _USER, remove_user, "identity:remove_user_from_group", 204, target="handler"),

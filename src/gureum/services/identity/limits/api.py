@@ -212,7 +212,7 @@ _ALL = "/v3/limits"
 _ONE = _ALL + "/{limit_id}"
 ROUTES = (
     Route("GET", _ALL + "/model", show_model, "identity:get_limit_model"),
-    Route("GET", _ALL, index, "identity:list_limits"),
+    Route("GET", _ALL, index, "identity:list_limits", query=(*_COLUMNS, "project_id", "domain_id")),
     Route("POST", _ALL, create, "identity:create_limits", 201, body=NewBody),
     Route("GET", _ONE, show, "identity:get_limit", target="handler"),
     Route("PATCH", _ONE, update, "identity:update_limit", body=ChangeBody, target="handler"),

@@ -17,7 +17,7 @@ from gureum.services.identity.catalog.model import Region, Service
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.fields import ADMIN, Description
 from gureum.services.identity.limits.model import Limit, RegisteredLimit
-from gureum.services.identity.listing import page, self_link
+from gureum.services.identity.listing import page, query_of, self_link
 
 RULES = (
     Rule("identity:get_registered_limit", "@", "Show a registered limit"),
@@ -158,7 +158,7 @@ def delete(call: Call[IdentityDeps], limit_id: str) -> None:
 _ALL = "/v3/registered_limits"
 _ONE = _ALL + "/{limit_id}"
 ROUTES = (
-    Route("GET", _ALL, index, "identity:list_registered_limits"),
+    Route("GET", _ALL, index, "identity:list_registered_limits", query=query_of(*_COLUMNS)),
     Route("POST", _ALL, create, "identity:create_registered_limits", 201, body=NewBody),
     Route("GET", _ONE, show, "identity:get_registered_limit"),
     Route("PATCH", _ONE, update, "identity:update_registered_limit", body=ChangeBody),

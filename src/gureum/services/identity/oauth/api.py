@@ -15,7 +15,7 @@ from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, Description
-from gureum.services.identity.listing import collection, page, self_link
+from gureum.services.identity.listing import collection, page, query_of, self_link
 from gureum.services.identity.oauth.model import AccessToken, Consumer
 from gureum.services.identity.roles.api import view_of as role_view
 from gureum.services.identity.roles.model import Role
@@ -159,7 +159,7 @@ _ONE = _ALL + "/{consumer_id}"
 _TOKENS = "/v3/users/{user_id}/OS-OAUTH1/access_tokens"
 _TOKEN = _TOKENS + "/{token_id}"
 ROUTES = (
-    Route("GET", _ALL, index, "identity:list_consumers"),
+    Route("GET", _ALL, index, "identity:list_consumers", query=query_of()),
     Route("POST", _ALL, create, "identity:create_consumer", 201, body=NewBody),
     Route("GET", _ONE, show, "identity:get_consumer"),
     Route("PATCH", _ONE, update, "identity:update_consumer", body=ChangeBody),

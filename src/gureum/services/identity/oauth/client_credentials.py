@@ -72,4 +72,5 @@ def _refused(status: int, error: str, description: str) -> Reply:
     return Reply({"error": error, "error_description": description}, status=status, headers=headers)
 
 
-ROUTES = (Route("POST", "/v3/OS-OAUTH2/token", grant, PUBLIC, stream=True),)
+_FORM = "application/x-www-form-urlencoded"
+ROUTES = (Route("POST", "/v3/OS-OAUTH2/token", grant, PUBLIC, stream=True, media=_FORM, also=(401,)),)

@@ -173,8 +173,8 @@ def proven_access(call: Call[IdentityDeps]) -> AccessToken:
 _AT = "/v3/OS-OAUTH1"
 _AUTHORIZE = _AT + "/authorize/{request_token_id}"
 ROUTES = (
-    Route("POST", _AT + "/request_token", make_request_token, PUBLIC, 201),
+    Route("POST", _AT + "/request_token", make_request_token, PUBLIC, 201, also=(401,)),
     Route("PUT", _AUTHORIZE, authorize, "identity:authorize_request_token", body=AuthorizeBody),
     Route("POST", _AUTHORIZE, authorize, "identity:authorize_request_token", body=AuthorizeBody),
-    Route("POST", _AT + "/access_token", make_access_token, PUBLIC, 201),
+    Route("POST", _AT + "/access_token", make_access_token, PUBLIC, 201, also=(401,)),
 )

@@ -15,7 +15,7 @@ from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
 from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, extra_of, typed
-from gureum.services.identity.listing import page, self_link
+from gureum.services.identity.listing import page, query_of, self_link
 from gureum.services.identity.policies.model import PolicyDocument
 
 RULES = (
@@ -104,7 +104,7 @@ def delete(call: Call[Any], policy_id: str) -> None:
 _ALL = "/v3/policies"
 _ONE = _ALL + "/{policy_id}"
 ROUTES = (
-    Route("GET", _ALL, index, "identity:list_policies"),
+    Route("GET", _ALL, index, "identity:list_policies", query=query_of("type")),
     Route("POST", _ALL, create, "identity:create_policy", 201, body=PolicyBody),
     Route("GET", _ONE, show, "identity:get_policy"),
     Route("PATCH", _ONE, update, "identity:update_policy", body=PolicyBody),

@@ -32,7 +32,7 @@ from gureum.services.identity.fields import (
     typed,
 )
 from gureum.services.identity.limits.rules import STRICT_TWO_LEVEL
-from gureum.services.identity.listing import page, self_link
+from gureum.services.identity.listing import page, query_of, self_link
 from gureum.services.identity.projects.hierarchy import nested, reach, subtree
 from gureum.services.identity.projects.model import ROOT, Project
 from gureum.services.identity.tokens import revocations
@@ -270,9 +270,17 @@ def _tokens_end(call: Call[IdentityDeps], row: Project) -> None:
 
 _ALL = "/v3/projects"
 _ONE = _ALL + "/{project_id}"
+_FAMILY = ("parents_as_list", "parents_as_ids", "subtree_as_list", "subtree_as_ids")
 ROUTES = (
-    Route("GET", _ALL, index, "identity:list_projects", target="handler"),
+    Route(
+        "GET",
+        _ALL,
+        index,
+        "identity:list_projects",
+        target="handler",
+        query=query_of(*_COLUMNS, "is_domain", "tags", "tags-any", "not-tags", "not-tags-any"),
+    ),
     Route("POST", _ALL, create, "identity:create_project", 201, body=ProjectBody, target="handler"),
-    Route("GET", _ONE, show, "identity:get_project", target="handler"),
+    Route("GET", _ONE, show, "identity:get_project", target="handler", query=_FAMILY),
     Route("PATCH", _ONE, update, "identity:update_project", body=ProjectBody, target="handler"),
 )

@@ -28,7 +28,7 @@ from gureum.services.identity.fields import (
     taken,
     typed,
 )
-from gureum.services.identity.listing import narrowed, page, self_link
+from gureum.services.identity.listing import narrowed, page, query_of, self_link
 from gureum.services.identity.roles.model import GLOBAL, ImpliedRole, Role
 from gureum.services.identity.tokens import revocations
 
@@ -213,7 +213,7 @@ _ONE = _ALL + "/{role_id}"
 _IMPLIES = _ONE + "/implies"
 _RULE = _IMPLIES + "/{implied_id}"
 ROUTES = (
-    Route("GET", _ALL, index, "identity:list_roles"),
+    Route("GET", _ALL, index, "identity:list_roles", query=query_of(*_COLUMNS, "domain_id")),
     Route("POST", _ALL, create, "identity:create_role", 201, body=RoleBody),
     Route("GET", _ONE, show, "identity:get_role"),
     Route("PATCH", _ONE, update, "identity:update_role", body=RoleBody),

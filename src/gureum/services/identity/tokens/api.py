@@ -121,7 +121,19 @@ def revoke(call: Call[IdentityDeps]) -> None:
 
 _AT = "/v3/auth/tokens"
 ROUTES = (
-    Route("POST", _AT, authenticate, PUBLIC, 201, body=AuthBody, transaction="none"),
-    Route("GET", _AT, validate, "identity:validate_token", target="handler", transaction="none", fast=validate_fast),
-    Route("DELETE", _AT, revoke, "identity:revoke_token", 204, target="handler"),
+    Route(
+        "POST", _AT, authenticate, PUBLIC, 201, body=AuthBody, transaction="none", query=("nocatalog",), also=(401, 403)
+    ),
+    Route(
+        "GET",
+        _AT,
+        validate,
+        "identity:validate_token",
+        target="handler",
+        transaction="none",
+        fast=validate_fast,
+        query=("allow_expired", "nocatalog"),
+        also=(404,),
+    ),
+    Route("DELETE", _AT, revoke, "identity:revoke_token", 204, target="handler", also=(404,)),
 )

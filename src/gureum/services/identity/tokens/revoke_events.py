@@ -41,4 +41,4 @@ def index(call: Call[IdentityDeps]) -> dict[str, Any]:
     return collection(call, "events", events)
 
 
-ROUTES = (Route("GET", "/v3/OS-REVOKE/events", index, "identity:list_revoke_events"),)
+ROUTES = (Route("GET", "/v3/OS-REVOKE/events", index, "identity:list_revoke_events", query=("since",)),)

@@ -20,7 +20,7 @@ from gureum.foundation.policy import Rule
 from gureum.services.identity.assignments.model import ancestors, direct_roles, with_implied
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.fields import ADMIN_OR_SYSTEM_READER, IdText, LongName
-from gureum.services.identity.listing import collection, page, self_link
+from gureum.services.identity.listing import collection, page, query_of, self_link
 from gureum.services.identity.projects.model import Project
 from gureum.services.identity.roles.model import GLOBAL, Role
 from gureum.services.identity.tokens import revocations
@@ -265,7 +265,7 @@ def show_role(call: Call[IdentityDeps], trust_id: str, role_id: str) -> dict[str
 _ALL = "/v3/OS-TRUST/trusts"
 _ONE = _ALL + "/{trust_id}"
 ROUTES = (
-    Route("GET", _ALL, index, "identity:list_trusts", target="handler"),
+    Route("GET", _ALL, index, "identity:list_trusts", target="handler", query=query_of(*_COLUMNS)),
     Route("POST", _ALL, create, "identity:create_trust", 201, body=TrustBody, target="handler"),
     Route("GET", _ONE, show, "identity:get_trust", target="handler"),
     Route("DELETE", _ONE, delete, "identity:delete_trust", 204, target="handler"),

@@ -35,7 +35,7 @@ from gureum.services.identity.fields import (
     typed,
 )
 from gureum.services.identity.groups.model import Group, GroupMember
-from gureum.services.identity.listing import collection, page, self_link
+from gureum.services.identity.listing import collection, page, query_of, self_link
 from gureum.services.identity.projects.api import view_of as project_view
 from gureum.services.identity.projects.model import Project
 from gureum.services.identity.tokens import revocations
@@ -294,12 +294,23 @@ def list_groups(call: Call[IdentityDeps], user_id: str) -> dict[str, Any]:
 _ALL = "/v3/users"
 _ONE = _ALL + "/{user_id}"
 ROUTES = (
-    Route("GET", _ALL, index, "identity:list_users", target="handler"),
+    Route(
+        "GET", _ALL, index, "identity:list_users", target="handler", query=query_of(*_COLUMNS, "password_expires_at")
+    ),
     Route("POST", _ALL, create, "identity:create_user", 201, body=UserBody, target="handler", transaction="none"),
     Route("GET", _ONE, show, "identity:get_user", target="handler"),
     Route("PATCH", _ONE, update, "identity:update_user", body=UserBody, target="handler", transaction="none"),
     Route("DELETE", _ONE, delete, "identity:delete_user", 204, target="handler"),
-    Route("POST", _ONE + "/password", change_own_password, PUBLIC, 204, body=OwnPasswordBody, transaction="none"),
+    Route(
+        "POST",
+        _ONE + "/password",
+        change_own_password,
+        PUBLIC,
+        204,
+        body=OwnPasswordBody,
+        transaction="none",
+        also=(401,),
+    ),
     Route("GET", _ONE + "/projects", list_projects, "identity:list_user_projects", target="handler"),
     Route("GET", _ONE + "/groups", list_groups, "identity:list_groups_for_user", target="handler"),
 )

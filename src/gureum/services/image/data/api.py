@@ -94,7 +94,20 @@ def _data(call: Call[ImageDeps], image: Image, start: int, length: int) -> objec
 _FILE = "/v2/images/{image_id}/file"
 _STAGE = "/v2/images/{image_id}/stage"
 ROUTES = (
-    Route("PUT", _FILE, upload, "upload_image", 204, stream=True, target="handler", transaction="none"),
-    Route("GET", _FILE, download, "download_image", target="handler"),
-    Route("PUT", _STAGE, stage, "upload_image", 204, stream=True, target="handler", transaction="none"),
+    *(
+        Route(
+            "PUT",
+            path,
+            take,
+            "upload_image",
+            204,
+            stream=True,
+            target="handler",
+            transaction="none",
+            media=_OCTETS,
+            also=(410,),
+        )
+        for path, take in ((_FILE, upload), (_STAGE, stage))
+    ),
+    Route("GET", _FILE, download, "download_image", target="handler", also=(204, 206, 416)),
 )

@@ -14,9 +14,9 @@ from gureum.foundation.policy import Rule
 from gureum.services.image.access import MEMBER, READER, READER_WHO_SEES, find, target_of
 from gureum.services.image.deps import ImageDeps
 from gureum.services.image.images import listing, operations
-from gureum.services.image.images.fields import check_amounts, split
+from gureum.services.image.images.fields import Described, check_amounts, split
 from gureum.services.image.images.model import Image
-from gureum.services.image.images.patch import Change, changes_of
+from gureum.services.image.images.patch import RFC_6902, Change, Operation, changes_of
 from gureum.services.image.images.views import view_of, views_of
 from gureum.services.image.imports.request import METHODS
 from gureum.services.image.locations.patching import with_sizes
@@ -116,10 +116,20 @@ def reactivate(call: Call[ImageDeps], image_id: str) -> None:
 _ALL = "/v2/images"
 _ONE = _ALL + "/{image_id}"
 ROUTES = (
-    Route("GET", _ALL, index, "get_images"),
-    Route("POST", _ALL, create, "add_image", 201, body=dict[str, Any], target="handler"),
+    Route("GET", _ALL, index, "get_images", query=listing.PARAMETERS),
+    Route("POST", _ALL, create, "add_image", 201, body=dict[str, Any], target="handler", described=Described),
     Route("GET", _ONE, show, "get_image", target="handler"),
-    Route("PATCH", _ONE, update, "modify_image", body=list[Any], target="handler", transaction="none"),
+    Route(
+        "PATCH",
+        _ONE,
+        update,
+        "modify_image",
+        body=list[Any],
+        target="handler",
+        transaction="none",
+        media=RFC_6902,
+        described=list[Operation],
+    ),
     Route("DELETE", _ONE, delete, "delete_image", 204, target="handler"),
     Route("POST", _ONE + "/actions/deactivate", deactivate, "deactivate", 204, target="handler"),
     Route("POST", _ONE + "/actions/reactivate", reactivate, "reactivate", 204, target="handler"),

@@ -15,6 +15,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gureum.foundation.config import ImageConfig
 from gureum.foundation.errors import BadRequest, Forbidden, TooLarge
+from gureum.foundation.http.body import converted
 
 MAX_VALUE_CHARACTERS = 65535
 
@@ -24,7 +25,7 @@ VISIBILITIES = ("community", "public", "private", "shared")
 
 DiskFormat = Literal["ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop"]
 ContainerFormat = Literal["ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compressed"]
-ImageId = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$")]
+ImageId = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\Z")]
 Text255 = Annotated[str, Meta(max_length=255)]
 Tag = Annotated[str, Meta(min_length=1, max_length=255)]
 Amount = Annotated[int, Meta(ge=0, le=2**31 - 1)]
@@ -44,6 +45,10 @@ class Fields(Struct, forbid_unknown_fields=True):
     min_disk: Amount | UnsetType = UNSET
     min_ram: Amount | UnsetType = UNSET
     tags: list[Tag] | UnsetType = UNSET
+
+
+class Described(Fields):
+    """A POST body as a whole, for the API's own description: other names are the image's own properties."""
 
 
 KNOWN = frozenset(field.name for field in msgspec.structs.fields(Fields))
@@ -95,11 +100,8 @@ def refuse_unwritable(name: str) -> None:
 
 def checked(values: Mapping[str, Any]) -> Fields:
     """Known fields in their types. Raises BadRequest that names the field."""
-    try:
-        return msgspec.convert(values, Fields)
-    except msgspec.ValidationError as error:
-        said = str(error).replace("`$.", "`").replace("`$[...]`", "the body")
-        raise BadRequest(f"Provided object does not match schema 'image': {said}") from error
+    fields: Fields = converted(values, Fields, "", "Provided object does not match schema 'image'")
+    return fields
 
 
 def checked_property(name: str, value: Any) -> str:

@@ -141,6 +141,8 @@ _COMPARED: dict[str, Callable[[Any, Any], ColumnElement[bool]]] = {
 }
 _OPERATOR = re.compile(r"(gt|gte|lt|lte|eq|neq|in):(.*)", re.DOTALL)
 _MAX_BYTES = 2**62
+PARAMETERS = (*sorted(_NOT_FILTERS), *_EQUAL, *_ONE_OR_SOME, *_MOMENTS, "tag", "size_min", "size_max")
+"""Any other is a filter on the images' own properties."""
 
 
 def _condition(call: Call[Any], name: str, value: str) -> ColumnElement[bool]:

@@ -10,17 +10,27 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, Struct
 
 from gureum.foundation.errors import BadRequest, Forbidden, UnsupportedMediaType
 from gureum.services.image.images.fields import refuse_unwritable
 
 _DRAFT_4 = "application/openstack-images-v2.0-json-patch"
-_RFC_6902 = "application/openstack-images-v2.1-json-patch"
+RFC_6902 = "application/openstack-images-v2.1-json-patch"
 _OPERATIONS = ("add", "remove", "replace")
 _PLACE = re.compile(r"-|0|[1-9][0-9]{0,3}")
 _BAD_ESCAPE = re.compile(r"~(?![01])")
 MAX_CHANGES = 1024
+
+
+class Operation(Struct):
+    """An entry of a v2.1 body, for the API's own description."""
+
+    op: Literal["add", "remove", "replace"]
+    path: Annotated[str, Meta(min_length=2, pattern=r"^/[^/]+\Z")]
+    value: Any = UNSET
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +55,9 @@ def changes_of(body: list[Any], content_type: str, *, locations: bool = False) -
     Raises BadRequest, Forbidden for fields that are not the client's, UnsupportedMediaType.
     """
     media = content_type.partition(";")[0].strip().lower()
-    if media not in (_DRAFT_4, _RFC_6902):
-        headers = {"Accept-Patch": f"{_DRAFT_4}, {_RFC_6902}"}
-        raise UnsupportedMediaType(f"An image is changed by {_RFC_6902}.", headers=headers)
+    if media not in (_DRAFT_4, RFC_6902):
+        headers = {"Accept-Patch": f"{_DRAFT_4}, {RFC_6902}"}
+        raise UnsupportedMediaType(f"An image is changed by {RFC_6902}.", headers=headers)
     if len(body) > MAX_CHANGES:
         raise BadRequest(f"A request changes at most {MAX_CHANGES} fields.")
     return [_change(raw, old=media == _DRAFT_4, locations=locations) for raw in body]
@@ -102,7 +112,7 @@ def _location_change(raw: Mapping[str, Any], op: str, rest: list[str], *, allowe
 def _parts(pointer: Any) -> list[str]:
     """The names that a JSON pointer goes through, at least one."""
     if not isinstance(pointer, str) or not pointer.startswith("/"):
-        raise BadRequest(f'Pointer `{str(pointer)[:64]}` does not start with "/".')
+        raise BadRequest(f'The `path` {str(pointer)[:64]!r} is no pointer: it does not start with "/".')
     if _BAD_ESCAPE.search(pointer):
         raise BadRequest(f'Pointer `{pointer[:64]}` contains "~" not part of a recognized escape sequence.')
     return [part.replace("~1", "/").replace("~0", "~") for part in pointer[1:].split("/")]

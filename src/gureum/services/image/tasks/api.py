@@ -15,7 +15,7 @@ from gureum.drivers.image.errors import ImageStoreError
 from gureum.foundation import clock
 from gureum.foundation.errors import BadRequest, NotFound
 from gureum.foundation.http.call import Call
-from gureum.foundation.http.paging import paging_of
+from gureum.foundation.http.paging import PARAMETERS, paging_of
 from gureum.foundation.http.routes import Reply, Route
 from gureum.foundation.policy import Rule
 from gureum.services.image.access import READER, find, target_of
@@ -148,7 +148,7 @@ def _whole(task: ImageTask) -> dict[str, Any]:
 
 
 ROUTES = (
-    Route("GET", "/v2/tasks", index, "tasks_api_access"),
+    Route("GET", "/v2/tasks", index, "tasks_api_access", query=(*PARAMETERS, "status", "type")),
     Route("POST", "/v2/tasks", create, "tasks_api_access", 201, body=NewTask),
     Route("GET", "/v2/tasks/{task_id}", show, "tasks_api_access"),
     Route("GET", "/v2/images/{image_id}/tasks", of_image, "get_image", target="handler"),

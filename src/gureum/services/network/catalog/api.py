@@ -44,6 +44,12 @@ _RESOURCES = (
 )
 
 
+_AGENT_FILTERS = ("host", "agent_type", "binary", "id", "topic", "alive", "admin_state_up", "availability_zone")
+_OF_AGENTS = (*listing.FIELDS, *_AGENT_FILTERS)
+_OF_ZONES = ("name", "resource", "state")
+_OF_AVAILABILITIES = ("network_id", "network_name", "tenant_id", "project_id", "ip_version")
+
+
 def versions(call: Call[Any]) -> dict[str, Any]:
     link = {"rel": "self", "href": f"{call.base_url}/v2.0/"}
     return {"versions": [{"id": "v2.0", "status": "CURRENT", "links": [link]}]}
@@ -77,7 +83,7 @@ def agents(call: Call[Any]) -> dict[str, Any]:
     hosts = call.deps.driver.hosts() if call.allows("get_agent", **call.own_target()) else {}
     found = [_agent(host, alive=alive) for host, alive in sorted(hosts.items())]
     for name, value in call.query:
-        if name in ("host", "agent_type", "binary", "id", "topic", "alive", "admin_state_up", "availability_zone"):
+        if name in _AGENT_FILTERS:
             found = [one for one in found if str(one[name]).lower() == value.lower()]
     return {"agents": listing.select_fields(call, found)}
 
@@ -120,7 +126,7 @@ def availability_zones(call: Call[Any]) -> dict[str, Any]:
         for resource in ("network", "router")
     ]
     for name, value in call.query:
-        if name in ("name", "resource", "state"):
+        if name in _OF_ZONES:
             found = [one for one in found if one[name] == value]
     return {"availability_zones": found}
 
@@ -175,15 +181,23 @@ def _total(pools: Sequence[Sequence[str]]) -> int:
     return sum(int(ipaddress.ip_address(end)) - int(ipaddress.ip_address(start)) + 1 for start, end in pools)
 
 
+_AVAILABLE = "/v2.0/network-ip-availabilities"
 ROUTES = (
     Route("GET", "/", versions, PUBLIC, transaction="none"),
     Route("GET", "/v2.0", resources, PUBLIC, transaction="none"),
-    Route("GET", "/v2.0/extensions", extensions, "any_authenticated", transaction="none"),
+    Route("GET", "/v2.0/extensions", extensions, "any_authenticated", transaction="none", query=listing.FIELDS),
     Route("GET", "/v2.0/extensions/{alias}", extension, "any_authenticated", transaction="none"),
-    Route("GET", "/v2.0/agents", agents, "any_authenticated", transaction="none"),
-    Route("GET", "/v2.0/agents/{agent_id}", agent, "get_agent", transaction="none"),
-    Route("GET", "/v2.0/availability_zones", availability_zones, "get_availability_zone", transaction="none"),
+    Route("GET", "/v2.0/agents", agents, "any_authenticated", transaction="none", query=_OF_AGENTS),
+    Route("GET", "/v2.0/agents/{agent_id}", agent, "get_agent", transaction="none", query=listing.FIELDS),
+    Route(
+        "GET",
+        "/v2.0/availability_zones",
+        availability_zones,
+        "get_availability_zone",
+        transaction="none",
+        query=_OF_ZONES,
+    ),
     Route("GET", "/v2.0/service-providers", service_providers, "any_authenticated", transaction="none"),
-    Route("GET", "/v2.0/network-ip-availabilities", availabilities, "get_network_ip_availability"),
-    Route("GET", "/v2.0/network-ip-availabilities/{network_id}", availability, "get_network_ip_availability"),
+    Route("GET", _AVAILABLE, availabilities, "get_network_ip_availability", query=_OF_AVAILABILITIES),
+    Route("GET", _AVAILABLE + "/{network_id}", availability, "get_network_ip_availability"),
 )

@@ -175,9 +175,9 @@ def delete(call: Call[Any], floatingip_id: str) -> None:
 _AT = "/v2.0/floatingips"
 _ONE = _AT + "/{floatingip_id}"
 ROUTES = (
-    Route("GET", _AT, index, "get_floatingip"),
+    Route("GET", _AT, index, "get_floatingip", query=LISTING.query()),
     Route("POST", _AT, create, "create_floatingip", 201, body=CreateFloatingIp, target="handler"),
-    Route("GET", _ONE, show, "get_floatingip", quick=True),
+    Route("GET", _ONE, show, "get_floatingip", quick=True, query=listing.FIELDS),
     Route("PUT", _ONE, update, "update_floatingip", body=UpdateFloatingIp, target="handler"),
     Route("DELETE", _ONE, delete, "delete_floatingip", 204, target="handler"),
 )

@@ -26,10 +26,10 @@ from gureum.services.network.subnets.model import Subnet
 MEMBER = "rule:admin or (role:member and project_id:%(project_id)s)"
 ADMIN = "rule:admin"
 # The stock client sends numbers of its command line as text.
-Digits = Annotated[str, Meta(pattern=r"^[0-9]{1,5}$")]
+Digits = Annotated[str, Meta(pattern=r"^[0-9]{1,5}\Z")]
 Mtu = Annotated[int, Meta(ge=0, le=65535)] | Digits
 Segment = Annotated[int, Meta(ge=1, le=4094)] | Digits
-PhysicalNetwork = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[0-9A-Za-z_.:-]+$")]
+PhysicalNetwork = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[0-9A-Za-z_.:-]+\Z")]
 
 RULES = (
     Rule("get_network", "rule:admin or role:reader", "See networks within reach"),
@@ -242,9 +242,9 @@ def own_network(call: Call[Any], network_id: str, *, for_what: str) -> Network:
 _AT = "/v2.0/networks"
 _ONE = _AT + "/{network_id}"
 ROUTES = (
-    Route("GET", _AT, index, "get_network"),
+    Route("GET", _AT, index, "get_network", query=LISTING.query()),
     Route("POST", _AT, create, "create_network", 201, body=CreateNetwork, target="handler"),
-    Route("GET", _ONE, show, "get_network", quick=True),
+    Route("GET", _ONE, show, "get_network", quick=True, query=listing.FIELDS),
     Route("PUT", _ONE, update, "update_network", body=UpdateNetwork, target="handler"),
     Route("DELETE", _ONE, delete, "delete_network", 204, target="handler"),
 )

@@ -384,9 +384,9 @@ def delete(call: Call[Any], port_id: str) -> None:
 _AT = "/v2.0/ports"
 _ONE = _AT + "/{port_id}"
 ROUTES = (
-    Route("GET", _AT, index, "get_port"),
+    Route("GET", _AT, index, "get_port", query=LISTING.query()),
     Route("POST", _AT, create, "create_port", 201, body=CreatePort, target="handler"),
-    Route("GET", _ONE, show, "get_port", quick=True),
+    Route("GET", _ONE, show, "get_port", quick=True, query=listing.FIELDS),
     Route("PUT", _ONE, update, "update_port", body=UpdatePort, target="handler"),
     Route("DELETE", _ONE, delete, "delete_port", 204, target="handler"),
 )

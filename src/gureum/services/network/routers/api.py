@@ -299,9 +299,9 @@ def _interface_view(router: Router, leg: operations.Leg) -> dict[str, Any]:
 _AT = "/v2.0/routers"
 _ONE = _AT + "/{router_id}"
 ROUTES = (
-    Route("GET", _AT, index, "get_router"),
+    Route("GET", _AT, index, "get_router", query=LISTING.query()),
     Route("POST", _AT, create, "create_router", 201, body=CreateRouter, target="handler"),
-    Route("GET", _ONE, show, "get_router", quick=True),
+    Route("GET", _ONE, show, "get_router", quick=True, query=listing.FIELDS),
     Route("PUT", _ONE, update, "update_router", body=UpdateRouter, target="handler"),
     Route("DELETE", _ONE, delete, "delete_router", 204, target="handler"),
     Route(

@@ -132,7 +132,7 @@ def _refuse_missing(
     if port_id is not None:
         missing.code = "RouterInterfaceNotFound"
         missing.public = f"Router {router.id} does not have an interface with id {port_id}"
-    elif tx.scalar(select(Subnet.id).where(Subnet.id == subnet_id)) is not None:
+    elif tx.scalar(select(Subnet.id).where(Subnet.id == subnet_id, Subnet.project_id == router.project_id)) is not None:
         missing.code = "RouterInterfaceNotFoundForSubnet"
         missing.public = f"Router {router.id} has no interface on subnet {subnet_id}"
     raise missing

@@ -59,7 +59,7 @@ class UpdateGroup(Struct, forbid_unknown_fields=True):
     security_group: GroupChanges
 
 
-PortNumber = int | Annotated[str, Meta(pattern=r"^-?[0-9]{1,6}$")] | None
+PortNumber = int | Annotated[str, Meta(pattern=r"^-?[0-9]{1,6}\Z")] | None
 
 
 class NewRule(Struct, forbid_unknown_fields=True):
@@ -347,13 +347,13 @@ _ONE = _AT + "/{group_id}"
 _RULES_AT = "/v2.0/security-group-rules"
 _ONE_RULE = _RULES_AT + "/{rule_id}"
 ROUTES = (
-    Route("GET", _AT, index, "get_security_group"),
+    Route("GET", _AT, index, "get_security_group", query=LISTING.query()),
     Route("POST", _AT, create, "create_security_group", 201, body=CreateGroup, target="handler"),
-    Route("GET", _ONE, show, "get_security_group"),
+    Route("GET", _ONE, show, "get_security_group", query=listing.FIELDS),
     Route("PUT", _ONE, update, "update_security_group", body=UpdateGroup, target="handler"),
     Route("DELETE", _ONE, delete, "delete_security_group", 204, target="handler"),
-    Route("GET", _RULES_AT, index_rules, "get_security_group_rule"),
+    Route("GET", _RULES_AT, index_rules, "get_security_group_rule", query=RULE_LISTING.query()),
     Route("POST", _RULES_AT, create_rule, "create_security_group_rule", 201, body=CreateRule, target="handler"),
-    Route("GET", _ONE_RULE, show_rule, "get_security_group_rule"),
+    Route("GET", _ONE_RULE, show_rule, "get_security_group_rule", query=listing.FIELDS),
     Route("DELETE", _ONE_RULE, delete_rule, "delete_security_group_rule", 204, target="handler"),
 )

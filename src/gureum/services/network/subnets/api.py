@@ -212,9 +212,9 @@ def delete(call: Call[Any], subnet_id: str) -> None:
 _AT = "/v2.0/subnets"
 _ONE = _AT + "/{subnet_id}"
 ROUTES = (
-    Route("GET", _AT, index, "get_subnet"),
+    Route("GET", _AT, index, "get_subnet", query=LISTING.query()),
     Route("POST", _AT, create, "create_subnet", 201, body=CreateSubnet, target="handler"),
-    Route("GET", _ONE, show, "get_subnet", quick=True),
+    Route("GET", _ONE, show, "get_subnet", quick=True, query=listing.FIELDS),
     Route("PUT", _ONE, update, "update_subnet", body=UpdateSubnet, target="handler"),
     Route("DELETE", _ONE, delete, "delete_subnet", 204, target="handler"),
 )

@@ -17,8 +17,8 @@ from gureum.services.placement.answers import MOST, ClassName, Uuid, dashed
 Amount = Annotated[int, Meta(ge=1, le=MOST)]
 Resources = Annotated[dict[ClassName, Amount], Meta(min_length=1)]
 Owner = Annotated[str, Meta(min_length=1, max_length=255)]
-ConsumerType = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[A-Z0-9_]+$")]
-Suffix = Annotated[str, Meta(pattern=r"^([a-zA-Z0-9_-]{1,64})?$")]
+ConsumerType = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[A-Z0-9_]+\Z")]
+Suffix = Annotated[str, Meta(pattern=r"^([a-zA-Z0-9_-]{1,64})?\Z")]
 Mappings = Annotated[dict[Suffix, Annotated[list[Uuid], Meta(min_length=1)]], Meta(min_length=1)]
 UNKNOWN = "unknown"
 

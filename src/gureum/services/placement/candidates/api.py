@@ -13,7 +13,7 @@ from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Reply, Route
 from gureum.foundation.policy import Rule
 from gureum.services.placement.answers import ADMIN, fresh
-from gureum.services.placement.candidates.asking import Asked, asked_of
+from gureum.services.placement.candidates.asking import PARAMETERS, Asked, asked_of
 from gureum.services.placement.candidates.solver import Candidate, Supply, candidates
 from gureum.services.placement.candidates.supplies import chunks_of, traits_of
 
@@ -88,4 +88,4 @@ def _amounts(supply: Supply) -> Iterable[tuple[str, dict[str, int]]]:
         yield name, {"capacity": stock.capacity, "used": stock.used}
 
 
-ROUTES = (Route("GET", "/allocation_candidates", index, _RULE, since=(1, 10)),)
+ROUTES = (Route("GET", "/allocation_candidates", index, _RULE, since=(1, 10), query=PARAMETERS),)

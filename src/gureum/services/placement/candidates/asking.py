@@ -32,6 +32,8 @@ _SINGLE: dict[str, Version] = {
     "root_required": (1, 35),
     "same_subtree": (1, 36),
 }
+PARAMETERS = (*_GROUPED, *_SINGLE)
+"""Those of groups take a suffix too."""
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 _SUFFIX = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 

@@ -37,7 +37,7 @@ from gureum.services.placement.model import (
     ProviderInventory,
     ProviderTrait,
 )
-from gureum.services.placement.resource_providers.listing import providers_asked
+from gureum.services.placement.resource_providers.listing import PARAMETERS, providers_asked
 
 _P = "placement:resource_providers:"
 
@@ -233,8 +233,8 @@ def _view(call: Call[Any], row: Provider) -> dict[str, Any]:
 _ALL = "/resource_providers"
 _ONE = _ALL + "/{uuid}"
 ROUTES = (
-    Route("GET", _ALL, index, _P + "list"),
-    Route("POST", _ALL, create, _P + "create", body={(1, 0): New, (1, 14): NewNested}),
+    Route("GET", _ALL, index, _P + "list", query=tuple(PARAMETERS)),
+    Route("POST", _ALL, create, _P + "create", body={(1, 0): New, (1, 14): NewNested}, also=(201,)),
     Route("GET", _ONE, show, _P + "show"),
     Route("PUT", _ONE, update, _P + "update", body={(1, 0): Change, (1, 14): ChangeNested}),
     Route("DELETE", _ONE, delete, _P + "delete", 204),

@@ -16,7 +16,7 @@ from gureum.services.placement.answers import BAD_VALUE, check_query, dashed
 from gureum.services.placement.model import Provider, ProviderAggregate, ProviderInventory, ProviderTrait
 from gureum.services.placement.queries import ANY_TRAITS, membership_of, resources_of, traits_of
 
-_PARAMETERS: dict[str, Version] = {
+PARAMETERS: dict[str, Version] = {
     "name": (1, 0),
     "uuid": (1, 0),
     "member_of": (1, 3),
@@ -29,7 +29,7 @@ _PARAMETERS: dict[str, Version] = {
 def providers_asked(call: Call[Any]) -> Sequence[Provider]:
     repeatable = {"member_of"} if call.at_least(1, 24) else set()
     repeatable |= {"required"} if call.version >= ANY_TRAITS else set()
-    check_query(call, _PARAMETERS, frozenset(repeatable))
+    check_query(call, PARAMETERS, frozenset(repeatable))
     statement: Select[Any] = select(Provider)
     if (name := call.param("name")) is not None:
         statement = statement.where(Provider.name == name)

@@ -31,7 +31,7 @@ RULES = (
     Rule(_OF + "delete", ADMIN, "Remove all traits of a provider"),
 )
 
-TraitName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[A-Z0-9_]+$")]
+TraitName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[A-Z0-9_]+\Z")]
 
 
 class Traits(Struct, forbid_unknown_fields=True):
@@ -121,9 +121,9 @@ def _traits_of(call: Call[Any], provider: Provider) -> Reply:
 _OF_PATH = "/resource_providers/{uuid}/traits"
 _SINCE = (1, 6)
 ROUTES = (
-    Route("GET", "/traits", index, _P + "list", since=_SINCE),
+    Route("GET", "/traits", index, _P + "list", since=_SINCE, query=("name", "associated")),
     Route("GET", "/traits/{name}", show, _P + "show", 204, since=_SINCE),
-    Route("PUT", "/traits/{name}", create, _P + "update", 201, since=_SINCE),
+    Route("PUT", "/traits/{name}", create, _P + "update", 201, since=_SINCE, also=(204,)),
     Route("DELETE", "/traits/{name}", remove, _P + "delete", 204, since=_SINCE),
     Route("GET", _OF_PATH, list_of, _OF + "list", since=_SINCE),
     Route("PUT", _OF_PATH, set_of, _OF + "update", body=Traits, since=_SINCE),

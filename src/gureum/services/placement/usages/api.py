@@ -53,4 +53,5 @@ def show(call: Call[Any]) -> Reply:
     return fresh(call, {"usages": used})
 
 
-ROUTES = (Route("GET", "/usages", show, _RULE, target="handler", since=(1, 9)),)
+_QUERY = ("project_id", "user_id", "consumer_type")
+ROUTES = (Route("GET", "/usages", show, _RULE, target="handler", since=(1, 9), query=_QUERY),)

@@ -11,7 +11,7 @@ from sqlalchemy import delete, select
 from gureum.foundation import clock, ids
 from gureum.foundation.errors import BadRequest, Conflict
 from gureum.foundation.http.call import Call
-from gureum.foundation.http.paging import paging_of
+from gureum.foundation.http.paging import PARAMETERS, paging_of
 from gureum.foundation.http.routes import Reply, Route
 from gureum.services.image.metadefs import access
 from gureum.services.image.metadefs.access import ONE, ROOT, Name80, find, find_open, path_of, rules, without_nulls
@@ -185,9 +185,9 @@ def _view(row: Namespace) -> dict[str, Any]:
 
 
 ROUTES = (
-    Route("GET", ROOT, index, "get_metadef_namespaces"),
+    Route("GET", ROOT, index, "get_metadef_namespaces", query=(*PARAMETERS, "visibility", "resource_types")),
     Route("POST", ROOT, create, "add_metadef_namespace", 201, body=NewNamespace),
-    Route("GET", ONE, show, "get_metadef_namespace"),
+    Route("GET", ONE, show, "get_metadef_namespace", query=("resource_type",)),
     Route("PUT", ONE, update, "modify_metadef_namespace", body=NamespaceChange),
     Route("DELETE", ONE, remove, "delete_metadef_namespace", 204),
 )

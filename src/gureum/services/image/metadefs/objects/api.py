@@ -11,7 +11,7 @@ from sqlalchemy import delete, select
 from gureum.foundation import clock, ids
 from gureum.foundation.errors import Conflict, NotFound
 from gureum.foundation.http.call import Call
-from gureum.foundation.http.paging import paging_of
+from gureum.foundation.http.paging import PARAMETERS, paging_of
 from gureum.foundation.http.routes import Reply, Route
 from gureum.services.image.metadefs.access import ONE, Name80, find, find_open, path_of, rules, without_nulls
 from gureum.services.image.metadefs.definition import Definition, all_as_json, with_prefix
@@ -140,7 +140,7 @@ def _found(call: Call[Any], namespace: Namespace, name: str) -> NamespaceObject:
 _ALL = ONE + "/objects"
 _ONE = _ALL + "/{object_name}"
 ROUTES = (
-    Route("GET", _ALL, index, "get_metadef_objects"),
+    Route("GET", _ALL, index, "get_metadef_objects", query=PARAMETERS),
     Route("POST", _ALL, create, "add_metadef_object", 201, body=ObjectBody),
     Route("DELETE", _ALL, remove_all, "delete_metadef_object", 204),
     Route("GET", _ONE, show, "get_metadef_object"),

@@ -106,7 +106,7 @@ ROUTES = (
     Route("GET", _ALL, index, "get_metadef_properties"),
     Route("POST", _ALL, create, "add_metadef_property", 201, body=Named),
     Route("DELETE", _ALL, remove_all, "remove_metadef_property", 204),
-    Route("GET", _ONE, show, "get_metadef_property"),
+    Route("GET", _ONE, show, "get_metadef_property", query=("resource_type",)),
     Route("PUT", _ONE, update, "modify_metadef_property", body=Named),
     Route("DELETE", _ONE, remove, "remove_metadef_property", 204),
 )

@@ -11,7 +11,7 @@ from gureum.foundation import clock, ids
 from gureum.foundation.errors import BadRequest, Conflict, NotFound
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
-from gureum.foundation.http.paging import paging_of
+from gureum.foundation.http.paging import PARAMETERS, paging_of
 from gureum.foundation.http.routes import Route
 from gureum.services.image.metadefs.access import ONE, Name80, find, find_open, rules
 from gureum.services.image.metadefs.model import Namespace, NamespaceTag
@@ -124,7 +124,7 @@ def _view(row: NamespaceTag) -> dict[str, Any]:
 _ALL = ONE + "/tags"
 _TAG = _ALL + "/{tag_name}"
 ROUTES = (
-    Route("GET", _ALL, index, "get_metadef_tags"),
+    Route("GET", _ALL, index, "get_metadef_tags", query=PARAMETERS),
     Route("POST", _ALL, set_all, "add_metadef_tags", 201, body=Tags),
     Route("DELETE", _ALL, remove_all, "delete_metadef_tags", 204),
     Route("GET", _TAG, show, "get_metadef_tag"),
