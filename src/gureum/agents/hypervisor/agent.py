@@ -92,7 +92,7 @@ class Agent:
         if known is not None and is_late(spec, known):
             _log.info("server %s: a late call for boot %d is ignored", spec.server_id, spec.boot)
             return self.observe_server(spec.server_id)
-        goal = self._lanes.pursue(spec.server_id, spec, spec.request_id)
+        goal = self._lanes.pursue(spec.server_id, spec)
         self._wait(goal)
         return self.observe_server(spec.server_id)
 

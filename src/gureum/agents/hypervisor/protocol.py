@@ -86,7 +86,6 @@ class ServerSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     config_drive: bool = False
     guest: GuestData = msgspec.field(default_factory=GuestData)
     hardware: dict[str, str] = {}  # image properties that shape it: hw_disk_bus, hw_vif_model, hw_firmware_type
-    request_id: str = ""
 
 
 class ServerObserved(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -78,7 +78,7 @@ def create_servers(deps: ComputeDeps, tx: Tx, caller: Caller, request: ServerReq
             tx.add(ServerGroupMember(group_id=group.id, server_id=server_id))
         record_action(tx, caller, server_id, "create")
         deps.network.create_server_ports(tx, plan, server_id, project_id, request.zone or "nova")
-        deps.tasks.create(tx, KIND, server_id, "place", project_id=project_id)
+        deps.tasks.create(tx, KIND, server_id, "place")
     return made
 
 

@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 
 from gureum.agents.hypervisor.protocol import GuestData, ImageSource, ServerSpec
-from gureum.foundation import log
 from gureum.services.network.facade import Address, Wiring
 
 _HARDWARE = ("hw_disk_bus", "hw_vif_model", "hw_firmware_type", "hw_machine_type")
@@ -37,7 +36,6 @@ def spec_of(server: Any, wiring: Wiring, image: ImageSource | None) -> ServerSpe
         nics=wiring.nics,
         config_drive=server.config_drive,
         guest=_guest(server, wiring),
-        request_id=log.request_id.get(),
         hardware={name: str(server.image[name]) for name in _HARDWARE if name in server.image},
     )
 
