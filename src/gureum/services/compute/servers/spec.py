@@ -51,8 +51,11 @@ def _guest(server: Any, wiring: Wiring) -> GuestData:
 
 
 def meta_data(server: Any) -> dict[str, Any]:
-    """The meta_data.json document. The random seed is the same at each boot of one server and of no other."""
-    seed = hashlib.shake_256(server.id.encode() + server.reservation_id.encode()).digest(512)
+    """The meta_data.json document.
+
+    Its random seed, 512 bytes, is drawn from 32 secret ones of the server: the same at each boot, told to nobody else.
+    """
+    seed = hashlib.shake_256(bytes.fromhex(server.seed)).digest(512)
     document: dict[str, Any] = {
         "uuid": server.id,
         "name": server.name,
