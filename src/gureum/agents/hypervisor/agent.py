@@ -33,6 +33,7 @@ from gureum.agents.hypervisor.reporter import Reporter
 from gureum.agents.hypervisor.rules import is_late, shown_power
 from gureum.agents.hypervisor.server_store import ServerStore, essence
 from gureum.agents.hypervisor.tools import Limits
+from gureum.agents.hypervisor.uptime import uptime_now
 from gureum.agents.metadata.service import MetadataService
 from gureum.agents.metadata.wiring import Wiring
 from gureum.drivers.hypervisor.interface import Hypervisor, HypervisorError, MachineState
@@ -106,7 +107,7 @@ class Agent:
         machines = self._machines()
         ids = {*machines, *self._store.ids(), *self._store.unreadable, *self._disks.ids()}
         servers = tuple(self._observed(server_id, machines.get(server_id)) for server_id in sorted(ids))
-        return HostObserved(self._options.host, PROTOCOL_VERSION, self._host_resources(), servers)
+        return HostObserved(self._options.host, PROTOCOL_VERSION, self._host_resources(), servers, uptime_now())
 
     def observe_server(self, server_id: str) -> ServerObserved:
         """One server as it is now; power "absent" when there is none. Raises AgentFailure."""

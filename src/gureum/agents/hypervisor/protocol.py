@@ -118,12 +118,13 @@ class HostResources(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class HostObserved(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A heartbeat's content: what the host is and which servers it has."""
+    """A heartbeat's content: what the host is, which servers it has, how long it is up (a line as of uptime(1))."""
 
     host: str
     version: int
     resources: HostResources
     servers: tuple[ServerObserved, ...] = ()
+    uptime: str = ""
 
 
 class AgentFailure(Exception):

@@ -104,6 +104,7 @@ class HostRegistry:
         self._lock = threading.Lock()
         self._heard: dict[str, tuple[float, HostObserved]] = {}
         self._last_beats: dict[str, float] = {}
+        self._uptimes: dict[str, str] = {}
         self._began = clock.now()
         self._compared: dict[str, tuple[float, tuple[ServerObserved, ...]]] = {}
         self._written: dict[str, HostResources] = {}
@@ -116,6 +117,7 @@ class HostRegistry:
         with self._lock:
             self._heard[observed.host] = (clock.now(), observed)
             self._last_beats[observed.host] = clock.now()
+            self._uptimes[observed.host] = observed.uptime
 
     def heard(self) -> list[HostObserved]:
         with self._lock:
@@ -136,6 +138,10 @@ class HostRegistry:
     def answers(self, name: str) -> bool:
         """Whether a call to the host has a chance: this process heard it lately, or is too young to know."""
         return clock.now() - self._last_beats.get(name, self._began) <= self.options.timeout_s
+
+    def uptime(self, name: str) -> str:
+        """How long the host is up, as its last heartbeat said; "" when it did not say, or is silent."""
+        return self._uptimes.get(name, "") if self.answers(name) else ""
 
     def awaits_hosts(self, facts: dict[str, HostFacts]) -> bool:
         """Whether hosts that this process is too young to have heard may still report: longest for the very first."""

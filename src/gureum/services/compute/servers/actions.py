@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from gureum.agents.hypervisor.protocol import AgentFailure
 from gureum.foundation import clock
@@ -78,10 +78,25 @@ def _delete(call: Call[ComputeDeps], server: Server, _payload: Any) -> None:
     operations.delete(call.deps, call.tx, call.caller, server)
 
 
+_REBUILD_SINCE = (
+    ("description", (2, 19)),
+    ("key_name", (2, 54)),
+    ("user_data", (2, 57)),
+    ("trusted_image_certificates", (2, 63)),
+    ("hostname", (2, 90)),
+)
+
+
+def _user_data(payload: bodies.Rebuild) -> str | None | UnsetType:
+    given = payload.user_data
+    return UNSET if isinstance(given, UnsetType) else operations.checked_user_data(given)
+
+
 def _rebuild(call: Call[ComputeDeps], server: Server, payload: bodies.Rebuild) -> Reply:
-    for name, since in (("description", (2, 19)), ("key_name", (2, 54)), ("user_data", (2, 57)), ("hostname", (2, 90))):
+    for name, since in _REBUILD_SINCE:
         if getattr(payload, name) is not UNSET and call.version < since:
             raise BadRequest(f"Invalid input: Object contains unknown field `{name}`")
+    operations.refuse_what_is_not_offered(payload)
     password = payload.adminPass if payload.adminPass is not UNSET else operations.new_password()
 
     def change(row: Server) -> None:
@@ -92,7 +107,8 @@ def _rebuild(call: Call[ComputeDeps], server: Server, payload: bodies.Rebuild) -
             ("disk_config", payload.disk_config),
             ("access_ip_v4", payload.accessIPv4),
             ("access_ip_v6", payload.accessIPv6),
-            ("user_data", payload.user_data),
+            ("user_data", _user_data(payload)),
+            ("hostname", payload.hostname or UNSET),
         ):
             if value is not UNSET:
                 setattr(row, attribute, value)
