@@ -6,6 +6,7 @@ engine, with nothing of the old one's memory.
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 
@@ -82,6 +83,7 @@ def observed(host, server_id="server-1"):
 
 def test_a_host_tells_what_it_is(host):
     seen = host.agent.observe()
+    assert re.fullmatch(r" [\d:]{8} up .+,  \d+ users?,  load average: [\d.]+, [\d.]+, [\d.]+", seen.uptime)
     assert seen.host == host.name
     assert seen.version >= 1
     assert seen.resources.vcpus > 0

@@ -6,12 +6,14 @@ import heapq
 import os
 import re
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from gureum.lab.refusal import Refusal
 from gureum.lab.state import StateFolder
 
-_STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z ")
+_STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z ")
+_TOOK = re.compile(r" took=(\d+\.\d{3})ms$")
 
 
 def show_logs(state: StateFolder, name: str, lines: int, follow: bool) -> None:
@@ -39,7 +41,10 @@ def print_trace(state: StateFolder, request_id: str) -> int:
 
 
 def trace(folder: Path, request_id: str) -> Iterator[tuple[str, str, str]]:
-    """(time, log's name, record) of every record that carries the id, in order of time, over all logs."""
+    """(when it began, log's name, record) of every record that carries the id, in order of time, over all logs.
+
+    What took time is logged when it ended and told where it began: a call stands before what it caused.
+    """
     files = [file for file in sorted(folder.iterdir()) if file.name.endswith((".log", ".log.1"))]
     return heapq.merge(*(_records(file, request_id) for file in files))
 
@@ -56,8 +61,18 @@ def _records(file: Path, request_id: str) -> list[tuple[str, str, str]]:
             if _STAMP.match(text):
                 mine = bool(whole.search(text))
                 if mine:
-                    found.append((text[:24], name, text))
+                    found.append((_began(text), name, text))
             elif mine:
                 stamp, _, record = found[-1]
                 found[-1] = (stamp, name, f"{record}\n{text}")
     return sorted(found, key=lambda one: one[0])
+
+
+def _began(line: str) -> str:
+    """The line's stamp, set back by the time that it says it took."""
+    stamp = line.partition(" ")[0]
+    spent = _TOOK.search(line)
+    if spent is None:
+        return stamp
+    began = datetime.fromisoformat(stamp) - timedelta(milliseconds=float(spent[1]))
+    return began.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

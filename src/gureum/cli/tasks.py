@@ -22,6 +22,7 @@ def print_tasks(state: StateFolder, every: bool) -> int:
 
     from gureum.foundation.config import load
     from gureum.foundation.db.engine import Database
+    from gureum.foundation.log import Origin
     from gureum.foundation.tasks.model import Task
 
     database = Database(load(state.config).database.url)
@@ -33,7 +34,8 @@ def print_tasks(state: StateFolder, every: bool) -> int:
         with database.read() as tx:
             for task in tx.scalars(busy):
                 waited = f"{time.time() - task.since:.0f} s"
-                words = (task.kind, task.resource_id, task.step, waited, str(task.attempts), task.request_id)
+                request_id = Origin.of(task.origin).request_id
+                words = (task.kind, task.resource_id, task.step, waited, str(task.attempts), request_id)
                 table.add_row(*words, task.reason)
     except SQLAlchemyError as error:
         raise Refusal(f"The database cannot be read: {error.args[0]}.", "See `gureum status`.") from error

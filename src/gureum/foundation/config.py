@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -137,11 +137,13 @@ class ImageConfig(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class AuthConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """`hash` is how new passwords are kept; `hash_time_cost` its passes or rounds, 0 for what is usual for it."""
+
     keys: str = "keys"
     token_lifetime_s: int = 3600
-    hash: str = "argon2id"
-    hash_time_cost: int = 2
-    hash_memory_kib: int = 19456
+    hash: Literal["argon2id", "bcrypt", "pbkdf2"] = "argon2id"
+    hash_time_cost: Annotated[int, msgspec.Meta(ge=0, le=10_000_000)] = 0
+    hash_memory_kib: Annotated[int, msgspec.Meta(ge=8)] = 19456
 
 
 class IdentityConfig(msgspec.Struct, forbid_unknown_fields=True):

@@ -28,6 +28,7 @@ from gureum.services.identity.projects.model import Project
 from gureum.services.network import service as network
 from gureum.services.placement import service as placement
 
+UPTIME = " 08:32:11 up 93 days, 18:25,  2 users,  load average: 0.20, 0.12, 0.14"
 P1, P2, P0 = "1" * 32, "2" * 32, "0" * 32
 CALLERS = {
     "alice": Caller(user_id="alice", project_id=P1, roles=("member", "reader")),
@@ -63,7 +64,7 @@ class World:
         """Hosts that have just reported: 8 vCPUs, 16 GiB of memory, 100 GiB of disk."""
         for name in names:
             resources = HostResources(vcpus=8, ram_mib=16384, disk_gib=100, hypervisor_version=7002000)
-            self.deps.hosts.heartbeat(HostObserved(name, 1, resources))
+            self.deps.hosts.heartbeat(HostObserved(name, 1, resources, uptime=UPTIME))
         self.deps.hosts.flush()
 
     def server(self, name="one", project_id=P1, **values) -> str:

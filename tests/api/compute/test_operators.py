@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.api.compute.setting import P1, at
+from tests.api.compute.setting import P1, UPTIME, at
 
+from gureum.agents.hypervisor.protocol import HostObserved, HostResources
 from gureum.foundation import clock
 
 V21 = "/compute/v2.1"
@@ -77,6 +78,32 @@ def test_hypervisors_are_searched_and_paged(world, hosts, root):
             seen += [h["hypervisor_hostname"] for h in page["hypervisors"]]
             link = page["hypervisors_links"][0]["href"] if "hypervisors_links" in page else None
         assert sorted(seen) == ["h1", "h2", "k3"], version
+
+
+def test_a_hypervisor_says_how_long_it_is_up(world, virtual_clock, root, alice):
+    """On its own until 2.87, within the details since 2.88; a host that is silent or says nothing has none."""
+    world.hosts("h1")
+    (one,) = root.get(f"{V21}/os-hypervisors/detail", **at("2.87")).json()["hypervisors"]
+    path = f"{V21}/os-hypervisors/{one['id']}/uptime"
+    assert "uptime" not in one
+    assert root.get(path, **at("2.87")).json()["hypervisor"] == {
+        "id": one["id"],
+        "hypervisor_hostname": "h1",
+        "state": "up",
+        "status": "enabled",
+        "uptime": UPTIME,
+    }
+    assert alice.get(path, **at("2.87")).status == 403
+    assert root.get(path, **at("2.88")).status == 404
+    newer = f"{V21}/os-hypervisors/{one['id']}"
+    assert root.get(newer, **at("2.88")).json()["hypervisor"]["uptime"] == UPTIME
+    assert root.get(f"{V21}/os-hypervisors/detail", **at("2.88")).json()["hypervisors"][0]["uptime"] == UPTIME
+    virtual_clock.advance(60)
+    assert root.get(path, **at("2.87")).status == 400
+    assert root.get(newer, **at("2.88")).json()["hypervisor"]["uptime"] is None
+    world.deps.hosts.heartbeat(HostObserved("h1", 1, HostResources(vcpus=8, ram_mib=16384, disk_gib=100)))
+    world.deps.hosts.flush()
+    assert root.get(path, **at("2.87")).status == 501
 
 
 def test_a_silent_host_is_down(world, virtual_clock, root):

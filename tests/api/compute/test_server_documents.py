@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 from tests.api.compute.setting import at
+
+from gureum.services.compute.servers.spec import meta_data
 
 V21 = "/compute/v2.1"
 NEW = at("2.96")
@@ -146,3 +150,16 @@ def test_an_actions_cause_is_for_operators(world, alice, root, one):
     (event,) = root.get(log, **NEW).json()["instanceAction"]["events"]
     assert event["traceback"] == event["details"] == "disk of host h7 is full"
     assert alice.get(url(one, "os-instance-actions/req-9")).status == 404
+
+
+def test_the_random_seed_of_a_guest_is_secret_stable_and_its_own(world, alice):
+    """512 bytes in base64, as the metadata format says; a server with the same ids elsewhere has another one."""
+    one, other = world.row(world.server()), world.row(world.server())
+    seed = meta_data(one)["random_seed"]
+    assert len(base64.b64decode(seed, validate=True)) == 512
+    assert meta_data(world.row(one.id))["random_seed"] == seed
+    assert meta_data(other)["random_seed"] != seed
+    other.id, other.reservation_id, other.project_id = one.id, one.reservation_id, one.project_id
+    assert meta_data(other)["random_seed"] != seed
+    for path in ("servers/detail", f"servers/{one.id}"):
+        assert one.seed.encode() not in alice.get(f"/compute/v2.1/{path}", **NEW).content

@@ -24,6 +24,7 @@ VARIABLE = (
     (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"), "<uuid>"),
     (re.compile(r"\b[0-9a-f]{2}(:[0-9a-f]{2}){5}\b"), "<mac>"),
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)?"), "<time>"),
+    (re.compile(r" \d\d:\d\d:\d\d up .* load average: .*\d"), "<uptime>"),
     (re.compile(r"\b[0-9a-f]{56}\b|\b[0-9a-f]{32}\b"), "<hash>"),
 )  # fmt: skip
 SECRET = re.compile(r"^(.*(adminPass|fingerprint|public_key)) = .*$")

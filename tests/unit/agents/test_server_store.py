@@ -68,9 +68,9 @@ def test_one_bad_server_never_stops_the_others(tmp_path):
 def test_a_repeated_spec_costs_no_write(tmp_path):
     store = ServerStore(tmp_path)
     image = ImageSource("i", "raw", 1, url="http://a/?signature=1")
-    store.save_spec(spec_of("one", image=image, request_id="req-1"))
+    store.save_spec(spec_of("one", image=image))
     written = (tmp_path / "one" / "spec.json").stat().st_ino
-    later = spec_of("one", image=ImageSource("i", "raw", 1, url="http://a/?signature=2"), request_id="req-2")
+    later = spec_of("one", image=ImageSource("i", "raw", 1, url="http://a/?signature=2"))
     store.save_spec(later)
     assert (tmp_path / "one" / "spec.json").stat().st_ino == written
     assert store.spec("one").image.url.endswith("2")

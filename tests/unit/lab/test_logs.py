@@ -10,7 +10,7 @@ from gureum.lab.state import StateFolder
 
 
 def line(second: int, role: str, request: str, text: str) -> str:
-    return f"2026-01-31T12:00:{second:02d}.000Z INFO {role} gureum.x {request} u p {text}\n"
+    return f"2026-01-31T12:00:{second:02d}.000000Z INFO {role} gureum.x {request} u p {text}\n"
 
 
 def test_lines_of_all_processes_come_in_order_and_others_stay_away(tmp_path):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 
 import pytest
 
+from gureum.foundation import log
 from gureum.foundation.db.types import Row
 from gureum.foundation.tasks.engine import EngineOptions, Hooks, TaskEngine, WorkerDied
 from gureum.foundation.tasks.lifecycle import Done, Goto, Lifecycle, PermanentFailureError, Sleep, Wait
@@ -145,6 +147,77 @@ def test_a_permanent_failure_gives_up_at_once(start, database, world):
     database.write(lambda tx: tasks.create(tx, "thing", "t1", "make"))
     engine.run_due()
     assert world.log == ["make", "failed"]
+
+
+def test_steps_are_told_under_the_request_that_asked_for_them(start, database, world, caplog):
+    caplog.set_level(logging.INFO, "gureum.tasks")
+    told = Told()
+    logging.getLogger("gureum.tasks").addHandler(told)
+    engine, tasks = start()
+    world.ready.add("t1")
+
+    def ask(request, verb):
+        log.work_for(log.Origin(request, "u", "p"))
+        database.write(verb)
+        log.work_for(log.NOBODY)
+        engine.run_due()
+
+    try:
+        ask("req-1", lambda tx: tasks.create(tx, "thing", "t1", "make"))
+        ask("req-2", lambda tx: tasks.signal(tx, "thing", ["t1"]))
+        database.write(lambda tx: tasks.signal(tx, "thing", ["t1"]))
+        engine.run_due()
+        ask("req-3", lambda tx: tasks.signal(tx, "thing", ["t1"], divert="remove"))
+    finally:
+        logging.getLogger("gureum.tasks").removeHandler(told)
+    assert told.lines == [
+        "req-1 u p thing t1: make -> settle try=1",
+        "req-1 u p thing t1: settle -> rest try=1",
+        "req-1 u p thing t1: rest -> rest, waits for nothing try=1",
+        "req-3 u p thing t1: remove -> the end try=1",
+    ]
+
+
+class Told(logging.Handler):
+    """The lines as they are written, without their times."""
+
+    def __init__(self):
+        super().__init__()
+        self.lines = []
+
+    def emit(self, record):
+        self.lines.append(f"{log.origin()} {record.getMessage().partition(' took=')[0]}")
+
+
+def test_a_request_that_comes_while_another_is_at_work_takes_over_at_rest(start, database, world, caplog):
+    engine, tasks = start()
+    caplog.set_level(logging.INFO, "gureum.tasks")
+    told = Told()
+    logging.getLogger("gureum.tasks").addHandler(told)
+
+    class SignalInside(Hooks):
+        def before_commit(self, task, outcome):
+            if task.step == "make":
+                world.ready.add("t1")
+                log.work_for(log.Origin("req-2", "u2", "p"))
+                database.write(lambda tx: tasks.signal(tx, "thing", ["t1"]))
+                log.work_for(log.Origin("req-1", "u1", "p"))
+
+    engine.hooks = SignalInside()
+    log.work_for(log.Origin("req-1", "u1", "p"))
+    try:
+        database.write(lambda tx: tasks.create(tx, "thing", "t1", "make"))
+        log.work_for(log.NOBODY)
+        engine.run_due()
+    finally:
+        logging.getLogger("gureum.tasks").removeHandler(told)
+    assert told.lines == [
+        "req-2 u2 p thing t1: make is at work for req-1; this request's steps follow",
+        "req-1 u1 p thing t1: make -> settle try=1",
+        "req-1 u1 p thing t1: settle -> rest try=1",
+        "req-1 u1 p thing t1: rest -> rest, waits for nothing try=1",
+    ]
+    assert task_of(database).origin == "req-2 u2 p"
 
 
 def test_the_destroy_chain_never_gives_up(start, database, world, virtual_clock):

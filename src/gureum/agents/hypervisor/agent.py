@@ -33,6 +33,7 @@ from gureum.agents.hypervisor.reporter import Reporter
 from gureum.agents.hypervisor.rules import is_late, shown_power
 from gureum.agents.hypervisor.server_store import ServerStore, essence
 from gureum.agents.hypervisor.tools import Limits
+from gureum.agents.hypervisor.uptime import uptime_now
 from gureum.agents.metadata.service import MetadataService
 from gureum.agents.metadata.wiring import Wiring
 from gureum.drivers.hypervisor.interface import Hypervisor, HypervisorError, MachineState
@@ -92,7 +93,7 @@ class Agent:
         if known is not None and is_late(spec, known):
             _log.info("server %s: a late call for boot %d is ignored", spec.server_id, spec.boot)
             return self.observe_server(spec.server_id)
-        goal = self._lanes.pursue(spec.server_id, spec, spec.request_id)
+        goal = self._lanes.pursue(spec.server_id, spec)
         self._wait(goal)
         return self.observe_server(spec.server_id)
 
@@ -106,7 +107,7 @@ class Agent:
         machines = self._machines()
         ids = {*machines, *self._store.ids(), *self._store.unreadable, *self._disks.ids()}
         servers = tuple(self._observed(server_id, machines.get(server_id)) for server_id in sorted(ids))
-        return HostObserved(self._options.host, PROTOCOL_VERSION, self._host_resources(), servers)
+        return HostObserved(self._options.host, PROTOCOL_VERSION, self._host_resources(), servers, uptime_now())
 
     def observe_server(self, server_id: str) -> ServerObserved:
         """One server as it is now; power "absent" when there is none. Raises AgentFailure."""

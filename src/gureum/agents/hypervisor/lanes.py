@@ -92,8 +92,9 @@ class Lanes(Generic[T]):
         self._changed = threading.Condition()
         self.stopping = False
 
-    def pursue(self, name: str, wish: T, request_id: str = "") -> Goal[T]:
-        """Hand a wish to the server's lane and return the goal to wait for."""
+    def pursue(self, name: str, wish: T) -> Goal[T]:
+        """Hand a wish to the server's lane and return the goal to wait for. Its work logs the caller's request id."""
+        request_id = log.request_id.get()
         with self._changed:
             lane = self._lanes.get(name)
             if lane is None:
@@ -161,7 +162,7 @@ class Lanes(Generic[T]):
                     self._changed.notify_all()
                     return
             failure: Exception | None = None
-            log.request_id.set(goal.request_id or "-")
+            log.request_id.set(goal.request_id)
             try:
                 self._run(name, Turn(self, lane, goal))
             except GaveWay as gave_way:

@@ -86,7 +86,6 @@ class ServerSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     config_drive: bool = False
     guest: GuestData = msgspec.field(default_factory=GuestData)
     hardware: dict[str, str] = {}  # image properties that shape it: hw_disk_bus, hw_vif_model, hw_firmware_type
-    request_id: str = ""
 
 
 class ServerObserved(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -119,12 +118,13 @@ class HostResources(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class HostObserved(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A heartbeat's content: what the host is and which servers it has."""
+    """A heartbeat's content: what the host is, which servers it has, how long it is up (a line as of uptime(1))."""
 
     host: str
     version: int
     resources: HostResources
     servers: tuple[ServerObserved, ...] = ()
+    uptime: str = ""
 
 
 class AgentFailure(Exception):

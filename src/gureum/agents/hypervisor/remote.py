@@ -9,8 +9,11 @@ Read next: `protocol.py`, `gureum.foundation.bus.typed`.
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable
 from types import NoneType
+from typing import Any
 
 import msgspec
 
@@ -22,8 +25,11 @@ from gureum.agents.hypervisor.protocol import (
     ServerObserved,
     ServerSpec,
 )
+from gureum.foundation import log
 from gureum.foundation.bus.interface import Bus, Refused
 from gureum.foundation.bus.typed import Method, Remote, Topic, serve_methods
+
+_log = logging.getLogger("gureum.agents.hypervisor")
 
 CALL_TIMEOUT_S = 60.0
 SERVE_THREADS = 16
@@ -83,7 +89,7 @@ class RemoteAgent:
         self._remote = Remote(bus, bus_name(host), _failure_of)
 
     def ensure_server(self, spec: ServerSpec) -> ServerObserved:
-        return self._remote.call(_ENSURE, spec, request_id=spec.request_id)
+        return self._remote.call(_ENSURE, spec)
 
     def remove_server(self, server_id: str) -> None:
         self._remote.call(_REMOVE, ServerName(server_id))
@@ -103,20 +109,32 @@ class RemoteAgent:
 
 def serve_agent(bus: Bus, host: str, agent: HypervisorAgent, *, threads: int = SERVE_THREADS) -> Callable[[], None]:
     """Answer the host's calls with `agent` until the returned function is called."""
-    return serve_methods(
-        bus,
-        bus_name(host),
-        {
-            _ENSURE: agent.ensure_server,
-            _REMOVE: lambda asked: agent.remove_server(asked.server_id),
-            _OBSERVE: lambda _: agent.observe(),
-            _CONSOLE: lambda asked: agent.console_log(asked.server_id, asked.lines),
-            _PASSWORD: lambda asked: agent.guest_password(asked.server_id),
-            _FORGET_PASSWORD: lambda asked: agent.forget_guest_password(asked.server_id),
-        },
-        refusal=_refusal_of,
-        threads=threads,
-    )
+    methods: dict[Method[Any, Any], Callable[[Any], Any]] = {
+        _ENSURE: agent.ensure_server,
+        _REMOVE: lambda asked: agent.remove_server(asked.server_id),
+        _OBSERVE: lambda _: agent.observe(),
+        _CONSOLE: lambda asked: agent.console_log(asked.server_id, asked.lines),
+        _PASSWORD: lambda asked: agent.guest_password(asked.server_id),
+        _FORGET_PASSWORD: lambda asked: agent.forget_guest_password(asked.server_id),
+    }
+    told = {method: _told(method.name, answer) for method, answer in methods.items()}
+    return serve_methods(bus, bus_name(host), told, refusal=_refusal_of, threads=threads)
+
+
+def _told(method: str, answer: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """The same, with a line in the log for each call."""
+
+    def told(asked: Any) -> Any:
+        about = f" of server {asked.server_id}" if hasattr(asked, "server_id") else ""
+        started, end = time.perf_counter(), "failed"
+        try:
+            result = answer(asked)
+            end = "done"
+            return result
+        finally:
+            _log.info("call %s%s: %s %s", method, about, end, log.took(time.perf_counter() - started))
+
+    return told
 
 
 class BusEvents:

@@ -154,4 +154,4 @@ def essence(spec: ServerSpec) -> ServerSpec:
     image = spec.image
     if image is not None:
         image = msgspec.structs.replace(image, path="", url="")
-    return msgspec.structs.replace(spec, request_id="", image=image)
+    return msgspec.structs.replace(spec, image=image)

@@ -9,6 +9,7 @@ Read next: `faults.py`, `protocol.py`.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -26,6 +27,7 @@ from gureum.agents.hypervisor.protocol import (
 )
 from gureum.agents.hypervisor.rules import Action, is_late, next_action, shown_power
 from gureum.agents.hypervisor.server_store import Effect
+from gureum.agents.hypervisor.uptime import uptime_text
 
 DEFAULT_RESOURCES = HostResources(
     vcpus=64,
@@ -38,6 +40,7 @@ DEFAULT_RESOURCES = HostResources(
 )
 
 _CONSOLE_LINES = 400
+_BEGAN = time.monotonic()
 
 
 class Plugs(Protocol):
@@ -112,7 +115,8 @@ class SimulatedAgent:
         self._world.faults.meet(self.host, "observe")
         with self._lock:
             servers = tuple(_observed(self._servers[server_id]) for server_id in sorted(self._servers))
-        return HostObserved(self.host, PROTOCOL_VERSION, self.resources, servers)
+        uptime = uptime_text(time.localtime(), time.monotonic() - _BEGAN, 0, (0.0, 0.0, 0.0))
+        return HostObserved(self.host, PROTOCOL_VERSION, self.resources, servers, uptime)
 
     def console_log(self, server_id: str, lines: int | None) -> str:
         """As the protocol says."""

@@ -305,4 +305,4 @@ def _log_request(  # noqa: PLR0917
     target = scope["path"] + ("?" + query if query else "")
     extra = f" global={global_id}" if ids.is_request_id(global_id) else ""
     version = f" version={call.version[0]}.{call.version[1]}" if call and call.version != (0, 0) else ""
-    logger.info("%s %s -> %d %.1f ms%s%s", method, target, status, elapsed * 1000, version, extra)
+    logger.info("%s %s -> %d%s%s %s", method, target, status, version, extra, log.took(elapsed))

@@ -14,18 +14,20 @@ import os
 import queue
 import socket
 import threading
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Float, String, bindparam, case, delete, null, or_, select, update
+from sqlalchemy import Boolean, Float, String, and_, bindparam, case, delete, null, or_, select, update
 
 from gureum.foundation import clock, log
 from gureum.foundation.db.engine import Database, Tx
 from gureum.foundation.db.prepared import Prepared, only, table_of
 from gureum.foundation.db.types import Json
 from gureum.foundation.metrics import Metrics
+from gureum.foundation.tasks import story
 from gureum.foundation.tasks.lifecycle import (
     Done,
     Goto,
@@ -263,20 +265,19 @@ class TaskEngine:
     def run_task(self, task: Claimed) -> None:
         """Run steps until the task waits, sleeps, ends, or is lost to another worker."""
         current: Claimed | None = task
-        tokens = (log.request_id.set(task.request_id), log.project_id.set(task.project_id))
+        before = log.origin()
         try:
             while current is not None:
                 try:
                     while not self._stopping and self._run_step(current):
                         pass
                 except LeaseLostError:
-                    logger.info("task %s of %s %s went to another worker", task.id, task.kind, task.resource_id)
+                    logger.info("%s %s: its task went to another worker", task.kind, task.resource_id)
                 current = self._look_again(task.id)
         finally:
             with self._condition:
                 self._held.pop(task.id, None)
-            log.request_id.reset(tokens[0])
-            log.project_id.reset(tokens[1])
+            log.work_for(before)
 
     def _look_again(self, task_id: str) -> Claimed | None:
         """The task's present row when a signal came meanwhile and its lease is ours; else let go of it."""
@@ -289,16 +290,15 @@ class TaskEngine:
             with self.database.read() as tx:
                 found = _HELD.first(tx, task_id=task_id, owner=self.owner, now=clock.now())
             if found is not None:
-                log.request_id.set(found.request_id)
                 return found
 
     def _run_step(self, task: Claimed) -> bool:
         """Run one step and commit its outcome; True when another is to follow at once."""
+        log.work_for(log.Origin.of(task.origin))
         lifecycle = self.lifecycles[task.kind]
         self._choose_step(lifecycle, task)
-        run = Run(
-            task.resource_id, task.step, dict(task.data), task.attempts, task.request_id, task.project_id, clock.now()
-        )
+        run = Run(task.resource_id, task.step, dict(task.data), task.attempts, clock.now())
+        begun, started, failed = story.Begun.of(task), time.perf_counter(), False
         self.hooks.before_step(task)
         transactional = lifecycle.transactional.get(task.step)
         try:
@@ -311,12 +311,14 @@ class TaskEngine:
         except LeaseLostError:
             raise
         except Exception as error:
+            failed = True
             outcome = self._after_failure(lifecycle, task, run, error)
             failed_run, failed_outcome = run, outcome
             again = self.database.write(lambda tx: self._move(tx, task, failed_run, failed_outcome))
         if self._metrics:
             self._metrics.steps.labels(task.kind, type(outcome).__name__).inc()
         self._ended += 1
+        story.ended(begun, outcome, time.perf_counter() - started, failed=failed)
         self.hooks.after_commit(task, outcome)
         return again
 
@@ -344,7 +346,6 @@ class TaskEngine:
             run.data["error"] = _problem(task.step, text, getattr(error, "public", ""))
             return Goto(lifecycle.failed)
         pause = min(lifecycle.retry_s * 2 ** (run.attempts - 1), MAX_BACKOFF_S)
-        logger.warning("%s %s: %s again in %.1f s: %s", task.kind, task.resource_id, task.step, pause, text)
         return Sleep(pause, f"trying {task.step} again after: {text}"[:2000])
 
     def _move(self, tx: Tx, task: Claimed, run: Run, outcome: Outcome) -> bool:
@@ -373,7 +374,15 @@ class TaskEngine:
         now = clock.now()
         lease = now + self.options.lease_s
         step = (outcome.step if isinstance(outcome, Goto | Wait) else None) or task.step
-        common = {"new_data": run.data, "new_step": step, "seen": task.signals, "now": now, "lease": lease}
+        rests = isinstance(outcome, Wait) and outcome.deadline_s is None
+        common = {
+            "new_data": run.data,
+            "new_step": step,
+            "seen": task.signals,
+            "now": now,
+            "lease": lease,
+            "rests": rests,
+        }
         if isinstance(outcome, Goto):
             return common | {
                 "new_attempts": 0,
@@ -412,12 +421,13 @@ class TaskEngine:
 
         def update_copy() -> None:
             task.data, task.attempts, task.signals, task.divert = run.data, run.attempts, row.signals, row.divert
+            task.origin = row.origin
             if isinstance(outcome, Goto):
                 task.step, task.attempts, task.deadline_at, task.reason = outcome.step, 0, None, ""
                 return
-            rest = self._waiting(task, outcome, clock.now()) if isinstance(outcome, Wait | Sleep) else None
-            if rest is not None:
-                task.deadline_at, task.on_deadline = rest.deadline_at, rest.on_deadline
+            if isinstance(outcome, Wait | Sleep):
+                rest = self._waiting(task, outcome, clock.now())
+                task.deadline_at, task.on_deadline, task.reason = rest.deadline_at, rest.on_deadline, outcome.reason
             if isinstance(outcome, Wait):
                 task.step, task.attempts = outcome.step or task.step, 0
 
@@ -443,6 +453,7 @@ class TaskEngine:
 _T = table_of(Task).c
 _MINE = (_T.id == bindparam("task_id"), _T.lease_owner == bindparam("owner"))
 _UNMOVED = _T.signals == bindparam("seen")
+_TAKES_OVER = and_(bindparam("rests", type_=Boolean), _T.next_origin.is_not(None))
 _MOVE = Prepared(
     update(table_of(Task))
     .where(*_MINE)
@@ -455,14 +466,17 @@ _MOVE = Prepared(
             _T.since: case((_T.reason == bindparam("new_reason"), _T.since), else_=bindparam("now")),
             _T.deadline_at: bindparam("new_deadline", type_=Float(53)),
             _T.on_deadline: bindparam("new_on_deadline", type_=String(64)),
+            _T.origin: case((_TAKES_OVER, _T.next_origin), else_=_T.origin),
+            _T.next_origin: case((bindparam("rests", type_=Boolean), null()), else_=_T.next_origin),
             _T.divert: case((_UNMOVED, null()), else_=_T.divert),
             _T.wake_at: case((_UNMOVED, bindparam("rest_wake", type_=Float(53))), else_=bindparam("now")),
             _T.lease_until: case((_UNMOVED, bindparam("rest_lease")), else_=bindparam("lease")),
         }
     )
-    .returning(_T.signals, _T.divert)
+    .returning(_T.signals, _T.divert, _T.origin)
 )
-"""Moves a task, if its lease is still ours; one that was signalled meanwhile stays due and leased."""
+"""Moves a task, if its lease is still ours; one that was signalled meanwhile stays due and leased. At rest, what was
+done for one request is over, and the one that signalled meanwhile takes over."""
 _END = Prepared(delete(table_of(Task)).where(*_MINE))
 _DUE = (_T.wake_at <= bindparam("now"), _T.lease_until < bindparam("now"))
 _FIND_DUE = Prepared(select(_T.id).where(*_DUE).order_by(_T.wake_at).limit(bindparam("most")), make=only)

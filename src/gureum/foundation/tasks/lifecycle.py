@@ -81,8 +81,6 @@ class Run:
     step: str
     data: dict[str, Any]
     attempts: int
-    request_id: str
-    project_id: str
     now: float
 
     @property

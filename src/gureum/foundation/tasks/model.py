@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Float, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from gureum.foundation import clock
+from gureum.foundation import clock, log
 from gureum.foundation.db.types import Id, Json, Row
 
 
@@ -17,7 +17,8 @@ class Task(Row):
     """One resource's life. Due when `wake_at` has passed and no living worker holds its lease.
 
     `signals` counts wake-ups; a step that ends in a wait while the count moved runs again. `divert` names the step
-    to go to instead of the next one (destroy). Times are seconds since the epoch.
+    to go to instead of the next one (destroy). `origin` is the request whose work the steps do (`log.Origin`);
+    `next_origin` signalled while they did and takes over once the task is at rest. Times are seconds since the epoch.
     """
 
     __tablename__ = "tasks"
@@ -37,8 +38,8 @@ class Task(Row):
     since: Mapped[float] = mapped_column(Float(53))
     signals: Mapped[int] = mapped_column(default=0)
     attempts: Mapped[int] = mapped_column(default=0)
-    request_id: Mapped[str] = mapped_column(String(64), default="-")
-    project_id: Mapped[str] = mapped_column(Id, default="-")
+    origin: Mapped[str] = mapped_column(String(192), default=str(log.NOBODY))
+    next_origin: Mapped[str | None] = mapped_column(String(192))
     created_at: Mapped[datetime] = mapped_column(default=clock.utcnow)
 
     __table_args__ = (UniqueConstraint("kind", "resource_id"), Index("ix_tasks_wake_at", "wake_at"))
@@ -59,8 +60,7 @@ class Claimed:
     reason: str
     signals: int
     attempts: int
-    request_id: str
-    project_id: str
+    origin: str
     lease_owner: str
 
 

@@ -13,7 +13,7 @@ from gureum.foundation.db.engine import Tx
 from gureum.foundation.db.prepared import Prepared
 from gureum.foundation.errors import OverQuota
 from gureum.foundation.quota import UNLIMITED, limits_of, overruns
-from gureum.services.compute.servers.groups import ServerGroup
+from gureum.services.compute.servers.groups import ServerGroup, ServerGroupMember
 from gureum.services.compute.servers.model import Server
 
 SERVICE = "compute"
@@ -69,3 +69,17 @@ def check_servers(tx: Tx, project_id: str, flavor: dict[str, Any], count: int, m
         raise OverQuota(
             f"Maximum number of metadata items exceeds {limit} (metadata_items: {metadata_items} requested)"
         )
+
+
+def check_members(tx: Tx, project_id: str, group_id: str, count: int) -> None:
+    """Whether a server group takes so many more. Raises OverQuota."""
+    limits = limits_of(tx, SERVICE, project_id, DEFAULTS)
+    living = (
+        select(func.count())
+        .select_from(ServerGroupMember)
+        .join(Server, Server.id == ServerGroupMember.server_id)
+        .where(ServerGroupMember.group_id == group_id, Server.deleted_at.is_(None))
+    )
+    used = {"server_group_members": tx.scalar(living) or 0}
+    for overrun in overruns(limits, used, {"server_group_members": count}):
+        raise OverQuota(f"Quota exceeded, too many servers in group ({overrun}).")

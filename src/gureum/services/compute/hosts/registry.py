@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,10 +18,12 @@ from typing import Any, Protocol, cast
 import msgspec
 from sqlalchemy import select, update
 
-from gureum.agents.hypervisor.protocol import HostObserved, HostResources, HypervisorAgent, ServerObserved
+from gureum.agents.hypervisor.protocol import AgentFailure, HostObserved, HostResources, HypervisorAgent, ServerObserved
 from gureum.foundation import clock, ids
+from gureum.foundation.bus.interface import BusError
 from gureum.foundation.db.engine import Database, Tx
 from gureum.foundation.db.prepared import Prepared, as_tuple
+from gureum.foundation.log import own_story, took
 from gureum.foundation.metrics import Metrics
 from gureum.foundation.tasks.store import Tasks
 from gureum.services.compute.hosts.model import Host
@@ -53,15 +56,28 @@ class HostOptions:
 
 
 class _Counted:
-    """An agent whose calls show in /metrics."""
+    """An agent whose calls show in /metrics and in the log."""
 
-    def __init__(self, agent: HypervisorAgent, metrics: Metrics) -> None:
+    def __init__(self, host: str, agent: HypervisorAgent, metrics: Metrics) -> None:
+        self._host = host
         self._agent = agent
         self._metrics = metrics
 
     def __getattr__(self, method: str) -> Any:
         self._metrics.agent_calls.labels(method).inc()
-        return getattr(self._agent, method)
+        call = getattr(self._agent, method)
+
+        def told(*arguments: Any) -> Any:
+            started, end = time.perf_counter(), "answered"
+            try:
+                return call(*arguments)
+            except (AgentFailure, BusError) as error:
+                end = f"failed: {error}"
+                raise
+            finally:
+                log.info("call %s of host %s %s %s", method, self._host, end, took(time.perf_counter() - started))
+
+        return told
 
 
 _FACTS = Prepared(select(Host.name, Host.zone, Host.seen_at, Host.disabled, Host.forced_down), make=as_tuple)
@@ -88,18 +104,20 @@ class HostRegistry:
         self._lock = threading.Lock()
         self._heard: dict[str, tuple[float, HostObserved]] = {}
         self._last_beats: dict[str, float] = {}
+        self._uptimes: dict[str, str] = {}
         self._began = clock.now()
         self._compared: dict[str, tuple[float, tuple[ServerObserved, ...]]] = {}
         self._written: dict[str, HostResources] = {}
 
     def agent(self, host: str) -> HypervisorAgent:
-        return cast("HypervisorAgent", _Counted(self._agents.agent(host), self._metrics))
+        return cast("HypervisorAgent", _Counted(host, self._agents.agent(host), self._metrics))
 
     def heartbeat(self, observed: HostObserved) -> None:
         """Take note; written at the next flush."""
         with self._lock:
             self._heard[observed.host] = (clock.now(), observed)
             self._last_beats[observed.host] = clock.now()
+            self._uptimes[observed.host] = observed.uptime
 
     def heard(self) -> list[HostObserved]:
         with self._lock:
@@ -120,6 +138,10 @@ class HostRegistry:
     def answers(self, name: str) -> bool:
         """Whether a call to the host has a chance: this process heard it lately, or is too young to know."""
         return clock.now() - self._last_beats.get(name, self._began) <= self.options.timeout_s
+
+    def uptime(self, name: str) -> str:
+        """How long the host is up, as its last heartbeat said; "" when it did not say, or is silent."""
+        return self._uptimes.get(name, "") if self.answers(name) else ""
 
     def awaits_hosts(self, facts: dict[str, HostFacts]) -> bool:
         """Whether hosts that this process is too young to have heard may still report: longest for the very first."""
@@ -178,7 +200,8 @@ class HostRegistry:
             return
         self._compared[observed.host] = (clock.now(), observed.servers)
         try:
-            self.compare(observed)
+            with own_story():
+                self.compare(observed)
         except Exception:
             log.exception("comparing host %s failed", observed.host)
 
@@ -229,8 +252,10 @@ class HostRegistry:
             server.spec += 1
             server.updated_at = clock.utcnow()
             self._tasks.signal(tx, "server", [server.id])
+            tx.on_commit(lambda: log.info("host %s: server %s is %s by itself", host, server.id, observed.power))
 
-        self._database.write(follow)
+        with own_story():
+            self._database.write(follow)
 
 
 def _touch(tx: Tx, moments: dict[float, list[str]]) -> None:

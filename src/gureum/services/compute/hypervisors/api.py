@@ -116,9 +116,13 @@ def show(call: Call[ComputeDeps], hypervisor_id: str) -> dict[str, Any]:
 
 
 def uptime(call: Call[ComputeDeps], hypervisor_id: str) -> dict[str, Any]:
-    """Hosts report no uptime."""
-    _find(call, hypervisor_id)
-    raise NotImplementedHere("The hypervisor does not report how long it is up.")
+    host = _find(call, hypervisor_id)
+    if not _is_up(call, host):
+        raise BadRequest(f"Compute service of {host.name} is unavailable at this time.")
+    told = _uptime(call, host)
+    if not told:
+        raise NotImplementedHere("The hypervisor does not report how long it is up.")
+    return {"hypervisor": {**_view(call, host, None, None), "uptime": told}}
 
 
 def statistics(call: Call[ComputeDeps]) -> dict[str, Any]:
@@ -165,11 +169,10 @@ def _servers(call: Call[ComputeDeps], hosts: Sequence[Host]) -> dict[str, list[d
 def _view(
     call: Call[ComputeDeps], host: Host, load: Load | None, servers: dict[str, list[dict[str, str]]] | None
 ) -> dict[str, Any]:
-    up = host.is_up(clock.now(), call.deps.hosts.options.timeout_s)
     view: dict[str, Any] = {
         "id": shown(host.id, call.version),
         "hypervisor_hostname": host.name,
-        "state": "up" if up else "down",
+        "state": "up" if _is_up(call, host) else "down",
         "status": "disabled" if host.disabled else "enabled",
     }
     if load is not None:
@@ -177,6 +180,15 @@ def _view(
     if servers is not None and (host.name in servers or call.at_least(2, 75)):
         view["servers"] = servers.get(host.name, [])
     return view
+
+
+def _is_up(call: Call[ComputeDeps], host: Host) -> bool:
+    return host.is_up(clock.now(), call.deps.hosts.options.timeout_s)
+
+
+def _uptime(call: Call[ComputeDeps], host: Host) -> str:
+    """What its last heartbeat said; "" for a host that is down or told nothing."""
+    return call.deps.hosts.uptime(host.name) if _is_up(call, host) else ""
 
 
 def _details(call: Call[ComputeDeps], host: Host, load: Load) -> dict[str, Any]:
@@ -192,7 +204,7 @@ def _details(call: Call[ComputeDeps], host: Host, load: Load) -> dict[str, Any]:
         },
     }
     if call.version > _LAST_WITH_AMOUNTS:
-        view["uptime"] = None
+        view["uptime"] = _uptime(call, host) or None
         return view
     view["cpu_info"] = json.loads(resources.cpu_info or "{}") if call.at_least(2, 28) else resources.cpu_info
     amounts = _amounts(load.stock.get(host.id, {}), load.counts.get(host.name, (0, 0)))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from gureum.agents.hypervisor.protocol import AgentFailure
 from gureum.foundation import clock
@@ -78,6 +78,11 @@ def _delete(call: Call[ComputeDeps], server: Server, _payload: Any) -> None:
     operations.delete(call.deps, call.tx, call.caller, server)
 
 
+def _user_data(payload: bodies.Rebuild) -> str | None | UnsetType:
+    given = payload.user_data
+    return UNSET if isinstance(given, UnsetType) else operations.checked_user_data(given)
+
+
 def _refuse_fields_of_other_versions(call: Call[ComputeDeps], payload: bodies.Rebuild) -> None:
     names = [name for name, since in bodies.REBUILD_SINCE.items() if call.version < since]
     names += ["personality"] if call.at_least(2, 57) else []
@@ -90,6 +95,7 @@ def _refuse_fields_of_other_versions(call: Call[ComputeDeps], payload: bodies.Re
 
 def _rebuild(call: Call[ComputeDeps], server: Server, payload: bodies.Rebuild) -> Reply:
     _refuse_fields_of_other_versions(call, payload)
+    operations.refuse_what_is_not_offered(payload)
     password = payload.adminPass if payload.adminPass is not UNSET else operations.new_password()
 
     def change(row: Server) -> None:
@@ -100,7 +106,8 @@ def _rebuild(call: Call[ComputeDeps], server: Server, payload: bodies.Rebuild) -
             ("disk_config", payload.disk_config),
             ("access_ip_v4", payload.accessIPv4),
             ("access_ip_v6", payload.accessIPv6),
-            ("user_data", payload.user_data),
+            ("user_data", _user_data(payload)),
+            ("hostname", payload.hostname or UNSET),
         ):
             if value is not UNSET:
                 setattr(row, attribute, value)

@@ -20,6 +20,7 @@ from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.pages import CLOSED
 from gureum.services.compute.servers import operations, seen, versions, views
 from gureum.services.compute.servers.bodies import CREATE, UPDATE
+from gureum.services.compute.servers.hints import hints_of
 from gureum.services.compute.servers.listing import PARAMETERS, page_of
 from gureum.services.network.facade import NicRequest, NicWanted
 
@@ -43,6 +44,8 @@ RULES = (
 def create(call: Call[ComputeDeps], body: Any) -> Reply:
     new = body.server
     count = _count(new)
+    operations.refuse_what_is_not_offered(new)
+    group_id, hints = hints_of(body.hints or body.extension_hints)
     password = new.adminPass or operations.new_password()
     request = operations.ServerRequest(
         name=new.name.strip(),
@@ -62,7 +65,8 @@ def create(call: Call[ComputeDeps], body: Any) -> Reply:
         disk_config=new.disk_config,
         access_ip_v4=operations.checked_address("accessIPv4", new.accessIPv4, 4),
         access_ip_v6=operations.checked_address("accessIPv6", new.accessIPv6, 6),
-        group_id=_group_id(body),
+        group_id=group_id,
+        hints=hints,
     )
     first = operations.create_servers(call.deps, call.tx, call.caller, request)[0]
     if _flag("return_reservation_id", new.return_reservation_id):
@@ -136,11 +140,6 @@ def _hostname(new: Any, count: int) -> str | None:
     if hostname and count > 1:
         raise BadRequest("A hostname cannot be given when several servers are created.")
     return str(hostname) if hostname else None
-
-
-def _group_id(body: Any) -> str | None:
-    hints = body.hints or body.extension_hints
-    return str(hints.group) if hints and hints.group else None
 
 
 def _flag(name: str, value: Any) -> bool:

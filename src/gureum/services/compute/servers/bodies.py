@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from gureum.services.compute.servers.hints import SchedulerHints
+
 Text255 = Annotated[str, Meta(max_length=255)]
 ServerName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"\S")]
 Uuid = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}\Z")]
@@ -40,14 +42,6 @@ class WantedNic(Struct, forbid_unknown_fields=True):
 class File(Struct, forbid_unknown_fields=True):
     path: Text255
     contents: Annotated[str, Meta(max_length=16384)]
-
-
-class SchedulerHints(Struct):
-    """Known hints are typed; others are accepted and ignored, as the reference allows."""
-
-    group: Uuid | None = None
-    different_host: list[str] | str | None = None
-    same_host: list[str] | str | None = None
 
 
 _RENAMED = {"disk_config": "OS-DCF:diskConfig"}

@@ -5,6 +5,7 @@ Source: compute API reference, "Server groups (os-server-groups)".
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from gureum.foundation import clock
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.db.types import Id, Json, Name, Row
+from gureum.services.compute.servers.hints import hosts_by_hints
 from gureum.services.compute.servers.model import Server
 from gureum.services.compute.servers.rules import Wish
 
@@ -42,18 +44,17 @@ class ServerGroupMember(Row):
 def wish_of(tx: Tx, server: Any, tried: frozenset[str]) -> Wish:
     """Where the server may go, by its request and by its group."""
     asked = server.scheduling
-    zone, host = asked.get("zone"), asked.get("host")
-    group_id = asked.get("group")
-    if not group_id:
-        return Wish(zone, host, tried)
-    group = tx.get(ServerGroup, group_id)
-    if group is None:
-        return Wish(zone, host, tried)
+    wish = Wish(asked.get("zone"), asked.get("host"), tried, **hosts_by_hints(tx, asked))
+    group = tx.get(ServerGroup, asked["group"]) if asked.get("group") else None
+    return wish if group is None else _with_group(tx, server, group, wish)
+
+
+def _with_group(tx: Tx, server: Server, group: ServerGroup, wish: Wish) -> Wish:
     found = tx.scalars(
         select(Server.host)
         .join(ServerGroupMember, ServerGroupMember.server_id == Server.id)
         .where(
-            ServerGroupMember.group_id == group_id,
+            ServerGroupMember.group_id == group.id,
             Server.id != server.id,
             Server.deleted_at.is_(None),
             Server.host.isnot(None),
@@ -62,9 +63,18 @@ def wish_of(tx: Tx, server: Any, tried: frozenset[str]) -> Wish:
     most = int(group.rules.get("max_server_per_host", 1))
     hosts = frozenset(name for name in found if name)
     crowded = frozenset(name for name in hosts if found.count(name) >= most)
-    return {
-        "affinity": Wish(zone, host, tried, near=hosts),
-        "anti-affinity": Wish(zone, host, tried, apart=crowded),
-        "soft-affinity": Wish(zone, host, tried, prefer_near=hosts),
-        "soft-anti-affinity": Wish(zone, host, tried, prefer_apart=hosts),
-    }[group.policy]
+    match group.policy:
+        case "affinity":
+            return replace(wish, near=hosts)
+        case "anti-affinity":
+            return replace(wish, apart=crowded)
+        case "soft-affinity":
+            return replace(wish, prefer_near=hosts)
+        case _:
+            return replace(wish, prefer_apart=hosts)
+
+
+def groups_of(tx: Tx, server_id: str) -> list[str]:
+    """The ids of the groups that a server is a member of: one at most."""
+    statement = select(ServerGroupMember.group_id).where(ServerGroupMember.server_id == server_id)
+    return list(tx.scalars(statement))

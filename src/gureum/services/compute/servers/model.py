@@ -8,6 +8,7 @@ the server is at rest when they agree.
 
 from __future__ import annotations
 
+import secrets
 from datetime import datetime
 from typing import Any
 
@@ -98,6 +99,7 @@ class Server(Worded, Row):
     key_data: Mapped[str | None] = mapped_column(Text)
     user_data: Mapped[str | None] = mapped_column(Text)
     admin_password: Mapped[str | None] = mapped_column(String(255))
+    seed: Mapped[str] = mapped_column(String(64), default=lambda: secrets.token_hex(32))
     config_drive: Mapped[bool] = mapped_column(default=False)
     meta: Mapped[dict[str, str]] = mapped_column(Json, default=dict)
     tags: Mapped[list[str]] = mapped_column(Json, default=list)

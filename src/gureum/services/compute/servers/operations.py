@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import UNSET
 from sqlalchemy import bindparam, select
 
 from gureum.foundation import clock, ids, log
@@ -25,8 +26,9 @@ from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.flavors.model import Flavor, FlavorAccess
 from gureum.services.compute.hosts.model import Host
 from gureum.services.compute.keypairs.model import Keypair
-from gureum.services.compute.quotas_in_force import check_servers
+from gureum.services.compute.quotas_in_force import check_members, check_servers
 from gureum.services.compute.servers.groups import ServerGroup, ServerGroupMember
+from gureum.services.compute.servers.hints import Hints, within_reach
 from gureum.services.compute.servers.lifecycle import KIND
 from gureum.services.compute.servers.model import LEGAL, Server, ServerAction
 from gureum.services.compute.servers.rules import hostname_of
@@ -58,6 +60,7 @@ class ServerRequest:
     access_ip_v6: str = ""
     group_id: str | None = None
     reservation_id: str = field(default_factory=lambda: "r-" + secrets.token_hex(4))
+    hints: Hints = field(default_factory=Hints)
 
 
 def create_servers(deps: ComputeDeps, tx: Tx, caller: Caller, request: ServerRequest) -> list[str]:
@@ -70,10 +73,15 @@ def create_servers(deps: ComputeDeps, tx: Tx, caller: Caller, request: ServerReq
     key = own_keypair(tx, caller, request.key_name)
     _check_zone(tx, request)
     group = _group(tx, caller, request.group_id)
+    if group is not None:
+        check_members(tx, project_id, group.id, request.count)
+    hints = within_reach(tx, caller, request.hints)
+    wish = {"zone": request.zone, "host": request.host, "group": request.group_id, **hints.stored()}
     plan = deps.network.plan(tx, caller, request.nics, request.count)
     made = [ids.new_uuid() for _ in range(request.count)]
+    common = {**_values(caller, request, flavor, image, key), "scheduling": wish}
     for index, server_id in enumerate(made):
-        _INSERT.run(tx, **_values(caller, request, flavor, image, key), **_particular(request, server_id, index))
+        _INSERT.run(tx, **common, **_particular(request, server_id, index))
         if group is not None:
             tx.add(ServerGroupMember(group_id=group.id, server_id=server_id))
         record_action(tx, caller, server_id, "create")
@@ -119,7 +127,6 @@ def _values(
         "access_ip_v4": request.access_ip_v4,
         "access_ip_v6": request.access_ip_v6,
         "zone": request.zone or "nova",
-        "scheduling": {"zone": request.zone, "host": request.host, "group": request.group_id},
         "created_at": now,
         "updated_at": now,
     }
@@ -338,6 +345,14 @@ def checked_user_data(text: str | None) -> str | None:
     except (binascii.Error, UnicodeEncodeError, ValueError) as error:
         raise BadRequest("Invalid input for field/attribute user_data: it must be base64.") from error
     return text
+
+
+def refuse_what_is_not_offered(asked: Any) -> None:
+    """Of a create or a rebuild: nobody may think that something is done which nothing here does. Raises BadRequest."""
+    if getattr(asked, "trusted_image_certificates", None) not in (None, UNSET):
+        raise BadRequest("trusted_image_certificates: this cloud does not verify signatures of images.")
+    if getattr(asked, "personality", ()):
+        raise BadRequest("personality: this cloud injects no files into images; user_data can write them.")
 
 
 def checked_address(name: str, text: str, version: int) -> str:

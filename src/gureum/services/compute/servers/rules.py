@@ -20,7 +20,10 @@ class HostFacts:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """Where a server may go. `near` and `apart` are hosts of group members; `tried` refused it before."""
+    """Where a server may go. `near` and `apart` are hosts of group members; `tried` refused it before.
+
+    `same_host`, `different_host` and `within` are the hosts that scheduler hints speak of, None without such a hint.
+    """
 
     zone: str | None = None
     host: str | None = None
@@ -29,6 +32,9 @@ class Wish:
     apart: frozenset[str] = frozenset()
     prefer_near: frozenset[str] = frozenset()
     prefer_apart: frozenset[str] = frozenset()
+    same_host: frozenset[str] | None = None
+    different_host: frozenset[str] | None = None
+    within: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +92,9 @@ def _against(name: str, facts: HostFacts | None, wish: Wish) -> str:
         (name in wish.tried, "failed to build this server"),
         (bool(wish.near) and name not in wish.near, "does not hold the server group's members (affinity)"),
         (name in wish.apart, "holds a member of the server group (anti-affinity)"),
+        (wish.same_host is not None and name not in wish.same_host, "holds no server of the hint same_host"),
+        (wish.different_host is not None and name in wish.different_host, "holds a server of the hint different_host"),
+        (wish.within is not None and name not in wish.within, "is not near the hint build_near_host_ip"),
     )
     return next((reason for holds, reason in constraints if holds), "")
 

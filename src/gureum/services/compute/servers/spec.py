@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 
 from gureum.agents.hypervisor.protocol import GuestData, ImageSource, ServerSpec
-from gureum.foundation import log
 from gureum.services.network.facade import Address, Wiring
 
 _HARDWARE = ("hw_disk_bus", "hw_vif_model", "hw_firmware_type", "hw_machine_type")
@@ -37,7 +36,6 @@ def spec_of(server: Any, wiring: Wiring, image: ImageSource | None) -> ServerSpe
         nics=wiring.nics,
         config_drive=server.config_drive,
         guest=_guest(server, wiring),
-        request_id=log.request_id.get(),
         hardware={name: str(server.image[name]) for name in _HARDWARE if name in server.image},
     )
 
@@ -53,8 +51,11 @@ def _guest(server: Any, wiring: Wiring) -> GuestData:
 
 
 def meta_data(server: Any) -> dict[str, Any]:
-    """The meta_data.json document. The random seed is the same at each boot of one server and of no other."""
-    seed = hashlib.shake_256(server.id.encode() + server.reservation_id.encode()).digest(512)
+    """The meta_data.json document.
+
+    Its random seed, 512 bytes, is drawn from 32 secret ones of the server: the same at each boot, told to nobody else.
+    """
+    seed = hashlib.shake_256(bytes.fromhex(server.seed)).digest(512)
     document: dict[str, Any] = {
         "uuid": server.id,
         "name": server.name,
