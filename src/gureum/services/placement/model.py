@@ -47,6 +47,7 @@ class ProviderInventory(Row):
 
 class ProviderTrait(Row):
     __tablename__ = "provider_traits"
+    __table_args__ = (Index("ix_provider_traits_trait", "trait"),)
 
     provider_id: Mapped[str] = mapped_column(ForeignKey("providers.id", ondelete="CASCADE"), primary_key=True)
     trait: Mapped[str] = mapped_column(Name, primary_key=True)

@@ -35,7 +35,7 @@ class Traits:
         return not self.forbidden & held and self.met_by(held)
 
     def met_by(self, held: frozenset[str] | set[str]) -> bool:
-        return all(group & held for group in self.required)
+        return not self.required or all(group & held for group in self.required)
 
 
 @dataclass(frozen=True, slots=True)

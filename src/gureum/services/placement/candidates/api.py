@@ -6,7 +6,7 @@ The trees are read in `supplies.py`, the choice among them is `solver.py`'s.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gureum.foundation.http.call import Call
@@ -73,7 +73,8 @@ def _summaries(call: Call[Any], supplies: dict[str, Supply], chosen: Sequence[Ca
     traits = traits_of(call.tx, [supply.id for supply in shown]) if call.at_least(1, 17) else {}
     found: dict[str, dict[str, Any]] = {}
     for supply in shown:
-        view: dict[str, Any] = {"resources": dict(_amounts(supply))}
+        stock = {name: {"capacity": one.capacity, "used": one.used} for name, one in supply.stock.items()}
+        view: dict[str, Any] = {"resources": stock}
         if call.at_least(1, 17):
             view["traits"] = traits.get(supply.id, [])
         if call.at_least(1, 29):
@@ -81,11 +82,6 @@ def _summaries(call: Call[Any], supplies: dict[str, Supply], chosen: Sequence[Ca
             view["root_provider_uuid"] = supply.root_id
         found[supply.id] = view
     return found
-
-
-def _amounts(supply: Supply) -> Iterable[tuple[str, dict[str, int]]]:
-    for name, stock in supply.stock.items():
-        yield name, {"capacity": stock.capacity, "used": stock.used}
 
 
 ROUTES = (Route("GET", "/allocation_candidates", index, _RULE, since=(1, 10), query=PARAMETERS),)

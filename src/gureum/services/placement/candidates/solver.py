@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from gureum.services.placement.names import SHARING
 from gureum.services.placement.queries import Membership, Traits
@@ -18,9 +19,8 @@ MOST_TRIED = 100_000
 """Combinations looked at for one request: a bound on work, far above what real trees need."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stock:
-    """An inventory: what it can give at most, what is taken, and in which units."""
+class Stock(NamedTuple):
+    """An inventory: what it can give at most, what is taken, and in which units. A tuple: an answer reads thousands."""
 
     capacity: int
     used: int
@@ -63,8 +63,7 @@ class Request:
     subtrees: tuple[frozenset[str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """provider id -> class -> amount, and which providers meet which group."""
 
     amounts: dict[str, dict[str, int]]
@@ -109,7 +108,8 @@ def _alone(supplies: Mapping[str, Supply], supply: Supply, request: Request) -> 
         if not group.traits.allow(supply.traits) or not _placed(supplies, supply, group):
             return None
         for name, amount in group.resources.items():
-            if name not in supply.stock or not supply.stock[name].fits(amount):
+            stock = supply.stock.get(name)
+            if stock is None or not stock.fits(amount):
                 return None
             amounts[name] = amounts.get(name, 0) + amount
     if len(request.groups) > 1 and not all(supply.stock[name].fits(amount) for name, amount in amounts.items()):

@@ -10,34 +10,64 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table, and_, exists, or_, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, exists, or_, select
 from sqlalchemy.orm import aliased
 
 from gureum.foundation.db.engine import Tx
+from gureum.foundation.db.prepared import Prepared, as_tuple, table_of
 from gureum.services.placement.candidates.asking import Asked
 from gureum.services.placement.candidates.solver import Stock, Supply
 from gureum.services.placement.model import Provider, ProviderAggregate, ProviderInventory, ProviderTrait
 from gureum.services.placement.names import SHARING
 
 CHUNK = 1_000
-AT_ONCE = 500
-"""Ids in one statement: databases bound their number."""
+AT_ONCE = 1_024
+"""Ids in one statement: databases bound their number, and a power of two needs no filling up."""
 
 _PROVIDERS, _INVENTORIES, _TRAITS, _AGGREGATES = (
-    cast("Table", model.__table__).c for model in (Provider, ProviderInventory, ProviderTrait, ProviderAggregate)
+    table_of(model).c for model in (Provider, ProviderInventory, ProviderTrait, ProviderAggregate)
 )
 _MEMBER = aliased(Provider, name="member")
-_TREE = select(_PROVIDERS.id, _PROVIDERS.parent_id, _PROVIDERS.root_id).order_by(_PROVIDERS.created_at, _PROVIDERS.id)
 _UNITS = (_INVENTORIES.used, _INVENTORIES.min_unit, _INVENTORIES.max_unit, _INVENTORIES.step_size)
 _SIZE = (_INVENTORIES.total - _INVENTORIES.reserved) * _INVENTORIES.allocation_ratio
+_CLASSES: Any = bindparam("classes", expanding=True)
+_NAMES: Any = bindparam("names", expanding=True)
+_SHARED = Prepared(select(exists().where(_TRAITS.trait == SHARING)), as_tuple)
+
+
+class _Rows:
+    """A statement's rows: all, or those whose column is among some ids; prepared, for there may be thousands."""
+
+    def __init__(self, statement: Select[Any], column: ColumnElement[Any]) -> None:
+        self._all = Prepared(statement, as_tuple)
+        self._among = Prepared(statement.where(column.in_(bindparam("ids", expanding=True))), as_tuple)
+
+    def read(self, tx: Tx, ids: Sequence[str] | None, **values: Any) -> Iterator[tuple[Any, ...]]:
+        if ids is None:
+            yield from self._all.all(tx, **values)
+            return
+        for start in range(0, len(ids), AT_ONCE):
+            yield from self._among.all(tx, ids=ids[start : start + AT_ONCE], **values)
+
+
+_TREES = _Rows(
+    select(_PROVIDERS.id, _PROVIDERS.parent_id, _PROVIDERS.root_id).order_by(_PROVIDERS.created_at, _PROVIDERS.id),
+    _PROVIDERS.root_id,
+)
 _STOCK = select(_INVENTORIES.provider_id, _INVENTORIES.resource_class, _SIZE, *_UNITS)
+_WHOLE_STOCK = _Rows(_STOCK, _INVENTORIES.provider_id)
+_ASKED_STOCK = _Rows(_STOCK.where(_INVENTORIES.resource_class.in_(_CLASSES)), _INVENTORIES.provider_id)
+_HELD = select(_TRAITS.provider_id, _TRAITS.trait)
+_ALL_TRAITS = _Rows(_HELD.order_by(_TRAITS.trait), _TRAITS.provider_id)
+_ASKED_TRAITS = _Rows(_HELD.where(_TRAITS.trait.in_(_NAMES)), _TRAITS.provider_id)
+_JOINED = _Rows(select(_AGGREGATES.provider_id, _AGGREGATES.aggregate_id), _AGGREGATES.provider_id)
 
 
 def chunks_of(tx: Tx, asked: Asked, *, whole_stock: bool) -> Iterator[dict[str, Supply]]:
     """Chunks of whole trees in the order of their roots. `whole_stock` reads classes that were not asked for too."""
-    if tx.scalar(select(exists().where(ProviderTrait.trait == SHARING))):
+    if _SHARED.all(tx)[0][0]:
         yield _read(tx, asked, None, whole_stock=whole_stock)
         return
     size = min(asked.limit or CHUNK, CHUNK)
@@ -94,37 +124,25 @@ def _in_tree(*terms: ColumnElement[bool]) -> ColumnElement[bool]:
 
 def _read(tx: Tx, asked: Asked, roots: Sequence[str] | None, *, whole_stock: bool) -> dict[str, Supply]:
     """All members of the trees, or of all trees, with what the request needs to know of them."""
-    found = {row[0]: Supply(*row) for row in _within(tx, _TREE, _PROVIDERS.root_id, roots)}
+    found = {row[0]: Supply(*row) for row in _TREES.read(tx, roots)}
     members = None if roots is None else list(found)
-    stock = _STOCK
-    if not whole_stock:
-        stock = stock.where(_INVENTORIES.resource_class.in_(sorted(asked.resource_classes)))
-    for provider_id, name, size, *units in _within(tx, stock, _INVENTORIES.provider_id, members):
+    if whole_stock:
+        stock = _WHOLE_STOCK.read(tx, members)
+    else:
+        stock = _ASKED_STOCK.read(tx, members, classes=sorted(asked.resource_classes))
+    for provider_id, name, size, *units in stock:
         found[provider_id].stock[name] = Stock(int(size), *units)
-    wanted = sorted(asked.trait_names | {SHARING})
-    traits = select(_TRAITS.provider_id, _TRAITS.trait).where(_TRAITS.trait.in_(wanted))
-    for provider_id, trait in _within(tx, traits, _TRAITS.provider_id, members):
+    for provider_id, trait in _ASKED_TRAITS.read(tx, members, names=sorted(asked.trait_names | {SHARING})):
         found[provider_id].traits.add(trait)
     if roots is None or any(group.membership for group in asked.request.groups):
-        joined = select(_AGGREGATES.provider_id, _AGGREGATES.aggregate_id)
-        for provider_id, aggregate in _within(tx, joined, _AGGREGATES.provider_id, members):
+        for provider_id, aggregate in _JOINED.read(tx, members):
             found[provider_id].aggregates.add(aggregate)
     return found
-
-
-def _within(tx: Tx, statement: Select[Any], column: Any, ids: Sequence[str] | None) -> Iterator[Any]:
-    """The rows whose column is among the ids, all rows without any."""
-    if ids is None:
-        yield from tx.execute(statement).all()
-        return
-    for start in range(0, len(ids), AT_ONCE):
-        yield from tx.execute(statement.where(column.in_(ids[start : start + AT_ONCE]))).all()
 
 
 def traits_of(tx: Tx, provider_ids: Sequence[str]) -> dict[str, list[str]]:
     """All traits of the providers, by name."""
     found: dict[str, list[str]] = {}
-    statement = select(_TRAITS.provider_id, _TRAITS.trait).order_by(_TRAITS.trait)
-    for provider_id, trait in _within(tx, statement, _TRAITS.provider_id, provider_ids):
+    for provider_id, trait in _ALL_TRAITS.read(tx, provider_ids):
         found.setdefault(provider_id, []).append(trait)
     return found

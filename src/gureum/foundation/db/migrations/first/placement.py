@@ -126,3 +126,4 @@ def _provider_traits() -> None:
         ),
         sa.PrimaryKeyConstraint("provider_id", "trait", name=op.f("pk_provider_traits")),
     )
+    op.create_index("ix_provider_traits_trait", "provider_traits", ["trait"], unique=False)
