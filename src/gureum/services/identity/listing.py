@@ -6,12 +6,15 @@ Source: identity API reference, "Filtering and sorting"; `name__contains`, `name
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 from urllib.parse import urlencode
 
-from sqlalchemy import Select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import InstrumentedAttribute
 
+from gureum.foundation.db.prepared import row_type, table_of
+from gureum.foundation.db.types import Row
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.paging import PARAMETERS, paging_of
@@ -51,7 +54,7 @@ def page(  # noqa: PLR0917
 ) -> dict[str, Any]:
     """A collection document: filtered by the query, paged by `limit` and `marker`, each row through `view`.
 
-    With `plain`, the statement's model, its columns are read without making objects: twice as quick for long lists.
+    With `plain`, the statement's model, its columns are read without making objects: far quicker for long lists.
     """
     statement = narrowed(call, statement, columns)
     sortable = {key: column for key, (column, _) in columns.items()}
@@ -60,9 +63,16 @@ def page(  # noqa: PLR0917
     if plain is None:
         found: Sequence[Any] = call.tx.scalars(chosen).all()
     else:
-        found = call.tx.execute(chosen.with_only_columns(*plain.__table__.columns)).all()
+        make = _record_of(plain)
+        found = [make(*row) for row in call.tx.execute(chosen.with_only_columns(*table_of(plain).c)).all()]
     rows, more = paging.cut(found)
     return collection(call, name, [view(row) for row in rows], getattr(rows[-1], unique.key) if more else None)
+
+
+@cache
+def _record_of(model: type[Row]) -> Callable[..., Any]:
+    """Named tuples: a view of SQLAlchemy's rows, which look each name up, takes four times as long."""
+    return row_type(select(table_of(model)))
 
 
 def _marker(call: Call[Any], statement: Select[Any], unique: InstrumentedAttribute[Any], id_: str) -> Any:

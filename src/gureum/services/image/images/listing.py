@@ -45,7 +45,7 @@ _SORT_KEYS: dict[str, InstrumentedAttribute[Any]] = {
 
 def page_of(call: Call[Any]) -> tuple[list[Any], bool]:
     """The page's rows with the views' COLUMNS, and whether more follow. Raises BadRequest that names the parameter."""
-    if not {name for name, _ in call.query} - {"limit"}:
+    if not {name for name, _ in call.query} - {"limit", "visibility"}:
         return _first_page(call)
     if call.param("sort") and (call.param("sort_key") or call.param("sort_dir")):
         raise BadRequest("Old and new sorting syntax cannot be combined")
@@ -61,20 +61,21 @@ def page_of(call: Call[Any]) -> tuple[list[Any], bool]:
 
 
 def _first_page(call: Call[Any]) -> tuple[list[Any], bool]:
-    """The newest images, nothing else being asked: the same few statements for everyone, made once."""
+    """The newest images, at most of one visibility: the same few statements for everyone, made once."""
     text = call.param("limit")
     limit = min(filters.integer("limit", text), LONGEST_PAGE) if text else DEFAULT_PAGE
     caller = call.caller
     project = "" if caller.is_admin and not caller.project_id else caller.project_id or ""
-    rows = _newest(caller.is_admin, bool(project)).all(call.tx, project=project, most=limit + 1)
+    statement = _newest(caller.is_admin, bool(project), _visibility(call))
+    rows = statement.all(call.tx, project=project, most=limit + 1)
     return rows[:limit], len(rows) > limit > 0
 
 
 @cache
-def _newest(admin: bool, scoped: bool) -> Prepared[Any]:
+def _newest(admin: bool, scoped: bool, visibility: str | None) -> Prepared[Any]:
     """For an administrator or not, in a project or not."""
     kind = Caller(roles=("admin",) if admin else (), project_id="-" if scoped else None)
-    statement = listed(kind, visibility=None, member_status="accepted", project=bindparam("project"))
+    statement = listed(kind, visibility=visibility, member_status="accepted", project=bindparam("project"))
     statement = statement.where(Image.hidden.is_(False))
     return Prepared(
         ordered(statement, (SortKey(Image.created_at, True), SortKey(Image.id, True)))
@@ -92,10 +93,16 @@ def links(call: Call[Any], last: str | None) -> dict[str, str]:
     return found
 
 
-def _within_reach(call: Call[Any]) -> Select[Image]:
+def _visibility(call: Call[Any]) -> str | None:
+    """What a list asks for: one of those that there are, "all" or nothing. Raises BadRequest."""
     visibility = call.param("visibility")
     if visibility not in (None, "all", *VISIBILITIES):
         raise BadRequest(f"Invalid visibility value: {visibility[:32]}")
+    return visibility
+
+
+def _within_reach(call: Call[Any]) -> Select[Image]:
+    visibility = _visibility(call)
     member_status = call.param("member_status") or "accepted"
     if member_status not in ("all", *STATUSES):
         raise BadRequest(f"Invalid status: {member_status[:32]}")
