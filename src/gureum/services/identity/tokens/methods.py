@@ -9,10 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 from msgspec import Struct, structs
-from sqlalchemy import and_, select
+from sqlalchemy import and_, bindparam, select
 
 from gureum.foundation import clock
 from gureum.foundation.db.engine import Tx
+from gureum.foundation.db.prepared import Prepared, only
 from gureum.foundation.errors import BadRequest, Forbidden, NotFound, Unauthorized
 from gureum.foundation.http.call import Call
 from gureum.services.identity.application_credentials.model import ApplicationCredential
@@ -24,6 +25,10 @@ from gureum.services.identity.users import compliance
 from gureum.services.identity.users.model import User
 from gureum.services.identity.users.sign_in import sign_in
 from gureum.services.identity.users.totp import by_passcode
+
+_NAMED: Prepared[str] = Prepared(
+    select(Project.id).where(Project.domain_id == bindparam("domain"), Project.name == bindparam("name")), only
+)
 
 
 class Proof(Struct, frozen=True):
@@ -113,7 +118,12 @@ def condition(tx: Tx, user: UserRef) -> Any:
 def domain_id_of(tx: Tx, domain: DomainRef | None) -> str | None:
     if domain is None or domain.id is not None:
         return domain.id if domain else None
-    return tx.scalar(select(Project.id).where(Project.domain_id == ROOT, Project.name == domain.name))
+    return project_id_of(tx, ROOT, domain.name)
+
+
+def project_id_of(tx: Tx, domain_id: str | None, name: str | None) -> str | None:
+    """The id of the project of this name in a domain; of a domain, in ROOT."""
+    return _NAMED.first(tx, domain=domain_id, name=name)
 
 
 def _by_token(call: Call[IdentityDeps], identity: Identity) -> Proof:

@@ -12,11 +12,10 @@ from gureum.foundation.db.engine import Database, Tx
 from gureum.foundation.errors import BadRequest, Forbidden, Unauthorized
 from gureum.foundation.http.call import Call
 from gureum.services.identity.deps import IdentityDeps
-from gureum.services.identity.projects.model import Project
 from gureum.services.identity.tokens.bodies import ProjectRef, Scope
 from gureum.services.identity.tokens.fernet import TokenPayload
 from gureum.services.identity.tokens.issuing import new_audit_id
-from gureum.services.identity.tokens.methods import Proof, domain_id_of
+from gureum.services.identity.tokens.methods import Proof, domain_id_of, project_id_of
 from gureum.services.identity.trusts.model import Trust, chain_of
 
 
@@ -100,8 +99,7 @@ def _project_id(tx: Tx, project: ProjectRef) -> str | None:
         return project.id
     if project.name is None or project.domain is None:
         raise BadRequest("Expecting a project id, or a name with a domain.")
-    domain_id = domain_id_of(tx, project.domain)
-    return tx.scalar(select(Project.id).where(Project.domain_id == domain_id, Project.name == project.name))
+    return project_id_of(tx, domain_id_of(tx, project.domain), project.name)
 
 
 # -- trusts ----------------------------------------------------------------------------------------------
