@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from tests.api.client import Client
 
 from gureum.foundation.caller import Caller
@@ -63,6 +65,22 @@ def test_a_generated_key_comes_with_its_private_half_until_2_92(alice):
     assert made.json()["keypair"]["private_key"].startswith("-----BEGIN RSA PRIVATE KEY-----")
     assert "type" not in made.json()["keypair"]
     assert alice.post(URL, {"keypair": {"name": "k2"}}, **at("2.92")).status == 400
+
+
+def test_a_generated_certificate_comes_with_its_key_and_names_its_user(alice):
+    made = alice.post(URL, {"keypair": {"name": "k", "type": "x509"}}, **at("2.2"))
+    assert made.status == 201
+    keypair = made.json()["keypair"]
+    certificate = x509.load_pem_x509_certificate(keypair["public_key"].encode())
+    key = serialization.load_pem_private_key(keypair["private_key"].encode(), None)
+    assert certificate.public_key() == key.public_key()
+    assert keypair["fingerprint"] == certificate.fingerprint(hashes.SHA1()).hex(":")
+    (name,) = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert name.value[2:] == b"alice@localhost"
+    again = alice.post(
+        URL, {"keypair": {"name": "k2", "type": "x509", "public_key": keypair["public_key"]}}, **at("2.2")
+    )
+    assert again.json()["keypair"]["fingerprint"] == keypair["fingerprint"]
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,20 @@ def test_the_password_that_the_guest_posted_is_shown_and_cleared(cloud, demo, se
     assert demo.get(f"{SERVERS}/{server['id'][::-1]}/os-server-password").status == 404
 
 
+def test_the_console_log_ends_with_as_many_lines_as_asked(demo, server):
+    one = f"{SERVERS}/{server['id']}/action"
+    demo.post(one, {"reboot": {"type": "HARD"}})
+
+    def said(**arguments):
+        return demo.post(one, {"os-getConsoleOutput": arguments}).json()["output"]
+
+    assert said().endswith("\n")
+    assert said(length=-1) == said()
+    assert said(length=1) == said().splitlines()[-1]
+    assert said(length=2).split("\n") == said().splitlines()[-2:]
+    assert said(length=0) == ""
+
+
 @pytest.mark.parametrize("version", ["2.1", "2.53", "2.74", "2.75"])
 def test_change_and_rebuild_answer_alike_and_narrower_than_get_before_2_75(demo, server, version):
     one = f"{SERVERS}/{server['id']}"

@@ -104,7 +104,7 @@ class App:
             if api.versions and api.versions.knows(inner):
                 legacy = headers.get(api.versions.legacy_header.lower(), "") if api.versions.legacy_header else ""
                 version = api.versions.requested(headers.get("openstack-api-version", ""), legacy)
-            if api.strict_slash and len(inner) > 1 and inner.endswith("/"):
+            if api.strict_slash and inner.endswith("/") and "/" in inner.strip("/"):
                 raise NotFound("The resource could not be found.")  # noqa: TRY301 answered just below
             route, parameters = _route_of(router, method, inner, version)
             caller = await self._caller(route, headers)

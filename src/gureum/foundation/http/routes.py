@@ -77,7 +77,7 @@ class Route:
 class Api:
     """One API under one prefix. `deps` is what its handlers find in `call.deps`.
 
-    `strict_slash`: a path that ends in a slash names a thing without a name, which is not there.
+    `strict_slash`: a path below the version's that ends in a slash names a thing without a name, which is not there.
     `elder_errors(body, version)` turns the newest form of an error into that of an older microversion.
     """
 

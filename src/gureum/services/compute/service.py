@@ -45,6 +45,7 @@ def parts(deps: ComputeDeps, lifecycle: ServerLifecycle) -> ServiceParts:
         _routes(),
         deps,
         versions=Versions("compute", MINIMUM, MAXIMUM, "X-OpenStack-Nova-API-Version", unversioned="v2"),
+        strict_slash=True,
     )
     return ServiceParts(
         "compute",

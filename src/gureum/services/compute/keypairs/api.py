@@ -86,9 +86,7 @@ def create(call: Call[Any], body: CreateV210) -> dict[str, Any]:
     if not public:
         if new.public_key is not None:
             raise BadRequest("Keypair data is invalid: the public key is empty.")
-        if kind != "ssh":
-            raise BadRequest("Keypair data is invalid: an x509 keypair needs its public_key.")
-        private, public = rules.generate(new.name)
+        private, public = rules.generate(new.name) if kind == "ssh" else rules.generate_certificate(owner)
     mark = rules.fingerprint(public) if kind == "ssh" else rules.certificate_fingerprint(public)
     row = Keypair(user_id=owner, name=new.name, type=kind, fingerprint=mark, public_key=public)
     call.tx.add(row)

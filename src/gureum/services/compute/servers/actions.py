@@ -234,6 +234,8 @@ def _console(call: Call[ComputeDeps], server_id: str, payload: Any) -> Reply:
         raise Unavailable("The server's host does not answer.", internal=str(error)) from error
     except AgentFailure as error:
         raise NotFound("The console log is not available.", internal=str(error)) from error
+    if length not in (None, -1):
+        log = log.removesuffix("\n")  # so many lines as asked, for clients that split at line ends
     return Reply({"output": log}, status=200)
 
 

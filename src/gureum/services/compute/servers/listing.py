@@ -18,9 +18,12 @@ from gureum.foundation.http.call import Call
 from gureum.foundation.http.paging import paging_of
 from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.servers.model import Server, states_of
+from gureum.services.compute.servers.patterns import MAX_PATTERN, BadPattern, literal, matching
 from gureum.services.compute.servers.seen import EVERY_SERVER, SeenServer
 
 MAX_PAGE = 1000
+MAX_NAMES = 20_000
+"""So many different names a regular expression is tried on: below what SQLite and PostgreSQL take in one list."""
 
 _SORTABLE = {
     "access_ip_v4": Server.access_ip_v4,
@@ -131,7 +134,7 @@ def _narrow(call: Call[Any], statement: Select[Any]) -> Select[Any]:
         allowed |= _PROJECT
     statement = filters.equals(statement, call.query, allowed)
     if name := call.param("name") or call.param("display_name"):
-        statement = statement.where(_matches(name))
+        statement = statement.where(_named(call, statement, name))
     statuses = [value.upper() for value in call.params("status")]
     if statuses:
         statement = statement.where(_in_status(call, statuses))
@@ -148,17 +151,25 @@ def _narrow(call: Call[Any], statement: Select[Any]) -> Select[Any]:
     return statement
 
 
-def _matches(pattern: str) -> ColumnElement[bool]:
-    """A name filter: part of the name, anchored by ^ and $. Other regular expressions are taken literally."""
-    start, end = pattern.startswith("^"), pattern.endswith("$")
-    literal = pattern.removeprefix("^").removesuffix("$").replace("\\", "")
-    if start and end:
-        return Server.name == literal
-    if start:
-        return Server.name.startswith(literal, autoescape=True)
-    if end:
-        return Server.name.endswith(literal, autoescape=True)
-    return Server.name.contains(literal, autoescape=True)
+def _named(call: Call[Any], statement: Select[Any], text: str) -> ColumnElement[bool]:
+    """A name filter is a regular expression. A plain one is the database's work; for others the names are read."""
+    if len(text) > MAX_PATTERN:
+        raise BadRequest(f"Invalid input for query parameter name: longer than {MAX_PATTERN} characters.")
+    plain = literal(text)
+    if plain is not None:
+        at_start, wanted, at_end = plain
+        if at_start and at_end:
+            return Server.name == wanted
+        if at_start:
+            return Server.name.startswith(wanted, autoescape=True)
+        return (Server.name.endswith if at_end else Server.name.contains)(wanted, autoescape=True)
+    names = call.tx.execute(statement.with_only_columns(Server.name).distinct().limit(MAX_NAMES + 1)).scalars().all()
+    if len(names) > MAX_NAMES:
+        raise BadRequest(f"More than {MAX_NAMES} names to compare: ask with a plain part of the name, or more filters.")
+    try:
+        return Server.name.in_(matching(text, names))
+    except BadPattern as error:
+        raise BadRequest(f"Invalid input for query parameter name: {error}.") from error
 
 
 def _in_status(call: Call[Any], statuses: list[str]) -> ColumnElement[bool]:
