@@ -76,10 +76,13 @@ class Judged:
 class SimulatedProcess(Judged):
     """`python -m gureum.roles.all_in_one` on a free port, its state under `folder`; with the image `mini`."""
 
-    def __init__(self, folder: Path, *, hosts: int = 4, more: dict[str, dict[str, object]] | None = None) -> None:
-        """`more` are options beside the usual ones, by table."""
+    def __init__(
+        self, folder: Path, *, hosts: int = 4, more: dict[str, dict[str, object]] | None = None, database: str = ""
+    ) -> None:
+        """`more` are options beside the usual ones, by table; `database` is a URL, by default a file in `folder`."""
         self.port = free_port()
         self._more = more or {}
+        self._database = database or f"sqlite:///{folder}/cloud.sqlite"
         super().__init__(folder, f"http://127.0.0.1:{self.port}", PASSWORDS)
         self._hosts = hosts
         self._process: subprocess.Popen[bytes] | None = None
@@ -115,7 +118,7 @@ class SimulatedProcess(Judged):
         guest.write_bytes(qcow2())
         tables: dict[str, dict[str, object]] = {
             "api": {"port": self.port},
-            "database": {"url": f"sqlite:///{self.folder}/cloud.sqlite"},
+            "database": {"url": self._database},
             "hypervisor": {"mode": "simulated", "simulated_hosts": self._hosts},
             "image": {"folder": str(self.folder / "images")},
             "auth": {"keys": str(self.folder / "keys"), "hash_time_cost": 1, "hash_memory_kib": 64},

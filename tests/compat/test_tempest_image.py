@@ -45,7 +45,7 @@ def outside():
         yield place
 
 
-def test_every_image_test(tmp_path, outside):
+def test_every_image_test(tmp_path, outside, judged_database):
     more = {
         "image": {
             "disk_formats": DISK_FORMATS,
@@ -64,7 +64,7 @@ def test_every_image_test(tmp_path, outside):
     }
     folder = tmp_path / "cloud"
     folder.mkdir()
-    with SimulatedProcess(folder, hosts=1, more=CLOUD) as cloud:
+    with SimulatedProcess(folder, hosts=1, more=CLOUD, database=judged_database()) as cloud:
         found = judge(cloud, tmp_path / "image", r"^tempest\.api\.image\.", guests=False, timeout_s=900, more=more)
     failed = [name for name in found.failed if not any(noun in name for noun in OF_COMPUTE)]
     assert not failed, found.story()
