@@ -10,6 +10,7 @@ from gureum.foundation.config import (
     Config,
     DatabaseConfig,
     HypervisorConfig,
+    IdentityConfig,
     ImageConfig,
 )
 from gureum.roles.control import Control, build
@@ -19,10 +20,11 @@ ADMIN_PASSWORD = "admin-secret"
 DEMO_PASSWORD = "demo-secret"
 
 
-def config(folder: Path, *, hosts: int = 2, database: str = "") -> Config:
+def config(folder: Path, *, hosts: int = 2, database: str = "", identity: IdentityConfig | None = None) -> Config:
     """A configuration with cheap hashes and everything under `folder`."""
     return Config(
         state=str(folder),
+        identity=identity or IdentityConfig(),
         database=DatabaseConfig(url=database or f"sqlite:///{folder}/cloud.sqlite"),
         hypervisor=HypervisorConfig(mode="simulated", simulated_hosts=hosts),
         image=ImageConfig(folder=str(folder / "images")),
@@ -34,8 +36,10 @@ def config(folder: Path, *, hosts: int = 2, database: str = "") -> Config:
 class SimulatedCloud:
     """`settle` runs everything that is due until nothing is."""
 
-    def __init__(self, folder: Path, *, hosts: int = 2, database: str = "") -> None:
-        self.config = config(folder, hosts=hosts, database=database)
+    def __init__(
+        self, folder: Path, *, hosts: int = 2, database: str = "", identity: IdentityConfig | None = None
+    ) -> None:
+        self.config = config(folder, hosts=hosts, database=database, identity=identity)
         self.control: Control = build(self.config)
         self.control.prepare()
         self._come_up()

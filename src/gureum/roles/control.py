@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from gureum.agents.hypervisor.protocol import HypervisorAgent
@@ -19,7 +20,7 @@ from gureum.drivers.network.interface import NetworkDriver
 from gureum.foundation.bus.interface import Bus
 from gureum.foundation.bus.open import open_bus
 from gureum.foundation.config import Config
-from gureum.foundation.db.engine import Database, Tx
+from gureum.foundation.db.engine import Database
 from gureum.foundation.db.schema import ensure_schema
 from gureum.foundation.http.app import App
 from gureum.foundation.metrics import Metrics
@@ -143,7 +144,7 @@ def build(config: Config) -> Control:
     driver, hosts_in_memory = _network_driver(config, simulated=simulated)
 
     identity_parts, identity_facade = identity.parts(
-        database, config.auth, config.path(config.auth.keys), config.identity
+        database, config.auth, config.path(config.auth.keys), config.identity, config.bootstrap.region
     )
     placement_parts, placement_facade = placement.parts(database)
     image_parts, image_facade = image.parts(_image_deps(config, database, tasks, identity_facade))
@@ -214,11 +215,6 @@ def build(config: Config) -> Control:
 
 def _image_deps(config: Config, database: Database, tasks: Tasks, identities: IdentityFacade) -> image.ImageDeps:
     outside = build_image_outside(config)
-    region = config.bootstrap.region
-
-    def limits(tx: Tx, project_id: str, defaults: dict[str, int]) -> dict[str, int]:
-        return defaults | identities.limits(tx, "image", project_id, region)
-
     return image.ImageDeps(
         database,
         tasks,
@@ -228,8 +224,8 @@ def _image_deps(config: Config, database: Database, tasks: Tasks, identities: Id
         config.path(config.image.scratch),
         outside.cache,
         outside.converter,
-        limits=limits,
-        region=region,
+        limits=partial(identities.limits, "image"),
+        region=config.bootstrap.region,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -15,6 +17,7 @@ from gureum.foundation.http.app import App
 from gureum.foundation.http.microversions import Versions
 from gureum.foundation.http.routes import Api
 from gureum.foundation.policy import Policy
+from gureum.foundation.quota import NO_UNIFIED_LIMITS
 from gureum.services.compute.keypairs.api import ROUTES, RULES
 
 CALLERS = {
@@ -36,7 +39,8 @@ def authenticate(token):
 def app(database):
     Row.metadata.create_all(database.engine)
     versions = Versions("compute", (2, 1), (2, 96), "X-OpenStack-Nova-API-Version")
-    api = Api("compute", "/compute", dialects.compute, ROUTES, versions=versions)
+    deps = SimpleNamespace(identity=SimpleNamespace(limits=lambda _service, _project_id: NO_UNIFIED_LIMITS))
+    api = Api("compute", "/compute", dialects.compute, ROUTES, deps, versions=versions)
     return App([api], database, Policy(RULES), authenticate, authenticate, public_url="http://cloud")
 
 

@@ -6,6 +6,7 @@ import pytest
 from tests.api.identity.setting import V3, bootstrapped, found, own
 
 from gureum.foundation.config import IdentityConfig
+from gureum.foundation.quota import NO_UNIFIED_LIMITS, UnifiedLimit, UnifiedLimits
 
 REGISTERED = f"{V3}/registered_limits"
 LIMITS = f"{V3}/limits"
@@ -152,16 +153,83 @@ def test_two_strict_levels(database, tmp_path):
 
 
 def test_what_other_services_read(world, admin, demo):
+    project = own(demo)["project"]["id"]
+    assert world.facade.limits("compute", project) == NO_UNIFIED_LIMITS
     register(admin, "cores", 10)
     register(admin, "ram", 100)
     register(admin, "ram", 50, region_id="RegionOne")
-    project = own(demo)["project"]["id"]
+    register(admin, "ram", 1, region_id=region(admin, "elsewhere"))
+    assert world.facade.limits("compute", project).by_resource["ram"] == UnifiedLimit(50)
     limit(admin, 20, project_id=project)
-    with world.database.read() as tx:
-        assert world.facade.limits(tx, "compute", project) == {"cores": 20, "ram": 100}
-        assert world.facade.limits(tx, "compute", project, "RegionOne") == {"cores": 20, "ram": 50}
-        assert world.facade.limits(tx, "compute", "another") == {"cores": 10, "ram": 100}
-        assert world.facade.limits(tx, "image", project) == world.facade.limits(tx, "none", project) == {}
+    cores, ram = UnifiedLimit(10), UnifiedLimit(50)
+    mine = UnifiedLimits({"cores": UnifiedLimit(10, 20), "ram": ram})
+    assert world.facade.limits("compute", project) == mine
+    assert world.facade.limits("compute", "another").by_resource == {"cores": cores, "ram": ram}
+    assert world.facade.limits("image", project) == world.facade.limits("none", project) == NO_UNIFIED_LIMITS
+    before = world.database.counters.statements
+    assert world.facade.limits("compute", project) == mine
+    assert world.database.counters.statements == before
+
+
+def region(admin, id_):
+    assert admin.post(f"{V3}/regions", {"region": {"id": id_}}).status == 201
+    return id_
+
+
+def test_what_is_remembered_ends_with_every_change(world, admin, demo):
+    project = own(demo)["project"]["id"]
+
+    def seen():
+        return world.facade.limits("compute", project).by_resource
+
+    assert seen() == {}
+    one = register(admin)
+    assert seen() == {"cores": UnifiedLimit(10)}
+    admin.patch(f"{REGISTERED}/{one['id']}", {"registered_limit": {"default_limit": 11}})
+    assert seen() == {"cores": UnifiedLimit(11)}
+    mine = limit(admin, 20, project_id=project)
+    assert seen() == {"cores": UnifiedLimit(11, 20)}
+    admin.patch(f"{LIMITS}/{mine['id']}", {"limit": {"resource_limit": 21}})
+    assert seen() == {"cores": UnifiedLimit(11, 21)}
+    admin.delete(f"{LIMITS}/{mine['id']}")
+    assert seen() == {"cores": UnifiedLimit(11)}
+    admin.patch(f"{V3}/services/{service(admin)}", {"service": {"type": "other"}})
+    assert seen() == {}
+    admin.patch(f"{V3}/services/{one['service_id']}", {"service": {"type": "compute"}})
+    assert seen() == {"cores": UnifiedLimit(11)}
+    admin.delete(f"{REGISTERED}/{one['id']}")
+    assert seen() == {}
+
+
+def test_what_is_read_while_a_limit_changes_is_not_remembered(world, admin, demo, monkeypatch):
+    """Another process's change may come between the reading and the remembering."""
+    register(admin)
+    memory, project = world.facade._limits, own(demo)["project"]["id"]
+    whole = memory._concluded
+
+    def interrupted(*arguments):
+        found = whole(*arguments)
+        limit(admin, 20, project_id=project)
+        return found
+
+    monkeypatch.setattr(memory, "_concluded", interrupted)
+    assert world.facade.limits("compute", project).by_resource == {"cores": UnifiedLimit(10)}
+    monkeypatch.undo()
+    assert world.facade.limits("compute", project).by_resource == {"cores": UnifiedLimit(10, 20)}
+
+
+def test_two_strict_levels_have_a_tree(database, tmp_path):
+    world = bootstrapped(database, tmp_path, IdentityConfig(limit_model="strict_two_level"))
+    admin = world.client()
+    project = own(admin)["project"]["id"]
+    register(admin)
+    register(admin, "ram", 7)
+    limit(admin, 30, domain_id="default")
+    limit(admin, 20, project_id=project)
+    found = world.facade.limits("compute", project)
+    assert found == UnifiedLimits({"cores": UnifiedLimit(10, 20, 30), "ram": UnifiedLimit(7, None, 7)}, "default")
+    assert found.tree() == {"cores": 30, "ram": 7}
+    assert world.facade.limits("compute", "*") == UnifiedLimits({"cores": UnifiedLimit(10), "ram": UnifiedLimit(7)})
 
 
 def test_owners_and_services_take_their_limits_along(world, admin):

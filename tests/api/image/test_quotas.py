@@ -11,6 +11,7 @@ from tests.cloud import SimulatedCloud
 
 from gureum.foundation.config import ImageQuotaConfig
 from gureum.foundation.db.engine import Database
+from gureum.foundation.quota import UnifiedLimit, UnifiedLimits
 
 MIB = 1 << 20
 
@@ -85,7 +86,8 @@ def test_too_much_on_the_stage_and_at_once(make):
 
 def test_limits_come_from_where_the_cloud_keeps_them(make):
     cloud = make()
-    object.__setattr__(cloud.deps, "limits", lambda _tx, project, known: {**known, "image_count_total": len(project)})
+    said = lambda project_id: UnifiedLimits({"image_count_total": UnifiedLimit(len(project_id)), "x": UnifiedLimit(1)})
+    object.__setattr__(cloud.deps, "limits", said)
     assert usage(cloud.as_("alice"))["image_count_total"] == {"limit": 2, "usage": 0}
 
 

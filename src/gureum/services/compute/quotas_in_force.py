@@ -1,20 +1,25 @@
 """The compute quotas that a request is checked against, and what a project uses of them.
 
-Defaults are the field's own. Source: compute API reference, "Quota sets".
+Defaults are the field's own; `foundation/quota.py` says which limit wins. Sources: compute API reference, "Quota sets";
+compute administration guide, "Manage unified limits quotas", for the names of unified limits.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import ColumnElement, bindparam, case, func, select
 
 from gureum.foundation.db.engine import Tx
-from gureum.foundation.db.prepared import Prepared
+from gureum.foundation.db.prepared import Prepared, as_tuple
 from gureum.foundation.errors import OverQuota
-from gureum.foundation.quota import UNLIMITED, limits_of, overruns
+from gureum.foundation.quota import UNLIMITED, Overrun, UnifiedLimits, overruns
+from gureum.foundation.quota import limits_of as limits_in_force
+from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.servers.groups import ServerGroup, ServerGroupMember
 from gureum.services.compute.servers.model import Server
+from gureum.services.identity.facade import projects_inside
 
 SERVICE = "compute"
 DEFAULTS = {
@@ -34,34 +39,88 @@ DEFAULTS = {
     "security_group_rules": -1,
 }
 
+UNIFIED = {
+    "instances": "servers",
+    "cores": "class:VCPU",
+    "ram": "class:MEMORY_MB",
+    "metadata_items": "server_metadata_items",
+    "key_pairs": "server_key_pairs",
+    "server_groups": "server_groups",
+    "server_group_members": "server_group_members",
+    "injected_files": "server_injected_files",
+    "injected_file_content_bytes": "server_injected_file_content_bytes",
+    "injected_file_path_bytes": "server_injected_file_path_bytes",
+}
+"""A quota's name -> that of its unified limit."""
+_COUNTED = ("instances", "cores", "ram")
 
-_USAGE = Prepared(
+
+def unified_limits(deps: ComputeDeps, project_id: str) -> UnifiedLimits:
+    """What identity says of a project's quotas, under their names here."""
+    return deps.identity.limits(SERVICE, project_id).named(UNIFIED)
+
+
+def limits_of(deps: ComputeDeps, tx: Tx, project_id: str) -> dict[str, int]:
+    """The limit of every quota of a project."""
+    return limits_in_force(tx, SERVICE, project_id, DEFAULTS, unified_limits(deps, project_id))
+
+
+def _sum(value: Any) -> Any:
+    return func.coalesce(func.sum(value), 0)
+
+
+_AMOUNTS = {"instances": 1, "cores": Server.vcpus, "ram": Server.ram_mib}
+_MINE = Server.project_id == bindparam("project")
+_LIVING = Server.deleted_at.is_(None)
+_USAGE = Prepared(select(*(_sum(value).label(name) for name, value in _AMOUNTS.items())).where(_MINE, _LIVING))
+_USAGE_IN_TREE = Prepared(
     select(
-        func.count().label("instances"),
-        func.coalesce(func.sum(Server.vcpus), 0).label("cores"),
-        func.coalesce(func.sum(Server.ram_mib), 0).label("ram"),
-    ).where(Server.project_id == bindparam("project"), Server.deleted_at.is_(None))
+        *(_sum(case((_MINE, value), else_=0)) for value in _AMOUNTS.values()),
+        *(_sum(value) for value in _AMOUNTS.values()),
+    ).where(Server.project_id.in_(projects_inside(bindparam("domain"))), _LIVING),
+    as_tuple,
 )
 
 
 def usage(tx: Tx, project_id: str) -> dict[str, int]:
     """Instances, cores, ram (MiB) of a project."""
     (used,) = _USAGE.all(tx, project=project_id)
-    return {"instances": int(used.instances), "cores": int(used.cores), "ram": int(used.ram)}
+    return {name: int(amount) for name, amount in zip(_COUNTED, used, strict=True)}
+
+
+def _usage_in_tree(tx: Tx, project_id: str, tree_id: str) -> tuple[dict[str, int], dict[str, int]]:
+    """What a project uses, and what it and all others of its domain do. One statement."""
+    (used,) = _USAGE_IN_TREE.all(tx, project=project_id, domain=tree_id)
+    amounts = [int(amount) for amount in used]
+    return dict(zip(_COUNTED, amounts[:3], strict=True)), dict(zip(_COUNTED, amounts[3:], strict=True))
 
 
 def groups_used(tx: Tx, project_id: str) -> int:
-    return tx.scalar(select(func.count()).select_from(ServerGroup).where(ServerGroup.project_id == project_id)) or 0
+    return _count(tx, ServerGroup.project_id == project_id)
 
 
-def check_servers(tx: Tx, project_id: str, flavor: dict[str, Any], count: int, metadata_items: int) -> None:
+def _count(tx: Tx, groups: ColumnElement[bool]) -> int:
+    return tx.scalar(select(func.count()).select_from(ServerGroup).where(groups)) or 0
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a request for servers takes of the quotas."""
+
+    flavor: dict[str, Any]
+    count: int
+    metadata_items: int
+
+
+def check_servers(deps: ComputeDeps, tx: Tx, project_id: str, asked: Asked) -> None:
     """Raises OverQuota that names the quota, its limit and its use."""
-    limits = limits_of(tx, SERVICE, project_id, DEFAULTS)
-    requested = {"instances": count, "cores": count * flavor["vcpus"], "ram": count * flavor["ram"]}
-    limited = any(limits[name] != UNLIMITED for name in requested)  # summing reads every server of the project
-    over = overruns(limits, usage(tx, project_id), requested) if limited else []
+    unified = unified_limits(deps, project_id)
+    limits = limits_in_force(tx, SERVICE, project_id, DEFAULTS, unified)
+    flavor, metadata_items = asked.flavor, asked.metadata_items
+    requested = {"instances": asked.count, "cores": asked.count * flavor["vcpus"], "ram": asked.count * flavor["ram"]}
+    over = _overruns(tx, project_id, limits, unified, requested)
     if over:
-        names = ", ".join(item.resource for item in over)
+        names = ", ".join(dict.fromkeys(item.resource for item in over))
         detail = "; ".join(str(item) for item in over)
         raise OverQuota(f"Quota exceeded for {names}: {detail}")
     if 0 <= limits["metadata_items"] < metadata_items:
@@ -71,9 +130,35 @@ def check_servers(tx: Tx, project_id: str, flavor: dict[str, Any], count: int, m
         )
 
 
-def check_members(tx: Tx, project_id: str, group_id: str, count: int) -> None:
+def _overruns(
+    tx: Tx, project_id: str, limits: dict[str, int], unified: UnifiedLimits, requested: dict[str, int]
+) -> list[Overrun]:
+    """One statement at most, and none where nothing is limited: summing reads every server."""
+    tree = unified.tree()
+    if unified.tree_id is not None and not tree.keys().isdisjoint(requested):
+        used, together = _usage_in_tree(tx, project_id, unified.tree_id)
+        return overruns(limits, used, requested) + overruns(tree, together, requested, of_tree=True)
+    if all(limits[name] == UNLIMITED for name in requested):
+        return []
+    return overruns(limits, usage(tx, project_id), requested)
+
+
+def check_group(deps: ComputeDeps, tx: Tx, project_id: str) -> None:
+    """Whether a project may have one more server group. Raises OverQuota."""
+    unified = unified_limits(deps, project_id)
+    limits = limits_in_force(tx, SERVICE, project_id, DEFAULTS, unified)
+    wanted, tree = {"server_groups": 1}, unified.tree()
+    over = overruns(limits, {"server_groups": groups_used(tx, project_id)}, wanted)
+    if unified.tree_id is not None and "server_groups" in tree:
+        together = _count(tx, ServerGroup.project_id.in_(projects_inside(unified.tree_id)))
+        over += overruns(tree, {"server_groups": together}, wanted, of_tree=True)
+    for overrun in over:
+        raise OverQuota(f"Quota exceeded, too many server groups ({overrun}).")
+
+
+def check_members(deps: ComputeDeps, tx: Tx, project_id: str, group_id: str, count: int) -> None:
     """Whether a server group takes so many more. Raises OverQuota."""
-    limits = limits_of(tx, SERVICE, project_id, DEFAULTS)
+    limits = limits_of(deps, tx, project_id)
     living = (
         select(func.count())
         .select_from(ServerGroupMember)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import BindParameter, Select, select
 
 from gureum.foundation.caller import Caller
 from gureum.foundation.db.engine import Tx
+from gureum.foundation.quota import UnifiedLimits
 from gureum.services.identity.bootstrap import Bootstrap, bootstrap
-from gureum.services.identity.catalog.model import Service
-from gureum.services.identity.limits.api import limits_in_force
+from gureum.services.identity.limits.memory import LimitMemory
 from gureum.services.identity.projects.model import Project
 from gureum.services.identity.tokens.issuing import Tokens
 from gureum.services.identity.tokens.passwords import Passwords
@@ -26,10 +26,16 @@ class ProjectFacts:
     enabled: bool
 
 
+def projects_inside(domain_id: str | BindParameter[str]) -> Select[str]:
+    """The ids of a domain's projects, for a service that counts what a tree of projects uses."""
+    return select(Project.id).where(Project.domain_id == domain_id)
+
+
 class IdentityFacade:
-    def __init__(self, tokens: Tokens, passwords: Passwords) -> None:
+    def __init__(self, tokens: Tokens, passwords: Passwords, limits: LimitMemory) -> None:
         self._tokens = tokens
         self._passwords = passwords
+        self._limits = limits
 
     def authenticate(self, token: str) -> Caller | None:
         """From memory alone; None when `authenticate_slowly` must be asked. Raises Unauthorized."""
@@ -55,10 +61,9 @@ class IdentityFacade:
     def user_name(self, tx: Tx, user_id: str) -> str | None:
         return tx.scalar(select(User.name).where(User.id == user_id))
 
-    def limits(self, tx: Tx, service_type: str, project_id: str, region: str = "") -> dict[str, int]:
-        """resource -> how much of it a project may use, of what is registered as unified limits; -1 is no limit."""
-        service_id = tx.scalar(select(Service.id).where(Service.type == service_type).order_by(Service.id))
-        return {} if service_id is None else limits_in_force(tx, service_id, region, project_id)
+    def limits(self, service_type: str, project_id: str) -> UnifiedLimits:
+        """The unified limits of a project for a service's resources. From memory; read when nothing is remembered."""
+        return self._limits.of(service_type, project_id)
 
     def bootstrap(self, tx: Tx, wanted: Bootstrap) -> None:
         """Make sure of the domain, roles, users, projects and catalog that a new cloud starts with."""

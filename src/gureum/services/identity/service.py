@@ -14,6 +14,7 @@ from gureum.services.identity import discovery
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.expired import purge
 from gureum.services.identity.facade import IdentityFacade
+from gureum.services.identity.limits.memory import LimitMemory
 from gureum.services.identity.nouns import NOUNS
 from gureum.services.identity.tokens.fernet import SealingKeys, TokenKeys
 from gureum.services.identity.tokens.issuing import Tokens
@@ -24,14 +25,18 @@ SECRETS = "credential-keys"
 
 
 def parts(
-    database: Database, config: AuthConfig, keys: Path, options: IdentityConfig | None = None
+    database: Database, config: AuthConfig, keys: Path, options: IdentityConfig | None = None, region: str = "RegionOne"
 ) -> tuple[ServiceParts, IdentityFacade]:
-    """Identity over `database`, its token keys in the folder `keys`, those of stored secrets beside it."""
+    """Identity over `database`, its token keys in the folder `keys`, those of stored secrets beside it.
+
+    `region` is where the services are whose limits it keeps.
+    """
     options = options or IdentityConfig()
     token_keys = TokenKeys(keys)
     tokens = Tokens(database, token_keys, config.token_lifetime_s, options)
     passwords = Passwords(config)
-    facade = IdentityFacade(tokens, passwords)
+    limits = LimitMemory(database, tokens.revocations, region, options.limit_model)
+    facade = IdentityFacade(tokens, passwords, limits)
     secrets = SealingKeys(keys.with_name(SECRETS))
     receipts = Receipts(token_keys, options.receipt_lifetime_s)
     deps = IdentityDeps(database, tokens, passwords, secrets, options, receipts)

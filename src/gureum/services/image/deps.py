@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,12 +9,10 @@ from pathlib import Path
 from gureum.drivers.image.interface import Converter, Fetcher, ImageStore
 from gureum.drivers.image.stores import Stores
 from gureum.foundation.config import ImageConfig
-from gureum.foundation.db.engine import Database, Tx
+from gureum.foundation.db.engine import Database
+from gureum.foundation.quota import NO_UNIFIED_LIMITS, UnifiedLimitsOf
 from gureum.foundation.tasks.store import Tasks
 from gureum.services.image.protections import Protections
-
-Limits = Callable[[Tx, str, dict[str, int]], dict[str, int]]
-"""(transaction, project id, defaults) -> the limits in force."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +27,7 @@ class ImageDeps:
     scratch: Path
     cache: ImageStore | None = None
     converter: Converter | None = None
-    limits: Limits = lambda _tx, _project_id, defaults: defaults
+    limits: UnifiedLimitsOf = lambda _project_id: NO_UNIFIED_LIMITS
     region: str = "RegionOne"
 
     @cached_property

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from gureum.drivers.network.interface import NetworkDriver
 from gureum.foundation.config import NetworkConfig
 from gureum.foundation.db.engine import Tx
+from gureum.foundation.quota import NO_UNIFIED_LIMITS, UnifiedLimitsOf
 from gureum.services.network.changes import Changes
 
 PortListener = Callable[[Tx, list[str]], None]
@@ -36,5 +37,6 @@ class NetworkContext:
     driver: NetworkDriver
     changes: Changes
     listener: Listener
+    limits: UnifiedLimitsOf = lambda _project_id: NO_UNIFIED_LIMITS
     cursors: dict[str, str] = field(default_factory=dict)
     """Subnet id -> where the search for a free address begins: a hint of this process, right or wrong."""

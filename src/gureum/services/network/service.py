@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from gureum.drivers.network.interface import NetworkDriver
 from gureum.foundation.config import NetworkConfig
 from gureum.foundation.db.engine import Database
 from gureum.foundation.http import dialects
 from gureum.foundation.http.routes import Api
+from gureum.foundation.quota import NO_UNIFIED_LIMITS
 from gureum.foundation.service import ServiceParts
 from gureum.foundation.tasks.store import Tasks
+from gureum.services.identity.facade import IdentityFacade
 from gureum.services.network.catalog import api as catalog
 from gureum.services.network.changes import Changes
 from gureum.services.network.context import Listener, NetworkContext
@@ -19,6 +22,7 @@ from gureum.services.network.floating_ips import api as floating_ips
 from gureum.services.network.networks import api as networks
 from gureum.services.network.ports import api as ports
 from gureum.services.network.quotas import api as quotas
+from gureum.services.network.quotas.rules import SERVICE
 from gureum.services.network.routers import api as routers
 from gureum.services.network.security_groups import api as security_groups
 from gureum.services.network.subnets import api as subnets
@@ -28,12 +32,12 @@ from gureum.services.network.writer import NetworkWriter
 
 @dataclass(frozen=True, slots=True)
 class NetworkDeps:
-    """What a role gives the network service. `identity` answers which projects there are."""
+    """What a role gives the network service. `identity` keeps the unified limits; without it there are none."""
 
     database: Database
     tasks: Tasks
     driver: NetworkDriver
-    identity: object
+    identity: IdentityFacade | None
     config: NetworkConfig
 
 
@@ -42,7 +46,8 @@ _PARTS = (networks, subnets, ports, routers, security_groups, floating_ips, quot
 
 def parts(deps: NetworkDeps) -> tuple[ServiceParts, NetworkFacade]:
     """The mountable parts and the facade. The writer starts with the process's workers."""
-    ctx = NetworkContext(deps.config, deps.driver, Changes(), Listener())
+    limits = partial(deps.identity.limits, SERVICE) if deps.identity else lambda _project_id: NO_UNIFIED_LIMITS
+    ctx = NetworkContext(deps.config, deps.driver, Changes(), Listener(), limits)
     writer = NetworkWriter(deps.database, ctx, lambda: deps.tasks.owner)
     routes = tuple(route for part in _PARTS for route in part.ROUTES)
     rules = tuple(rule for part in _PARTS for rule in part.RULES)

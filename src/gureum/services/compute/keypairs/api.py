@@ -14,14 +14,14 @@ from gureum.foundation.http.microversions import Version
 from gureum.foundation.http.paging import next_link, paging_of
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
-from gureum.foundation.quota import limits_of, overruns
+from gureum.foundation.quota import overruns
 from gureum.services.compute.keypairs import rules
 from gureum.services.compute.keypairs.model import Keypair
 from gureum.services.compute.pages import CLOSED
+from gureum.services.compute.quotas_in_force import limits_of
 
 KeypairName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9_\- ]+\Z")]
 WiderName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9_\- @.]+\Z")]
-DEFAULT_LIMIT = {"key_pairs": 100}
 OWN = "(rule:admin) or user_id:%(user_id)s"
 
 RULES = (
@@ -79,7 +79,7 @@ def create(call: Call[Any], body: CreateV210) -> dict[str, Any]:
     if call.tx.scalar(taken) is not None:
         raise Conflict(f"Key pair '{new.name}' already exists.")
     used = call.tx.scalar(select(func.count()).select_from(Keypair).where(Keypair.user_id == owner)) or 0
-    limits = limits_of(call.tx, "compute", call.caller.project_id or "", DEFAULT_LIMIT)
+    limits = limits_of(call.deps, call.tx, call.caller.project_id or "")
     for overrun in overruns(limits, {"key_pairs": used}, {"key_pairs": 1}):
         raise OverQuota(f"Quota exceeded, too many key pairs ({overrun}).")
     private, public = None, (new.public_key or "").strip()

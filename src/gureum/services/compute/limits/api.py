@@ -8,9 +8,8 @@ from gureum.foundation.http.call import Call
 from gureum.foundation.http.microversions import Version
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
-from gureum.foundation.quota import limits_of
 from gureum.services.compute.pages import CLOSED
-from gureum.services.compute.quotas_in_force import DEFAULTS, SERVICE, groups_used, usage
+from gureum.services.compute.quotas_in_force import groups_used, limits_of, usage
 
 _RULE = "os_compute_api:limits"
 _OTHER = _RULE + ":other_project"
@@ -57,7 +56,7 @@ def show(call: Call[Any]) -> dict[str, Any]:
     if asked is not None and asked != project_id:
         call.enforce(_OTHER, project_id=asked)
         project_id = asked
-    limits = limits_of(call.tx, SERVICE, project_id, DEFAULTS)
+    limits = limits_of(call.deps, call.tx, project_id)
     used = usage(call.tx, project_id)
     absolute = {name: limits[resource] for name, resource in _LIMITS.items()}
     absolute |= {

@@ -17,11 +17,11 @@ from gureum.foundation.http.call import Call
 from gureum.foundation.http.microversions import Version
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
-from gureum.foundation.quota import EVERY_PROJECT, UNLIMITED, clear_limits, limits_of, set_limits
+from gureum.foundation.quota import EVERY_PROJECT, UNLIMITED, clear_limits, set_limits
 from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.keypairs.model import Keypair
 from gureum.services.compute.pages import CLOSED
-from gureum.services.compute.quotas_in_force import DEFAULTS, SERVICE, groups_used, usage
+from gureum.services.compute.quotas_in_force import DEFAULTS, SERVICE, groups_used, limits_of, usage
 from gureum.services.compute.servers.bodies import Flag
 
 _SETS = "os_compute_api:os-quota-sets:"
@@ -120,14 +120,14 @@ class ClassV257(Struct, forbid_unknown_fields=True):
 def show(call: Call[ComputeDeps], project_id: str) -> dict[str, Any]:
     call.enforce(project_id=project_id)
     _check(call, project_id)
-    return {"quota_set": {"id": project_id, **_shown(call, limits_of(call.tx, SERVICE, project_id, DEFAULTS))}}
+    return {"quota_set": {"id": project_id, **_shown(call, limits_of(call.deps, call.tx, project_id))}}
 
 
 def detail(call: Call[ComputeDeps], project_id: str) -> dict[str, Any]:
     call.enforce(project_id=project_id)
     _check(call, project_id)
     used = {**usage(call.tx, project_id), "server_groups": groups_used(call.tx, project_id)}
-    limits = _shown(call, limits_of(call.tx, SERVICE, project_id, DEFAULTS))
+    limits = _shown(call, limits_of(call.deps, call.tx, project_id))
     rows = {name: {"limit": limit, "in_use": used.get(name, 0), "reserved": 0} for name, limit in limits.items()}
     if call.param("user_id"):
         owned = select(func.count()).select_from(Keypair).where(Keypair.user_id == call.param("user_id"))
@@ -137,7 +137,7 @@ def detail(call: Call[ComputeDeps], project_id: str) -> dict[str, Any]:
 
 def defaults(call: Call[ComputeDeps], project_id: str) -> dict[str, Any]:
     _check(call, project_id)
-    return {"quota_set": {"id": project_id, **_shown(call, limits_of(call.tx, SERVICE, EVERY_PROJECT, DEFAULTS))}}
+    return {"quota_set": {"id": project_id, **_shown(call, limits_of(call.deps, call.tx, EVERY_PROJECT))}}
 
 
 def update(call: Call[ComputeDeps], body: Any, project_id: str) -> dict[str, Any]:
@@ -156,7 +156,7 @@ def update(call: Call[ComputeDeps], body: Any, project_id: str) -> dict[str, Any
                 )
     set_limits(call.tx, SERVICE, project_id, changes)
     call.tx.flush()
-    return {"quota_set": _shown(call, limits_of(call.tx, SERVICE, project_id, DEFAULTS))}
+    return {"quota_set": _shown(call, limits_of(call.deps, call.tx, project_id))}
 
 
 def delete(call: Call[ComputeDeps], project_id: str) -> None:
@@ -206,7 +206,7 @@ def update_class(call: Call[Any], body: Any, name: str) -> dict[str, Any]:
 
 
 def _class(call: Call[Any]) -> dict[str, int]:
-    shown = _shown(call, limits_of(call.tx, SERVICE, EVERY_PROJECT, DEFAULTS), (2, 50))
+    shown = _shown(call, limits_of(call.deps, call.tx, EVERY_PROJECT), (2, 50))
     if not call.at_least(2, 50):
         del shown["server_groups"], shown["server_group_members"]
     return shown

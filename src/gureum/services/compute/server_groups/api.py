@@ -12,15 +12,14 @@ from msgspec import Meta, Struct
 from sqlalchemy import Select, delete, select
 
 from gureum.foundation import ids
-from gureum.foundation.errors import BadRequest, NotFound, OverQuota
+from gureum.foundation.errors import BadRequest, NotFound
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.microversions import Version
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
-from gureum.foundation.quota import limits_of, overruns
 from gureum.services.compute.pages import CLOSED, MAX_PAGE
-from gureum.services.compute.quotas_in_force import DEFAULTS, SERVICE, groups_used
+from gureum.services.compute.quotas_in_force import check_group
 from gureum.services.compute.servers.groups import ServerGroup, ServerGroupMember
 from gureum.services.compute.servers.model import Server
 
@@ -82,9 +81,7 @@ def create(call: Call[Any], body: Any) -> dict[str, Any]:
             raise BadRequest("Only anti-affinity policy supports rules.")
         rules = {"max_server_per_host": int(new.rules.max_server_per_host)}
     project_id = call.caller.project_id or ""
-    limits = limits_of(call.tx, SERVICE, project_id, DEFAULTS)
-    for overrun in overruns(limits, {"server_groups": groups_used(call.tx, project_id)}, {"server_groups": 1}):
-        raise OverQuota(f"Quota exceeded, too many server groups ({overrun}).")
+    check_group(call.deps, call.tx, project_id)
     row = ServerGroup(
         id=ids.new_uuid(),
         project_id=project_id,

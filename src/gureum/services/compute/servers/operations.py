@@ -26,7 +26,7 @@ from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.flavors.model import Flavor, FlavorAccess
 from gureum.services.compute.hosts.model import Host
 from gureum.services.compute.keypairs.model import Keypair
-from gureum.services.compute.quotas_in_force import check_members, check_servers
+from gureum.services.compute.quotas_in_force import Asked, check_members, check_servers
 from gureum.services.compute.servers.groups import ServerGroup, ServerGroupMember
 from gureum.services.compute.servers.hints import Hints, within_reach
 from gureum.services.compute.servers.lifecycle import KIND
@@ -69,12 +69,12 @@ def create_servers(deps: ComputeDeps, tx: Tx, caller: Caller, request: ServerReq
     flavor = usable_flavor(tx, caller, request.flavor_id)
     image = deps.image.boot_image(tx, caller, request.image_id)
     _check_fit(flavor, image)
-    check_servers(tx, project_id, flavor, request.count, len(request.metadata))
+    check_servers(deps, tx, project_id, Asked(flavor, request.count, len(request.metadata)))
     key = own_keypair(tx, caller, request.key_name)
     _check_zone(tx, request)
     group = _group(tx, caller, request.group_id)
     if group is not None:
-        check_members(tx, project_id, group.id, request.count)
+        check_members(deps, tx, project_id, group.id, request.count)
     hints = within_reach(tx, caller, request.hints)
     wish = {"zone": request.zone, "host": request.host, "group": request.group_id, **hints.stored()}
     plan = deps.network.plan(tx, caller, request.nics, request.count)

@@ -207,6 +207,7 @@ def update_service(call: Call[IdentityDeps], body: ServiceBody, service_id: str)
     _assign(row, typed(ServiceFields, body.service), ("type", "name", "description", "enabled"))
     row.extra = {**row.extra, **extra_of(body.service, _KNOWN["service"])}
     _stale(call, row.id)
+    call.deps.tokens.revocations.add(call.tx, revocations.STALE_LIMITS, "")
     return {"service": _service_view(call, row)}
 
 
@@ -219,6 +220,7 @@ def delete_service(call: Call[IdentityDeps], service_id: str) -> None:
         delete_endpoint(call, endpoint.id)
     call.tx.delete(row)
     _stale(call, row.id)
+    call.deps.tokens.revocations.add(call.tx, revocations.STALE_LIMITS, "")
 
 
 # -- endpoints -------------------------------------------------------------------------------------------

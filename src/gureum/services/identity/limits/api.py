@@ -9,7 +9,6 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from gureum.foundation import ids
-from gureum.foundation.db.engine import Tx
 from gureum.foundation.errors import BadRequest, Conflict, NotFound
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
@@ -19,7 +18,7 @@ from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, Description, IdText
 from gureum.services.identity.limits import rules
 from gureum.services.identity.limits.model import Limit, RegisteredLimit
-from gureum.services.identity.limits.registered import Amount, Short, find_registered
+from gureum.services.identity.limits.registered import Amount, Short, find_registered, stale
 from gureum.services.identity.listing import collection, narrowed, self_link
 from gureum.services.identity.projects.model import Project
 
@@ -80,6 +79,7 @@ def show_model(call: Call[IdentityDeps]) -> dict[str, Any]:
 
 
 def create(call: Call[IdentityDeps], body: NewBody) -> dict[str, Any]:
+    stale(call)
     return {"limits": [_create(call, new) for new in body.limits]}
 
 
@@ -180,6 +180,7 @@ def show(call: Call[IdentityDeps], limit_id: str) -> dict[str, Any]:
 def update(call: Call[IdentityDeps], body: ChangeBody, limit_id: str) -> dict[str, Any]:
     row, registered = _find(call, limit_id)
     wanted = body.limit
+    stale(call)
     if wanted.resource_limit is not UNSET:
         owner = call.tx.get(Project, row.owner_id)
         if owner is not None:
@@ -192,20 +193,7 @@ def update(call: Call[IdentityDeps], body: ChangeBody, limit_id: str) -> dict[st
 
 def delete(call: Call[IdentityDeps], limit_id: str) -> None:
     call.tx.delete(_find(call, limit_id)[0])
-
-
-def limits_in_force(tx: Tx, service_id: str, region: str, project_id: str) -> dict[str, int]:
-    """resource -> limit of a project: its own, else the registered default; a region's over that of all regions."""
-    columns = (RegisteredLimit.resource_name, RegisteredLimit.default_limit, Limit.resource_limit)
-    own = (Limit.registered_limit_id == RegisteredLimit.id) & (Limit.owner_id == project_id)
-    statement = (
-        select(*columns)
-        .outerjoin(Limit, own)
-        .where(RegisteredLimit.service_id == service_id, RegisteredLimit.region.in_(("", region)))
-        .order_by(RegisteredLimit.region)
-    )
-    rows = tx.execute(statement)
-    return {name: default if limit is None else limit for name, default, limit in rows}
+    stale(call)
 
 
 _ALL = "/v3/limits"

@@ -18,6 +18,7 @@ from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.fields import ADMIN, Description
 from gureum.services.identity.limits.model import Limit, RegisteredLimit
 from gureum.services.identity.listing import page, query_of, self_link
+from gureum.services.identity.tokens import revocations
 
 RULES = (
     Rule("identity:get_registered_limit", "@", "Show a registered limit"),
@@ -82,7 +83,13 @@ def find_registered(call: Call[Any], service_id: str, region: str, resource_name
     return found
 
 
+def stale(call: Call[IdentityDeps]) -> None:
+    """Every process forgets what it remembers of limits."""
+    call.deps.tokens.revocations.add(call.tx, revocations.STALE_LIMITS, "")
+
+
 def create(call: Call[IdentityDeps], body: NewBody) -> dict[str, Any]:
+    stale(call)
     views = []
     for new in body.registered_limits:
         _check_references(call, new.service_id, new.region_id)
@@ -133,6 +140,7 @@ def _check_unused(call: Call[Any], row: RegisteredLimit) -> None:
 
 def update(call: Call[IdentityDeps], body: ChangeBody, limit_id: str) -> dict[str, Any]:
     row, wanted = _find(call, limit_id), body.registered_limit
+    stale(call)
     service_id = row.service_id if wanted.service_id is UNSET else wanted.service_id
     region = row.region if wanted.region_id is UNSET else wanted.region_id or ""
     resource_name = row.resource_name if wanted.resource_name is UNSET else wanted.resource_name
@@ -153,6 +161,7 @@ def delete(call: Call[IdentityDeps], limit_id: str) -> None:
     row = _find(call, limit_id)
     _check_unused(call, row)
     call.tx.delete(row)
+    stale(call)
 
 
 _ALL = "/v3/registered_limits"

@@ -56,7 +56,7 @@ class Tokens:
     ) -> None:
         self.facts = Facts(database, options or IdentityConfig())
         self.revocations = Revocations(database, lifetime_s)
-        self.revocations.on_event = self._event
+        self.revocations.listen(self._event)
         self.lifetime_s = lifetime_s
         self._keys = keys
         self._lock = threading.Lock()
@@ -65,6 +65,8 @@ class Tokens:
 
     def _event(self, kind: str, value: str) -> None:
         """Drop what the event makes stale: everything concluded about one user, or everything."""
+        if kind == revocations.STALE_LIMITS:
+            return
         self.facts.forget()
         with self._lock:
             self._events += 1

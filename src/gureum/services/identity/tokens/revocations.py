@@ -1,7 +1,7 @@
 """Revocations: rows that every process reads within a second, and what they mean for a token.
 
 A row either revokes tokens (of an audit id, a chain, or issued before a moment to a user, project, domain or
-application credential), or only says that what was remembered of a user or of everything is stale.
+application credential), or only says that what was remembered of a user, of everything or of limits is stale.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gureum.foundation.db.types import Name, Row
 from gureum.services.identity.tokens.fernet import TokenPayload
 
 AUDIT, CHAIN, USER, PROJECT, DOMAIN, CREDENTIAL = "audit", "chain", "user", "project", "domain", "credential"
-STALE_USER, STALE_ALL = "stale_user", "stale_all"
+STALE_USER, STALE_ALL, STALE_LIMITS = "stale_user", "stale_all", "stale_limits"
 READ_EVERY_S = 0.5
 EXPIRED_WINDOW_S = 172_800.0
 """How long after its end a token may still be shown to those who ask for expired ones; its revocations live as long."""
@@ -37,7 +37,7 @@ class Revocation(Row):
 
 
 class Revocations:
-    """The rows in memory. `on_event(kind, value)` tells the caches which memory is stale."""
+    """The rows in memory. Who listens is told `(kind, value)` of each: caches learn which memory is stale."""
 
     def __init__(self, database: Database, lifetime_s: float) -> None:
         self._database = database
@@ -46,7 +46,10 @@ class Revocations:
         self._seen: set[int] = set()
         self._highest = 0
         self._before: dict[tuple[str, str], float] = {}
-        self.on_event: Callable[[str, str], None] = lambda _kind, _value: None
+        self._listeners: list[Callable[[str, str], None]] = []
+
+    def listen(self, callback: Callable[[str, str], None]) -> None:
+        self._listeners.append(callback)
 
     def add(self, tx: Tx, kind: str, value: str) -> None:
         """Record an event in the caller's transaction; this process knows it right after the commit.
@@ -61,7 +64,8 @@ class Revocations:
         with self._lock:
             key = (kind, value)
             self._before[key] = max(before, self._before.get(key, 0.0))
-        self.on_event(kind, value)
+        for listener in self._listeners:
+            listener(kind, value)
 
     def read(self) -> None:
         """Take in rows that other processes wrote. A few ids back too: a lower id may commit after a higher one."""
@@ -99,7 +103,10 @@ class Revocations:
         """Forget rows older than any token that they could concern."""
         now = clock.utcnow()
         edge = now - timedelta(seconds=self._lifetime_s + EXPIRED_WINDOW_S + 3600)
-        stale = (Revocation.kind.in_((STALE_USER, STALE_ALL)), Revocation.created_at < now - timedelta(hours=1))
+        stale = (
+            Revocation.kind.in_((STALE_USER, STALE_ALL, STALE_LIMITS)),
+            Revocation.created_at < now - timedelta(hours=1),
+        )
         gone = delete(Revocation).where(or_(Revocation.created_at < edge, and_(*stale)))
         self._database.write(lambda tx: tx.execute(gone))
         with self._lock:

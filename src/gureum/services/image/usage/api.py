@@ -15,8 +15,8 @@ def usage(call: Call[ImageDeps]) -> dict[str, Any]:
     project_id = call.caller.project_id
     if not project_id:
         raise BadRequest("Quota use is that of a project: the token is scoped to none.")
-    limits = quotas.limits_of(call.deps, call.tx, project_id)
-    used = quotas.usage_of(call.tx, project_id)
+    limits = quotas.limits_of(call.deps, project_id)
+    used = quotas.usage_of(call.tx, quotas.of_project(project_id))
     return {"usage": {name: {"limit": limits.get(name, -1), "usage": amount} for name, amount in used.items()}}
 
 

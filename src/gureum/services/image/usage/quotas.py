@@ -1,18 +1,21 @@
 """The four quotas of images: counted, compared, refused.
 
-Limits come from identity's limits where there are some, else from `[image.quota]`; -1 is no limit. Totals are in MiB,
-and a copy in each store counts.
+Limits come from identity's unified limits where there are some, else from `[image.quota]`; -1 is no limit. With two
+strict levels a domain's limit holds for all its projects together. Totals are in MiB, and a copy in each store counts.
 Source: image API reference v2, "Quota usage"; image service administration guide, "Per-tenant quotas".
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
-from sqlalchemy import case, func, select
+from sqlalchemy import ColumnElement, case, func, select
 
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.errors import TooLarge
-from gureum.foundation.quota import UNLIMITED
+from gureum.foundation.quota import UNLIMITED, in_force
+from gureum.services.identity.facade import projects_inside
 from gureum.services.image.deps import ImageDeps
 from gureum.services.image.images.model import Image
 from gureum.services.image.locations.model import ImageLocation
@@ -27,22 +30,32 @@ COUNT, SIZE, STAGED, UPLOADING = (
 _UNDER_WAY = ("saving", "uploading", "importing")
 
 
-def limits_of(deps: ImageDeps, tx: Tx, project_id: str) -> dict[str, int]:
+def limits_of(deps: ImageDeps, project_id: str) -> dict[str, int]:
     defaults: dict[str, int] = msgspec.structs.asdict(deps.config.quota)
-    return deps.limits(tx, project_id, defaults)
+    return in_force(defaults, deps.limits(project_id).by_resource)
 
 
-def used_bytes(tx: Tx, project_id: str) -> int:
+def of_project(project_id: str) -> ColumnElement[bool]:
+    """What is counted for a project."""
+    return Image.owner == project_id
+
+
+def of_tree(domain_id: str) -> ColumnElement[bool]:
+    """What is counted for all projects of a domain together."""
+    return Image.owner.in_(projects_inside(domain_id))
+
+
+def used_bytes(tx: Tx, counted: ColumnElement[bool]) -> int:
     """Data in stores, each copy for itself."""
     statement = (
         select(func.coalesce(func.sum(Image.size_bytes), 0))
         .join(ImageLocation, ImageLocation.image_id == Image.id)
-        .where(Image.owner == project_id, Image.deleted_at.is_(None))
+        .where(counted, Image.deleted_at.is_(None))
     )
     return int(tx.scalar(statement) or 0)
 
 
-def usage_of(tx: Tx, project_id: str) -> dict[str, int]:
+def usage_of(tx: Tx, counted: ColumnElement[bool]) -> dict[str, int]:
     """What is used of each quota; totals in MiB, begun ones whole."""
     busy = (Image.status.in_(_UNDER_WAY)) | (Image.import_task_id.isnot(None))
     row = tx.execute(
@@ -50,13 +63,13 @@ def usage_of(tx: Tx, project_id: str) -> dict[str, int]:
             func.count(Image.id),
             func.coalesce(func.sum(case((busy, 1), else_=0)), 0),
             func.coalesce(func.sum(Image.staged_bytes), 0),
-        ).where(Image.owner == project_id, Image.deleted_at.is_(None))
+        ).where(counted, Image.deleted_at.is_(None))
     ).one()
     return {
         COUNT: row[0],
         UPLOADING: int(row[1]),
         STAGED: _mib(int(row[2])),
-        SIZE: _mib(used_bytes(tx, project_id)),
+        SIZE: _mib(used_bytes(tx, counted)),
     }
 
 
@@ -75,13 +88,23 @@ def require_upload(deps: ImageDeps, tx: Tx, project_id: str | None) -> None:
 
 
 def _require_one_more(deps: ImageDeps, tx: Tx, project_id: str | None, quota: str) -> None:
+    for whose, limit, counted in _bounds(deps, project_id, quota):
+        used = usage_of(tx, counted)[quota]
+        if used + 1 > limit:
+            raise TooLarge(_said(whose, quota, limit, used, 1))
+
+
+def _bounds(deps: ImageDeps, project_id: str | None, quota: str) -> Iterator[tuple[str, int, ColumnElement[bool]]]:
+    """(whose, limit, what counts against it) for the project and for the tree that it is in."""
     if not project_id:
         return
-    limit = limits_of(deps, tx, project_id).get(quota, UNLIMITED)
+    limit = limits_of(deps, project_id).get(quota, UNLIMITED)
     if limit != UNLIMITED:
-        used = usage_of(tx, project_id)[quota]
-        if used + 1 > limit:
-            raise TooLarge(_said(project_id, quota, limit, used, 1))
+        yield f"Project {project_id}", limit, of_project(project_id)
+    unified = deps.limits(project_id)
+    limit = unified.tree().get(quota, UNLIMITED)
+    if limit != UNLIMITED and unified.tree_id is not None:
+        yield f"Domain {unified.tree_id} with all its projects", limit, of_tree(unified.tree_id)
 
 
 def room_bytes(deps: ImageDeps, tx: Tx, project_id: str | None, quota: str, *, copies: int = 1) -> int:
@@ -90,18 +113,15 @@ def room_bytes(deps: ImageDeps, tx: Tx, project_id: str | None, quota: str, *, c
     `quota` is SIZE or STAGED; `copies` is how many stores it goes to.
     """
     most = deps.config.max_bytes
-    if not project_id:
-        return most
-    limit = limits_of(deps, tx, project_id).get(quota, UNLIMITED)
-    if limit == UNLIMITED:
-        return most
-    used = used_bytes(tx, project_id) if quota == SIZE else usage_of(tx, project_id)[STAGED] * MIB
-    left = (limit * MIB - used) // max(copies, 1)
-    if left <= 0:
-        raise TooLarge(_said(project_id, quota, limit, _mib(used), 0))
-    return min(most, left)
+    for whose, limit, counted in _bounds(deps, project_id, quota):
+        used = used_bytes(tx, counted) if quota == SIZE else usage_of(tx, counted)[STAGED] * MIB
+        left = (limit * MIB - used) // max(copies, 1)
+        if left <= 0:
+            raise TooLarge(_said(whose, quota, limit, _mib(used), 0))
+        most = min(most, left)
+    return most
 
 
-def _said(project_id: str, quota: str, limit: int, used: int, more: int) -> str:
+def _said(whose: str, quota: str, limit: int, used: int, more: int) -> str:
     told = f"limit {limit}, current usage {used}, requested {more} more"
-    return f"Project {project_id} is over a limit for [{quota}]: {told}"
+    return f"{whose} is over a limit for [{quota}]: {told}"

@@ -118,7 +118,7 @@ def create(call: Call[Any], body: CreateFloatingIp) -> dict[str, Any]:
     if new.floating_ip_address is not None:
         ip_of(new.floating_ip_address)
         call.enforce("create_floatingip:floating_ip_address", project_id=project_id)
-    refuse_overrun(call.tx, "floatingip", project_id)
+    refuse_overrun(call.deps, call.tx, "floatingip", project_id)
     row = FloatingIp(project_id=project_id, description=new.description)
     wish = IpWish(new.subnet_id, new.floating_ip_address)
     operations.create_floating_ip(call.tx, call.deps, row, network, wish)

@@ -171,7 +171,7 @@ def _create_one(call: Call[Any], new: NewNetwork) -> Network:
         if getattr(new, attribute) not in (UNSET, None, False):
             call.enforce(f"create_network:{name}", project_id=project_id, tenant_id=project_id)
     zones.check(new.availability_zone_hints)
-    refuse_overrun(call.tx, "network", project_id)
+    refuse_overrun(call.deps, call.tx, "network", project_id)
     kind, physical, vlan = rules.provider_of(
         new.network_type or None, new.physical_network or None, _number(new.segmentation_id or None)
     )

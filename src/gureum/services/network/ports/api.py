@@ -218,7 +218,7 @@ def _create_one(call: Call[Any], new: NewPortBody) -> operations.Made:
     project_id = listing.owner_of(call, new.project_id or new.tenant_id, "create_port")
     network = listing.find(call, NETWORKS, new.network_id)
     _check_attributes(call, new, network, "create")
-    refuse_overrun(call.tx, "port", project_id)
+    refuse_overrun(call.deps, call.tx, "port", project_id)
     security = network.port_security if new.port_security_enabled is UNSET else new.port_security_enabled
     members = _members_of(call, project_id, new.security_groups, security=security)
     mac = rules.check_mac(new.mac_address) if new.mac_address else None

@@ -10,8 +10,8 @@ from sqlalchemy import select
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
-from gureum.foundation.quota import EVERY_PROJECT, QuotaLimit, clear_limits, limits_of, set_limits
-from gureum.services.network.quotas.rules import DEFAULTS, SERVICE, used
+from gureum.foundation.quota import EVERY_PROJECT, QuotaLimit, clear_limits, set_limits
+from gureum.services.network.quotas.rules import DEFAULTS, SERVICE, limits_of, used
 
 READER = "rule:admin or (role:reader and project_id:%(project_id)s)"
 RULES = (
@@ -47,7 +47,7 @@ def index(call: Call[Any]) -> dict[str, Any]:
     projects = call.tx.scalars(own.distinct().order_by(QuotaLimit.project_id)).all()
     return {
         "quotas": [
-            {**limits_of(call.tx, SERVICE, project_id, DEFAULTS), "project_id": project_id, "tenant_id": project_id}
+            {**limits_of(call.deps, call.tx, project_id), "project_id": project_id, "tenant_id": project_id}
             for project_id in projects
         ]
     }
@@ -55,17 +55,17 @@ def index(call: Call[Any]) -> dict[str, Any]:
 
 def show(call: Call[Any], project_id: str) -> dict[str, Any]:
     call.enforce(project_id=project_id)
-    return {"quota": limits_of(call.tx, SERVICE, project_id, DEFAULTS)}
+    return {"quota": limits_of(call.deps, call.tx, project_id)}
 
 
 def show_default(call: Call[Any], project_id: str) -> dict[str, Any]:
     call.enforce(project_id=project_id)
-    return {"quota": limits_of(call.tx, SERVICE, EVERY_PROJECT, DEFAULTS)}
+    return {"quota": limits_of(call.deps, call.tx, EVERY_PROJECT)}
 
 
 def show_details(call: Call[Any], project_id: str) -> dict[str, Any]:
     call.enforce(project_id=project_id)
-    limits = limits_of(call.tx, SERVICE, project_id, DEFAULTS)
+    limits = limits_of(call.deps, call.tx, project_id)
     return {
         "quota": {
             name: {"limit": limit, "used": used(call.tx, name, project_id), "reserved": 0}
@@ -82,7 +82,7 @@ def update(call: Call[Any], body: UpdateQuota, project_id: str) -> dict[str, Any
     wanted = {name: getattr(body.quota, name) for name in DEFAULTS if getattr(body.quota, name) is not UNSET}
     set_limits(call.tx, SERVICE, project_id[:36], wanted)
     call.tx.flush()
-    return {"quota": limits_of(call.tx, SERVICE, project_id, DEFAULTS)}
+    return {"quota": limits_of(call.deps, call.tx, project_id)}
 
 
 def delete(call: Call[Any], project_id: str) -> None:

@@ -151,7 +151,7 @@ def create(call: Call[Any], body: CreateRouter) -> dict[str, Any]:
     project_id = listing.owner_of(call, new.project_id or new.tenant_id, "create_router")
     _check_spread(call, new)
     zones.check(new.availability_zone_hints)
-    refuse_overrun(call.tx, "router", project_id)
+    refuse_overrun(call.deps, call.tx, "router", project_id)
     router = Router(
         project_id=project_id,
         name=new.name,

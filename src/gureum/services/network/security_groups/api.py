@@ -232,7 +232,7 @@ def create(call: Call[Any], body: CreateGroup) -> dict[str, Any]:
     for new in wanted:
         project_id = listing.owner_of(call, new.project_id or new.tenant_id, "create_security_group")
         operations.materialise(call.tx, call.deps, project_id)
-        refuse_overrun(call.tx, "security_group", project_id)
+        refuse_overrun(call.deps, call.tx, "security_group", project_id)
         group = SecurityGroup(project_id=project_id, name=new.name, description=new.description, stateful=new.stateful)
         operations.create_group(call.tx, call.deps, group)
         rows.append(group)
@@ -286,7 +286,7 @@ def _create_rule(call: Call[Any], new: NewRule) -> SecurityGroupRule:
     )
     rule = _checked(call, new)
     rule.project_id = project_id
-    refuse_overrun(call.tx, "security_group_rule", project_id)
+    refuse_overrun(call.deps, call.tx, "security_group_rule", project_id)
     operations.add_rule(call.tx, call.deps, group, rule)
     return rule
 

@@ -86,7 +86,7 @@ class LegacySecurityGroups:
         """Raises BadRequest, OverQuota."""
         project_id = caller.project_id or ""
         operations.materialise(tx, self._ctx, project_id)
-        for overrun in overrun_of(tx, "security_group", project_id):
+        for overrun in overrun_of(self._ctx, tx, "security_group", project_id):
             raise OverQuota(f"Quota exceeded, too many security groups ({overrun}).")
         group = SecurityGroup(project_id=project_id, name=name, description=description, stateful=True)
         try:
@@ -122,7 +122,7 @@ class LegacySecurityGroups:
             remote = self._written(tx, caller, rule.remote_group_id)
             names[remote.id] = remote.name
         rule.project_id = group.project_id
-        for overrun in overrun_of(tx, "security_group_rule", group.project_id):
+        for overrun in overrun_of(self._ctx, tx, "security_group_rule", group.project_id):
             raise OverQuota(f"Quota exceeded, too many security group rules ({overrun}).")
         try:
             operations.add_rule(tx, self._ctx, group, rule)

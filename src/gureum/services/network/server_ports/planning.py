@@ -54,7 +54,7 @@ def plan(tx: Tx, ctx: NetworkContext, caller: Caller, request: NicRequest, count
     made = sum(not nic.port_id for nic in wanted)
     project_id = caller.project_id or ""
     members = _groups(tx, ctx, project_id, request.security_groups) if made else ()
-    found = overrun_of(tx, "port", project_id, made * count) if made else []
+    found = overrun_of(ctx, tx, "port", project_id, made * count) if made else []
     if found:
         raise OverQuota(f"Maximum number of ports exceeded ({found[0]}).")
     return NicPlan(tuple(wanted), tuple(members), networks, subnets, ports)

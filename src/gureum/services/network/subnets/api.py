@@ -135,7 +135,7 @@ def _create_one(call: Call[Any], new: NewSubnet) -> Subnet:
     call.enforce("create_subnet", **call.own_target())
     network = own_network(call, new.network_id, for_what="A subnet")
     project_id = listing.owner_of(call, requested or network.project_id, "create_subnet")
-    refuse_overrun(call.tx, "subnet", project_id)
+    refuse_overrun(call.deps, call.tx, "subnet", project_id)
     net = rules.network_of(new.cidr, new.ip_version)
     rules.check_dhcp_room(net, dhcp=new.enable_dhcp)
     rules.check_modes(net, new.ipv6_ra_mode, new.ipv6_address_mode, dhcp=new.enable_dhcp)
