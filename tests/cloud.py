@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from gureum.foundation.config import (
     AuthConfig,
@@ -10,7 +11,6 @@ from gureum.foundation.config import (
     Config,
     DatabaseConfig,
     HypervisorConfig,
-    IdentityConfig,
     ImageConfig,
 )
 from gureum.roles.control import Control, build
@@ -20,26 +20,24 @@ ADMIN_PASSWORD = "admin-secret"
 DEMO_PASSWORD = "demo-secret"
 
 
-def config(folder: Path, *, hosts: int = 2, database: str = "", identity: IdentityConfig | None = None) -> Config:
-    """A configuration with cheap hashes and everything under `folder`."""
-    return Config(
-        state=str(folder),
-        identity=identity or IdentityConfig(),
-        database=DatabaseConfig(url=database or f"sqlite:///{folder}/cloud.sqlite"),
-        hypervisor=HypervisorConfig(mode="simulated", simulated_hosts=hosts),
-        image=ImageConfig(folder=str(folder / "images")),
-        auth=AuthConfig(keys=str(folder / "keys"), hash_time_cost=1, hash_memory_kib=8),
-        bootstrap=BootstrapConfig(admin_password=ADMIN_PASSWORD, demo_password=DEMO_PASSWORD),
-    )
+def config(folder: Path, *, hosts: int = 2, database: str = "", **sections: Any) -> Config:
+    """A configuration with cheap hashes and everything under `folder`; `sections` are others, or instead of these."""
+    usual = {
+        "state": str(folder),
+        "database": DatabaseConfig(url=database or f"sqlite:///{folder}/cloud.sqlite"),
+        "hypervisor": HypervisorConfig(mode="simulated", simulated_hosts=hosts),
+        "image": ImageConfig(folder=str(folder / "images")),
+        "auth": AuthConfig(keys=str(folder / "keys"), hash_time_cost=1, hash_memory_kib=8),
+        "bootstrap": BootstrapConfig(admin_password=ADMIN_PASSWORD, demo_password=DEMO_PASSWORD),
+    }
+    return Config(**{**usual, **sections})
 
 
 class SimulatedCloud:
     """`settle` runs everything that is due until nothing is."""
 
-    def __init__(
-        self, folder: Path, *, hosts: int = 2, database: str = "", identity: IdentityConfig | None = None
-    ) -> None:
-        self.config = config(folder, hosts=hosts, database=database, identity=identity)
+    def __init__(self, folder: Path, *, hosts: int = 2, database: str = "", **sections: Any) -> None:
+        self.config = config(folder, hosts=hosts, database=database, **sections)
         self.control: Control = build(self.config)
         self.control.prepare()
         self._come_up()

@@ -226,6 +226,7 @@ def _image_deps(config: Config, database: Database, tasks: Tasks, identities: Id
         outside.converter,
         limits=partial(identities.limits, "image"),
         region=config.bootstrap.region,
+        identity=identities,
     )
 
 

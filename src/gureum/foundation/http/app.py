@@ -23,7 +23,7 @@ from gureum.foundation.errors import ApiError, BadRequest, Internal, MethodNotAl
 from gureum.foundation.http import dialects
 from gureum.foundation.http.access import permits
 from gureum.foundation.http.answer import Answer, send_answer
-from gureum.foundation.http.call import Call
+from gureum.foundation.http.call import Call, token_of
 from gureum.foundation.http.executor import answer_of, run_handler
 from gureum.foundation.http.microversions import Version
 from gureum.foundation.http.routes import PUBLIC, Api, Route, Router, parameter_names
@@ -141,7 +141,7 @@ class App:
         return (found[0], found[1], path) if found else (None, None, path)
 
     async def _caller(self, route: Route, headers: dict[str, str]) -> Caller:
-        token = headers.get("x-auth-token") or _bearer(headers.get("authorization", ""))
+        token = token_of(headers)
         if route.policy == PUBLIC:
             return Caller()
         if not token:
@@ -230,12 +230,6 @@ def _route_of(router: Router, method: str, path: str, version: Version | None) -
         ):
             return route, values
     raise NotFound("The resource could not be found.")
-
-
-def _bearer(authorization: str) -> str:
-    """The token of an `Authorization: Bearer` header (RFC 6750), or nothing."""
-    scheme, _, token = authorization.partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def _headers(scope: Scope) -> dict[str, str]:

@@ -60,6 +60,11 @@ class Call(Generic[Deps]):
         self.base_url = ""
         self.enforced = False
 
+    @property
+    def token(self) -> str:
+        """The token that the request came with."""
+        return token_of(self.headers)
+
     def param(self, name: str) -> str | None:
         """The last value of a query parameter, or None."""
         found = None
@@ -98,3 +103,9 @@ class Call(Generic[Deps]):
             "user_id": caller.user_id,
             "domain_id": caller.domain_id,
         }
+
+
+def token_of(headers: Mapping[str, str]) -> str:
+    """The token of a request: `X-Auth-Token`, else that of `Authorization: Bearer` (RFC 6750), else nothing."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return headers.get("x-auth-token") or (token.strip() if scheme.lower() == "bearer" else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import msgspec
 from sqlalchemy import BindParameter, Select, select
 
 from gureum.foundation.caller import Caller
@@ -13,6 +14,7 @@ from gureum.foundation.quota import UnifiedLimits
 from gureum.services.identity.bootstrap import Bootstrap, bootstrap
 from gureum.services.identity.limits.memory import LimitMemory
 from gureum.services.identity.projects.model import Project
+from gureum.services.identity.tokens.fernet import SealingKeys
 from gureum.services.identity.tokens.issuing import Tokens
 from gureum.services.identity.tokens.passwords import Passwords
 from gureum.services.identity.users.model import User
@@ -32,7 +34,10 @@ def projects_inside(domain_id: str | BindParameter[str]) -> Select[str]:
 
 
 class IdentityFacade:
-    def __init__(self, tokens: Tokens, passwords: Passwords, limits: LimitMemory) -> None:
+    """One per process. `secrets` seals texts that have to be kept and read again, with the keys of credentials."""
+
+    def __init__(self, tokens: Tokens, passwords: Passwords, limits: LimitMemory, secrets: SealingKeys) -> None:
+        self.secrets = secrets
         self._tokens = tokens
         self._passwords = passwords
         self._limits = limits
@@ -64,6 +69,14 @@ class IdentityFacade:
     def limits(self, service_type: str, project_id: str) -> UnifiedLimits:
         """The unified limits of a project for a service's resources. From memory; read when nothing is remembered."""
         return self._limits.of(service_type, project_id)
+
+    def endpoint(self, service_type: str, region: str, interface: str, project_id: str | None) -> str | None:
+        """The URL that the catalog of a project's tokens has for a service; None when it has none. From memory."""
+        for service in msgspec.json.decode(self._tokens.facts.catalog(project_id)):
+            for one in service["endpoints"] if service["type"] == service_type else ():
+                if (one["region_id"], one["interface"]) == (region, interface):
+                    return str(one["url"])
+        return None
 
     def bootstrap(self, tx: Tx, wanted: Bootstrap) -> None:
         """Make sure of the domain, roles, users, projects and catalog that a new cloud starts with."""

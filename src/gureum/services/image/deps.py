@@ -12,12 +12,16 @@ from gureum.foundation.config import ImageConfig
 from gureum.foundation.db.engine import Database
 from gureum.foundation.quota import NO_UNIFIED_LIMITS, UnifiedLimitsOf
 from gureum.foundation.tasks.store import Tasks
+from gureum.services.identity.facade import IdentityFacade
 from gureum.services.image.protections import Protections
 
 
 @dataclass(frozen=True)
 class ImageDeps:
-    """`fetcher` goes to outside places; `cache` is the store of the image cache, None without one."""
+    """`fetcher` goes to outside places; `cache` is the store of the image cache, None without one.
+
+    `identity` knows the image services of other regions; without it there are none.
+    """
 
     database: Database
     tasks: Tasks
@@ -29,6 +33,7 @@ class ImageDeps:
     converter: Converter | None = None
     limits: UnifiedLimitsOf = lambda _project_id: NO_UNIFIED_LIMITS
     region: str = "RegionOne"
+    identity: IdentityFacade | None = None
 
     @cached_property
     def protections(self) -> Protections:

@@ -64,7 +64,11 @@ class Steps:
         facts = sources.facts_of(self.deps, job)
         chunks = watched(self.deps.database, run.resource_id, job.image_id, sources.chunks_of(self.deps, job))
         found = self._ingested(Ingest(store.engine.create(job.image_id), max_size_bytes=job.room_bytes or None), chunks)
+        if facts.sha512 not in (None, found.sha512_hex):
+            store.engine.delete(found.blob.location)
+            raise PermanentFailureError("another hash", public="The data's hash is not that of the source image.")
         staged = Staged.of(store.name, found)
+        run.data["sealed_token"] = ""
 
         def commit(tx: Tx) -> None:
             image = mine(tx, job, run.resource_id)

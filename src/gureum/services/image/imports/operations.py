@@ -16,6 +16,7 @@ from gureum.foundation.http.call import Call
 from gureum.services.image.deps import ImageDeps
 from gureum.services.image.images.lifecycle import remove_data
 from gureum.services.image.images.model import HASH_ALGORITHM, Image
+from gureum.services.image.imports.elsewhere import sealed_token
 from gureum.services.image.imports.request import ImportRequest, as_input
 from gureum.services.image.imports.staged import Staged, staged_of
 from gureum.services.image.locations.model import attach, detach, locations_of
@@ -27,7 +28,8 @@ FIRST_STEP = {"glance-direct": "judge", "web-download": "fetch", "glance-downloa
 
 class Job(msgspec.Struct):
     """What the import's durable task carries. It never changes: how far the import is stands in the image's row alone
-    (`staged`, `stores`, `failed_import`), so that a step whose commit failed leaves no trace of itself.
+    (`staged`, `stores`, `failed_import`), so that a step whose commit failed leaves no trace of itself. Only
+    `sealed_token` goes, in the commit that records the data that was fetched with it.
     """
 
     image_id: str
@@ -36,6 +38,7 @@ class Job(msgspec.Struct):
     all_must: bool = True
     uri: str = ""
     source: dict[str, str] = {}
+    sealed_token: str = ""
     room_bytes: int = 0
     result: dict[str, Any] | None = None
     hash_algorithm: str = ""
@@ -81,6 +84,7 @@ def start_import(
             "project_id": call.caller.project_id or "",
             "admin": "yes" if call.caller.is_admin else "",
         }
+        job.sealed_token = sealed_token(call, job.source["region"], job.source["interface"])
     start(call, image, "api_image_import", as_input(image.id, request, stores), job)
 
 

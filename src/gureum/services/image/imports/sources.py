@@ -11,23 +11,26 @@ from dataclasses import dataclass, field
 
 from gureum.drivers.image.errors import ImageStoreError, UrlRefused
 from gureum.foundation.caller import Caller
+from gureum.foundation.errors import ApiError
 from gureum.foundation.tasks.lifecycle import PermanentFailureError
 from gureum.services.image.deps import ImageDeps
-from gureum.services.image.images.model import Image, visible
+from gureum.services.image.images.fields import CONTAINER_FORMATS, DISK_FORMATS, check_amounts, checked_property
+from gureum.services.image.images.model import HASH_ALGORITHM, Image, visible
+from gureum.services.image.imports import elsewhere
 from gureum.services.image.imports.operations import Job
 from gureum.services.image.locations.reading import open_data
 
 COPIED_PREFIXES = ("hw_", "trait:", "os_distro", "os_secure_boot", "os_type")
-INTERFACES = ("public", "internal", "admin")
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What comes along with another image's data."""
+    """What comes along with another image's data; `sha512` is what the data's must be, where that is known."""
 
     disk_format: str | None = None
     container_format: str | None = None
     properties: dict[str, str] = field(default_factory=dict)
+    sha512: str | None = None
 
     def write_to(self, image: Image) -> None:
         if self.disk_format:
@@ -45,13 +48,34 @@ def facts_of(deps: ImageDeps, job: Job) -> Facts:
     """Raises PermanentFailureError for an image that is not to be had."""
     if job.method != "glance-download":
         return Facts()
+    if job.source["region"] != deps.region:
+        return _facts_elsewhere(deps, job)
     source = _source_image(deps, job)
     kept = {name: value for name, value in source.properties.items() if name.startswith(COPIED_PREFIXES)}
     return Facts(source.disk_format, source.container_format, kept)
 
 
+def _facts_elsewhere(deps: ImageDeps, job: Job) -> Facts:
+    """What another service says is taken as little on trust as what a client says."""
+    said = elsewhere.document_of(deps, elsewhere.place_of(deps, job.source, job.sealed_token))
+    disk, container, hash_value = said.get("disk_format"), said.get("container_format"), said.get("os_hash_value")
+    if said.get("status") != "active" or disk not in DISK_FORMATS or container not in CONTAINER_FORMATS:
+        text = f"Image {job.source['image_id']} of that region is not active, or of no format that is known here."
+        raise PermanentFailureError(text, public=text)
+    kept = {name: value for name, value in said.items() if name.startswith(COPIED_PREFIXES)}
+    try:
+        checked = {name: checked_property(name, value) for name, value in kept.items()}
+        check_amounts(deps.config, len(checked), 0)
+    except ApiError as error:
+        raise PermanentFailureError(error.public, public=error.public) from error
+    known = said.get("os_hash_algo") == HASH_ALGORITHM and isinstance(hash_value, str)
+    return Facts(disk, container, checked, hash_value if known else None)
+
+
 def chunks_of(deps: ImageDeps, job: Job) -> Iterator[bytes]:
     """The data. Raises PermanentFailureError, and ImageStoreError where trying again may help."""
+    if job.method == "glance-download" and job.source["region"] != deps.region:
+        return elsewhere.chunks_of(deps, elsewhere.place_of(deps, job.source, job.sealed_token))
     if job.method == "glance-download":
         image = _source_image(deps, job)
         with deps.database.read() as tx:
@@ -66,7 +90,7 @@ def chunks_of(deps: ImageDeps, job: Job) -> Iterator[bytes]:
 
 def _source_image(deps: ImageDeps, job: Job) -> Image:
     source = job.source
-    if source["region"] != deps.region or source["interface"] not in INTERFACES:
+    if source["interface"] not in elsewhere.INTERFACES:
         text = "There is no image service in that region with that interface."
         raise PermanentFailureError(f"region {source['region']}, interface {source['interface']}", public=text)
     roles = ("admin",) if source["admin"] else ()
