@@ -92,6 +92,14 @@ def test_subnets_are_shared_as_their_network_is(cloud, alice, root, make):
     assert {own["id"], shared["id"]} <= {one["id"] for one in alice.get(f"{AT}/subnets").json()["subnets"]}
 
 
+def test_subnets_say_whether_their_network_is_external(cloud, alice, make):
+    own = make.subnet(make.network())
+    assert own["router:external"] is False
+    (public,) = alice.get(f"{AT}/subnets?router:external=True").json()["subnets"]
+    assert (public["network_id"], public["router:external"]) == (cloud.public_id(), True)
+    assert [one["id"] for one in alice.get(f"{AT}/subnets?router:external=False").json()["subnets"]] == [own["id"]]
+
+
 def test_quotas_may_be_held_to_what_is_there(root, alice, make):
     make.network(), make.network()
     low = {"quota": {"network": 1, "check_limit": True}}

@@ -117,22 +117,26 @@ def index(call: Call[Any], listing: Listing) -> dict[str, Any]:
 
 
 def _links(call: Call[Any], rows: Sequence[Any], limit: int | None, *, backwards: bool) -> list[dict[str, str]]:
-    """A full page has both links, for clients walk until a page is short or empty; a short one leads back only."""
-    if limit is None or not rows:
+    """A full page has both links, for clients walk until a page is short or empty; a short one leads back only.
+
+    The link on an empty page is to the end of the list that the walk came from.
+    """
+    if limit is None:
         return []
-    first, last = (rows[-1], rows[0]) if backwards else (rows[0], rows[-1])
+    first, last = (None, None) if not rows else (rows[-1].id, rows[0].id) if backwards else (rows[0].id, rows[-1].id)
     full = len(rows) >= limit
     found = []
     if full or backwards:
-        found.append({"rel": "next", "href": _link(call, last.id, backwards=False)})
+        found.append({"rel": "next", "href": _link(call, last, backwards=False)})
     if full or not backwards:
-        found.append({"rel": "previous", "href": _link(call, first.id, backwards=True)})
+        found.append({"rel": "previous", "href": _link(call, first, backwards=True)})
     return found
 
 
-def _link(call: Call[Any], marker: str, *, backwards: bool) -> str:
+def _link(call: Call[Any], marker: str | None, *, backwards: bool) -> str:
     kept = [(name, value) for name, value in call.query if name not in ("marker", "page_reverse")]
-    kept.append(("marker", marker))
+    if marker is not None:
+        kept.append(("marker", marker))
     if backwards:
         kept.append(("page_reverse", "True"))
     inner = call.path[call.path.find("/v2.0") :]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import InstrumentedAttribute
 
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
@@ -86,11 +87,14 @@ class UpdateSubnet(Struct, forbid_unknown_fields=True):
     subnet: SubnetChanges
 
 
-def views(_call: Call[Any], rows: Sequence[Any]) -> list[dict[str, Any]]:
-    return [_view(row) for row in rows]
+def views(call: Call[Any], rows: Sequence[Any]) -> list[dict[str, Any]]:
+    networks = {row.network_id for row in rows}
+    of_these = select(Network.id, Network.external).where(Network.id.in_(networks))
+    external = {row.id: row.external for row in call.tx.execute(of_these)} if networks else {}
+    return [_view(row, external=external.get(row.network_id, False)) for row in rows]
 
 
-def _view(row: Any) -> dict[str, Any]:
+def _view(row: Any, *, external: bool) -> dict[str, Any]:
     return standard_view(row) | {
         "network_id": row.network_id,
         "ip_version": row.ip_version,
@@ -104,12 +108,18 @@ def _view(row: Any) -> dict[str, Any]:
         "ipv6_address_mode": row.address_mode,
         "subnetpool_id": None,
         "service_types": [],
+        "router:external": external,
     }
 
 
-def _shared(values: list[str]) -> ColumnElement[bool]:
-    """A subnet is shared as its network is."""
-    return Network.shared.in_([filters.boolean("shared", value) for value in values])
+def _as_network(name: str, column: InstrumentedAttribute[bool]) -> Callable[[list[str]], ColumnElement[bool]]:
+    """A subnet is shared or external as its network is."""
+
+    def on_network(values: list[str]) -> ColumnElement[bool]:
+        wanted = [filters.boolean(name, value) for value in values]
+        return Subnet.network_id.in_(select(Network.id).where(column.in_(wanted)))
+
+    return on_network
 
 
 LISTING = Listing(
@@ -129,7 +139,8 @@ LISTING = Listing(
         "ipv6_address_mode": (Subnet.address_mode, filters.text),
     },
     special={
-        "shared": lambda values: Subnet.network_id.in_(select(Network.id).where(_shared(values))),
+        "shared": _as_network("shared", Network.shared),
+        "router:external": _as_network("router:external", Network.external),
         "subnetpool_id": lambda values: Subnet.id.isnot(None) if "" in values else Subnet.id.is_(None),
     },
 )
@@ -215,7 +226,7 @@ def update(call: Call[Any], body: UpdateSubnet, subnet_id: str) -> dict[str, Any
     listing.set_texts(row, wanted)
     touch(call.tx, call.deps.changes, "subnet", row)
     call.tx.flush()
-    return {"subnet": _view(row)}
+    return {"subnet": views(call, [row])[0]}
 
 
 def delete(call: Call[Any], subnet_id: str) -> None:
