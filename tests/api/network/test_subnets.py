@@ -32,6 +32,7 @@ def test_a_subnet_has_the_documented_keys(make, network):
         ),
         *("network_id", "ip_version", "cidr", "gateway_ip", "enable_dhcp", "allocation_pools", "dns_nameservers"),
         *("host_routes", "ipv6_ra_mode", "ipv6_address_mode", "subnetpool_id", "service_types"),
+        "router:external",
     }
     assert (made["cidr"], made["dns_nameservers"]) == ("10.0.0.0/24", ["9.9.9.9"])
 

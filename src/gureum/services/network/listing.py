@@ -6,6 +6,7 @@ Source: network API reference, "Filtering and column selection", "Pagination", "
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -18,7 +19,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from gureum.foundation.caller import Caller
 from gureum.foundation.db.prepared import Prepared
-from gureum.foundation.errors import BadRequest
+from gureum.foundation.errors import BadRequest, PreconditionFailed
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.paging import paging_of
@@ -109,29 +110,33 @@ def index(call: Call[Any], listing: Listing) -> dict[str, Any]:
     if paging.marker is None and not more:
         shown += listing.extra_rows(call)
     body: dict[str, Any] = {listing.plural: select_fields(call, listing.views(call, shown))}
-    links = _links(call, shown, paging.limit, (more or backwards, paging.marker is not None, backwards and not more))
+    links = _links(call, rows, paging.limit, backwards=backwards)
     if links:
         body[f"{listing.plural}_links"] = links
     return body
 
 
-def _links(
-    call: Call[Any], shown: Sequence[Any], limit: int | None, position: tuple[bool, bool, bool]
-) -> list[dict[str, str]]:
-    if limit is None or not shown:
+def _links(call: Call[Any], rows: Sequence[Any], limit: int | None, *, backwards: bool) -> list[dict[str, str]]:
+    """A full page has both links, for clients walk until a page is short or empty; a short one leads back only.
+
+    The link on an empty page is to the end of the list that the walk came from.
+    """
+    if limit is None:
         return []
-    has_next, has_previous, at_start = position
+    first, last = (None, None) if not rows else (rows[-1].id, rows[0].id) if backwards else (rows[0].id, rows[-1].id)
+    full = len(rows) >= limit
     found = []
-    if has_next:
-        found.append({"rel": "next", "href": _link(call, shown[-1].id, backwards=False)})
-    if has_previous and not at_start:
-        found.append({"rel": "previous", "href": _link(call, shown[0].id, backwards=True)})
+    if full or backwards:
+        found.append({"rel": "next", "href": _link(call, last, backwards=False)})
+    if full or not backwards:
+        found.append({"rel": "previous", "href": _link(call, first, backwards=True)})
     return found
 
 
-def _link(call: Call[Any], marker: str, *, backwards: bool) -> str:
+def _link(call: Call[Any], marker: str | None, *, backwards: bool) -> str:
     kept = [(name, value) for name, value in call.query if name not in ("marker", "page_reverse")]
-    kept.append(("marker", marker))
+    if marker is not None:
+        kept.append(("marker", marker))
     if backwards:
         kept.append(("page_reverse", "True"))
     inner = call.path[call.path.find("/v2.0") :]
@@ -183,7 +188,25 @@ def load(call: Call[Any], listing: Listing, resource_id: str, rule: str | None =
     if row is None:
         raise errors.missing(listing.single, resource_id)
     call.enforce(rule, project_id=row.project_id, tenant_id=row.project_id)
+    refuse_other_revision(call, row)
     return row
+
+
+def refuse_other_revision(call: Call[Any], row: Any) -> None:
+    """Raises PreconditionFailed when the request is for a revision (`If-Match: revision_number=N`) that is past."""
+    stated = call.headers.get("if-match", "")
+    found = _REVISION.fullmatch(stated)
+    if found is None:
+        if stated:
+            raise BadRequest("Invalid input: If-Match is revision_number=N here.", code="HTTPBadRequest")
+        return
+    if int(found[1]) != row.revision:
+        raise PreconditionFailed(
+            f"Constrained to {found[1]}, but current revision is {row.revision}", code="RevisionNumberConstraintFailed"
+        )
+
+
+_REVISION = re.compile(r"revision_number=([0-9]{1,18})")
 
 
 def select_fields(call: Call[Any], views: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -247,6 +270,12 @@ def load_within_reach(call: Call[Any], listing: Listing, resource_id: str) -> An
 def owner_of(call: Call[Any], requested: str, rule: str) -> str:
     """The project that a new resource is for, checked against `rule`. Raises Forbidden, BadRequest without any."""
     project_id = requested or call.caller.project_id or ""
+    if project_id and project_id != call.caller.project_id and not call.caller.is_admin:
+        raise BadRequest(
+            "Specifying 'project_id' or 'tenant_id' other than the authenticated project in request requires "
+            "admin privileges",
+            code="HTTPBadRequest",
+        )
     call.enforce(rule, project_id=project_id, tenant_id=project_id)
     if not project_id:
         raise BadRequest("A project is needed: scope the token to one or name it.", code="HTTPBadRequest")

@@ -154,7 +154,7 @@ def update(call: Call[Any], body: UpdateFloatingIp, floatingip_id: str) -> dict[
     wanted = body.floatingip
     row: FloatingIp = listing.load(call, LISTING, floatingip_id)
     fixed = None if wanted.fixed_ip_address is UNSET else wanted.fixed_ip_address
-    if wanted.port_id is None:
+    if wanted.port_id is None or (wanted.port_id, fixed, wanted.description) == (UNSET, None, UNSET):
         operations.dissociate(call.tx, call.deps, row)
     elif wanted.port_id is not UNSET or fixed is not None:
         port_id = row.port_id if wanted.port_id is UNSET else wanted.port_id
@@ -178,6 +178,6 @@ ROUTES = (
     Route("GET", _AT, index, "get_floatingip", query=LISTING.query()),
     Route("POST", _AT, create, "create_floatingip", 201, body=CreateFloatingIp, target="handler"),
     Route("GET", _ONE, show, "get_floatingip", quick=True, query=listing.FIELDS),
-    Route("PUT", _ONE, update, "update_floatingip", body=UpdateFloatingIp, target="handler"),
-    Route("DELETE", _ONE, delete, "delete_floatingip", 204, target="handler"),
+    Route("PUT", _ONE, update, "update_floatingip", body=UpdateFloatingIp, target="handler", also=(412,)),
+    Route("DELETE", _ONE, delete, "delete_floatingip", 204, target="handler", also=(412,)),
 )

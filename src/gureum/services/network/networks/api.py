@@ -245,6 +245,6 @@ ROUTES = (
     Route("GET", _AT, index, "get_network", query=LISTING.query()),
     Route("POST", _AT, create, "create_network", 201, body=CreateNetwork, target="handler"),
     Route("GET", _ONE, show, "get_network", quick=True, query=listing.FIELDS),
-    Route("PUT", _ONE, update, "update_network", body=UpdateNetwork, target="handler"),
-    Route("DELETE", _ONE, delete, "delete_network", 204, target="handler"),
+    Route("PUT", _ONE, update, "update_network", body=UpdateNetwork, target="handler", also=(412,)),
+    Route("DELETE", _ONE, delete, "delete_network", 204, target="handler", also=(412,)),
 )

@@ -63,6 +63,7 @@ def set_mtu(tx: Tx, ctx: NetworkContext, network: Network, mtu: int | None) -> N
         return
     network.mtu = wanted
     for subnet in tx.scalars(select(Subnet).where(Subnet.network_id == network.id)):
+        rules.check_mtu(wanted, subnet.ip_version)
         touch(tx, ctx.changes, "subnet", subnet)
     legs = select(Port.device_id).where(Port.network_id == network.id, Port.device_owner == "network:router_interface")
     touch_routers(tx, ctx, tx.scalars(legs).all())

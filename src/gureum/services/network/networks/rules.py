@@ -5,16 +5,25 @@ from __future__ import annotations
 from gureum.services.network import errors
 from gureum.services.network.networks.model import OVERLAY
 
-MIN_MTU = 68
+SMALLEST = {4: 68, 6: 1280}
+"""The MTU that each IP version needs (RFC 791, RFC 8200)."""
 
 
 def mtu_of(wanted: int | None, largest: int) -> int:
     """The MTU of a network whose engine carries at most `largest` bytes. 0 and None mean the largest."""
     if not wanted:
         return largest
-    if not MIN_MTU <= wanted <= largest:
-        raise errors.invalid(f"Requested MTU {wanted} is not in {MIN_MTU} to {largest}", "InvalidInput")
+    if not 0 < wanted <= largest:
+        raise errors.invalid(f"Requested MTU {wanted} is not in 1 to {largest}", "InvalidInput")
     return wanted
+
+
+def check_mtu(mtu: int, ip_version: int) -> None:
+    """Raises Conflict when a network's MTU is too small for a subnet of that IP version."""
+    if mtu < SMALLEST[ip_version]:
+        raise errors.conflict(
+            "NetworkMTUSubnetConflict", f"Requested MTU is too small, requires at least {SMALLEST[ip_version]}"
+        )
 
 
 def provider_of(kind: str | None, physical: str | None, segment: int | None) -> tuple[str, str | None, int | None]:

@@ -269,6 +269,8 @@ def _owns(call: Call[Any], network: Any) -> bool:
 
 def _members_of(call: Call[Any], project_id: str, wanted: list[str] | UnsetType | None, *, security: bool) -> list[str]:
     """The port's groups: those named, the project's default when none is named, none without port security."""
+    if wanted and len(set(wanted)) != len(wanted):
+        raise errors.invalid("Duplicate items in the list of security groups")
     if not security:
         if wanted not in (UNSET, None, []):
             raise errors.conflict(
@@ -311,6 +313,7 @@ def _load(call: Call[Any], port_id: str) -> tuple[Port, Network]:
     row: Port = listing.load_within_reach(call, LISTING, port_id)
     network = call.tx.get_one(Network, row.network_id)
     call.enforce(project_id=row.project_id, tenant_id=row.project_id, network_project_id=network.project_id)
+    listing.refuse_other_revision(call, row)
     return row, network
 
 
@@ -387,6 +390,6 @@ ROUTES = (
     Route("GET", _AT, index, "get_port", query=LISTING.query()),
     Route("POST", _AT, create, "create_port", 201, body=CreatePort, target="handler"),
     Route("GET", _ONE, show, "get_port", quick=True, query=listing.FIELDS),
-    Route("PUT", _ONE, update, "update_port", body=UpdatePort, target="handler"),
-    Route("DELETE", _ONE, delete, "delete_port", 204, target="handler"),
+    Route("PUT", _ONE, update, "update_port", body=UpdatePort, target="handler", also=(412,)),
+    Route("DELETE", _ONE, delete, "delete_port", 204, target="handler", also=(412,)),
 )

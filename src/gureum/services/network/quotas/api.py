@@ -11,6 +11,7 @@ from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
 from gureum.foundation.quota import EVERY_PROJECT, QuotaLimit, clear_limits, set_limits
+from gureum.services.network import errors
 from gureum.services.network.quotas.rules import DEFAULTS, SERVICE, limits_of, used
 
 READER = "rule:admin or (role:reader and project_id:%(project_id)s)"
@@ -80,9 +81,19 @@ def show_own(call: Call[Any]) -> dict[str, Any]:
 
 def update(call: Call[Any], body: UpdateQuota, project_id: str) -> dict[str, Any]:
     wanted = {name: getattr(body.quota, name) for name in DEFAULTS if getattr(body.quota, name) is not UNSET}
+    if body.quota.check_limit is True:
+        _refuse_less_than_used(call, project_id, wanted)
     set_limits(call.tx, SERVICE, project_id[:36], wanted)
     call.tx.flush()
     return {"quota": limits_of(call.deps, call.tx, project_id)}
+
+
+def _refuse_less_than_used(call: Call[Any], project_id: str, wanted: dict[str, int]) -> None:
+    """Raises BadRequest when a limit would be below what the project has already."""
+    for resource, limit in wanted.items():
+        taken = used(call.tx, resource, project_id)
+        if 0 <= limit < taken:
+            raise errors.invalid(f"Quota limit {limit} of {resource} is below its use, {taken}", "QuotaLimitTooLow")
 
 
 def delete(call: Call[Any], project_id: str) -> None:

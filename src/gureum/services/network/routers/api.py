@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Struct, UnsetType
 from sqlalchemy import ColumnElement
 
+from gureum.foundation import ids
 from gureum.foundation.errors import Forbidden
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
@@ -265,6 +266,8 @@ def add_interface(call: Call[Any], body: InterfaceBody, router_id: str) -> dict[
             else "Cannot specify both subnet-id and port-id"
         )
         raise errors.invalid(f"Bad router request: {which}.", "BadRequest")
+    if not ids.is_uuid(body.port_id or body.subnet_id or ""):
+        raise errors.invalid("Bad router request: the id of the port or subnet is not a UUID.", "BadRequest")
     if body.port_id is not None:
         port: Port = listing.load_within_reach(call, PORTS, body.port_id)
         if not call.caller.is_admin and port.project_id != call.caller.project_id:
@@ -302,8 +305,8 @@ ROUTES = (
     Route("GET", _AT, index, "get_router", query=LISTING.query()),
     Route("POST", _AT, create, "create_router", 201, body=CreateRouter, target="handler"),
     Route("GET", _ONE, show, "get_router", quick=True, query=listing.FIELDS),
-    Route("PUT", _ONE, update, "update_router", body=UpdateRouter, target="handler"),
-    Route("DELETE", _ONE, delete, "delete_router", 204, target="handler"),
+    Route("PUT", _ONE, update, "update_router", body=UpdateRouter, target="handler", also=(412,)),
+    Route("DELETE", _ONE, delete, "delete_router", 204, target="handler", also=(412,)),
     Route(
         "PUT",
         _ONE + "/add_router_interface",

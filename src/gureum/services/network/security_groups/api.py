@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, or_, select
 
 from gureum.foundation import clock
 from gureum.foundation.http import filters
@@ -126,9 +126,15 @@ def _rule_view(row: Any) -> dict[str, Any]:
     }
 
 
+def _project_shown(call: Call[Any]) -> str | None:
+    """The project whose default group is looked for: the one that an administrator asks for, else the caller's."""
+    asked = call.param("project_id") or call.param("tenant_id")
+    return asked if asked and call.caller.is_admin else call.caller.project_id
+
+
 def _unwritten_default(call: Call[Any]) -> list[Any]:
-    """The caller's default group when it is not written yet and the query does not exclude it."""
-    project_id = call.caller.project_id
+    """A project's default group when it is not written yet and the query does not exclude it."""
+    project_id = _project_shown(call)
     if not project_id:
         return []
     shown = {
@@ -164,8 +170,8 @@ def _columns(row: Any) -> dict[str, Any]:
 
 
 def _unwritten_rules(call: Call[Any]) -> list[Any]:
-    """The rules of the caller's unwritten default group that the query does not exclude."""
-    project_id = call.caller.project_id
+    """The rules of a project's unwritten default group that the query does not exclude."""
+    project_id = _project_shown(call)
     if not project_id:
         return []
     group_id = operations.default_id(project_id)
@@ -194,11 +200,19 @@ LISTING = Listing(
     },
     extra_rows=_unwritten_default,
 )
+
+
+def _rules_seen_by(project: Any) -> ColumnElement[bool]:
+    """Own rules, and whoever's rules in own groups."""
+    own_groups = select(SecurityGroup.id).where(SecurityGroup.project_id == project)
+    return or_(SecurityGroupRule.project_id == project, SecurityGroupRule.group_id.in_(own_groups))
+
+
 RULE_LISTING = Listing(
     single="security_group_rule",
     plural="security_group_rules",
     model=SecurityGroupRule,
-    seen_by=listing.own(SecurityGroupRule),
+    seen_by=_rules_seen_by,
     views=_rule_views,
     filters={
         "id": (SecurityGroupRule.id, filters.text),
@@ -233,6 +247,7 @@ def create(call: Call[Any], body: CreateGroup) -> dict[str, Any]:
         project_id = listing.owner_of(call, new.project_id or new.tenant_id, "create_security_group")
         operations.materialise(call.tx, call.deps, project_id)
         refuse_overrun(call.deps, call.tx, "security_group", project_id)
+        refuse_overrun(call.deps, call.tx, "security_group_rule", project_id, operations.FIRST_RULES)
         group = SecurityGroup(project_id=project_id, name=new.name, description=new.description, stateful=new.stateful)
         operations.create_group(call.tx, call.deps, group)
         rows.append(group)
@@ -350,10 +365,10 @@ ROUTES = (
     Route("GET", _AT, index, "get_security_group", query=LISTING.query()),
     Route("POST", _AT, create, "create_security_group", 201, body=CreateGroup, target="handler"),
     Route("GET", _ONE, show, "get_security_group", query=listing.FIELDS),
-    Route("PUT", _ONE, update, "update_security_group", body=UpdateGroup, target="handler"),
-    Route("DELETE", _ONE, delete, "delete_security_group", 204, target="handler"),
+    Route("PUT", _ONE, update, "update_security_group", body=UpdateGroup, target="handler", also=(412,)),
+    Route("DELETE", _ONE, delete, "delete_security_group", 204, target="handler", also=(412,)),
     Route("GET", _RULES_AT, index_rules, "get_security_group_rule", query=RULE_LISTING.query()),
     Route("POST", _RULES_AT, create_rule, "create_security_group_rule", 201, body=CreateRule, target="handler"),
     Route("GET", _ONE_RULE, show_rule, "get_security_group_rule", query=listing.FIELDS),
-    Route("DELETE", _ONE_RULE, delete_rule, "delete_security_group_rule", 204, target="handler"),
+    Route("DELETE", _ONE_RULE, delete_rule, "delete_security_group_rule", 204, target="handler", also=(412,)),
 )

@@ -49,6 +49,10 @@ def default_rules(project_id: str) -> list[SecurityGroupRule]:
     ]
 
 
+FIRST_RULES = 2
+"""So many rules a new group has."""
+
+
 def egress_rules(group: SecurityGroup) -> list[SecurityGroupRule]:
     """What a new group allows: all that leaves."""
     return [
@@ -73,20 +77,23 @@ def materialise(tx: Tx, ctx: NetworkContext, project_id: str) -> str:
 def resolve(tx: Tx, ctx: NetworkContext, project_id: str, wanted: Sequence[str], *, any_project: bool) -> list[str]:
     """The ids of groups that a port of `project_id` may have, the default one made real when it is among them.
 
-    Raises NotFound for an id that is not the project's (or, with `any_project`, nobody's).
+    Raises NotFound for an id that is not the project's (or, with `any_project`, nobody's), and Conflict for stateful
+    and stateless groups together, which no port can have.
     """
     unique = list(dict.fromkeys(wanted))
     if not unique:
         return []
     if default_id(project_id) in unique:
         materialise(tx, ctx, project_id)
-    found = select(SecurityGroup.id).where(SecurityGroup.id.in_(unique))
+    found = select(SecurityGroup.id, SecurityGroup.stateful).where(SecurityGroup.id.in_(unique))
     if not any_project:
         found = found.where(SecurityGroup.project_id == project_id)
-    known = set(tx.scalars(found).all())
+    known = {row.id: row.stateful for row in tx.execute(found)}
     for group_id in unique:
         if group_id not in known:
             raise errors.missing("security_group", group_id)
+    if len(set(known.values())) > 1:
+        raise errors.conflict("SecurityGroupConflict", "A port's security groups are all stateful or all stateless.")
     return unique
 
 

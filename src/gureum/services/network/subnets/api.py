@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import InstrumentedAttribute
 
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
@@ -15,6 +17,8 @@ from gureum.foundation.policy import Rule
 from gureum.services.network import errors, listing
 from gureum.services.network.listing import Listing
 from gureum.services.network.networks.api import MEMBER, own_network
+from gureum.services.network.networks.model import Network
+from gureum.services.network.networks.rules import check_mtu
 from gureum.services.network.quotas.rules import refuse_overrun
 from gureum.services.network.standard import AddressText, IdText, NameText, ProjectText, standard_view, touch
 from gureum.services.network.subnets import operations, rules
@@ -47,7 +51,7 @@ Routes = Annotated[list[RouteBody], Meta(max_length=64)]
 
 class NewSubnet(Struct, forbid_unknown_fields=True):
     network_id: IdText
-    ip_version: Literal[4, 6]
+    ip_version: Literal[4, 6, "4", "6"]
     cidr: AddressText
     name: NameText = ""
     description: NameText = ""
@@ -83,11 +87,14 @@ class UpdateSubnet(Struct, forbid_unknown_fields=True):
     subnet: SubnetChanges
 
 
-def views(_call: Call[Any], rows: Sequence[Any]) -> list[dict[str, Any]]:
-    return [_view(row) for row in rows]
+def views(call: Call[Any], rows: Sequence[Any]) -> list[dict[str, Any]]:
+    networks = {row.network_id for row in rows}
+    of_these = select(Network.id, Network.external).where(Network.id.in_(networks))
+    external = {row.id: row.external for row in call.tx.execute(of_these)} if networks else {}
+    return [_view(row, external=external.get(row.network_id, False)) for row in rows]
 
 
-def _view(row: Any) -> dict[str, Any]:
+def _view(row: Any, *, external: bool) -> dict[str, Any]:
     return standard_view(row) | {
         "network_id": row.network_id,
         "ip_version": row.ip_version,
@@ -101,7 +108,18 @@ def _view(row: Any) -> dict[str, Any]:
         "ipv6_address_mode": row.address_mode,
         "subnetpool_id": None,
         "service_types": [],
+        "router:external": external,
     }
+
+
+def _as_network(name: str, column: InstrumentedAttribute[bool]) -> Callable[[list[str]], ColumnElement[bool]]:
+    """A subnet is shared or external as its network is."""
+
+    def on_network(values: list[str]) -> ColumnElement[bool]:
+        wanted = [filters.boolean(name, value) for value in values]
+        return Subnet.network_id.in_(select(Network.id).where(column.in_(wanted)))
+
+    return on_network
 
 
 LISTING = Listing(
@@ -120,7 +138,11 @@ LISTING = Listing(
         "ipv6_ra_mode": (Subnet.ra_mode, filters.text),
         "ipv6_address_mode": (Subnet.address_mode, filters.text),
     },
-    special={"subnetpool_id": lambda values: Subnet.id.isnot(None) if "" in values else Subnet.id.is_(None)},
+    special={
+        "shared": _as_network("shared", Network.shared),
+        "router:external": _as_network("router:external", Network.external),
+        "subnetpool_id": lambda values: Subnet.id.isnot(None) if "" in values else Subnet.id.is_(None),
+    },
 )
 
 
@@ -136,7 +158,9 @@ def _create_one(call: Call[Any], new: NewSubnet) -> Subnet:
     network = own_network(call, new.network_id, for_what="A subnet")
     project_id = listing.owner_of(call, requested or network.project_id, "create_subnet")
     refuse_overrun(call.deps, call.tx, "subnet", project_id)
-    net = rules.network_of(new.cidr, new.ip_version)
+    version = int(new.ip_version)
+    check_mtu(network.mtu, version)
+    net = rules.network_of(new.cidr, version)
     rules.check_dhcp_room(net, dhcp=new.enable_dhcp)
     rules.check_modes(net, new.ipv6_ra_mode, new.ipv6_address_mode, dhcp=new.enable_dhcp)
     gateway = rules.gateway_of(net, rules.first_host(net) if new.gateway_ip is UNSET else new.gateway_ip)
@@ -152,7 +176,7 @@ def _create_one(call: Call[Any], new: NewSubnet) -> Subnet:
         network_id=network.id,
         name=new.name,
         description=new.description,
-        ip_version=new.ip_version,
+        ip_version=version,
         cidr=str(net),
         gateway_ip=gateway,
         enable_dhcp=new.enable_dhcp,
@@ -202,7 +226,7 @@ def update(call: Call[Any], body: UpdateSubnet, subnet_id: str) -> dict[str, Any
     listing.set_texts(row, wanted)
     touch(call.tx, call.deps.changes, "subnet", row)
     call.tx.flush()
-    return {"subnet": _view(row)}
+    return {"subnet": views(call, [row])[0]}
 
 
 def delete(call: Call[Any], subnet_id: str) -> None:
@@ -215,6 +239,6 @@ ROUTES = (
     Route("GET", _AT, index, "get_subnet", query=LISTING.query()),
     Route("POST", _AT, create, "create_subnet", 201, body=CreateSubnet, target="handler"),
     Route("GET", _ONE, show, "get_subnet", quick=True, query=listing.FIELDS),
-    Route("PUT", _ONE, update, "update_subnet", body=UpdateSubnet, target="handler"),
-    Route("DELETE", _ONE, delete, "delete_subnet", 204, target="handler"),
+    Route("PUT", _ONE, update, "update_subnet", body=UpdateSubnet, target="handler", also=(412,)),
+    Route("DELETE", _ONE, delete, "delete_subnet", 204, target="handler", also=(412,)),
 )
