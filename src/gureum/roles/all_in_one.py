@@ -6,24 +6,16 @@ answers, and removes it when it stops.
 
 from __future__ import annotations
 
-import argparse
 import logging
-from pathlib import Path
 
-from gureum.foundation import log
-from gureum.foundation.config import load
 from gureum.foundation.http.serve import serve
 from gureum.roles.control import build
+from gureum.roles.entry import configured, ready_file
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--config", type=Path, required=True)
-    config = load(parser.parse_args().config)
-    log.configure("control", config.path(config.log.file) if config.log.file else None, config.log.level)
-    ready = config.path("run/control.ready")
-    ready.parent.mkdir(parents=True, exist_ok=True)
-    ready.unlink(missing_ok=True)
+    config = configured(__doc__, "control", alone=True)
+    ready = ready_file(config, "control")
     control = build(config)
     try:
         control.prepare()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gureum.drivers.network.interface import NetworkDriver
 from gureum.foundation.config import NetworkConfig
@@ -28,13 +28,17 @@ from gureum.services.network.writer import NetworkWriter
 
 @dataclass(frozen=True, slots=True)
 class NetworkDeps:
-    """What a role gives the network service. `identity` answers which projects there are."""
+    """What a role gives the network service. `identity` answers which projects there are.
+
+    `changes` is what wakes the network writer; a role with several processes passes wake-ups on.
+    """
 
     database: Database
     tasks: Tasks
     driver: NetworkDriver
     identity: object
     config: NetworkConfig
+    changes: Changes = field(default_factory=Changes)
 
 
 _PARTS = (networks, subnets, ports, routers, security_groups, floating_ips, quotas, tags, catalog)
@@ -42,7 +46,7 @@ _PARTS = (networks, subnets, ports, routers, security_groups, floating_ips, quot
 
 def parts(deps: NetworkDeps) -> tuple[ServiceParts, NetworkFacade]:
     """The mountable parts and the facade. The writer starts with the process's workers."""
-    ctx = NetworkContext(deps.config, deps.driver, Changes(), Listener())
+    ctx = NetworkContext(deps.config, deps.driver, deps.changes, Listener())
     writer = NetworkWriter(deps.database, ctx, lambda: deps.tasks.owner)
     routes = tuple(route for part in _PARTS for route in part.ROUTES)
     rules = tuple(rule for part in _PARTS for rule in part.RULES)
