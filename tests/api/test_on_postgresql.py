@@ -279,7 +279,7 @@ def run_with_workers(cloud, reached, timeout_s=60):
 
     def work():
         while not over.is_set():
-            for task in engine._claim(None, 4):
+            for task in engine._claim(4):
                 engine.run_task(task)
             over.wait(0.01)
 

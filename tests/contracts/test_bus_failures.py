@@ -116,12 +116,40 @@ class TestUnixSocket:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         second.serve("api", echo)
         assert first.call("api", "m", b"", timeout_s=5) == b"m:"
+        second.close()
         first.close()
         assert not path.exists()
-        third = UnixHub(path)
-        eventually(lambda: answers(third, "api"), 3)
-        third.close()
-        second.close()
+
+    def test_another_control_process_takes_the_place_of_a_killed_hub(self, tmp_path: Path, name: str) -> None:
+        url = f"unix:{tmp_path}/bus.sock"
+        with process(url, "control", "control") as hub:
+            agent = open_bus(url, role="agent")
+            others = [open_bus(url, role="control") for _ in range(2)]
+            heard = [queue.SimpleQueue[bytes]() for _ in others]
+            agent.serve(name, echo)
+            for number, (other, queued) in enumerate(zip(others, heard, strict=True)):
+                other.serve(f"{name}-{number}", echo)
+                other.subscribe(name, queued.put)
+                eventually(lambda other=other: answers(other, name), 3)
+            hub.kill()
+            hub.wait()
+            for caller in (agent, *others):
+                for callee in (name, f"{name}-0", f"{name}-1"):
+                    took = eventually(lambda caller=caller, callee=callee: answers(caller, callee), 5)
+                    assert took < 3.0, "one of the control processes leads the others"
+            agent.publish(name, b"here")
+            assert [queued.get(timeout=5) for queued in heard] == [b"here", b"here"]
+            late = open_bus(url, role="control")
+            assert late.call(name, "m", b"1", timeout_s=5) == b"m:1"
+            assert sum(one._hub is not None for one in others) == 1
+            leader = next(one for one in others if one._hub is not None)
+            leader.close()
+            with pytest.raises(BusError, match="closed"):
+                leader.call(name, "m", b"", timeout_s=5)
+            eventually(lambda: answers(late, name), 5)
+            for bus in (late, *others, agent):
+                bus.close()
+            assert not (tmp_path / "bus.sock").exists()
 
     def test_a_long_path_is_no_obstacle(self, tmp_path: Path) -> None:
         folder = tmp_path / ("deep" * 20) / ("deeper" * 10)

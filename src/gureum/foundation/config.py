@@ -208,6 +208,14 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
         """`name` as a path, relative to the state folder unless absolute."""
         return Path(self.state, name)
 
+    def absolute(self, url: str) -> str:
+        """A URL of the file; those of files are relative to `state`."""
+        for scheme in ("sqlite:///", "unix:"):
+            rest = url.removeprefix(scheme)
+            if rest != url and not rest.startswith("/"):
+                return scheme + str(self.path(rest).absolute())
+        return url
+
     @property
     def public_url(self) -> str:
         return self.api.public_url or f"http://{self.api.host}:{self.api.port}"

@@ -13,12 +13,13 @@ from functools import partial
 from pathlib import Path
 
 from gureum.agents.hypervisor.protocol import HypervisorAgent
-from gureum.agents.hypervisor.remote import RemoteAgent, listen_to_agents
+from gureum.agents.hypervisor.remote import HEARTBEAT, Nothing, RemoteAgent, listen_to_agents
 from gureum.agents.hypervisor.simulated import SimulatedHosts, World
 from gureum.drivers.network.fake import FakeNetworkDriver
 from gureum.drivers.network.interface import NetworkDriver
 from gureum.foundation.bus.interface import Bus
 from gureum.foundation.bus.open import open_bus
+from gureum.foundation.bus.typed import Topic
 from gureum.foundation.config import Config
 from gureum.foundation.db.engine import Database
 from gureum.foundation.db.schema import ensure_schema
@@ -28,8 +29,10 @@ from gureum.foundation.policy import Policy
 from gureum.foundation.service import ServiceParts
 from gureum.foundation.tasks.engine import EngineOptions, TaskEngine
 from gureum.foundation.tasks.store import Tasks
+from gureum.foundation.tasks.wakes import Wakes, serve_wakes
 from gureum.roles.health import health_api
 from gureum.roles.image_stores import build_image_outside
+from gureum.roles.simulated_hosts import follow_plugs
 from gureum.services.compute import service as compute
 from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.flavors.api import bootstrap_flavors
@@ -41,16 +44,20 @@ from gureum.services.identity.facade import IdentityFacade
 from gureum.services.identity.tokens.revocations import READ_EVERY_S
 from gureum.services.image import service as image
 from gureum.services.network import service as network
+from gureum.services.network.changes import Changes
 from gureum.services.placement import service as placement
 
 log = logging.getLogger("gureum.control")
+
+NETWORK_CHANGED = Topic("network.changed", Nothing)
+"""Some process committed changes for the network writer, whose lease it does not hold."""
 
 SIMULATED_BEAT_S = 2.0
 
 
 @dataclass
 class Control:
-    """Everything of one process. `start_workers` and `stop` may be called once each."""
+    """Everything of one process. `start_api`, `start_workers` and `stop` may be called once each."""
 
     config: Config
     database: Database
@@ -60,12 +67,22 @@ class Control:
     parts: list[ServiceParts]
     simulated: SimulatedHosts | None
     bus: Bus
+    tasks: Tasks
+    changes: Changes
+    driver: NetworkDriver
     prepare: Callable[[], None]
     _beats: list[Beat] = field(default_factory=list)
     _stops: list[Callable[[], None]] = field(default_factory=list)
 
-    def start_api(self) -> None:
-        """What a process that answers requests needs: revocations read twice a second, policy on change."""
+    def start_api(self, *, workers: bool = True) -> None:
+        """What a process that answers requests needs: revocations read twice a second, policy on change.
+
+        Without `workers` here, those of other processes are woken for what requests start.
+        """
+        if not workers:
+            wakes = Wakes(self.bus)
+            self.tasks.run_elsewhere(wakes.tell)
+            self._stops += [wakes.stop, HEARTBEAT.subscribe(self.bus, self.hosts.note)]
         identity_start = next(part for part in self.parts if part.name == "identity")
         for start in identity_start.on_start:
             start()
@@ -86,11 +103,17 @@ class Control:
             self._stops.extend(part.on_stop)
         self._listen_to_hosts()
         self.engine.start()
+        self._stops += [
+            serve_wakes(self.bus, self.engine),
+            NETWORK_CHANGED.subscribe(self.bus, lambda _: self.changes.event.set()),
+        ]
         self._beat(self.hosts.flush, 1.0, "heartbeats")
 
     def _listen_to_hosts(self) -> None:
         if self.simulated is None:
             self._stops.append(listen_to_agents(self.bus, self.hosts))
+            if isinstance(self.driver, FakeNetworkDriver):
+                self._stops.append(follow_plugs(self.bus, self.driver))
             return
         self.simulated.beat(self.hosts)
         self.hosts.flush()
@@ -132,16 +155,21 @@ class _InMemory:
         return self._hosts[host]
 
 
-def build(config: Config) -> Control:
-    """Put a control plane together; nothing runs yet and no table is touched."""
-    database = Database(_absolute(config.database.url, config.state), pool_size=config.database.pool_size)
+def build(config: Config, *, alone: bool = True) -> Control:
+    """Put a control plane together; nothing runs yet and no table is touched.
+
+    Simulated hosts live in this process when it is `alone`, else in one of their own (`simulated_hosts.py`).
+    """
+    database = Database(config.absolute(config.database.url), pool_size=config.database.pool_size)
     metrics = Metrics()
     tasks = Tasks()
     options = EngineOptions(config.tasks.workers, config.tasks.lease_s, config.tasks.poll_s)
     engine = TaskEngine(database, tasks, options, metrics)
-    bus = open_bus(_absolute(config.bus.url, config.state), role="control")
-    simulated = config.hypervisor.mode == "simulated"
+    bus = open_bus(config.absolute(config.bus.url), role="control")
+    simulated = alone and config.hypervisor.mode == "simulated"
     driver, hosts_in_memory = _network_driver(config, simulated=simulated)
+    changes = Changes()
+    changes.announce = lambda: NETWORK_CHANGED.publish(bus, Nothing())
 
     identity_parts, identity_facade = identity.parts(
         database, config.auth, config.path(config.auth.keys), config.identity, config.bootstrap.region
@@ -149,7 +177,7 @@ def build(config: Config) -> Control:
     placement_parts, placement_facade = placement.parts(database)
     image_parts, image_facade = image.parts(_image_deps(config, database, tasks, identity_facade))
     network_parts, network_facade = network.parts(
-        network.NetworkDeps(database, tasks, driver, identity_facade, config.network)
+        network.NetworkDeps(database, tasks, driver, identity_facade, config.network, changes)
     )
     directory = _InMemory(hosts_in_memory) if hosts_in_memory else _OverBus(bus)
     ratios = config.hypervisor
@@ -208,7 +236,9 @@ def build(config: Config) -> Control:
         if start.guest_image:
             image_facade.ensure_public("mini", Path(start.guest_image), properties={"hw_rng_model": "virtio"})
 
-    control = Control(config, database, app, engine, registry, parts, hosts_in_memory, bus, prepare)
+    control = Control(
+        config, database, app, engine, registry, parts, hosts_in_memory, bus, tasks, changes, driver, prepare
+    )
     control.read_revocations = identity_facade.read_revocations
     return control
 
@@ -232,7 +262,7 @@ def _image_deps(config: Config, database: Database, tasks: Tasks, identities: Id
 
 def _network_driver(config: Config, *, simulated: bool) -> tuple[NetworkDriver, SimulatedHosts | None]:
     if not simulated:
-        if config.network.driver == "fake":
+        if config.network.driver == "fake" or config.hypervisor.mode == "simulated":
             return FakeNetworkDriver(), None
         from gureum.drivers.network.ovn.driver import OvnDriver
 
@@ -243,12 +273,3 @@ def _network_driver(config: Config, *, simulated: bool) -> tuple[NetworkDriver, 
     for name in hosts:
         fake.set_host(name, alive=True)
     return fake, hosts
-
-
-def _absolute(url: str, state: str) -> str:
-    """URLs of files are relative to the state folder."""
-    for scheme in ("sqlite:///", "unix:"):
-        rest = url.removeprefix(scheme)
-        if rest != url and not rest.startswith("/"):
-            return scheme + str(Path(state, rest).absolute())
-    return url

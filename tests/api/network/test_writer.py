@@ -211,3 +211,18 @@ def test_a_writer_that_stops_lets_the_next_one_write_at_once(cloud, make):
     make.network()
     NetworkWriter(cloud.database, cloud.writer._ctx, lambda: "host/2/2/b").run_once()
     assert pending(cloud) == 0
+
+
+def test_a_process_that_does_not_write_tells_the_one_that_does(cloud, alice, make):
+    told = []
+    changes = cloud.writer._ctx.changes
+    changes.announce = lambda: told.append(pending(cloud))
+    cloud.writer.run_once()
+    network = make.network()
+    assert not told, "the writer is in this process"
+    cloud.writer.stop()
+    NetworkWriter(cloud.database, cloud.writer._ctx, lambda: "host/2/2/b")._holds_lease()
+    cloud.writer._holds_lease()
+    alice.post(f"{AT}/ports", {"ports": [{"network_id": network["id"]} for _ in range(3)]})
+    assert told and min(told) > 0, "after the commit"
+    assert len(told) == 1, "once for a transaction"

@@ -16,9 +16,9 @@ from gureum.foundation.bus.interface import Bus
 def open_bus(url: str, *, role: Literal["control", "agent"]) -> Bus:
     """Return the bus of this process.
 
-    On a unix socket the first `control` process is the hub and every other process its peer. An agent, and a peer, may
-    come before their hub or broker: they connect when it is there. Raise `ValueError` for a URL that names no bus, and
-    `OSError` when the socket cannot be made.
+    On a unix socket the first `control` process is the hub and every other process its peer; when it ends, another
+    `control` process takes its place. An agent, and a peer, may come before their hub or broker: they connect when it
+    is there. Raise `ValueError` for a URL that names no bus, and `OSError` when the socket cannot be made.
     """
     scheme, _, rest = url.partition(":")
     if scheme == "inprocess" and not rest:
@@ -42,7 +42,7 @@ def _open_unix(path: Path, role: Literal["control", "agent"]) -> Bus:
             return UnixHub(path)
         except HubTaken:
             pass
-    return UnixPeer(path)
+    return UnixPeer(path, leads=role == "control")
 
 
 def _without_password(url: str) -> str:

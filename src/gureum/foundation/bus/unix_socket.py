@@ -3,7 +3,8 @@
 Every call of a peer goes through the hub, which knows who serves what; nothing is kept when a process dies.
 Invariants: the lock beside the socket says which process is the hub, so a stale socket file misleads nobody; only the
 socket's owner may connect (mode 0600); when a connection breaks, what waits on it fails at once, and the peer connects
-and registers again by itself. Next: `unix_link.py`, `socket_loop.py`.
+and registers again by itself. When the hub is gone, a peer that may lead becomes the hub, with what it has registered
+itself; which of several is the lock's choice. Next: `unix_link.py`, `socket_loop.py`.
 """
 
 from __future__ import annotations
@@ -159,10 +160,15 @@ class _PeerLink(Link):
 
 
 class UnixPeer:
-    """`Bus` of a process that is not the hub. It starts, and goes on, without a hub: calls fail until there is one."""
+    """`Bus` of a process that is not the hub. It starts, and goes on, without a hub: calls fail until there is one.
 
-    def __init__(self, path: Path) -> None:
+    One that `leads` becomes the hub itself when no living process is, and stays it.
+    """
+
+    def __init__(self, path: Path, *, leads: bool = False) -> None:
         self._path = path
+        self._leads = leads
+        self._hub: SocketLoop | None = None
         self._routes = Routes()
         self._workers = Workers("bus")
         self._ids = itertools.count(1)
@@ -178,14 +184,17 @@ class UnixPeer:
 
     def call(self, name: str, method: str, payload: bytes, *, timeout_s: float, request_id: str = "") -> bytes:
         """Return the answer of whoever serves `name`; raise as `interface.py` says."""
-        link = self._link
-        if link is None:
+        link, leading = self._link, self._hub is not None
+        if self._closing.is_set() or (link is None and not leading):
             raise BusError("the bus is closed" if self._closing.is_set() else f"no hub answers at {self._path}")
         check_size(payload)
         rid = request_id or current_request_id.get()
         call = Call(next(self._ids), name, method, payload, timeout_s, rid)
         waiter = Waiter()
-        link.deliver(call, waiter.put)
+        if link is None:
+            self._routes.route(call, waiter.put)
+        else:
+            link.deliver(call, waiter.put)
         return result_of(waiter.take(call))
 
     def serve(self, name: str, handler: Handler, *, threads: int = 4) -> Callable[[], None]:
@@ -232,15 +241,17 @@ class UnixPeer:
         return unsubscribe
 
     def connected(self) -> bool:
-        """Return True while a hub holds this peer's registrations."""
-        return self._ready
+        """Return True while a hub holds this peer's registrations, or it is the hub."""
+        return self._ready or self._hub is not None
 
     def close(self) -> None:
         """Leave the hub. Calls that wait fail."""
         self._closing.set()
-        link = self._link
+        link, hub = self._link, self._hub
         if link is not None:
             link.abandon()
+        if hub is not None:
+            hub.stop()
         self._thread.join(5.0)
         self._workers.close()
 
@@ -253,6 +264,8 @@ class UnixPeer:
                 loop.run()
                 if not self._closing.is_set():
                     _log.warning("the connection to the hub at %s is lost", self._path)
+            elif self._leads and not self._closing.is_set():
+                self._lead()
             self._tried.set()
             if time.monotonic() - started > 1.0:
                 delay = _FIRST_DELAY_S
@@ -277,6 +290,31 @@ class UnixPeer:
         if self._closing.is_set():
             link.abandon()
         return loop
+
+    def _lead(self) -> None:
+        """Be the hub until closed, if no other process is. Peers are entered in the table of this one's own."""
+        try:
+            lock_fd = _take_lock(self._path)
+        except HubTaken:
+            return
+        try:
+            loop = SocketLoop()
+            loop.listen(_bind(self._path), self._accepted)
+            self._hub = loop
+            if self._closing.is_set():
+                loop.stop()
+            _log.info("this process is the hub at %s now", self._path)
+            self._tried.set()
+            loop.run()
+            self._path.unlink(missing_ok=True)
+        except OSError:
+            _log.exception("this process cannot be the hub at %s", self._path)
+        finally:
+            self._hub = None
+            os.close(lock_fd)
+
+    def _accepted(self, connection: Connection) -> None:
+        connection.receiver = _HubLink(connection, self._routes)
 
     def _registered(self, outcome: Outcome) -> None:
         if isinstance(outcome, Answer):

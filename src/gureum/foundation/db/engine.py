@@ -28,7 +28,8 @@ log = logging.getLogger("gureum.db")
 
 RETRIES = 16
 ALONE_AFTER = 3
-"""After so many failures a write waits for the other writers of this process that failed as often."""
+"""After so many failures a write waits for the other writers, of all processes, that failed as often."""
+_ALONE = 0x67757265756E  # an advisory lock's number, any that nobody else uses
 _SERIALIZATION = {"40001", "40P01"}
 
 
@@ -145,10 +146,24 @@ class Database:
         raise AssertionError("unreachable")
 
     def _write_once(self, work: Callable[[Tx], T], *, alone: bool) -> tuple[T, list[Callable[[], None]]]:
-        with self._writer if alone else nullcontext(), self._transaction(self._writes) as tx:
+        with self._alone() if alone else nullcontext(), self._transaction(self._writes) as tx:
             result = work(tx)
             tx.commit()
             return result, tx.take_callbacks()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One at a time. The lock of PostgreSQL is taken before the transaction begins, whose snapshot it would age."""
+        with self._writer:
+            if self.is_sqlite:
+                yield
+                return
+            with self._writes.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                connection.execute(text("SELECT pg_advisory_lock(:number)"), {"number": _ALONE})
+                try:
+                    yield
+                finally:
+                    connection.execute(text("SELECT pg_advisory_unlock(:number)"), {"number": _ALONE})
 
     def _repeatable(self, error: DBAPIError) -> bool:
         if self.is_sqlite:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from typing import Any
 
 import uvicorn
 
 
-def serve(app: Any, host: str, port: int, on_ready: Callable[[], None] = lambda: None) -> None:
-    """Blocks until the process is told to stop. `on_ready` runs when the socket accepts connections."""
+def serve(app: Any, host: str, port: int, on_ready: Callable[[], None] = lambda: None, *, shared: bool = False) -> None:
+    """Blocks until the process is told to stop. `on_ready` runs when the socket accepts connections.
+
+    With `shared`, other processes of the same user may listen on the same port: the kernel gives each connection to
+    one of them (SO_REUSEPORT, socket(7)). Raises OSError when the port cannot be had.
+    """
     config = uvicorn.Config(
         app,
         host=host,
@@ -32,4 +37,9 @@ def serve(app: Any, host: str, port: int, on_ready: Callable[[], None] = lambda:
             if self.started:
                 on_ready()
 
-    Server(config).run()
+    Server(config).run([_shared_socket(host, port)] if shared else None)
+
+
+def _shared_socket(host: str, port: int) -> socket.socket:
+    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+    return socket.create_server((host, port), family=family, backlog=2048, reuse_port=True)

@@ -10,24 +10,21 @@ from __future__ import annotations
 import contextlib
 import heapq
 import logging
-import os
 import queue
-import socket
 import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Boolean, Float, String, and_, bindparam, case, delete, null, or_, select, update
+from sqlalchemy import Boolean, Float, String, and_, bindparam, case, delete, null, select, update
 
 from gureum.foundation import clock, log
 from gureum.foundation.db.engine import Database, Tx
 from gureum.foundation.db.prepared import Prepared, only, table_of
 from gureum.foundation.db.types import Json
 from gureum.foundation.metrics import Metrics
-from gureum.foundation.tasks import story
+from gureum.foundation.tasks import owners, story
 from gureum.foundation.tasks.lifecycle import (
     Done,
     Goto,
@@ -46,6 +43,8 @@ logger = logging.getLogger("gureum.tasks")
 
 MAX_BACKOFF_S = 30.0
 MAX_WORKERS = 64
+MOST_AT_ONCE = 256
+LOOK_FOR_DEAD_S = 3.0
 
 
 class LeaseLostError(Exception):
@@ -91,7 +90,7 @@ class TaskEngine:
         self.database = database
         self.options = options or EngineOptions()
         self.hooks = Hooks()
-        self.owner = f"{socket.gethostname()}/{os.getpid()}/{_start_time(os.getpid())}/{id(self):x}"
+        self.owner = owners.own_name(f"{id(self):x}")
         self.lifecycles: dict[str, Lifecycle] = {}
         self.reconcilers: list[Reconciler] = []
         self._tasks = tasks
@@ -101,6 +100,7 @@ class TaskEngine:
         self._condition = threading.Condition()
         self._held: dict[str, bool] = {}
         self._stopping = False
+        self._end = threading.Event()
         self._workers = self._ended = self._ended_before = 0
         self._stuck = False
         self._threads: list[threading.Thread] = []
@@ -142,14 +142,16 @@ class TaskEngine:
         with self._condition:
             self._stopping = True
             self._condition.notify_all()
+        self._end.set()
         for _ in range(self._workers):
             self._queue.put(None)
         for thread in self._threads:
             thread.join(timeout=10)
 
-    def wake(self, task_id: str) -> None:
-        """Another process says that this task is due."""
-        self._at(0.0, task_id)
+    def wake(self, task_ids: Iterable[str]) -> None:
+        """Another process says that these tasks are due."""
+        for task_id in task_ids:
+            self._at(0.0, task_id)
 
     def _adopt(self, task: Claimed) -> None:
         """Queue a task leased to us. One that is queued or running already is looked at again when it ends."""
@@ -170,9 +172,12 @@ class TaskEngine:
                 logger.exception("task %s: the worker failed; the lease runs out and it goes on", task.id)
 
     def _keep_time(self) -> None:
-        renewed = clock.now()
+        renewed = looked = clock.now()
         while not self._stopping:
             try:
+                if clock.now() - looked > LOOK_FOR_DEAD_S:
+                    looked = clock.now()
+                    self.release_dead()
                 self._queue_due()
                 self._relieve()
                 if clock.now() - renewed > self.options.lease_s / 3:
@@ -187,14 +192,13 @@ class TaskEngine:
                     if first > 0:
                         self._condition.wait(min(left, first))
                     due = self._due_timers()
-                for task_id in due:
-                    with contextlib.suppress(Exception):
-                        for task in self._claim(1, task_id):
-                            self._adopt(task)
+                with contextlib.suppress(Exception):
+                    for task in self._claim(len(due), due) if due else ():
+                        self._adopt(task)
 
     def _due_timers(self) -> list[str]:
-        due = []
-        while self._timers and self._timers[0][0] <= clock.now():
+        due: list[str] = []
+        while self._timers and len(due) < MOST_AT_ONCE and self._timers[0][0] <= clock.now():
             due.append(heapq.heappop(self._timers)[1])
         return due
 
@@ -218,14 +222,14 @@ class TaskEngine:
 
     # -- claiming ----------------------------------------------------------------------------------------
 
-    def _claim(self, most: int, task_id: str | None = None) -> list[Claimed]:
-        """Lease up to `most` due tasks to this worker, or this one if it is due."""
+    def _claim(self, most: int, wanted: list[str] | None = None) -> list[Claimed]:
+        """Lease up to `most` due tasks to this worker, or those of these that are due."""
         now = clock.now()
         with self.database.read() as tx:
-            if task_id is None:
+            if wanted is None:
                 found = _FIND_DUE.all(tx, now=now, most=most)
             else:
-                found = _IS_DUE.all(tx, now=now, wanted=task_id)
+                found = _ARE_DUE.all(tx, now=now, wanted=wanted)
         if not found:
             return []
         values = {"found": found, "now": now, "owner": self.owner, "until": now + self.options.lease_s}
@@ -233,13 +237,7 @@ class TaskEngine:
 
     def release_dead(self) -> None:
         """Free the leases of workers of this machine that no longer live, so that nobody waits for them to run out."""
-        host = socket.gethostname() + "/"
-        with self.database.read() as tx:
-            owners = tx.scalars(select(Task.lease_owner).where(Task.lease_until >= clock.now()).distinct()).all()
-            holders = tx.scalars(select(Lease.owner).where(Lease.until >= clock.now()).distinct()).all()
-        dead = [o for o in {*owners, *holders} if o.startswith(host) and o != self.owner and not _alive(o)]
-        if dead:
-            self.database.write(lambda tx: _free(tx, dead))
+        owners.release_dead(self.database, self.owner)
 
     # -- running -----------------------------------------------------------------------------------------
 
@@ -436,10 +434,9 @@ class TaskEngine:
     # -- reconcilers -------------------------------------------------------------------------------------
 
     def _reconcile_for_ever(self, reconciler: Reconciler) -> None:
-        pause = threading.Event()
         while not self._stopping:
             self.reconcile(reconciler)
-            pause.wait(reconciler.every_s)
+            self._end.wait(reconciler.every_s)
 
     def reconcile(self, reconciler: Reconciler) -> None:
         """Run one reconciler once, if its lease is free or ours."""
@@ -480,7 +477,7 @@ done for one request is over, and the one that signalled meanwhile takes over.""
 _END = Prepared(delete(table_of(Task)).where(*_MINE))
 _DUE = (_T.wake_at <= bindparam("now"), _T.lease_until < bindparam("now"))
 _FIND_DUE = Prepared(select(_T.id).where(*_DUE).order_by(_T.wake_at).limit(bindparam("most")), make=only)
-_IS_DUE = Prepared(select(_T.id).where(_T.id == bindparam("wanted"), *_DUE), make=only)
+_ARE_DUE = Prepared(select(_T.id).where(_T.id.in_(bindparam("wanted", expanding=True)), *_DUE), make=only)
 _LEASE = Prepared(
     update(table_of(Task))
     .where(_T.id.in_(bindparam("found", expanding=True)), *_DUE)
@@ -515,23 +512,5 @@ def take_lease(database: Database, name: str, owner: str, seconds: float) -> boo
     return database.write(work)
 
 
-def _free(tx: Tx, owners: list[str]) -> None:
-    tx.execute(update(Task).where(Task.lease_owner.in_(owners)).values(lease_until=0.0, wake_at=clock.now()))
-    tx.execute(delete(Lease).where(or_(Lease.owner.in_(owners), Lease.until < 0)))
-
-
 def _problem(step: str, text: str, public: str) -> dict[str, str]:
     return {"step": step, "text": text[:4000], "public": public}
-
-
-def _start_time(pid: int) -> str:
-    """The kernel's start time of a process: with the pid, its name for ever."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except OSError:
-        return ""
-
-
-def _alive(owner: str) -> bool:
-    _host, pid, start, *_ = owner.split("/")
-    return bool(start) and _start_time(int(pid)) == start

@@ -30,6 +30,10 @@ class Tasks:
         self.adopt: Callable[[Claimed], None] | None = None
         self.announce: Callable[[str], None] = lambda _task_id: None
 
+    def run_elsewhere(self, announce: Callable[[str], None]) -> None:
+        """This process runs no tasks: `announce` is told after the commit which ones are due."""
+        self.owner, self.adopt, self.announce = "", None, announce
+
     def create(  # noqa: PLR0917
         self, tx: Tx, kind: str, resource_id: str, step: str, data: dict[str, Any] | None = None, project_id: str = ""
     ) -> None:

@@ -9,7 +9,7 @@ Read next: `writer.py`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
@@ -34,10 +34,16 @@ _INSERT = insert_into(NetworkChange, "number")
 
 
 class Changes:
-    """Marks things as changed; wakes this process's writer after the commit."""
+    """Marks things as changed; wakes the writer after the commit.
+
+    `event` wakes the writer of this process. `announce` tells the other processes, and is called unless the writer here
+    holds the lease (`written_here`).
+    """
 
     def __init__(self) -> None:
         self.event = threading.Event()
+        self.announce: Callable[[], None] = lambda: None
+        self.written_here = False
 
     def mark(self, tx: Tx, kind: Kind, ids: Iterable[str]) -> None:
         """The rows of these things change in this transaction."""
@@ -47,4 +53,9 @@ class Changes:
         _INSERT.run_many(tx, entries)
         if not tx.info.get(_WAKES):
             tx.info[_WAKES] = True
-            tx.on_commit(self.event.set)
+            tx.on_commit(self._wake)
+
+    def _wake(self) -> None:
+        self.event.set()
+        if not self.written_here:
+            self.announce()

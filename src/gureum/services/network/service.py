@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from gureum.drivers.network.interface import NetworkDriver
@@ -32,13 +32,17 @@ from gureum.services.network.writer import NetworkWriter
 
 @dataclass(frozen=True, slots=True)
 class NetworkDeps:
-    """What a role gives the network service. `identity` keeps the unified limits; without it there are none."""
+    """What a role gives the network service. `identity` keeps the unified limits; without it there are none.
+
+    `changes` is what wakes the network writer; a role with several processes passes wake-ups on.
+    """
 
     database: Database
     tasks: Tasks
     driver: NetworkDriver
     identity: IdentityFacade | None
     config: NetworkConfig
+    changes: Changes = field(default_factory=Changes)
 
 
 _PARTS = (networks, subnets, ports, routers, security_groups, floating_ips, quotas, tags, catalog)
@@ -47,7 +51,7 @@ _PARTS = (networks, subnets, ports, routers, security_groups, floating_ips, quot
 def parts(deps: NetworkDeps) -> tuple[ServiceParts, NetworkFacade]:
     """The mountable parts and the facade. The writer starts with the process's workers."""
     limits = partial(deps.identity.limits, SERVICE) if deps.identity else lambda _project_id: NO_UNIFIED_LIMITS
-    ctx = NetworkContext(deps.config, deps.driver, Changes(), Listener(), limits)
+    ctx = NetworkContext(deps.config, deps.driver, deps.changes, Listener(), limits)
     writer = NetworkWriter(deps.database, ctx, lambda: deps.tasks.owner)
     routes = tuple(route for part in _PARTS for route in part.ROUTES)
     rules = tuple(rule for part in _PARTS for rule in part.RULES)

@@ -1,23 +1,21 @@
 """The network writer: turns everything that changed into one transaction of the engine, and hears which ports are up.
 
-One thread in each process with workers; the lease `network-writer` lets one of them write. It wakes when this process
-commits a change and looks by itself now and then. What it reads of the change log and of the rows is one snapshot, and
-it deletes exactly the entries that it read, after the engine took them: dying at any point repeats work, nothing more.
-Every minute, and when it gets the lease, it compares the engine with all rows and repairs the difference.
+One thread in each process with workers; the lease `network-writer` lets one of them write. It wakes when any process
+commits a change (others say so over the bus) and looks by itself now and then. What it reads of the change log and of
+the rows is one snapshot, and it deletes exactly the entries that it read, after the engine took them: dying at any
+point repeats work, nothing more. Every minute, and when it gets the lease, it compares the engine with all rows and
+repairs the difference.
 Read next: `changes.py`, `things.py`.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import queue
 import random
-import socket
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import cast
 
 from sqlalchemy import bindparam, delete, select, update
@@ -28,6 +26,7 @@ from gureum.foundation.db.engine import Database
 from gureum.foundation.db.prepared import Prepared, table_of
 from gureum.foundation.tasks.engine import take_lease
 from gureum.foundation.tasks.model import Lease
+from gureum.foundation.tasks.owners import own_name
 from gureum.services.network import things
 from gureum.services.network.changes import NetworkChange
 from gureum.services.network.context import NetworkContext
@@ -124,8 +123,8 @@ class NetworkWriter:
         now = clock.now()
         if self._lease_seen and now - self._lease_seen < LEASE_S / 3:
             return True
-        self._owner = self._owner or self._owner_of() or _own_name()
-        held = take_lease(self._database, LEASE, self._owner, LEASE_S)
+        self._owner = self._owner or self._owner_of() or own_name("network")
+        held = self._ctx.changes.written_here = take_lease(self._database, LEASE, self._owner, LEASE_S)
         if not held:
             self._lease_seen, self._resynced = 0.0, 0.0
             return False
@@ -273,10 +272,3 @@ _DUE = Prepared(
 _FORGET = Prepared(
     delete(table_of(NetworkChange)).where(NetworkChange.number.in_(bindparam("numbers", expanding=True)))
 )
-
-
-def _own_name() -> str:
-    """A lease owner of the form that task engines use, for a process without one."""
-    pid = os.getpid()
-    start = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    return f"{socket.gethostname()}/{pid}/{start}/network"

@@ -35,6 +35,7 @@ log = logging.getLogger("gureum.hosts")
 
 COMPARE_EVERY_S = 20.0
 FIRST_HOST_WITHIN_S = 60.0
+WRITTEN_WITHIN_S = 0.5
 BUILD_WITHIN = timedelta(seconds=3)
 """How long a host may show nothing of a server that it is to build; then the server's task looks after it."""
 
@@ -114,8 +115,13 @@ class HostRegistry:
 
     def heartbeat(self, observed: HostObserved) -> None:
         """Take note; written at the next flush."""
+        self.note(observed)
         with self._lock:
             self._heard[observed.host] = (clock.now(), observed)
+
+    def note(self, observed: HostObserved) -> None:
+        """Only know that the host lives: for a process without workers, which writes nothing of it."""
+        with self._lock:
             self._last_beats[observed.host] = clock.now()
             self._uptimes[observed.host] = observed.uptime
 
@@ -261,7 +267,9 @@ class HostRegistry:
 def _touch(tx: Tx, moments: dict[float, list[str]]) -> None:
     for moment, names in moments.items():
         for start in range(0, len(names), 500):
-            tx.execute(update(Host).where(Host.name.in_(names[start : start + 500])).values(seen_at=moment))
+            # Every process with workers hears every heartbeat; one of them writes it.
+            theirs = (Host.name.in_(names[start : start + 500]), Host.seen_at < moment - WRITTEN_WITHIN_S)
+            tx.execute(update(Host).where(*theirs).values(seen_at=moment))
 
 
 class Beat:

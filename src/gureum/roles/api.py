@@ -1,0 +1,33 @@
+"""A process that answers requests and runs no tasks: `python -m gureum.roles.api --config FILE`.
+
+As many as are wanted, on any machine; those of one machine may share a port. What a request starts is run by workers
+(`worker.py`), which are woken over the bus. Writes `run/api-PID.ready` under the state folder while it answers.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+
+from gureum.foundation.http.serve import serve
+from gureum.roles.control import build
+from gureum.roles.entry import collect_rarely, configured, ready_file
+
+
+def main() -> None:
+    config = configured(__doc__, "api")
+    ready = ready_file(config, f"api-{os.getpid()}")
+    control = build(config, alone=False)
+    try:
+        control.prepare()
+        control.start_api(workers=False)
+        collect_rarely()
+        serve(control.app, config.api.host, config.api.port, on_ready=ready.touch, shared=True)
+    finally:
+        ready.unlink(missing_ok=True)
+        control.stop()
+        logging.shutdown()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""What the control plane's processes begin with: the command line, the configuration, the log, the ready file."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+from pathlib import Path
+
+from gureum.foundation import log
+from gureum.foundation.config import Config, ConfigError, load
+
+
+def configured(description: str | None, role: str, *, alone: bool = False) -> Config:
+    """The file of `--config`, read, with the log set up. A process that is not `alone` needs what several can share.
+
+    Raises SystemExit with a sentence for the operator.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--config", type=Path, required=True, help="a TOML file")
+    try:
+        config = load(parser.parse_args().config)
+        if not alone:
+            _require_shared(config)
+    except ConfigError as error:
+        raise SystemExit(str(error)) from error
+    log.configure(role, config.path(config.log.file) if config.log.file else None, config.log.level)
+    return config
+
+
+def ready_file(config: Config, name: str) -> Path:
+    """The file that says a process serves, not there yet."""
+    ready = config.path(f"run/{name}.ready")
+    ready.parent.mkdir(parents=True, exist_ok=True)
+    ready.unlink(missing_ok=True)
+    return ready
+
+
+def _require_shared(config: Config) -> None:
+    """Raises ConfigError for a database or a bus that only one process can use."""
+    if config.database.url.startswith("sqlite"):
+        raise ConfigError("[database] url: several processes need postgresql+psycopg://user:password@host/name")
+    if config.bus.url == "inprocess:":
+        raise ConfigError("[bus] url: several processes need unix:/path (one machine) or amqp://broker (many)")
+
+
+def collect_rarely() -> None:
+    """Garbage in cycles is rare here, and looking for it took a tenth of the time of a long list.
+
+    What start-up made lives as long as the process: it is never looked at again. `docs/operate/performance.md`.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)

@@ -1,0 +1,39 @@
+"""A process that runs tasks and answers no requests: `python -m gureum.roles.worker --config FILE`.
+
+As many as are wanted, on any machine: leases in the database decide who runs a task, a reconciler and the network
+writer. Writes `run/worker-PID.ready` under the state folder while it works. SIGTERM ends it after the steps under way;
+kill -9 costs nothing but their repetition.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+
+from gureum.roles.control import build
+from gureum.roles.entry import collect_rarely, configured, ready_file
+
+
+def main() -> None:
+    config = configured(__doc__, "worker")
+    ready = ready_file(config, f"worker-{os.getpid()}")
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    control = build(config, alone=False)
+    try:
+        control.prepare()
+        control.start_workers()
+        collect_rarely()
+        ready.touch()
+        stopping.wait()
+    finally:
+        ready.unlink(missing_ok=True)
+        control.stop()
+        logging.shutdown()
+
+
+if __name__ == "__main__":
+    main()
