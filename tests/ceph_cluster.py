@@ -80,6 +80,10 @@ class CephCluster:
         """The same for images."""
         return self._run("rbd", "-c", str(self.conf), *words)
 
+    def rados(self, pool: str, *words: str) -> str:
+        """The same for objects."""
+        return self._run("rados", "-c", str(self.conf), "-p", pool, *words)
+
     def _make_monitor(self) -> None:
         folder = self.folder
         (folder / "mon").mkdir(parents=True)

@@ -26,7 +26,7 @@ _FSID = re.compile(r"(?mi)^\s*fsid\s*=\s*([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f
 _SAID_CHARACTERS = 500
 _PIPE_BYTES = 1 << 20
 _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "TZ": "UTC", "HOME": "/nonexistent"}
-_ENOENT, _ENOSPC, _EDQUOT = 2, 28, 122
+_ENOENT, _ENOSPC, _ETIMEDOUT, _EDQUOT = 2, 28, 110, 122
 
 
 class Missing(ImageStoreError):
@@ -99,6 +99,8 @@ class RbdPool:
 
 def refusal(program: str, code: int, said: str) -> ImageStoreError:
     """What a program's end means. rbd's exit status is the error's number; rados says it in its text."""
+    if code == _ETIMEDOUT or f"({_ETIMEDOUT})" in said:
+        return ClusterSilent(f"the Ceph cluster did not answer {program} in time")
     text = f"{program} ended with {code}: {said.strip()[-_SAID_CHARACTERS:]}"
     if (code == _ENOENT or f"({_ENOENT})" in said) and "opening pool" not in said and "keyring" not in said:
         return Missing(text)
@@ -112,6 +114,8 @@ class Stream:
 
     def __init__(self, pool: RbdPool, program: str, *words: str, feeds: bool) -> None:
         """`feeds`: we write to it; else we read from it. Raises ImageStoreError."""
+        self.silent = False
+        """Whether the cluster was given up."""
         self._program = program
         self._stall_s = pool.stall_s
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
@@ -164,6 +168,7 @@ class Stream:
         try:
             code = self._child.wait(self._stall_s)
         except subprocess.TimeoutExpired:
+            self.silent = True
             self.kill()
             raise ClusterSilent(f"{self._program} did not end in {self._stall_s:g} s") from None
         if self._said.closed:
@@ -187,5 +192,6 @@ class Stream:
         poll = select.poll()
         poll.register(self._pipe.fileno(), event)
         if not poll.poll(self._stall_s * 1000):
+            self.silent = True
             self.kill()
             raise ClusterSilent(f"the Ceph cluster moved no data for {self._stall_s:g} s")

@@ -115,10 +115,11 @@ class RbdImageStore:
         except ClusterSilent as error:
             return f"{error}: see that its monitors run and that `mon host` in {pool.conf} names them."
         except ImageStoreError as error:
+            caps = f"mon 'profile rbd' osd 'profile rbd pool={pool.pool}'"
             return (
                 f"the pool {pool.pool!r} is not open to client.{pool.user} ({error}): make it with "
-                f"`ceph osd pool create`, give the user `ceph auth get-or-create client.{pool.user} mon 'profile rbd' osd 'profile rbd "
-                f"pool={pool.pool}'`, and put that keyring where {pool.conf} says."
+                f"`ceph osd pool create {pool.pool}`, give the user its key with "
+                f"`ceph auth get-or-create client.{pool.user} {caps}`, and put that where {pool.conf} says."
             )
         return ""
 

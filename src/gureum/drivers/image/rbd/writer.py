@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from gureum.drivers.image.errors import ImageStoreError
 from gureum.drivers.image.interface import Chunk, StoredBlob
-from gureum.drivers.image.rbd.command import Missing, RbdPool, Stream
+from gureum.drivers.image.rbd.command import ClusterSilent, Missing, RbdPool, Stream
 
 UNFINISHED = ".part"
 SNAPSHOT = "snap"
@@ -54,6 +54,11 @@ class RbdWriter:
             pool.ask("rbd", "snap", "create", "--no-progress", snapshot)
             pool.ask("rbd", "snap", "protect", snapshot)
             pool.ask("rbd", "rename", pool.spec(self._unfinished), pool.spec(self._location))
+        except ClusterSilent:
+            # Asking again would only wait again: the sweeps find what is left, under either name.
+            self._stream.kill()
+            self._leave()
+            raise
         except ImageStoreError:
             self.abort()
             # A rename whose answer was lost may have happened.
@@ -72,8 +77,9 @@ class RbdWriter:
             self._stream.end()
         self._stream.kill()
         try:
-            with contextlib.suppress(ImageStoreError):
-                remove_image(self._pool, self._unfinished)
+            if not self._stream.silent:
+                with contextlib.suppress(ImageStoreError):
+                    remove_image(self._pool, self._unfinished)
         finally:
             self._leave()
 
