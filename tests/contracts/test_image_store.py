@@ -1,4 +1,4 @@
-"""The promises of an image store, kept by the folder and by the one in memory alike.
+"""The promises of an image store, kept by the folder, by the pool of a Ceph cluster and by the one in memory alike.
 
 A failure here means that a store breaks what `drivers/image/interface.py` promises; mend the store, not the test.
 """
@@ -25,8 +25,16 @@ from gureum.drivers.image.interface import ImageStore
 IMAGE = "5f1d7e0c-53a3-4a3e-9a0e-6a4a4d1c6a01"
 
 
-@pytest.fixture(params=["file", "fake"])
+@pytest.fixture(params=["file", "fake", pytest.param("rbd", marks=pytest.mark.engines)])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> ImageStore:
+    if request.param == "rbd":
+        return request.getfixturevalue("rbd_store")
+    return FileImageStore(tmp_path / "images") if request.param == "file" else FakeImageStore()
+
+
+@pytest.fixture(params=["file", "fake"])
+def quick_store(request: pytest.FixtureRequest, tmp_path: Path) -> ImageStore:
+    """For what is the ingest's own promise, whatever the store."""
     return FileImageStore(tmp_path / "images") if request.param == "file" else FakeImageStore()
 
 
@@ -183,7 +191,7 @@ def test_local_path_is_the_content(store):
     assert path is None or path.read_bytes() == b"content"
 
 
-# Ingest over both stores.
+# Ingest over the stores.
 
 
 def test_ingest_hashes_inspects_and_stores(store):
@@ -200,15 +208,15 @@ def test_ingest_hashes_inspects_and_stores(store):
 
 
 @pytest.mark.parametrize("size", [0, 1, (2 << 20) - 1, 2 << 20, (2 << 20) + 1, 40 << 20])
-def test_ingest_of_any_size_in_one_piece_and_from_one_reused_buffer(store, size):
+def test_ingest_of_any_size_in_one_piece_and_from_one_reused_buffer(quick_store, size):
     content = os.urandom(1000) * (size // 1000 + 1)
     content = content[:size]
-    ingest = Ingest(store.create(IMAGE))
+    ingest = Ingest(quick_store.create(IMAGE))
     ingest.feed(memoryview(content)) if size % 2 else ingest.feed(content)
     done = ingest.finish()
     assert done.sha512_hex == hashlib.sha512(content).hexdigest()
-    assert get(store, done.blob.location) == content
-    again = Ingest(store.create(IMAGE))
+    assert get(quick_store, done.blob.location) == content
+    again = Ingest(quick_store.create(IMAGE))
     buffer = bytearray(300_000)
     for start in range(0, size, len(buffer)):
         count = min(len(buffer), size - start)
@@ -216,7 +224,7 @@ def test_ingest_of_any_size_in_one_piece_and_from_one_reused_buffer(store, size)
         again.feed(memoryview(buffer)[:count])
     repeated = again.finish()
     assert (repeated.md5_hex, repeated.sha512_hex) == (done.md5_hex, done.sha512_hex)
-    assert get(store, repeated.blob.location) == content
+    assert get(quick_store, repeated.blob.location) == content
 
 
 def test_ingest_past_the_limit_leaves_nothing(store):

@@ -62,13 +62,22 @@ class HypervisorConfig(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ImageStoreConfig(msgspec.Struct, forbid_unknown_fields=True):
-    """`[image.stores.NAME]`. `kind` is "file" (a folder) or "web" (outside locations, read only).
+    """`[image.stores.NAME]`. `kind` is "file" (a folder), "rbd" (a Ceph pool) or "web" (outside locations, read only).
 
-    Of an image's copies that of the store with the highest `weight` is read first.
+    Of an image's copies that of the store with the highest `weight` is read first. Of Ceph: the `cluster`'s name,
+    `conf` (empty: /etc/ceph/CLUSTER.conf), the `pool`, the `user` whose key opens it, the size of the objects that
+    images are cut into; how long a question may take, and how long a stream may stand still.
     """
 
-    kind: Literal["file", "web"] = "file"
+    kind: Literal["file", "web", "rbd"] = "file"
     folder: str = ""
+    pool: str = "images"
+    user: str = "gureum"
+    cluster: str = "ceph"
+    conf: str = ""
+    chunk_mib: int = 8
+    answer_s: float = 15.0
+    stall_s: float = 60.0
     description: str = ""
     weight: int = 0
 

@@ -55,6 +55,9 @@ PYTHON: Mapping[str, str] = {
 TESTS: Mapping[str, str] = {
     "postgresql": "/usr/lib/postgresql/*/bin/pg_ctl",
     "rabbitmq-server": "rabbitmq-server",
+    "ceph-mon": "ceph-mon",
+    "ceph-osd": "ceph-osd",
+    "ceph-common": "rbd",
 }
 """Servers that the tests start by themselves, on loopback and with data of their own."""
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import shutil
 import signal
 import sys
 import threading
@@ -20,6 +21,7 @@ from typing import Literal
 import msgspec
 
 from gureum.agents.hypervisor.agent import Agent, AgentOptions
+from gureum.agents.hypervisor.rbd_fetch import CephAccess
 from gureum.agents.hypervisor.remote import BusEvents, serve_agent
 from gureum.agents.metadata.wiring import LoopbackWiring, Wiring
 from gureum.drivers.hypervisor.interface import Hypervisor
@@ -34,7 +36,8 @@ class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `datapath` is Open vSwitch's: "system" in the kernel, "netdev" in user space. `images` is the only folder that
     images are taken from by path ("" for anywhere); `acceleration_cache` remembers whether KVM works. `prefix`
-    begins the names of this agent's network namespaces, and must differ between agents that share them.
+    begins the names of this agent's network namespaces, and must differ between agents that share them. `ceph_user`
+    opens images in the Ceph cluster of `ceph_conf` ("": none are taken from there).
     """
 
     driver: Literal["libvirt", "fake"] = "libvirt"
@@ -47,6 +50,8 @@ class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     switch_database: str = "unix:/run/openvswitch/db.sock"
     prefix: str = "gureum"
     images: str = ""
+    ceph_user: str = ""
+    ceph_conf: str = "/etc/ceph/ceph.conf"
     heartbeat_s: float = 2.0
     answer_s: float = 25.0
     patience_s: float = 3.0
@@ -110,6 +115,7 @@ def agent_options(host: str, settings: AgentSettings) -> AgentOptions:
         heartbeat_s=settings.heartbeat_s,
         unused_image_hours=settings.unused_image_hours,
         image_store=Path(settings.images) if settings.images else None,
+        ceph=CephAccess(Path(settings.ceph_conf), settings.ceph_user) if settings.ceph_user else None,
     )
 
 
@@ -119,6 +125,8 @@ def run(host: str, state: Path, bus_url: str, settings: AgentSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     state.mkdir(parents=True, exist_ok=True)
+    if settings.ceph_user and shutil.which("rbd") is None:
+        raise SystemExit("ceph_user is set and the program rbd is missing. Run: apt-get install ceph-common")
     agent = Agent(build_driver(state, settings), state, build_wiring(settings), agent_options(host, settings))
     bus = open_bus(bus_url, role="agent")
     stop_serving = serve_agent(bus, host, agent)

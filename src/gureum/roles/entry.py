@@ -1,4 +1,4 @@
-"""What the control plane's processes begin with: the command line, the configuration, the log, the ready file."""
+"""What the control plane's processes begin with: command line, configuration, log, ready file, garbage collection."""
 
 from __future__ import annotations
 

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
 
 from gureum.drivers.image.file.store import FileImageStore
 from gureum.drivers.image.interface import Converter, ImageStore
 from gureum.drivers.image.qemu import QemuConverter
+from gureum.drivers.image.rbd.command import PROGRAMS, RbdPool
+from gureum.drivers.image.rbd.store import RbdImageStore
 from gureum.drivers.image.stores import NamedStore, Stores
 from gureum.drivers.image.web.fetch import WebFetcher
 from gureum.drivers.image.web.guard import Allowed
 from gureum.drivers.image.web.store import WebImageStore
 from gureum.foundation.config import Config, ConfigError, ImageStoreConfig
+
+log = logging.getLogger("gureum.image")
 
 
 @dataclass(frozen=True)
@@ -45,12 +51,31 @@ def _store(config: Config, name: str, one: ImageStoreConfig, fetcher: WebFetcher
     if not name or "," in name or len(name) > 64:
         raise ConfigError(f"[image.stores]: {name!r} cannot name a store")
     engine: ImageStore
-    if one.kind == "web":
+    properties: dict[str, object]
+    if one.kind == "rbd":
+        engine, properties = _rbd(config, name, one)
+    elif one.kind == "web":
         engine, properties = WebImageStore(fetcher), {}
     else:
         folder = config.path(one.folder or f"images-{name}")
         engine, properties = FileImageStore(folder), {"folder": str(folder)}
     return NamedStore(name, one.kind, engine, one.description, one.weight, one.kind == "web", properties)
+
+
+def _rbd(config: Config, name: str, one: ImageStoreConfig) -> tuple[ImageStore, dict[str, object]]:
+    """Raises ConfigError for what cannot work; what may come back is told to the log, and the cloud starts."""
+    where = f"[image.stores.{name}]"
+    if missing := [program for program in PROGRAMS if shutil.which(program) is None]:
+        raise ConfigError(f"{where}: the program {missing[0]} is missing. Run: apt-get install ceph-common")
+    conf = config.path(one.conf) if one.conf else Path(f"/etc/ceph/{one.cluster}.conf")
+    chunk_bytes = one.chunk_mib << 20
+    try:
+        store = RbdImageStore(RbdPool(one.pool, one.user, conf.absolute(), chunk_bytes, one.answer_s, one.stall_s))
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}") from error
+    if problem := store.problem():
+        log.error("%s cannot be used for now: %s", where, problem)
+    return store, {"pool": one.pool, "user": one.user, "chunk_size": chunk_bytes, "thin_provisioning": True}
 
 
 def allowed_places(config: Config) -> Allowed:

@@ -63,13 +63,13 @@ def cloud(empty_database, tmp_path):
     database.close()
 
 
-def cloud_on(database, folder, allowed=Allowed(ports=frozenset()), resolve=None, converter=None, **config):
-    """`config` are options of the section [image]."""
+def cloud_on(database, folder, allowed=Allowed(ports=frozenset()), resolve=None, converter=None, stores=None, **config):
+    """`config` are options of the section [image]; `stores` replaces the usual three."""
     tasks = Tasks()
     engine = TaskEngine(database, tasks)
     store, second = FileImageStore(folder / "images"), FileImageStore(folder / "second")
     fetcher = WebFetcher(allowed, idle_s=5, resolve=resolve)
-    stores = Stores(
+    stores = stores or Stores(
         [
             NamedStore("file", "file", store),
             NamedStore("second", "file", second),

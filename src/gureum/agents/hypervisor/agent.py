@@ -29,6 +29,7 @@ from gureum.agents.hypervisor.protocol import (
     ServerSpec,
 )
 from gureum.agents.hypervisor.pursuit import Pursuit
+from gureum.agents.hypervisor.rbd_fetch import CephAccess
 from gureum.agents.hypervisor.reporter import Reporter
 from gureum.agents.hypervisor.rules import is_late, shown_power
 from gureum.agents.hypervisor.server_store import ServerStore, essence
@@ -50,7 +51,7 @@ class AgentOptions:
 
     `answer_s` bounds how long a call waits for work, `patience_s` how long it then waits for a guest's own
     shutdown, before it answers with what is true so far. `image_store` is the only folder that images are taken
-    from by path; None: from anywhere.
+    from by path; None: from anywhere. `ceph` opens images that are in a Ceph pool; None: none are taken.
     """
 
     host: str
@@ -62,6 +63,7 @@ class AgentOptions:
     unused_image_hours: float = 24.0
     convert_limits: Limits = field(default_factory=Limits)
     image_store: Path | None = None
+    ceph: CephAccess | None = None
 
 
 class Agent:
@@ -71,7 +73,7 @@ class Agent:
         self._driver = driver
         self._options = options
         self._store = ServerStore(folder / "servers")
-        self._images = ImageCache(folder / "images", options.convert_limits, options.image_store)
+        self._images = ImageCache(folder / "images", options.convert_limits, options.image_store, options.ceph)
         self._disks = DiskFolder(folder / "instances", self._images)
         self._metadata = MetadataService(self._store, wiring)
         self._pursuit = Pursuit(driver, self._store, self._disks, self._metadata)

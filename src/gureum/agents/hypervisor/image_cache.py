@@ -25,6 +25,7 @@ import msgspec
 from gureum.agents.hypervisor.files import PART, is_safe_name, move_into_place, part_of, write_whole
 from gureum.agents.hypervisor.image_fetch import CheckFailed, Sink, copy_file, download, hash_file
 from gureum.agents.hypervisor.protocol import AgentFailure, ImageSource
+from gureum.agents.hypervisor.rbd_fetch import SCHEME, CephAccess, fetch_rbd
 from gureum.agents.hypervisor.tools import Limits, ToolFailed, run_tool
 
 _log = logging.getLogger("gureum.agents.hypervisor.images")
@@ -53,13 +54,20 @@ class _Label(msgspec.Struct, frozen=True):
 class ImageCache:
     """Safe to use from several threads; one fetch at a time for each image.
 
-    `store` is the only folder that images are taken from by path; None: from anywhere.
+    `store` is the only folder that images are taken from by path; None: from anywhere. `ceph` opens images in Ceph.
     """
 
-    def __init__(self, folder: Path, limits: Limits | None = None, store: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        limits: Limits | None = None,
+        store: Path | None = None,
+        ceph: CephAccess | None = None,
+    ) -> None:
         self._folder = folder
         self._store = store.resolve() if store is not None else None
         self._limits = limits or Limits()
+        self._ceph = ceph
         self._lock = threading.Lock()
         self._users: dict[str, int] = {}
         self._fetching: dict[str, threading.Lock] = {}
@@ -147,6 +155,9 @@ class ImageCache:
                     size = copy_file(source, Sink(target, digest, cancelled))
             except FileNotFoundError as error:
                 raise AgentFailure(f"image {image.image_id} is not at {image.path}") from error
+        elif image.url.startswith(SCHEME):
+            sink = Sink(target, digest, cancelled)
+            size = fetch_rbd(image.url, sink, self._ceph, limit_bytes=image.size_bytes)
         elif image.url:
             size = download(image.url, Sink(target, digest, cancelled), limit_bytes=image.size_bytes)
         else:

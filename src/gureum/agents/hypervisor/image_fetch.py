@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 from gureum.agents.hypervisor.protocol import AgentFailure
@@ -26,6 +26,12 @@ class CheckFailed(Exception):
     """The image is not what was promised. The text is for operators."""
 
 
+class Readable(Protocol):
+    """What bytes come from: a file, an answer, a child's pipe. None at the end."""
+
+    def read(self, most: int, /) -> bytes: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Sink:
     """Where the bytes go: a new file, a hash, and a question between pieces that raises to stop."""
@@ -34,7 +40,7 @@ class Sink:
     digest: _Hash
     cancelled: Callable[[], None]
 
-    def take(self, stream: BinaryIO, limit_bytes: int = 0) -> int:
+    def take(self, stream: Readable, limit_bytes: int = 0) -> int:
         """Write all of `stream`; its size. Raises CheckFailed beyond `limit_bytes` (0: no limit), OSError."""
         size = 0
         descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)

@@ -20,7 +20,11 @@ ObservedPower = Literal["running", "paused", "stopped", "crashed", "absent"]
 
 
 class ImageSource(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Where the host takes an image from: a path that it may open, or a URL with a signed, expiring query."""
+    """Where the host takes an image from: a path that it may open, or a URL.
+
+    The URL has a signed, expiring query, or is rbd://fsid/pool/image/snapshot of a Ceph cluster that the host has a
+    key of its own for. An agent that does not know the scheme refuses the image.
+    """
 
     image_id: str
     disk_format: str

@@ -57,6 +57,10 @@ class FakeImageStore:
         self._blob(location)
         return None
 
+    def direct_url(self, location: str) -> str:  # noqa: ARG002 - the interface's name
+        """Memory is nobody else's."""
+        return ""
+
     def sweep(self, older_than_s: float) -> int:  # noqa: ARG002 - the interface's name
         """A writer that was dropped takes its bytes with it, so there is never a leftover."""
         return 0

@@ -3,7 +3,8 @@
 It is not a catalogue: which blob belongs to which image is a row in the image service's database.
 Invariant: a blob is readable only after `commit` returned, and then always whole; a writer that is aborted, dropped
 or killed leaves nothing that `open`, `size` or `locations` can see.
-Read next: `fake.py` (in memory), `file/store.py` (a folder), tests/contracts/test_image_store.py (both).
+Read next: `fake.py` (in memory), `file/store.py` (a folder), `rbd/store.py` (a Ceph pool),
+tests/contracts/test_image_store.py (all).
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class ImageWriter(Protocol):
 
 
 class ImageStore(Protocol):
-    """Seven verbs over blobs. Threads may share a store. A malformed location behaves like one that never existed."""
+    """Eight verbs over blobs. Threads may share a store. A malformed location behaves like one that never existed."""
 
     name: str
 
@@ -68,6 +69,12 @@ class ImageStore(Protocol):
         """The blob as a file of this machine (for sendfile and one-machine hosts), None if it is not one.
 
         Raises BlobNotFound.
+        """
+
+    def direct_url(self, location: str) -> str:
+        """Where hosts that the store lets in read the blob by themselves, as a URL; "" where they cannot.
+
+        Made from the location alone: nobody is asked whether the blob is there.
         """
 
     def sweep(self, older_than_s: float) -> int:

@@ -21,7 +21,7 @@ class NamedStore:
     description: str = ""
     weight: int = 0
     read_only: bool = False
-    properties: dict[str, str] = field(default_factory=dict)
+    properties: dict[str, object] = field(default_factory=dict)
 
 
 class Stores:

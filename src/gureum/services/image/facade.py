@@ -23,7 +23,7 @@ from gureum.services.image.deps import ImageDeps
 from gureum.services.image.images.model import Image, ImageProperty, living, visible_to
 from gureum.services.image.images.operations import delete_image
 from gureum.services.image.locations.model import ImageLocation
-from gureum.services.image.locations.reading import local_path
+from gureum.services.image.locations.reading import Place, place_for_hosts
 from gureum.services.image.metadefs.common.load import load_common
 
 log = logging.getLogger("gureum.image")
@@ -117,10 +117,10 @@ class ImageFacade:
             return None
         row = places[0]
         try:
-            path = local_path(self._deps.stores, row.id, places)
+            place = place_for_hosts(self._deps.stores, row.id, places)
         except BlobNotFound:
             return None
-        if path is None and self._deps.stores.of_kind("web"):
+        if place == Place() and self._deps.stores.of_kind("web"):
             log.error("image %s has its data outside only: a host cannot take it", row.id)
             return None
         return ImageSource(
@@ -128,7 +128,8 @@ class ImageFacade:
             disk_format=row.disk_format or "raw",
             size_bytes=row.size_bytes or 0,
             sha512=_sha512(row),
-            path=str(path.absolute()) if path is not None else "",
+            path=str(place.path.absolute()) if place.path is not None else "",
+            url=place.url,
         )
 
     def ensure_public(self, name: str, file: Path, *, properties: dict[str, str]) -> str:

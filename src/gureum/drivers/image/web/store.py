@@ -56,6 +56,10 @@ class WebImageStore:
         """No file of this machine."""
         return None
 
+    def direct_url(self, location: str) -> str:  # noqa: ARG002 - the interface's name
+        """Hosts never go to outside places."""
+        return ""
+
     def sweep(self, older_than_s: float) -> int:  # noqa: ARG002 - the interface's name
         """Nothing is left behind where nothing is written."""
         return 0

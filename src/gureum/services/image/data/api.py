@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Literal
 
-from gureum.drivers.image.errors import BlobNotFound
+from gureum.drivers.image.errors import BlobNotFound, ImageStoreError
 from gureum.foundation.db.engine import Tx
-from gureum.foundation.errors import BadRequest, Forbidden, Internal, TooLarge, UnsupportedMediaType
+from gureum.foundation.errors import BadRequest, Forbidden, Internal, TooLarge, Unavailable, UnsupportedMediaType
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Reply, Route
 from gureum.foundation.policy import Rule
@@ -89,6 +89,8 @@ def _data(call: Call[ImageDeps], image: Image, start: int, length: int) -> objec
         return iter(open_data(call.deps.stores, call.tx, image, start, length))
     except BlobNotFound as error:
         raise Internal(f"The data of image {image.id} is missing in the store.", internal=str(error)) from error
+    except ImageStoreError as error:
+        raise Unavailable("The image store does not give data for the moment.", internal=str(error)) from error
 
 
 _FILE = "/v2/images/{image_id}/file"

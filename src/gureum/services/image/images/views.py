@@ -58,7 +58,7 @@ def view_of(call: Call[ImageDeps], image: Image) -> dict[str, Any]:
     properties = call.deps.protections.readable(call.caller, image.properties)
     view = _document(image, properties, list(image.tags), call.deps.stores)
     if call.deps.config.show_locations and may_see_locations(call, image):
-        view["locations"] = _places(locations_of(call.tx, image.id))
+        view["locations"] = _places(call.deps.stores, locations_of(call.tx, image.id))
     return view
 
 
@@ -74,7 +74,7 @@ def views_of(call: Call[ImageDeps], rows: Sequence[Any]) -> list[dict[str, Any]]
         places = locations_of_all(call.tx, ids)
         for row, view in zip(rows, views, strict=True):
             if may_see_locations(call, row):
-                view["locations"] = _places(places[row.id])
+                view["locations"] = _places(stores, places[row.id])
     return views
 
 
@@ -85,13 +85,17 @@ def may_see_locations(call: Call[ImageDeps], image: Any) -> bool:
     return call.allows("get_image_location", project_id=image.owner, tenant_id=image.owner, owner=image.owner)
 
 
-def _places(rows: Sequence[ImageLocation]) -> list[dict[str, Any]]:
-    return [{"url": url_of(row), "metadata": {**row.facts, "store": row.store}} for row in rows]
+def _places(stores: Stores, rows: Sequence[ImageLocation]) -> list[dict[str, Any]]:
+    return [{"url": url_of(stores, row), "metadata": {**row.facts, "store": row.store}} for row in rows]
 
 
-def url_of(row: ImageLocation) -> str:
-    """A web location's own URL; for data in a store a name that tells its store, never a path of a host."""
-    return row.location if "://" in row.location else f"gureum://{row.store}/{row.location}"
+def url_of(stores: Stores, row: ImageLocation) -> str:
+    """A web location's own URL, a store's direct one, else a name that tells its store; never a path of a host."""
+    if "://" in row.location:
+        return row.location
+    store = stores.get(row.store)
+    direct = store.engine.direct_url(row.location) if store else ""
+    return direct or f"gureum://{row.store}/{row.location}"
 
 
 def _relations(tx: Tx, ids: list[str]) -> tuple[dict[str, dict[str, str]], dict[str, list[str]]]:

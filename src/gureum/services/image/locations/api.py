@@ -46,7 +46,7 @@ class NewLocation(Struct, forbid_unknown_fields=True):
 def index(call: Call[ImageDeps], image_id: str) -> list[dict[str, Any]]:
     image = _found(call, image_id)
     rows = locations_of(call.tx, image.id)
-    return [{"url": url_of(row), "metadata": {**row.facts, "store": row.store}} for row in rows]
+    return [{"url": url_of(call.deps.stores, row), "metadata": {**row.facts, "store": row.store}} for row in rows]
 
 
 def _found(call: Call[ImageDeps], image_id: str) -> Image:

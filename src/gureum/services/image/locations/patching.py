@@ -133,7 +133,7 @@ def _replace(call: Call[ImageDeps], image: Image, value: Any) -> None:
         raise BadRequest("Invalid locations: a list is expected.")
     places = [_place(one) for one in value]
     rows = locations_of(call.tx, image.id)
-    if [place.url for place in places] != [url_of(row) for row in rows]:
+    if [place.url for place in places] != [url_of(call.deps.stores, row) for row in rows]:
         raise BadRequest("Original locations are not empty: places are added and removed one at a time.")
     for row, place in zip(rows, places, strict=True):
         row.facts = {name: fact for name, fact in place.metadata.items() if name != "store"}

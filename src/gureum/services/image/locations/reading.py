@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gureum.drivers.image.errors import BlobNotFound
+from gureum.drivers.image.errors import BlobNotFound, ImageStoreError
 from gureum.drivers.image.stores import Stores
 from gureum.foundation.db.engine import Tx
 from gureum.services.image.images.model import Image
@@ -23,23 +24,37 @@ def by_weight(stores: Stores, rows: Sequence[Any]) -> list[Any]:
 
 
 def open_data(stores: Stores, tx: Tx, image: Image, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
-    """Chunks of the data. Raises BlobNotFound when no place has it."""
+    """Chunks of the data. Raises BlobNotFound when no place has it, ImageStoreError when one is silent."""
+    silent: ImageStoreError | None = None
     for row in by_weight(stores, locations_of(tx, image.id)):
         try:
             return stores.engine(row.store).open(row.location, offset, length)
         except BlobNotFound:
             log.error("image %s: its data at %s in %s is missing", image.id, row.location, row.store)  # noqa: TRY400
-    raise BlobNotFound(image.id)
+        except ImageStoreError as error:
+            log.error("image %s: the store %s does not give its data: %s", image.id, row.store, error)  # noqa: TRY400
+            silent = error
+    raise silent or BlobNotFound(image.id)
 
 
-def local_path(stores: Stores, image_id: str, places: Sequence[Any]) -> Path | None:
-    """The data as a file of this machine, None without one; `places` have the columns of locations.
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a host takes data: a file of this machine, or a URL that it opens with a key of its own, or neither."""
+
+    path: Path | None = None
+    url: str = ""
+
+
+def place_for_hosts(stores: Stores, image_id: str, places: Sequence[Any]) -> Place:
+    """The best place; `places` have the columns of locations. Waits for no store that is not on this machine.
 
     Raises BlobNotFound when no place has the data.
     """
     rows = by_weight(stores, places)
     lost = 0
     for row in rows:
+        if url := stores.engine(row.store).direct_url(row.location):
+            return Place(url=url)
         try:
             path = stores.engine(row.store).local_path(row.location)
         except BlobNotFound:
@@ -47,7 +62,7 @@ def local_path(stores: Stores, image_id: str, places: Sequence[Any]) -> Path | N
             lost += 1
             continue
         if path is not None:
-            return path
+            return Place(path)
     if lost == len(rows):
         raise BlobNotFound(image_id)
-    return None
+    return Place()
