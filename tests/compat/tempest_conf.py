@@ -29,6 +29,8 @@ OFFERED = {
         "pause": True,
         "rescue": False,
         "resize": False,
+        "scheduler_enabled_filters": "ComputeFilter,ServerGroupAntiAffinityFilter,ServerGroupAffinityFilter,"
+        "SameHostFilter,DifferentHostFilter",
         "shelve": False,
         "snapshot": True,
         "suspend": False,

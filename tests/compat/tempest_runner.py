@@ -18,6 +18,9 @@ from tests.compat.judged_cloud import CLONE, clean_environment, fresh_folder
 
 VERSION = "47.0.0"
 FOLDER = CLONE / ".venv-tempest"
+PLUGIN_FOLDER = CLONE / ".venv-tempest-neutron"
+NEUTRON_PLUGIN = "neutron-tempest-plugin==3.3.0"
+"""The Neutron project's own tests; they bring as many packages again, so they have an environment of their own."""
 _RESULT = re.compile(r"^\{\d+\} (\S+(?: \(\S+\))?) .*\.\.\. (ok|FAILED|SKIPPED)(?:: (.*))?$", re.MULTILINE)
 
 
@@ -41,15 +44,17 @@ class Verdict:
         return "\n".join(parts)
 
 
-def environment() -> Path:
-    """The folder of Tempest's programs; made when it is missing or holds another version."""
-    stamp = FOLDER / "made"
-    if not stamp.exists() or stamp.read_text() != VERSION:
-        fresh_folder(FOLDER)
-        _run([sys.executable, "-m", "venv", str(FOLDER)], CLONE, 120)
-        _run([str(FOLDER / "bin/python"), "-m", "pip", "install", "-q", f"tempest=={VERSION}"], CLONE, 600)
-        stamp.write_text(VERSION)
-    return FOLDER / "bin"
+def environment(*plugins: str) -> Path:
+    """The folder of Tempest's programs; made when it is missing or holds other versions."""
+    folder = PLUGIN_FOLDER if plugins else FOLDER
+    packages = [f"tempest=={VERSION}", *plugins]
+    stamp, wanted = folder / "made", " ".join([VERSION, *plugins])
+    if not stamp.exists() or stamp.read_text() != wanted:
+        fresh_folder(folder)
+        _run([sys.executable, "-m", "venv", str(folder)], CLONE, 120)
+        _run([str(folder / "bin/python"), "-m", "pip", "install", "-q", *packages], CLONE, 600)
+        stamp.write_text(wanted)
+    return folder / "bin"
 
 
 def judge(
@@ -61,12 +66,13 @@ def judge(
     timeout_s: float,
     at_once: int = 2,
     more: tempest_conf.Options | None = None,
+    plugins: tuple[str, ...] = (),
 ) -> Verdict:
     """Run the tests whose names match the regular expression `tests`; every process of the run ends with it.
 
-    `more` are options of tempest.conf over the usual ones.
+    `more` are options of tempest.conf over the usual ones; `plugins` packages with more tests.
     """
-    programs = environment()
+    programs = environment(*plugins)
     fresh_folder(workspace)
     tempest = str(programs / "tempest")
     registry = workspace.with_suffix(".yaml")
