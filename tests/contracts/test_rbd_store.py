@@ -150,7 +150,7 @@ def test_a_pool_that_cannot_be_used_says_what_to_do(rbd_pool, changes, words):
 def test_a_host_takes_an_image_from_the_pool(ceph, rbd_store, tmp_path, size):
     content = os.urandom(size)
     source = source_of(rbd_store, content)
-    cache = ImageCache(tmp_path / "cache", ceph=CephAccess(ceph.conf, "images"))
+    cache = ImageCache(tmp_path / "cache", ceph=CephAccess(ceph.conf, "hosts"))
     with cache.base(source) as base:
         assert base.path.read_bytes() == content
 
@@ -168,7 +168,7 @@ def source_of(store, content, **changes):
 
 def test_a_host_refuses_what_is_not_what_it_says_or_not_its_own_cluster(ceph, rbd_store, tmp_path):
     content = b"QFI\xfb\0\0\0\3" + bytes(1000)
-    mine = CephAccess(ceph.conf, "images")
+    mine = CephAccess(ceph.conf, "hosts")
     good = source_of(rbd_store, content)
     parts = good.url.split("/")
     for access, source, words in [
