@@ -43,13 +43,14 @@ class CephCluster:
             self.stop()
             raise
 
-    def pool(self, name: str, user: str) -> None:
-        """A pool for images, and a user whose key in the folder opens this pool alone."""
+    def pool(self, name: str, user: str, reader: str) -> None:
+        """A pool for images, and two users whose keys in the folder open this pool alone, one of them for reading."""
         self.ceph("osd", "pool", "create", name, "8")
         self.ceph("osd", "pool", "application", "enable", name, "rbd")
-        keyring = self.folder / f"ceph.client.{user}.keyring"
-        caps = ("mon", "profile rbd", "osd", f"profile rbd pool={name}")
-        self.ceph("auth", "get-or-create", f"client.{user}", *caps, "-o", str(keyring))
+        for one, profile in ((user, "rbd"), (reader, "rbd-read-only")):
+            caps = ("mon", "profile rbd", "osd", f"profile {profile} pool={name}")
+            keyring = self.folder / f"ceph.client.{one}.keyring"
+            self.ceph("auth", "get-or-create", f"client.{one}", *caps, "-o", str(keyring))
 
     def empty(self, pool: str) -> None:
         """Everything in the pool goes, whatever it is."""

@@ -14,6 +14,7 @@ from gureum.drivers.image.rbd.command import RbdPool
 from gureum.drivers.image.rbd.store import RbdImageStore
 
 POOL = USER = "images"
+READER = "hosts"
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +25,7 @@ def ceph_session() -> Iterator[ceph_cluster.CephCluster]:
     cluster = ceph_cluster.CephCluster(folder)
     try:
         cluster.start()
-        cluster.pool(POOL, USER)
+        cluster.pool(POOL, USER, READER)
         yield cluster
     finally:
         cluster.stop()

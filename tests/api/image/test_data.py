@@ -409,3 +409,32 @@ def test_a_client_that_goes_away_ends_the_reading(cloud, alice, monkeypatch):
     sent = asyncio.run(scenario())
     assert sum(len(message.get("body", b"")) for message in sent) < 4 << 20
     assert next(bodies[0], None) is None
+
+
+def test_a_silent_store_is_503_and_another_copy_is_read(cloud, alice, root, monkeypatch):
+    """One that cannot be asked is not one that lost its data."""
+    image_id, both = active(alice, b"here"), active(alice, b"both")
+    copied = {"method": {"name": "copy-image"}, "stores": ["second"]}
+    assert root.post(f"{IMAGES}/{both}/import", copied).status == 202
+    cloud.engine.run_due()
+
+    def silent(*_arguments):
+        raise ImageStoreError("the cluster at 10.0.0.1 is gone")
+
+    monkeypatch.setattr(cloud.store, "open", silent)
+    monkeypatch.setattr(cloud.store, "create", silent)
+    answer = alice.get(f"{IMAGES}/{image_id}/file")
+    assert (answer.status, b"10.0.0.1" in answer.content) == (503, False)
+    assert alice.get(f"{IMAGES}/{both}/file").content == b"both"
+    queued = register(alice)["id"]
+    assert upload(alice, queued, b"data").status == 503
+    assert alice.get(f"{IMAGES}/{queued}").json()["status"] == "queued"
+
+
+def test_a_host_is_sent_to_the_store_that_lets_it_in(cloud, alice, monkeypatch):
+    image_id = active(alice)
+    monkeypatch.setattr(cloud.store, "direct_url", lambda location: f"rbd://fsid/pool/{location}/snap")
+    monkeypatch.setattr(cloud.store, "local_path", lambda _location: pytest.fail("it was asked"))
+    with cloud.database.read() as tx:
+        source = cloud.facade.source(tx, image_id)
+    assert (source.path, source.url.startswith(f"rbd://fsid/pool/{image_id}.")) == ("", True)
