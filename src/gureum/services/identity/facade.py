@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import msgspec
 from sqlalchemy import BindParameter, Select, select
 
 from gureum.foundation.caller import Caller
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.quota import UnifiedLimits
 from gureum.services.identity.bootstrap import Bootstrap, bootstrap
+from gureum.services.identity.endpoint_filters.model import filtered_projects
 from gureum.services.identity.limits.memory import LimitMemory
 from gureum.services.identity.projects.model import Project
+from gureum.services.identity.tokens.facts import catalog_of
 from gureum.services.identity.tokens.fernet import SealingKeys
 from gureum.services.identity.tokens.issuing import Tokens
 from gureum.services.identity.tokens.passwords import Passwords
@@ -67,14 +68,21 @@ class IdentityFacade:
         return tx.scalar(select(User.name).where(User.id == user_id))
 
     def limits(self, service_type: str, project_id: str) -> UnifiedLimits:
-        """The unified limits of a project for a service's resources. From memory; read when nothing is remembered."""
+        """The unified limits of a project for a service's resources. From memory; read when nothing is remembered.
+
+        For processes that follow revocations, as all that answer requests do.
+        """
         return self._limits.of(service_type, project_id)
 
-    def endpoint(self, service_type: str, region: str, interface: str, project_id: str | None) -> str | None:
-        """The URL that the catalog of a project's tokens has for a service; None when it has none. From memory."""
-        for service in msgspec.json.decode(self._tokens.facts.catalog(project_id)):
+    def endpoint(self, tx: Tx, service_type: str, place: tuple[str, str], project_id: str | None) -> str | None:
+        """The URL of a service in `place`, region and interface, as the catalog of a project's tokens has it, or None.
+
+        From the database: a worker asks too, and follows no events.
+        """
+        own = project_id if project_id and project_id in filtered_projects(tx) else ""
+        for service in catalog_of(tx, own):
             for one in service["endpoints"] if service["type"] == service_type else ():
-                if (one["region_id"], one["interface"]) == (region, interface):
+                if (one["region_id"], one["interface"]) == place:
                     return str(one["url"])
         return None
 

@@ -18,6 +18,7 @@ from cryptography.fernet import InvalidToken
 
 from gureum.drivers.image.errors import ImageStoreError, UrlRefused
 from gureum.drivers.image.interface import Stream
+from gureum.foundation.db.engine import Tx
 from gureum.foundation.http.call import Call
 from gureum.foundation.tasks.lifecycle import PermanentFailureError
 from gureum.services.image.deps import ImageDeps
@@ -37,7 +38,7 @@ class Place:
 def sealed_token(call: Call[ImageDeps], region: str, interface: str) -> str:
     """The caller's token for the task's data; empty when no other service is going to be asked."""
     deps = call.deps
-    if region == deps.region or _endpoint(deps, region, interface, call.caller.project_id) is None:
+    if region == deps.region or _endpoint(deps, call.tx, (region, interface), call.caller.project_id) is None:
         return ""
     assert deps.identity is not None
     return deps.identity.secrets.seal_text(call.token)
@@ -45,7 +46,8 @@ def sealed_token(call: Call[ImageDeps], region: str, interface: str) -> str:
 
 def place_of(deps: ImageDeps, source: dict[str, str], sealed: str) -> Place:
     """`source` as a `Job` has it. Raises PermanentFailureError where there is no such service, or no token any more."""
-    endpoint = _endpoint(deps, source["region"], source["interface"], source["project_id"] or None)
+    with deps.database.read() as tx:
+        endpoint = _endpoint(deps, tx, (source["region"], source["interface"]), source["project_id"] or None)
     if endpoint is None or deps.identity is None:
         text = "There is no image service in that region with that interface."
         raise PermanentFailureError(f"region {source['region']}, interface {source['interface']}", public=text)
@@ -57,11 +59,11 @@ def place_of(deps: ImageDeps, source: dict[str, str], sealed: str) -> Place:
     return Place(f"{endpoint}/v2/images/{source['image_id']}", token)
 
 
-def _endpoint(deps: ImageDeps, region: str, interface: str, project_id: str | None) -> str | None:
-    """The root of a region's image service, as the project's catalog has it."""
-    if deps.identity is None or interface not in INTERFACES:
+def _endpoint(deps: ImageDeps, tx: Tx, place: tuple[str, str], project_id: str | None) -> str | None:
+    """The root of the image service in `place`, region and interface, as the project's catalog has it."""
+    if deps.identity is None or place[1] not in INTERFACES:
         return None
-    url = deps.identity.endpoint("image", region, interface, project_id)
+    url = deps.identity.endpoint(tx, "image", place, project_id)
     return None if url is None else url.rstrip("/").removesuffix("/v2")
 
 
