@@ -42,12 +42,15 @@ class TasksConfig(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class NetworkConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """A port's MAC begins with the first three octets of `base_mac`, and with the fourth when that is not 00."""
+
     driver: str = "fake"
     northbound: str = ""
     southbound: str = ""
     owner: str = "gureum"
     mtu: int = 1442
     external_mtu: int = 1500
+    base_mac: Annotated[str, msgspec.Meta(pattern="^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$")] = "fa:16:3e:00:00:00"
     port_up_timeout_s: float = 120.0
 
 

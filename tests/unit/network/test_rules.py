@@ -81,10 +81,13 @@ def test_automatic_addresses_are_in_the_subnet(octets):
     assert address.packed[11:13] == b"\xff\xfe"
 
 
-def test_new_macs_are_unicast_and_locally_administered():
-    for _ in range(50):
-        first = int(ports.new_mac()[:2], 16)
-        assert first & 3 == 2
+@pytest.mark.parametrize(
+    ("base", "begins"), [("fa:16:3e:00:00:00", "fa:16:3e:"), ("fa:16:3e:4f:00:00", "fa:16:3e:4f:")]
+)
+def test_new_macs_begin_as_configured_and_differ(base, begins):
+    made = {ports.new_mac(base) for _ in range(50)}
+    assert all(ports.check_mac(mac) == mac and mac.startswith(begins) for mac in made)
+    assert len(made) > 40
 
 
 @given(

@@ -27,6 +27,7 @@ T = TypeVar("T")
 log = logging.getLogger("gureum.db")
 
 RETRIES = 16
+DRAWS = 4
 ALONE_AFTER = 3
 """After so many failures a write waits for the other writers, of all processes, that failed as often."""
 _ALONE = 0x67757265756E  # an advisory lock's number, any that nobody else uses
@@ -133,7 +134,7 @@ class Database:
             try:
                 result, callbacks = self._write_once(work, alone=self.is_sqlite or attempt >= ALONE_AFTER)
             except DBAPIError as error:
-                if not self._repeatable(error):
+                if not self._repeatable(error, attempt):
                     raise
                 if attempt == RETRIES - 1:
                     text = "Too many requests change the same thing. Try again."
@@ -165,8 +166,10 @@ class Database:
                 finally:
                     connection.execute(text("SELECT pg_advisory_unlock(:number)"), {"number": _ALONE})
 
-    def _repeatable(self, error: DBAPIError) -> bool:
+    def _repeatable(self, error: DBAPIError, attempt: int) -> bool:
         if self.is_sqlite:
+            if isinstance(error, IntegrityError):  # only what the work draws at random can be different next time
+                return attempt < DRAWS and "UNIQUE" in str(error.orig)
             return "database is locked" in str(error.orig)
         state = getattr(error.orig, "sqlstate", "")
         return state in _SERIALIZATION or isinstance(error, IntegrityError) or error.connection_invalidated

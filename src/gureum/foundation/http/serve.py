@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -37,6 +39,10 @@ def serve(app: Any, host: str, port: int, on_ready: Callable[[], None] = lambda:
             if self.started:
                 on_ready()
 
+    # uvicorn raises the signal that ended it once more; unheard, so that the caller can end in good order.
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
     Server(config).run([_shared_socket(host, port)] if shared else None)
 
 

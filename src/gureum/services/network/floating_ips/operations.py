@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, select, union_all
 
 from gureum.foundation import ids
 from gureum.foundation.db.engine import Tx
@@ -40,7 +40,7 @@ def create_floating_ip(tx: Tx, ctx: NetworkContext, floating: FloatingIp, networ
         raise errors.invalid(
             f"Bad floatingip request: Network {network.id} does not contain any IPv4 subnet.", "BadRequest"
         )
-    floating.id, floating.network_id, floating.mac = ids.new_uuid(), network.id, rules.new_mac()
+    floating.id, floating.network_id, floating.mac = ids.new_uuid(), network.id, _free_mac(tx, ctx, network.id)
     if wish.subnet_id is None and wish.ip is None:
         given = addresses.take_any(tx, ctx, network.id, subnets)
         addresses.hold(tx, floating.id, [given])
@@ -159,3 +159,13 @@ def delete_floating_ip(tx: Tx, ctx: NetworkContext, floating: FloatingIp) -> Non
     addresses.free(tx, [floating.id])
     ctx.changes.mark(tx, "floating_ip", (floating.id,))
     tx.delete(floating)
+
+
+def _free_mac(tx: Tx, ctx: NetworkContext, network_id: str) -> str:
+    """One that neither a floating IP nor a port of the network has: all of them are on one wire."""
+    while True:
+        mac = rules.new_mac(ctx.config.base_mac)
+        floating = select(FloatingIp.id).where(FloatingIp.network_id == network_id, FloatingIp.mac == mac)
+        port = select(Port.id).where(Port.network_id == network_id, Port.mac == mac)
+        if tx.scalar(union_all(floating, port).limit(1)) is None:
+            return mac

@@ -326,7 +326,7 @@ def update(call: Call[Any], body: UpdatePort, port_id: str) -> dict[str, Any]:
     if wanted.admin_state_up is not UNSET:
         row.admin_state_up = wanted.admin_state_up
     if wanted.mac_address is not UNSET:
-        operations.set_mac(call.tx, row, wanted.mac_address and rules.check_mac(wanted.mac_address))
+        operations.set_mac(call.tx, call.deps, row, wanted.mac_address and rules.check_mac(wanted.mac_address))
     if wanted.fixed_ips is not UNSET:
         operations.set_addresses(call.tx, call.deps, row, fixed_ip_wishes(wanted.fixed_ips or []))
     _set_security(call, row, wanted)

@@ -33,7 +33,7 @@ def join(tx: Tx, ctx: NetworkContext, project_id: str, subnet: Subnet) -> None:
             id=ids.new_uuid(),
             project_id=project_id,
             network_id=subnet.network_id,
-            mac=rules.new_mac(),
+            mac=rules.new_mac(ctx.config.base_mac),
             device_id=f"{DEVICE}{subnet.network_id}",
             device_owner=OWNER,
             port_security=False,

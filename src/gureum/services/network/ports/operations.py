@@ -66,11 +66,12 @@ def create_port(
 ) -> Made:
     """Add a port to `network` (a row of any kind), of which `subnets` are the subnets where they are known already.
 
+    A random MAC that the network has already breaks the table's rule, and the whole transaction is made again.
     Raises Conflict (address or MAC in use, none left) and BadRequest (address not of the network).
     """
     if new.mac is not None:
         _refuse_mac_in_use(tx, network.id, new.mac)
-    mac, now = new.mac or rules.new_mac(), clock.utcnow()
+    mac, now = new.mac or rules.new_mac(ctx.config.base_mac), clock.utcnow()
     values: dict[str, Any] = {name: getattr(new, name) for name in _COPIED}
     values |= {"id": ids.new_uuid(), "network_id": network.id, "mac": mac, "tags": [], "revision": 1}
     values |= {"created_at": now, "updated_at": now}
@@ -117,7 +118,7 @@ def set_groups(tx: Tx, port: Port, groups: Sequence[str]) -> None:
     _join_groups(tx, port.id, groups)
 
 
-def set_mac(tx: Tx, port: Port, mac: str | None) -> None:
+def set_mac(tx: Tx, ctx: NetworkContext, port: Port, mac: str | None) -> None:
     """Another MAC, a new random one for None. Raises Conflict for a bound port or a MAC in use."""
     if mac == port.mac:
         return
@@ -127,7 +128,7 @@ def set_mac(tx: Tx, port: Port, mac: str | None) -> None:
         )
     if mac is not None:
         _refuse_mac_in_use(tx, port.network_id, mac)
-    old, port.mac = port.mac, mac or rules.new_mac()
+    old, port.mac = port.mac, mac or rules.new_mac(ctx.config.base_mac)
     port.pairs = [pair | {"mac_address": port.mac} if pair["mac_address"] == old else pair for pair in port.pairs]
 
 

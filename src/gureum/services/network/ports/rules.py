@@ -57,9 +57,14 @@ def after(ip: str) -> str:
     return str(address + 1) if int(address) < 2**address.max_prefixlen - 1 else ip
 
 
-def new_mac() -> str:
-    """A random locally administered unicast MAC: 40 random bits, so that chance makes no two ports collide."""
-    return ":".join(f"{octet:02x}" for octet in b"\xfa" + os.urandom(5))
+def new_mac(base: str) -> str:
+    """A random MAC that begins as `base` does: three octets, four when the fourth is not 00.
+
+    Few bits are random, so a large network's ports do collide: whoever stores one tries again.
+    """
+    octets = bytes.fromhex(base.replace(":", ""))
+    fixed = octets[:4] if octets[3] else octets[:3]
+    return ":".join(f"{octet:02x}" for octet in fixed + os.urandom(6 - len(fixed)))
 
 
 def check_mac(text: str) -> str:
