@@ -8,6 +8,7 @@ can show is in `test_libvirt.py`.
 from __future__ import annotations
 
 import queue
+import time
 import uuid
 from dataclasses import replace
 
@@ -16,7 +17,7 @@ from tests.contracts.hypervisor_bench import LibvirtBench, a_machine, a_nic, ope
 from tests.contracts.hypervisor_lab import eventually
 
 from gureum.drivers.hypervisor.fake import FakeHypervisor
-from gureum.drivers.hypervisor.interface import HypervisorError, MachineNotFound
+from gureum.drivers.hypervisor.interface import HypervisorError, MachineIsOff, MachineNotFound
 
 _QUIET_S = 0.3
 
@@ -258,3 +259,67 @@ def test_guests_and_watchers_outlive_the_service(bench, changes):
     assert changes.empty()
     bench.kill_guest(machine)
     assert changes.get(timeout=15) == machine.server_id
+
+
+def copied(bench, machine, target):
+    """Until the copy is whole; how often the driver was asked."""
+    asked = []
+
+    def whole():
+        asked.append(1)
+        return bench.driver.copy_disk(machine.server_id, machine.disks[0].source, target)
+
+    eventually(whole, "the copy is whole")
+    return len(asked)
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_a_disk_in_use_is_copied_as_a_whole_and_again(bench, tmp_path, paused):
+    machine = a_machine(bench)
+    bench.driver.define(machine)
+    bench.driver.start(machine.server_id, paused)
+    for name in ("first", "second", "second"):
+        target = tmp_path / name
+        assert copied(bench, machine, str(target)) >= 2
+        assert target.read_bytes()[:8] == b"QFI\xfb\0\0\0\3"
+        assert power(bench, machine) == ("paused" if paused else "running")
+
+
+def test_a_copy_ends_with_the_machine(bench, tmp_path):
+    machine = running(bench)
+    source = machine.disks[0].source
+    bench.driver.copy_disk(machine.server_id, source, str(tmp_path / "copy"))
+    bench.driver.power_off(machine.server_id)
+    for _ in range(2):
+        with pytest.raises(MachineIsOff):
+            bench.driver.copy_disk(machine.server_id, source, str(tmp_path / "copy"))
+    bench.driver.start(machine.server_id)
+    assert copied(bench, machine, str(tmp_path / "copy")) >= 2
+
+
+def test_an_aborted_copy_is_not_whole(bench, tmp_path):
+    machine = running(bench)
+    source, target = machine.disks[0].source, str(tmp_path / "copy")
+    bench.driver.copy_disk(machine.server_id, source, target)
+    for _ in range(2):
+        bench.driver.abort_copy(machine.server_id, target)
+    assert bench.driver.copy_disk(machine.server_id, source, str(tmp_path / "other")) is False
+    bench.driver.abort_copy(machine.server_id, target)
+    assert copied(bench, machine, str(tmp_path / "other")) >= 1
+    bench.driver.abort_copy(str(uuid.uuid4()), target)
+
+
+def test_only_a_known_disk_of_a_known_machine_is_copied(bench, tmp_path):
+    with pytest.raises(MachineNotFound):
+        bench.driver.copy_disk(str(uuid.uuid4()), "/nowhere", str(tmp_path / "copy"))
+    with pytest.raises(HypervisorError):
+        bench.driver.copy_disk(running(bench).server_id, "/nowhere", str(tmp_path / "copy"))
+
+
+def test_a_copy_survives_the_service(bench, tmp_path):
+    machine = running(bench)
+    target = str(tmp_path / "copy")
+    bench.driver.copy_disk(machine.server_id, machine.disks[0].source, target)
+    time.sleep(_QUIET_S)  # libvirtd takes long to end while a job begins
+    bench.restart_service()
+    assert copied(bench, machine, target) >= 1

@@ -19,6 +19,7 @@ NicModel = Literal["virtio", "e1000", "rtl8139"]
 _BUSES = ("virtio", "scsi", "ide", "sata")
 _MODELS = ("virtio", "e1000", "rtl8139")
 _TAP_CHARS = 11
+_TRUE = ("yes", "true", "on", "1")
 
 
 def machine_of(spec: ServerSpec, disks: ServerDisks) -> Machine:
@@ -32,6 +33,7 @@ def machine_of(spec: ServerSpec, disks: ServerDisks) -> Machine:
         nics=nics_of(spec),
         console_log=str(disks.console_log),
         firmware="uefi" if spec.hardware.get("hw_firmware_type") == "uefi" else "bios",
+        guest_agent=spec.hardware.get("hw_qemu_guest_agent", "").lower() in _TRUE,
     )
 
 

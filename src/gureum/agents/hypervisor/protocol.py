@@ -89,7 +89,7 @@ class ServerSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     nics: tuple[NicSpec, ...] = ()
     config_drive: bool = False
     guest: GuestData = msgspec.field(default_factory=GuestData)
-    hardware: dict[str, str] = {}  # image properties that shape it: hw_disk_bus, hw_vif_model, hw_firmware_type
+    hardware: dict[str, str] = {}  # image properties that shape it: hw_disk_bus, hw_vif_model, ...
 
 
 class ServerObserved(msgspec.Struct, frozen=True, omit_defaults=True):

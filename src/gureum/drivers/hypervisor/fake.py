@@ -1,6 +1,6 @@
 """A hypervisor in memory: what `LibvirtDriver` promises, with guests that obey at once and cost a few objects.
 
-It runs no code, opens no file and writes no console. A thousand of them fit in one process. Invariant: it passes
+It runs no code and writes no console; the only files that it writes are copies of disks, which are empty. A thousand of them fit in one process. Invariant: it passes
 `tests/contracts/test_hypervisor.py`, the same suite as the real driver. Beyond the interface it lets a test play the
 outside world: `die` and `power_off_from_inside` for a guest that changes by itself, `deaf` for guests that ignore the
 power button, and `before`, called with method and server id ahead of every change, which may raise.
@@ -14,11 +14,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 
+from gureum.drivers.hypervisor.blank_disk import blank_qcow2
 from gureum.drivers.hypervisor.interface import (
     Capabilities,
     HypervisorError,
     Machine,
+    MachineIsOff,
     MachineNotFound,
     MachineState,
     Nic,
@@ -49,6 +52,8 @@ _DEFAULT_CAPABILITIES = Capabilities(
     cpu_info='{"arch": "x86_64", "model": "fake", "vendor": "", "topology": {}, "features": ["sse4.2"]}',
 )
 
+_COPIED_BYTES = 1 << 20
+
 
 @dataclass(slots=True)
 class _Known:
@@ -57,6 +62,7 @@ class _Known:
     defined: Machine
     live: Machine | None = None
     power: Power = "stopped"
+    copying_to: str = ""
 
 
 @cache
@@ -66,7 +72,7 @@ def _reporter() -> ThreadPoolExecutor:
 
 
 class FakeHypervisor:
-    """Implements `interface.Hypervisor`; threads may share one."""
+    """Implements `interface.Hypervisor` and `DiskCopier`; threads may share one."""
 
     def __init__(self, offered: Capabilities = _DEFAULT_CAPABILITIES) -> None:
         self._offered = offered
@@ -151,6 +157,31 @@ class FakeHypervisor:
             known.defined = _unplugged(known.defined, port_id)
             if known.live is not None:
                 known.live = _unplugged(known.live, port_id)
+
+    def copy_disk(self, server_id: str, source: str, target: str) -> bool:
+        """Begun by one call and whole at the next."""
+        self._announce("copy_disk", server_id)
+        with self._guard:
+            known = self._find(server_id)
+            if known.live is None:
+                known.copying_to = ""
+                raise MachineIsOff(f"machine {server_id} is off")
+            if source not in {disk.source for disk in known.live.disks}:
+                raise HypervisorError(f"machine {server_id} has no disk {source}")
+            begun, known.copying_to = known.copying_to == target, target
+            if begun:
+                known.copying_to = ""
+        if begun:
+            Path(target).write_bytes(blank_qcow2(_COPIED_BYTES))
+        return begun
+
+    def abort_copy(self, server_id: str, target: str) -> None:
+        """Forget the copy that was begun."""
+        self._announce("abort_copy", server_id)
+        with self._guard:
+            known = self._known.get(server_id)
+            if known is not None and known.copying_to == target:
+                known.copying_to = ""
 
     def watch(self, on_change: Callable[[str], None]) -> Callable[[], None]:
         """Report what `die`, `power_off_from_inside` and an obeyed power button change."""

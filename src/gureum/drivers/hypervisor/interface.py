@@ -39,7 +39,10 @@ class Nic:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A whole machine as it is to be defined: regenerated from the server's spec at every start."""
+    """A whole machine as it is to be defined: regenerated from the server's spec at every start.
+
+    `guest_agent` gives it the channel on which QEMU's guest agent listens, where the guest runs one.
+    """
 
     server_id: str
     name: str
@@ -49,6 +52,7 @@ class Machine:
     nics: tuple[Nic, ...]
     console_log: str
     firmware: Literal["bios", "uefi"] = "bios"
+    guest_agent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,10 @@ class HypervisorError(Exception):
 
 class MachineNotFound(HypervisorError):
     """No machine of this id is defined on this host."""
+
+
+class MachineIsOff(HypervisorError):
+    """The machine does not run: the engine holds none of its disks, whose files are the caller's to read."""
 
 
 class Hypervisor(Protocol):
@@ -122,4 +130,24 @@ class Hypervisor(Protocol):
 
     def watch(self, on_change: Callable[[str], None]) -> Callable[[], None]:
         """Call `on_change(server_id)` when a machine's power changes by itself; returns a stop function."""
+        ...
+
+
+class DiskCopier(Protocol):
+    """What the engine does about a disk that a machine has in use; every driver is this beside `Hypervisor`.
+
+    A copy belongs to one start of the machine: a machine that goes off, or an engine that is restarted, ends it.
+    """
+
+    def copy_disk(self, server_id: str, source: str, target: str) -> bool:
+        """Begin a copy of the disk `source` as it is at this moment, or look after the one under way; never waits.
+
+        True once `target` (a file's absolute path) is a whole qcow2 file without a backing file. The guest goes on,
+        its file systems held for the beginning where something in it listens. A file that lies at `target` from
+        another attempt is replaced. Raises MachineNotFound, MachineIsOff, and HypervisorError when the copy failed.
+        """
+        ...
+
+    def abort_copy(self, server_id: str, target: str) -> None:
+        """End the copy to `target`, if it is under way; the file is the caller's. No machine, no copy: no error."""
         ...

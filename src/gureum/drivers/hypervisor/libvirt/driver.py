@@ -7,6 +7,7 @@ touched by `define`; what a method was asked for is looked up first, so repeatin
 
 from __future__ import annotations
 
+import contextlib
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
@@ -30,6 +31,7 @@ from gureum.drivers.hypervisor.interface import (
 from gureum.drivers.hypervisor.libvirt import host, machine_xml
 from gureum.drivers.hypervisor.libvirt.acceleration import Accelerator
 from gureum.drivers.hypervisor.libvirt.connection import Connection
+from gureum.drivers.hypervisor.libvirt.disk_copies import DiskCopies
 from gureum.drivers.hypervisor.libvirt.events import PowerEvents
 
 _POWER: dict[int, Power] = {
@@ -73,7 +75,7 @@ class LibvirtOptions:
 
 
 class LibvirtDriver:
-    """Implements `interface.Hypervisor`; threads may share one."""
+    """Implements `interface.Hypervisor` and `DiskCopier`; threads may share one."""
 
     def __init__(self, options: LibvirtOptions) -> None:
         self._options = options
@@ -83,6 +85,7 @@ class LibvirtDriver:
             integration_bridge=options.integration_bridge,
             uefi=host.find_uefi(),
         )
+        self._copies = DiskCopies()
         self._events = PowerEvents(self.machines, self._is_ours)
         self._connection = Connection(options.address(), self._events)
 
@@ -149,6 +152,15 @@ class LibvirtDriver:
         Raises HypervisorError when the guest keeps the NIC longer than `detach_wait_s`: repeating asks it again.
         """
         self._connection.call(lambda link: _detach(_domain(link, server_id), port_id, self._options.detach_wait_s))
+
+    def copy_disk(self, server_id: str, source: str, target: str) -> bool:
+        """A backup job of the machine's, begun or looked at."""
+        return self._connection.call(lambda link: self._copies.look_after(_domain(link, server_id), source, target))
+
+    def abort_copy(self, server_id: str, target: str) -> None:
+        """Cancel the backup job."""
+        with contextlib.suppress(MachineNotFound):
+            self._connection.call(lambda link: self._copies.abort(_domain(link, server_id), target))
 
     def watch(self, on_change: Callable[[str], None]) -> Callable[[], None]:
         """Report changes that this driver did not make; a few more may be reported, none is left out.

@@ -19,6 +19,8 @@ from gureum.drivers.hypervisor.libvirt.acceleration import Accelerator
 METADATA_URI = "urn:gureum:hypervisor:1"
 METADATA_ELEMENT = f"{{{METADATA_URI}}}server"
 
+GUEST_AGENT = "org.qemu.guest_agent.0"
+
 # Free PCI Express slots beyond what the machine starts with: q35 cannot add a root port to a running guest.
 HOTPLUG_SLOTS = 8
 
@@ -94,6 +96,21 @@ def disk_sources(domain: Element) -> tuple[str, ...]:
     """The sources of a domain's disks, spelled as `Disk.source` spells them."""
     sources = (each.find("source") for each in domain.iterfind("devices/disk"))
     return tuple(_source_of(each) for each in sources if each is not None)
+
+
+def disk_device(domain: Element, source: str) -> str | None:
+    """What the domain calls the disk of this source ("vda"), or None."""
+    for each in domain.iterfind("devices/disk"):
+        known, target = each.find("source"), each.find("target")
+        if known is not None and target is not None and _source_of(known) == source:
+            return target.get("dev")
+    return None
+
+
+def has_guest_agent(domain: Element) -> bool:
+    """Whether something in the guest listens on the guest agent's channel now."""
+    targets = domain.iterfind("devices/channel/target")
+    return any(each.get("name") == GUEST_AGENT and each.get("state") == "connected" for each in targets)
 
 
 def vcpus(domain: Element) -> int:
@@ -176,6 +193,9 @@ def _devices(machine: Machine, platform: Platform) -> Element:
     # Appending keeps what earlier boots said, and lets the agent cut the file short while the guest writes.
     SubElement(serial, "source", path=machine.console_log, append="on")
     SubElement(serial, "target", type="isa-serial", port="0")
+    if machine.guest_agent:
+        channel = SubElement(devices, "channel", type="unix")
+        SubElement(channel, "target", type="virtio", name=GUEST_AGENT)
     # Free page reporting returns to the host the memory that the guest no longer uses.
     SubElement(devices, "memballoon", model="virtio", freePageReporting="on")
     rng = SubElement(devices, "rng", model="virtio")
@@ -186,7 +206,7 @@ def _devices(machine: Machine, platform: Platform) -> Element:
 def _pci_devices(machine: Machine) -> int:
     virtio_disks = sum(disk.bus == "virtio" and disk.kind == "disk" for disk in machine.disks)
     scsi = any(disk.bus == "scsi" for disk in machine.disks)
-    return virtio_disks + scsi + len(machine.nics) + _FIXED_PCI_DEVICES
+    return virtio_disks + scsi + machine.guest_agent + len(machine.nics) + _FIXED_PCI_DEVICES
 
 
 def _disks(disks: Iterable[Disk]) -> Iterable[Element]:

@@ -14,7 +14,7 @@ import msgspec
 from gureum.agents.hypervisor.protocol import GuestData, ImageSource, ServerSpec
 from gureum.services.network.facade import Address, Wiring
 
-_HARDWARE = ("hw_disk_bus", "hw_vif_model", "hw_firmware_type", "hw_machine_type")
+_HARDWARE = ("hw_disk_bus", "hw_vif_model", "hw_firmware_type", "hw_machine_type", "hw_qemu_guest_agent")
 
 
 def spec_of(server: Any, wiring: Wiring, image: ImageSource | None) -> ServerSpec:
