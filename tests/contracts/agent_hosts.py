@@ -137,6 +137,11 @@ class RealHost(Host):
         with (self.folder / "instances" / server_id / "console.log").open("a") as log:
             log.writelines(line + "\n" for line in lines)
 
+    def copies(self, server_id):
+        """The ids of copies of the server's disk, whole or not."""
+        folder = self.folder / "instances" / server_id
+        return {path.name.removeprefix("copy-") for path in folder.glob("copy-*")}
+
     def leftovers(self):
         kept = [*(self.folder / "servers").iterdir(), *(self.folder / "instances").iterdir()]
         return [str(path) for path in kept] + list(self.fake.machines()) + sorted(self.wiring.existing())
@@ -178,6 +183,9 @@ class SimulatedHost(Host):
 
     def leftovers(self):
         return []
+
+    def copies(self, server_id):
+        return self.direct.copies(server_id)
 
     def close(self):
         self._stop_beating()

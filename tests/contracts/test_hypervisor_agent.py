@@ -18,6 +18,7 @@ from gureum.agents.hypervisor.faults import Fault, FaultPlan
 from gureum.agents.hypervisor.protocol import AgentFailure, GuestData, ImageSource, NicSpec, ServerSpec
 from gureum.agents.hypervisor.remote import BusEvents, RemoteAgent, listen_to_agents, serve_agent
 from gureum.agents.hypervisor.simulated import SimulatedHosts, World
+from gureum.drivers.image.inspector import Inspector
 from gureum.foundation.bus.in_process import InProcessBus
 
 HOSTS = {"real": RealHost, "simulated": SimulatedHost}
@@ -365,3 +366,82 @@ def test_simulated_ports_are_plugged_where_the_server_runs():
     assert network.port_states()["p"] == (True, "h2")
     hosts["h2"].remove_server("s")
     assert network.port_states()["p"] == (False, None)
+
+
+def copied(host, server_id="server-1", copy_id="copy-1"):
+    """Until the copy is whole: its content, read in pieces."""
+    seen = []
+
+    def whole():
+        seen.append(host.agent.copy_disk(server_id, copy_id))
+        return seen[-1].whole
+
+    eventually(whole, "the copy is whole")
+    content = b""
+    while piece := host.agent.read_copy(server_id, copy_id, len(content)):
+        content += piece
+    assert len(content) == seen[-1].size_bytes
+    return content
+
+
+@pytest.mark.parametrize("power", ["running", "paused", "stopped"])
+def test_the_root_disk_is_copied_whole_in_every_power_state(host, power):
+    host.agent.ensure_server(spec_of(host, power=power))
+    content = copied(host)
+    inspector = Inspector()
+    inspector.feed(content)
+    found = inspector.finish()
+    assert (found.format, found.problems) == ("qcow2", ())
+    assert host.agent.observe().servers[0].power == power
+    # A whole copy stays what it is, whatever happens to the server, until it is dropped.
+    host.restart()
+    host.agent.ensure_server(spec_of(host, power="stopped", boot=2))
+    assert copied(host) == content
+    assert copied(host, copy_id="copy-2")
+    for _ in range(2):
+        host.agent.drop_copy("server-1", "copy-1")
+    assert host.copies("server-1") == {"copy-2"}
+    with pytest.raises(AgentFailure) as failure:
+        host.agent.read_copy("server-1", "copy-1", 0)
+    assert not failure.value.retry
+    host.agent.remove_server("server-1")
+    assert host.leftovers() == []
+
+
+def test_there_is_no_copy_of_a_server_that_is_not_here(host):
+    for _ in range(2):
+        with pytest.raises(AgentFailure) as failure:
+            host.agent.copy_disk("server-1", "copy-1")
+        assert not failure.value.retry
+        host.agent.drop_copy("server-1", "copy-1")
+    assert host.leftovers() == []
+
+
+@pytest.mark.parametrize("power", ["running", "stopped"])
+def test_a_copy_is_interrupted_and_goes_on(host, power):
+    host.agent.ensure_server(spec_of(host, power=power))
+    host.agent.copy_disk("server-1", "copy-1")
+    host.restart()
+    assert copied(host)
+    host.agent.drop_copy("server-1", "copy-1")
+    assert host.copies("server-1") == set()
+
+
+@pytest.mark.parametrize("power", ["running", "stopped"])
+def test_a_server_is_started_stopped_and_removed_while_its_disk_is_copied(host, power):
+    host.agent.ensure_server(spec_of(host, power=power))
+    host.agent.copy_disk("server-1", "copy-1")
+    other = "stopped" if power == "running" else "running"
+    assert host.agent.ensure_server(spec_of(host, power=other, boot=2)).power == other
+    eventually(lambda: attempted(host), "the copy is made in the end")
+    host.agent.copy_disk("server-1", "copy-2")
+    host.agent.remove_server("server-1")
+    assert host.leftovers() == []
+
+
+def attempted(host):
+    try:
+        return host.agent.copy_disk("server-1", "copy-1").whole
+    except AgentFailure as failure:
+        assert failure.retry
+        return False

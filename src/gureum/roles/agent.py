@@ -24,7 +24,7 @@ from gureum.agents.hypervisor.agent import Agent, AgentOptions
 from gureum.agents.hypervisor.rbd_fetch import CephAccess
 from gureum.agents.hypervisor.remote import BusEvents, serve_agent
 from gureum.agents.metadata.wiring import LoopbackWiring, Wiring
-from gureum.drivers.hypervisor.interface import Hypervisor
+from gureum.drivers.hypervisor.interface import HypervisorDriver
 from gureum.foundation import log
 from gureum.foundation.bus.open import open_bus
 
@@ -69,7 +69,7 @@ def read_settings(file: Path | None) -> AgentSettings:
         raise SystemExit(f"{file}: {error}") from error
 
 
-def build_driver(state: Path, settings: AgentSettings) -> Hypervisor:
+def build_driver(state: Path, settings: AgentSettings) -> HypervisorDriver:
     """The hypervisor driver that the host has; whether KVM works is found out here, once for each boot."""
     if settings.driver == "fake":
         from gureum.drivers.hypervisor.fake import FakeHypervisor

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gureum.agents.hypervisor import console
+from gureum.agents.hypervisor.disk_copies import DiskCopies
 from gureum.agents.hypervisor.disks import DiskFolder
 from gureum.agents.hypervisor.files import is_safe_name
 from gureum.agents.hypervisor.image_cache import ImageCache
@@ -23,6 +24,7 @@ from gureum.agents.hypervisor.protocol import (
     PROTOCOL_VERSION,
     AgentEvents,
     AgentFailure,
+    DiskCopy,
     HostObserved,
     HostResources,
     ServerObserved,
@@ -37,7 +39,7 @@ from gureum.agents.hypervisor.tools import Limits
 from gureum.agents.hypervisor.uptime import uptime_now
 from gureum.agents.metadata.service import MetadataService
 from gureum.agents.metadata.wiring import Wiring
-from gureum.drivers.hypervisor.interface import Hypervisor, HypervisorError, MachineState
+from gureum.drivers.hypervisor.interface import HypervisorDriver, HypervisorError, MachineState
 
 _log = logging.getLogger("gureum.agents.hypervisor")
 
@@ -69,15 +71,16 @@ class AgentOptions:
 class Agent:
     """Implements `HypervisorAgent` over a hypervisor driver, a state folder and a metadata wiring."""
 
-    def __init__(self, driver: Hypervisor, folder: Path, wiring: Wiring, options: AgentOptions) -> None:
+    def __init__(self, driver: HypervisorDriver, folder: Path, wiring: Wiring, options: AgentOptions) -> None:
         self._driver = driver
         self._options = options
         self._store = ServerStore(folder / "servers")
         self._images = ImageCache(folder / "images", options.convert_limits, options.image_store, options.ceph)
         self._disks = DiskFolder(folder / "instances", self._images)
         self._metadata = MetadataService(self._store, wiring)
-        self._pursuit = Pursuit(driver, self._store, self._disks, self._metadata)
         self._lanes: Lanes[ServerSpec | None] = Lanes(self._run, same=_same, wins=_wins, ended=self._ended)
+        self._copies = DiskCopies(driver, self._disks, self._lanes.busy)
+        self._pursuit = Pursuit(driver, self._store, self._disks, self._copies, self._metadata)
         self._problems: dict[str, str] = {}
         self._resources: tuple[float, HostResources] | None = None
         self._reporter: Reporter | None = None
@@ -135,6 +138,18 @@ class Agent:
         except OSError as error:
             raise AgentFailure(f"password of {server_id}: {error}") from error
 
+    def copy_disk(self, server_id: str, copy_id: str) -> DiskCopy:
+        """As the protocol says."""
+        return self._copies.make(server_id, copy_id, self._options.patience_s)
+
+    def read_copy(self, server_id: str, copy_id: str, offset: int) -> bytes:
+        """As the protocol says."""
+        return self._copies.read(server_id, copy_id, offset)
+
+    def drop_copy(self, server_id: str, copy_id: str) -> None:
+        """As the protocol says."""
+        self._copies.drop(server_id, copy_id)
+
     def metadata_networks(self) -> set[str]:
         """The networks in which this host answers for metadata now."""
         return self._metadata.networks()
@@ -150,6 +165,7 @@ class Agent:
             self._reporter.stop()
         self._stopping.set()
         self._lanes.stop(_STOP_S)
+        self._copies.stop()
         self._upkeep.join(timeout=_STOP_S)
         self._metadata.stop()
 
@@ -253,6 +269,7 @@ class Agent:
             console.trim(self._disks.of(server_id).console_log)
         if rounds % 60 == 0:
             unused_s = self._options.unused_image_hours * 3600
+            self._copies.sweep(unused_s)
             for image_id in self._images.sweep(self._disks.bases_in_use(), unused_s):
                 _log.info("image %s is not used here any more", image_id)
 

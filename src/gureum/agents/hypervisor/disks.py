@@ -1,4 +1,4 @@
-"""A server's files on its host: root disk, ephemeral disk, swap, config drive, console log.
+"""A server's files on its host: root disk, ephemeral disk, swap, config drive, console log, copies of the root disk.
 
 The root disk is a qcow2 overlay over the cached image; ephemeral and swap are sparse raw files. Every qemu-img call
 names its formats, and a guest's disk is never probed (CVE-2026-24708).
@@ -25,6 +25,7 @@ from gureum.agents.metadata import config_drive
 GIB = 1 << 30
 MIB = 1 << 20
 
+COPY_PREFIX = "copy-"
 _QCOW2_MAGIC = b"QFI\xfb"
 _FULL = "the host has no room left for the server's disks"
 
@@ -50,6 +51,10 @@ class ServerDisks:
     @property
     def config_drive(self) -> Path:
         return self.folder / "config.iso"
+
+    def copy(self, copy_id: str) -> Path:
+        """A copy of the root disk by its id."""
+        return self.folder / f"{COPY_PREFIX}{copy_id}"
 
     @property
     def console_log(self) -> Path:
@@ -90,7 +95,7 @@ class DiskFolder:
             disks.config_drive.unlink(missing_ok=True)
             self.make_config_drive(spec)
         except (OSError, ToolFailed) as error:
-            raise _failure(error) from error
+            raise failure_of(error) from error
 
     def make_config_drive(self, spec: ServerSpec) -> None:
         """Make the config drive if it is wanted and not there. Raises AgentFailure."""
@@ -102,7 +107,7 @@ class DiskFolder:
             config_drive.build(spec.guest, part)
             move_into_place(part, disks.config_drive)
         except (OSError, ToolFailed) as error:
-            raise _failure(error) from error
+            raise failure_of(error) from error
 
     def grow_root(self, spec: ServerSpec) -> None:
         """Enlarge the root disk to the spec's size; the machine is off. Raises AgentFailure."""
@@ -110,7 +115,7 @@ class DiskFolder:
         try:
             run_tool(["qemu-img", "resize", "-q", "-f", "qcow2", str(disks.root), str(spec.root_gib * GIB)])
         except ToolFailed as error:
-            raise _failure(error) from error
+            raise failure_of(error) from error
 
     def remove(self, server_id: str) -> None:
         """Delete every file of the server. Raises AgentFailure when one resists."""
@@ -185,7 +190,8 @@ def _make_blank(path: Path, size_bytes: int, format_command: list[str]) -> None:
     move_into_place(part, path)
 
 
-def _failure(error: OSError | ToolFailed) -> AgentFailure:
+def failure_of(error: Exception) -> AgentFailure:
+    """What went wrong with files, in the protocol's words; a full disk is told to tenants too."""
     full = isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
     if full or "No space left" in str(error):
         return AgentFailure(str(error), public=_FULL)

@@ -12,7 +12,9 @@ from typing import Literal
 
 from gureum.agents.hypervisor.protocol import AgentFailure
 
-Call = Literal["ensure_server", "remove_server", "observe", "console_log", "guest_password"]
+Call = Literal[
+    "ensure_server", "remove_server", "observe", "console_log", "guest_password", "copy_disk", "read_copy", "drop_copy"
+]
 
 _HANG_LIMIT_S = 600.0
 

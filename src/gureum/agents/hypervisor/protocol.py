@@ -13,7 +13,9 @@ from typing import Literal, Protocol
 
 import msgspec
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
+
+COPY_PIECE_BYTES = 4 << 20
 
 WantedPower = Literal["running", "paused", "stopped"]
 ObservedPower = Literal["running", "paused", "stopped", "crashed", "absent"]
@@ -107,6 +109,13 @@ class ServerObserved(msgspec.Struct, frozen=True, omit_defaults=True):
     guest_password: str = ""
 
 
+class DiskCopy(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A copy of a server's root disk on its host. `size_bytes` is the file's size once it is `whole`."""
+
+    whole: bool
+    size_bytes: int = 0
+
+
 class HostResources(msgspec.Struct, frozen=True, omit_defaults=True):
     """The inventory a host offers and the facts that the hypervisors API shows."""
 
@@ -173,6 +182,25 @@ class HypervisorAgent(Protocol):
 
     def forget_guest_password(self, server_id: str) -> None:
         """The guest may post another one. Absent is fine. Since version 2."""
+        ...
+
+    def copy_disk(self, server_id: str, copy_id: str) -> DiskCopy:
+        """Make a copy of the server's root disk, as it is at one moment: one qcow2 file that stands on no other.
+
+        Answers before the copy is whole: repeat the call. Once whole it stays as it is until it is dropped, or goes
+        with the server. Raises AgentFailure; with retry when the next call may begin it anew. Since version 3.
+        """
+        ...
+
+    def read_copy(self, server_id: str, copy_id: str, offset: int) -> bytes:
+        """The copy's bytes from `offset`, at most `COPY_PIECE_BYTES`; b"" at its end. Since version 3.
+
+        Raises AgentFailure without retry when there is no such copy.
+        """
+        ...
+
+    def drop_copy(self, server_id: str, copy_id: str) -> None:
+        """Nothing of the copy is left, whole or under way. Absent is fine. Since version 3."""
         ...
 
 

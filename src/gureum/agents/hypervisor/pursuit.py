@@ -15,6 +15,7 @@ from typing import cast
 
 import msgspec
 
+from gureum.agents.hypervisor.disk_copies import DiskCopies
 from gureum.agents.hypervisor.disks import DiskFolder
 from gureum.agents.hypervisor.lanes import Turn
 from gureum.agents.hypervisor.machine import machine_of, nics_of
@@ -38,6 +39,7 @@ class Pursuit:
     driver: Hypervisor
     store: ServerStore
     disks: DiskFolder
+    copies: DiskCopies
     metadata: MetadataService
 
     def ensure(self, spec: ServerSpec, turn: Turn[ServerSpec | None]) -> None:
@@ -61,6 +63,7 @@ class Pursuit:
         """Leave nothing; the spec's folder goes last, so a kill on the way is seen. Raises AgentFailure."""
         known = self.store.spec(server_id)
         try:
+            self.copies.hold_off(server_id)
             self.driver.remove(server_id)
             self.disks.remove(server_id)
             self.store.remove(server_id)
@@ -88,6 +91,8 @@ class Pursuit:
                 raise AgentFailure(f"the machine is {power} right after its start")
             turn.yield_if_asked()
             _log.info("server %s: %s (was %s)", spec.server_id, action, power)
+            if action in {"make_disks", "define", "start"}:
+                self.copies.hold_off(spec.server_id)
             try:
                 self._do(action, spec, power, turn)
             except MachineNotFound:

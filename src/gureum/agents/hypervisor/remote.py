@@ -20,6 +20,7 @@ import msgspec
 from gureum.agents.hypervisor.protocol import (
     AgentEvents,
     AgentFailure,
+    DiskCopy,
     HostObserved,
     HypervisorAgent,
     ServerObserved,
@@ -50,6 +51,21 @@ class ConsoleRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     lines: int | None = None
 
 
+class CopyName(msgspec.Struct, frozen=True):
+    """Arguments that name a copy of a server's disk."""
+
+    server_id: str
+    copy_id: str
+
+
+class CopyPiece(msgspec.Struct, frozen=True):
+    """Arguments of `read_copy`."""
+
+    server_id: str
+    copy_id: str
+    offset: int
+
+
 class Nothing(msgspec.Struct, frozen=True):
     """No arguments."""
 
@@ -72,6 +88,9 @@ _OBSERVE = Method("observe", Nothing, HostObserved)
 _CONSOLE = Method("console_log", ConsoleRequest, str)
 _PASSWORD = Method("guest_password", ServerName, str)
 _FORGET_PASSWORD = Method("forget_guest_password", ServerName, NoneType)
+_COPY_DISK = Method("copy_disk", CopyName, DiskCopy, CALL_TIMEOUT_S)
+_READ_COPY = Method("read_copy", CopyPiece, bytes)
+_DROP_COPY = Method("drop_copy", CopyName, NoneType, CALL_TIMEOUT_S)
 
 HEARTBEAT = Topic("hypervisor.heartbeat", HostObserved)
 SERVER_CHANGED = Topic("hypervisor.server_changed", ServerChanged)
@@ -106,6 +125,15 @@ class RemoteAgent:
     def forget_guest_password(self, server_id: str) -> None:
         self._remote.call(_FORGET_PASSWORD, ServerName(server_id))
 
+    def copy_disk(self, server_id: str, copy_id: str) -> DiskCopy:
+        return self._remote.call(_COPY_DISK, CopyName(server_id, copy_id))
+
+    def read_copy(self, server_id: str, copy_id: str, offset: int) -> bytes:
+        return self._remote.call(_READ_COPY, CopyPiece(server_id, copy_id, offset))
+
+    def drop_copy(self, server_id: str, copy_id: str) -> None:
+        self._remote.call(_DROP_COPY, CopyName(server_id, copy_id))
+
 
 def serve_agent(bus: Bus, host: str, agent: HypervisorAgent, *, threads: int = SERVE_THREADS) -> Callable[[], None]:
     """Answer the host's calls with `agent` until the returned function is called."""
@@ -116,8 +144,12 @@ def serve_agent(bus: Bus, host: str, agent: HypervisorAgent, *, threads: int = S
         _CONSOLE: lambda asked: agent.console_log(asked.server_id, asked.lines),
         _PASSWORD: lambda asked: agent.guest_password(asked.server_id),
         _FORGET_PASSWORD: lambda asked: agent.forget_guest_password(asked.server_id),
+        _COPY_DISK: lambda asked: agent.copy_disk(asked.server_id, asked.copy_id),
+        _DROP_COPY: lambda asked: agent.drop_copy(asked.server_id, asked.copy_id),
     }
     told = {method: _told(method.name, answer) for method, answer in methods.items()}
+    # A disk is many pieces: a line for each would bury the rest.
+    told[_READ_COPY] = lambda asked: agent.read_copy(asked.server_id, asked.copy_id, asked.offset)
     return serve_methods(bus, bus_name(host), told, refusal=_refusal_of, threads=threads)
 
 

@@ -16,9 +16,11 @@ from typing import Protocol
 
 from gureum.agents.hypervisor.faults import FaultPlan
 from gureum.agents.hypervisor.protocol import (
+    COPY_PIECE_BYTES,
     PROTOCOL_VERSION,
     AgentEvents,
     AgentFailure,
+    DiskCopy,
     HostObserved,
     HostResources,
     ObservedPower,
@@ -28,6 +30,7 @@ from gureum.agents.hypervisor.protocol import (
 from gureum.agents.hypervisor.rules import Action, is_late, next_action, shown_power
 from gureum.agents.hypervisor.server_store import Effect
 from gureum.agents.hypervisor.uptime import uptime_text
+from gureum.drivers.hypervisor.blank_disk import blank_qcow2
 
 DEFAULT_RESOURCES = HostResources(
     vcpus=64,
@@ -60,6 +63,7 @@ class _Server:
     console: list[str] = field(default_factory=list)
     starts: int = 0
     password: str = ""
+    copies: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True, frozen=True)
@@ -145,6 +149,38 @@ class SimulatedAgent:
             server = self._servers.get(server_id)
             if server is not None:
                 server.password = password
+
+    def copy_disk(self, server_id: str, copy_id: str) -> DiskCopy:
+        """As the protocol says, at once: an empty disk of the server's size."""
+        self._world.faults.meet(self.host, "copy_disk")
+        with self._lock:
+            server = self._servers.get(server_id)
+            if server is None:
+                raise AgentFailure(f"server {server_id} has no root disk here", retry=False)
+            server.copies.add(copy_id)
+            return DiskCopy(whole=True, size_bytes=len(_copied(server)))
+
+    def read_copy(self, server_id: str, copy_id: str, offset: int) -> bytes:
+        """As the protocol says."""
+        self._world.faults.meet(self.host, "read_copy")
+        with self._lock:
+            server = self._servers.get(server_id)
+            if server is None or copy_id not in server.copies:
+                raise AgentFailure(f"server {server_id} has no copy {copy_id} here", retry=False)
+            return _copied(server)[offset : offset + COPY_PIECE_BYTES]
+
+    def drop_copy(self, server_id: str, copy_id: str) -> None:
+        """As the protocol says."""
+        self._world.faults.meet(self.host, "drop_copy")
+        with self._lock:
+            server = self._servers.get(server_id)
+            if server is not None:
+                server.copies.discard(copy_id)
+
+    def copies(self, server_id: str) -> set[str]:
+        """The ids of the copies that nobody dropped yet."""
+        server = self._servers.get(server_id)
+        return set() if server is None else set(server.copies)
 
     def change_power(self, server_id: str, power: ObservedPower) -> None:
         """Let the guest do something by itself: power off ("stopped"), crash, or vanish ("absent")."""
@@ -284,6 +320,10 @@ def _boot(server: _Server) -> None:
 def _print(server: _Server, line: str) -> None:
     server.console.append(line)
     del server.console[:-_CONSOLE_LINES]
+
+
+def _copied(server: _Server) -> bytes:
+    return blank_qcow2(max(server.spec.root_gib, 1) << 30)
 
 
 def _observed(server: _Server) -> ServerObserved:

@@ -1,6 +1,7 @@
 """The bytes of an empty qcow2 disk, for hosts and hypervisors that exist only in memory.
 
-Source: QEMU docs/interop/qcow2.txt (version 3, clusters of 64 KiB): header, refcount table, one refcount block, L1 table.
+Laid out as: header, refcount table, one refcount block, L1 table; version 3, clusters of 64 KiB.
+Source: QEMU docs/interop/qcow2.txt.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """A hypervisor in memory: what `LibvirtDriver` promises, with guests that obey at once and cost a few objects.
 
-It runs no code and writes no console; the only files that it writes are copies of disks, which are empty. A thousand of them fit in one process. Invariant: it passes
-`tests/contracts/test_hypervisor.py`, the same suite as the real driver. Beyond the interface it lets a test play the
-outside world: `die` and `power_off_from_inside` for a guest that changes by itself, `deaf` for guests that ignore the
-power button, and `before`, called with method and server id ahead of every change, which may raise.
+It runs no code and writes no console; the only files that it writes are copies of disks, which are empty. A thousand of
+them fit in one process. Invariant: it passes `tests/contracts/test_hypervisor.py`, the same suite as the real driver.
+Beyond the interface it lets a test play the outside world: `die` and `power_off_from_inside` for a guest that changes
+by itself, `deaf` for guests that ignore the power button, and `before`, called with method and server id ahead of every
+change, which may raise.
 """
 
 from __future__ import annotations

@@ -151,3 +151,7 @@ class DiskCopier(Protocol):
     def abort_copy(self, server_id: str, target: str) -> None:
         """End the copy to `target`, if it is under way; the file is the caller's. No machine, no copy: no error."""
         ...
+
+
+class HypervisorDriver(Hypervisor, DiskCopier, Protocol):
+    """Both, as every driver is."""

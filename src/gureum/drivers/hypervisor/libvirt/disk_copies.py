@@ -1,8 +1,8 @@
-"""Copies of a running machine's disk by libvirt's backup job: the disk as it was when the job began, without its base.
+"""Copies of a running machine's disk by libvirt's backup job: the disk as it was when the job began, in one file.
 
-QEMU saves each block that the guest is about to change before it is changed, so neither the guest nor its disk's chain of
-files notices, and nothing has to be put back when the job is lost. A machine has at most one such job. libvirt forgets how
-a job ended when it is restarted: then the copy is begun anew, which is why `begun` is kept here and nowhere else.
+QEMU saves each block that the guest is about to change before it is changed, so neither the guest nor its disk's chain
+of files notices, and nothing has to be put back when the job is lost. A machine has at most one such job. libvirt
+forgets how a job ended when it is restarted: then the copy is begun anew, so what was begun is kept in memory alone.
 Sources: https://libvirt.org/formatbackup.html, libvirt-domain's virDomainBackupBegin and virDomainGetJobStats.
 """
 
