@@ -123,6 +123,15 @@ def check_servers(deps: ComputeDeps, tx: Tx, project_id: str, asked: Asked) -> N
         names = ", ".join(dict.fromkeys(item.resource for item in over))
         detail = "; ".join(str(item) for item in over)
         raise OverQuota(f"Quota exceeded for {names}: {detail}")
+    _check_metadata(limits, metadata_items)
+
+
+def check_metadata(tx: Tx, project_id: str, items: int) -> None:
+    """Raises OverQuota."""
+    _check_metadata(limits_of(tx, SERVICE, project_id, DEFAULTS), items)
+
+
+def _check_metadata(limits: dict[str, int], metadata_items: int) -> None:
     if 0 <= limits["metadata_items"] < metadata_items:
         limit = limits["metadata_items"]
         raise OverQuota(

@@ -25,6 +25,7 @@ from gureum.services.compute.servers.groups import ServerGroupMember
 from gureum.services.compute.servers.lifecycle import ServerLifecycle
 from gureum.services.compute.servers.model import Server, ServerAction
 from gureum.services.compute.servers.ports import on_addresses_changed, on_ports_changed
+from gureum.services.compute.servers.snapshot_lifecycle import SnapshotLifecycle
 
 KEEP_DELETED = timedelta(days=1)
 PURGE_EVERY_S = 3600.0
@@ -34,6 +35,8 @@ PURGE_AT_ONCE = 500
 def parts(deps: ComputeDeps, lifecycle: ServerLifecycle) -> ServiceParts:
     """Compute over its dependencies. Ports that come up, and addresses that change, wake the tasks of their servers."""
     deps.network.set_port_listener(partial(on_ports_changed, deps.tasks), partial(on_addresses_changed, deps.tasks))
+
+    snapshots = SnapshotLifecycle(deps.database, deps.hosts, deps.image, lifecycle.host_timeout_s)
 
     def purge() -> None:
         purge_deleted(deps.database)
@@ -51,7 +54,7 @@ def parts(deps: ComputeDeps, lifecycle: ServerLifecycle) -> ServiceParts:
         "compute",
         apis=(api,),
         rules=tuple(rule for noun in NOUNS for rule in noun.RULES),
-        lifecycles=(lifecycle.lifecycle(),),
+        lifecycles=(lifecycle.lifecycle(), snapshots.lifecycle()),
         reconcilers=(Reconciler("purge-deleted-servers", PURGE_EVERY_S, purge),),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,17 @@ from gureum.foundation.caller import Caller
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.db.prepared import Prepared
 from gureum.foundation.errors import BadRequest
-from gureum.services.image.data.claim import take_in
+from gureum.services.image.data import snapshot
+from gureum.services.image.data.claim import Claim, take_in
+from gureum.services.image.data.snapshot import NewSnapshot, Received
 from gureum.services.image.deps import ImageDeps
 from gureum.services.image.images.model import Image, ImageProperty, living, visible_to
 from gureum.services.image.images.operations import delete_image
 from gureum.services.image.locations.model import ImageLocation
 from gureum.services.image.locations.reading import Place, place_for_hosts
 from gureum.services.image.metadefs.common.load import load_common
+
+__all__ = ["BootImage", "Claim", "ImageFacade", "NewSnapshot", "Received"]
 
 log = logging.getLogger("gureum.image")
 
@@ -131,6 +136,30 @@ class ImageFacade:
             path=str(place.path.absolute()) if place.path is not None else "",
             url=place.url,
         )
+
+    def reserve_snapshot(self, tx: Tx, caller: Caller, new: NewSnapshot) -> str:
+        """A queued image for a server's disk; its id. Raises BadRequest, Forbidden, TooLarge as the image API does."""
+        return snapshot.reserve(self._deps, tx, caller, new)
+
+    def claim_snapshot(self, tx: Tx, image_id: str) -> Claim:
+        """The image is `saving`, and the caller may fill it. Safe to repeat. Raises PermanentFailureError."""
+        return snapshot.claim(self._deps, tx, image_id)
+
+    def receive_snapshot(self, claim: Claim, chunks: Iterable[bytes]) -> Received:
+        """Take the qcow2 data in, outside of any transaction. Raises PermanentFailureError, ImageStoreError."""
+        return snapshot.receive(self._deps, claim, chunks)
+
+    def finish_snapshot(self, tx: Tx, image_id: str, received: Received) -> bool:
+        """The image is active. False when it was deleted meanwhile; the data goes then."""
+        return snapshot.finish(self._deps, tx, image_id, received)
+
+    def drop_snapshot(self, tx: Tx, image_id: str) -> None:
+        """The image will not be filled: it is deleted."""
+        snapshot.drop(self._deps, tx, image_id)
+
+    def rotate_backups(self, tx: Tx, image_id: str, properties: dict[str, str], keep: int) -> None:
+        """Of the active images of this image's owner with these properties, only the `keep` newest stay."""
+        snapshot.rotate(self._deps, tx, image_id, properties, keep)
 
     def ensure_public(self, name: str, file: Path, *, properties: dict[str, str]) -> str:
         """A public qcow2 image of this name that belongs to the cloud itself and holds the file's content; its id.

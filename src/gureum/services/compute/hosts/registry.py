@@ -16,7 +16,7 @@ from datetime import timedelta
 from typing import Any, Protocol, cast
 
 import msgspec
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 
 from gureum.agents.hypervisor.protocol import AgentFailure, HostObserved, HostResources, HypervisorAgent, ServerObserved
 from gureum.foundation import clock, ids
@@ -27,7 +27,7 @@ from gureum.foundation.log import own_story, took
 from gureum.foundation.metrics import Metrics
 from gureum.foundation.tasks.store import Tasks
 from gureum.services.compute.hosts.model import Host
-from gureum.services.compute.servers.model import POWER_STATES, Server
+from gureum.services.compute.servers.model import IMAGE_STATES, POWER_STATES, Server
 from gureum.services.compute.servers.rules import HostFacts
 from gureum.services.placement.facade import Inventory, PlacementFacade
 
@@ -76,7 +76,8 @@ class _Counted:
                 end = f"failed: {error}"
                 raise
             finally:
-                log.info("call %s of host %s %s %s", method, self._host, end, took(time.perf_counter() - started))
+                if method != "read_copy":  # a disk is many pieces: a line for each would bury the rest
+                    log.info("call %s of host %s %s %s", method, self._host, end, took(time.perf_counter() - started))
 
         return told
 
@@ -247,10 +248,10 @@ class HostRegistry:
     def server_changed(self, host: str, observed: ServerObserved) -> None:
         """A guest changed its power by itself: the row follows, unless something is being done to the server."""
 
+        undisturbed = or_(Server.task_state.is_(None), Server.task_state.in_(IMAGE_STATES))
+
         def follow(tx: Tx) -> None:
-            server = tx.scalar(
-                select(Server).where(Server.id == observed.server_id, Server.host == host, Server.task_state.is_(None))
-            )
+            server = tx.scalar(select(Server).where(Server.id == observed.server_id, Server.host == host, undisturbed))
             if server is None or server.vm_state != "active" or observed.power not in ("stopped", "crashed"):
                 return
             server.power_state = POWER_STATES[observed.power]

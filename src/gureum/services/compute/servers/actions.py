@@ -23,7 +23,7 @@ from gureum.foundation.http.microversions import Version
 from gureum.foundation.http.routes import Reply, Route
 from gureum.foundation.policy import Rule
 from gureum.services.compute.deps import ComputeDeps
-from gureum.services.compute.servers import bodies, operations, versions, views
+from gureum.services.compute.servers import bodies, operations, snapshots, versions, views
 from gureum.services.compute.servers.model import Server
 
 MEMBER = "rule:project_member_or_admin"
@@ -173,6 +173,8 @@ ACTIONS = {
     "injectNetworkInfo": Action(_P + "os-admin-actions:inject_network_info", _inject_network_info),
     "addFixedIp": Action(_P + "os-multinic:add", _add_fixed_ip, bodies.AddFixedIp, until=_MULTINIC_LAST),
     "removeFixedIp": Action(_P + "os-multinic:remove", _remove_fixed_ip, bodies.RemoveFixedIp, until=_MULTINIC_LAST),
+    "createImage": Action(_P + "servers:create_image", snapshots.create_image, bodies.CreateImage),
+    "createBackup": Action(_P + "os-create-backup", snapshots.create_backup, bodies.CreateBackup),
     "addSecurityGroup": Action(_P + "os-security-groups:add", _add_group, bodies.SecurityGroupAction),
     "removeSecurityGroup": Action(_P + "os-security-groups:remove", _remove_group, bodies.SecurityGroupAction),
 }

@@ -32,7 +32,12 @@ RULES = (
     Rule(_EVENTS, "rule:admin", "See the traceback and the host of a server action's events"),
     Rule(_DETAILS, "rule:admin", "See the details of a server action's events"),
 )
-_VERB = {"create": "compute__do_build_and_run_instance", "delete": "compute_terminate_instance"}
+_VERB = {
+    "create": "compute__do_build_and_run_instance",
+    "delete": "compute_terminate_instance",
+    "createImage": "compute_snapshot_instance",
+    "createBackup": "compute_backup_instance",
+}
 
 
 def index(call: Call[ComputeDeps], server_id: str) -> dict[str, Any]:

@@ -251,6 +251,18 @@ REBUILD_SINCE = {
 """`personality` is the one field that went away, with 2.57; a dot in `hostname` came with 2.94."""
 
 
+class CreateImage(Struct, forbid_unknown_fields=True):
+    name: ServerName
+    metadata: Metadata = {}
+
+
+class CreateBackup(Struct, forbid_unknown_fields=True):
+    name: ServerName
+    backup_type: Text255
+    rotation: Annotated[int, Meta(ge=0, le=2**31 - 1)] | Annotated[str, Meta(pattern=r"^[0-9]{1,9}\Z")]
+    metadata: Metadata = {}
+
+
 class ConsoleOutput(Struct, forbid_unknown_fields=True):
     length: Annotated[int, Meta(ge=-1, le=2**31 - 1)] | Annotated[str, Meta(pattern=r"^-?[0-9]{1,9}\Z")] | None = None
 

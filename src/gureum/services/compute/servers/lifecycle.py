@@ -36,7 +36,15 @@ from gureum.foundation.tasks.lifecycle import (
 )
 from gureum.services.compute.hosts.registry import HostRegistry
 from gureum.services.compute.servers.groups import wish_of
-from gureum.services.compute.servers.model import NO_STATE, POWER_STATES, Server, ServerAction, Worded
+from gureum.services.compute.servers.model import (
+    IMAGE_ACTIONS,
+    IMAGE_STATES,
+    NO_STATE,
+    POWER_STATES,
+    Server,
+    ServerAction,
+    Worded,
+)
 from gureum.services.compute.servers.rules import choose, resources_of, traits_of
 from gureum.services.compute.servers.spec import spec_of
 from gureum.services.image.facade import ImageFacade
@@ -187,7 +195,9 @@ class ServerLifecycle:
             server.vm_state = states.get(observed.power, server.vm_state)
         run.data.pop("source", None)
         if (server.boot, server.disk) == (server.done_boot, server.done_disk):
-            server.task_state, server.fault = None, None
+            if server.task_state not in IMAGE_STATES:
+                server.task_state = None
+            server.fault = None
             _finish_action(tx, server.id)
 
     # -- failure -----------------------------------------------------------------------------------------
@@ -366,7 +376,11 @@ def _finish_action(tx: Tx, server_id: str, message: str | None = None, details: 
 
 _FINISH = Prepared(
     update(table_of(ServerAction))
-    .where(ServerAction.server_id == bindparam("of"), ServerAction.finished_at.is_(None))
+    .where(
+        ServerAction.server_id == bindparam("of"),
+        ServerAction.finished_at.is_(None),
+        ServerAction.action.notin_(IMAGE_ACTIONS),  # `snapshot_lifecycle.py` ends those
+    )
     .values(
         finished_at=bindparam("now"), updated_at=bindparam("now"), message=bindparam("said"), details=bindparam("more")
     )

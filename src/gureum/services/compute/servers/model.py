@@ -154,6 +154,12 @@ class ServerAction(Row):
     finished_at: Mapped[datetime | None]
 
 
+IMAGE_STATES = ("image_snapshot_pending", "image_snapshot", "image_pending_upload", "image_uploading")
+"""The task_states of a server whose disk becomes an image: its host is asked for nothing else but a copy."""
+
+IMAGE_ACTIONS = ("createImage", "createBackup")
+
+_WITH_A_DISK = frozenset({"active", "stopped", "paused", "suspended"})
 ACTIVE_ONLY = frozenset({"active"})
 
 LEGAL: dict[str, frozenset[str]] = {
@@ -166,5 +172,7 @@ LEGAL: dict[str, frozenset[str]] = {
     "rebuild": frozenset({"active", "stopped", "error"}),
     "attach_interface": frozenset({"active", "paused", "stopped"}),
     "detach_interface": frozenset({"active", "paused", "stopped"}),
+    "createImage": _WITH_A_DISK,
+    "createBackup": _WITH_A_DISK,
 }
 """verb -> the vm_states in which it is legal; all of them need no task under way, except a hard reboot."""

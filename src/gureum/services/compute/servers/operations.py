@@ -115,7 +115,7 @@ def _values(
         "vcpus": flavor["vcpus"],
         "ram_mib": flavor["ram"],
         "image_id": image.id,
-        "image": {"disk_format": image.disk_format, **image.properties},
+        "image": kept_of(image),
         "key_name": key.name if key else None,
         "key_data": key.public_key if key else None,
         "user_data": request.user_data,
@@ -155,6 +155,12 @@ def usable_flavor(tx: Tx, caller: Caller, flavor_id: str) -> dict[str, Any]:
         "swap": row.swap_mib,
         "extra_specs": row.extra_specs,
     }
+
+
+def kept_of(image: BootImage) -> dict[str, Any]:
+    """What a server keeps of its image, which may go; no property of an image has the name of one of its fields."""
+    facts = {"disk_format": image.disk_format, "min_disk": image.min_disk_gib, "min_ram": image.min_ram_mib}
+    return {**image.properties, **facts}
 
 
 def _check_fit(flavor: dict[str, Any], image: BootImage) -> None:
@@ -235,6 +241,11 @@ def check_unlocked(server: Any, caller: Caller) -> None:
 def begin(caller: Caller, server: Server, verb: str) -> None:
     """Check that `verb` is legal now. Raises Conflict in the API's words."""
     check_unlocked(server, caller)
+    check_legal(server, verb)
+
+
+def check_legal(server: Server, verb: str) -> None:
+    """The same for a verb that a lock does not bar."""
     if server.vm_state not in LEGAL[verb]:
         raise Conflict(
             f"Cannot '{verb.partition('_')[0]}' instance {server.id} while it is in vm_state {server.vm_state}"
@@ -293,7 +304,7 @@ def rebuild(  # noqa: PLR0917 the verb's own parts
     begin(caller, server, "rebuild")
     image = deps.image.boot_image(tx, caller, image_id)
     _check_fit(server.flavor, image)
-    server.image_id, server.image = image.id, {"disk_format": image.disk_format, **image.properties}
+    server.image_id, server.image = image.id, kept_of(image)
     change(server)
     if server.vm_state == "error":
         server.wanted_power = "running"
