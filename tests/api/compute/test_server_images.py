@@ -7,6 +7,7 @@ from tests.api.compute.setting import at
 from tests.cloud import SimulatedCloud
 
 from gureum.agents.hypervisor.faults import Fault
+from gureum.agents.hypervisor.protocol import ServerObserved
 
 SERVERS = "/compute/v2.1/servers"
 IMAGES = "/image/v2/images"
@@ -238,7 +239,6 @@ def test_a_deleted_image_and_a_deleted_server_end_it(cloud, demo, server):
 def test_a_change_of_the_server_meanwhile_does_not_end_it_early(cloud, demo, server):
     image_id = snapshot(demo, server)
     assert act(cloud.client(), server, {"injectNetworkInfo": None}).status == 202
-    cloud.control.simulated["host-1"].change_power(server, "stopped")
     assert act(demo, server, {"reboot": {"type": "HARD"}}).status == 202
     cloud.settle()
     assert demo.get(f"{IMAGES}/{image_id}").json()["status"] == "active"
@@ -247,6 +247,15 @@ def test_a_change_of_the_server_meanwhile_does_not_end_it_early(cloud, demo, ser
     assert [(one["action"], one["message"]) for one in actions] == [
         ("reboot", None), ("createImage", None), ("create", None),
     ]  # fmt: skip
+
+
+def test_a_guest_that_powers_itself_off_meanwhile_is_seen(cloud, demo, server):
+    image_id = snapshot(demo, server)
+    cloud.control.simulated["host-1"].change_power(server, "stopped")
+    cloud.control.hosts.server_changed("host-1", ServerObserved(server, "stopped"))
+    cloud.settle()
+    assert demo.get(f"{IMAGES}/{image_id}").json()["status"] == "active"
+    assert shown(demo, server)["status"] == "SHUTOFF"
 
 
 def test_backups_rotate_and_snapshots_stay(cloud, demo, server):

@@ -152,7 +152,9 @@ def rotate(deps: ImageDeps, tx: Tx, image_id: str, wanted: dict[str, str], keep_
         holds = select(ImageProperty.image_id).where(ImageProperty.name == name, ImageProperty.value == value)
         statement = statement.where(Image.id.in_(holds))
     tx.flush()
-    newest_first = tx.scalars(statement.order_by(Image.created_at.desc(), Image.id)).all()
+    found = tx.scalars(statement.order_by(Image.created_at.desc(), Image.id)).all()
+    # The image at hand is the newest, whatever the clock says.
+    newest_first = sorted(found, key=lambda image: image.id != image_id)
     for image in newest_first[keep_newest:]:
         if not image.protected:
             delete_image(deps.tasks, tx, image)
