@@ -30,7 +30,7 @@ OFFERED = {
         "rescue": False,
         "resize": False,
         "shelve": False,
-        "snapshot": False,
+        "snapshot": True,
         "suspend": False,
         "vnc_console": False,
     },

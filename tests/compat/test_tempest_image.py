@@ -32,8 +32,6 @@ ANOTHER_PRODUCT_OR_SETTING = {
     "ImagesFormatTest": "Image format testing is not configured",
     "test_image_tasks_create": "Skipped until bug",
 }
-OF_COMPUTE = ("test_nova_image_snapshot_dependency",)
-"""Fails until compute makes images of servers (createImage)."""
 
 
 @pytest.fixture
@@ -66,8 +64,7 @@ def test_every_image_test(tmp_path, outside, judged_database):
     folder.mkdir()
     with SimulatedProcess(folder, hosts=1, more=CLOUD, database=judged_database()) as cloud:
         found = judge(cloud, tmp_path / "image", r"^tempest\.api\.image\.", guests=False, timeout_s=900, more=more)
-    failed = [name for name in found.failed if not any(noun in name for noun in OF_COMPUTE)]
-    assert not failed, found.story()
+    assert not found.failed, found.story()
     surprises = {
         name: reason
         for name, reason in found.skipped.items()
