@@ -126,9 +126,9 @@ def check_servers(deps: ComputeDeps, tx: Tx, project_id: str, asked: Asked) -> N
     _check_metadata(limits, metadata_items)
 
 
-def check_metadata(tx: Tx, project_id: str, items: int) -> None:
+def check_metadata(deps: ComputeDeps, tx: Tx, project_id: str, items: int) -> None:
     """Raises OverQuota."""
-    _check_metadata(limits_of(tx, SERVICE, project_id, DEFAULTS), items)
+    _check_metadata(limits_of(deps, tx, project_id), items)
 
 
 def _check_metadata(limits: dict[str, int], metadata_items: int) -> None:
