@@ -94,7 +94,7 @@ def write(file: Path, cloud: Any, workspace: Path, *, guests: bool, more: Option
             "ping_timeout": 60,
             "ssh_timeout": 120,
         },
-        "scenario": {"dhcp_client": "udhcpc"},
+        "scenario": {"dhcp_client": "udhcpc", "target_dir": "/home/gureum"},
     }
     aliases = [extension.alias for extension in sdk.network.extensions()]
     settings["network-feature-enabled"] = {"api_extensions": ",".join(sorted(aliases))}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tests.contracts.hypervisor_bench import LibvirtBench, a_machine, a_nic, ope
 from tests.contracts.hypervisor_lab import eventually
 
 from gureum.drivers.hypervisor.interface import Disk, HypervisorError
+from gureum.drivers.image.inspector import inspect_file
 
 pytestmark = pytest.mark.engines
 
@@ -165,3 +167,22 @@ def test_uefi_starts_or_says_what_to_install(real):
     else:
         with pytest.raises(HypervisorError, match="ovmf"):
             real.driver.define(machine)
+
+
+def test_a_copy_is_the_disk_and_what_it_stands_on(real, lab):
+    base = Path(real.disk("copied-base"))
+    base.write_bytes(base.read_bytes() + bytes(range(256)) * 8192)
+    overlay, copy, flat = (lab.folder / f"copied{suffix}" for suffix in (".qcow2", ".copy", ".raw"))
+    chain = ["-f", "qcow2", "-F", "raw", "-b", str(base), str(overlay)]
+    subprocess.run(["qemu-img", "create", "-q", *chain], check=True)
+    overlay_disk = Disk(source=str(overlay), format="qcow2", serial="disk-0", boot=True)
+    machine = running(real, disks=(overlay_disk,), guest_agent=True)
+    real.until_booted(machine)
+    eventually(lambda: real.driver.copy_disk(machine.server_id, str(overlay), str(copy)), "the copy is whole")
+    real.driver.remove(machine.server_id)
+    subprocess.run(["qemu-img", "check", "-q", "-f", "qcow2", str(copy)], check=True)
+    subprocess.run(["qemu-img", "convert", "-f", "qcow2", "-O", "raw", str(copy), str(flat)], check=True)
+    assert flat.read_bytes() == base.read_bytes()
+    base.unlink()
+    found = inspect_file(copy)
+    assert (found.problems, found.virtual_size_bytes) == ((), flat.stat().st_size)

@@ -171,3 +171,17 @@ def test_names_cannot_break_out_of_the_text():
     assert made.findtext("name") == "</name><devices>&"
     assert made.find("devices/serial/source").get("path") == '/x"><evil/>'
     assert len(made.findall("devices")) == 1
+
+
+def test_the_guest_agents_channel_is_there_when_asked_for_and_has_a_slot():
+    plain, talking = domain(), domain(replace(MACHINE, guest_agent=True))
+    assert plain.find("devices/channel") is None
+    target = talking.find("devices/channel/target")
+    assert attributes(target, "type", "name") == ("virtio", "org.qemu.guest_agent.0")
+    ports = [len(made.findall("devices/controller[@model='pcie-root-port']")) for made in (plain, talking)]
+    assert ports[1] == ports[0] + 1
+    assert not machine_xml.has_guest_agent(talking)
+    target.set("state", "connected")
+    assert machine_xml.has_guest_agent(talking)
+    assert machine_xml.disk_device(talking, ROOT.source) == "vda"
+    assert machine_xml.disk_device(talking, "/elsewhere") is None
