@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Integer, and_, bindparam, delete, or_, select, type_coerce, update
+from sqlalchemy import Integer, and_, bindparam, case, delete, literal_column, or_, select, update
 
 from gureum.foundation import clock
 from gureum.foundation.db.engine import Tx
@@ -53,9 +53,6 @@ class HostView(NamedTuple):
     provider_id: str
     name: str
     room: Mapping[str, float]
-
-    def free(self, resource_class: str) -> float:
-        return self.room.get(resource_class, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,14 +134,15 @@ class PlacementFacade:
         hosts: list[HostView] = []
         eliminated: dict[str, list[str]] = {}
         amounts = {f"amount_{index}": amount for index, amount in enumerate(wanted.resources.values())}
-        for row in _stock(classes).all(tx, **amounts):
-            reason = "" if row[2] else _short(wanted, row[3:])
+        lacks = _lacks(wanted)
+        for provider_id, name, lack, *free in _stock(classes).all(tx, **amounts):
+            reason = lacks[lack]
             if particular and not reason:
-                reason = _unfit(wanted, traits.get(row[0], set()))
+                reason = _unfit(wanted, traits.get(provider_id, set()))
             if reason:
-                eliminated.setdefault(reason, []).append(row[1])
+                eliminated.setdefault(reason, []).append(name)
             else:
-                hosts.append(HostView(row[0], row[1], dict(zip(classes, row[3::3], strict=True))))
+                hosts.append(HostView(provider_id, name, dict(zip(classes, free, strict=True))))
         return Snapshot(hosts, eliminated)
 
     def _traits(self, tx: Tx, asked: frozenset[str]) -> dict[str, set[str]]:
@@ -210,44 +208,45 @@ _INVENTORIES: Any = ProviderInventory.__table__
 
 @lru_cache(maxsize=64)
 def _stock(classes: tuple[str, ...]) -> Prepared[tuple[Any, ...]]:
-    """A row for each provider with any of the classes: whether it fits, and for each class free, has room, keeps units.
+    """A row for each provider with any of the classes: what it lacks, a place in `_lacks`, and what is free by class.
 
-    Amounts are the parameters amount_0, amount_1, ... Building it costs more than running it, hence the cache.
+    Amounts are the parameters amount_0, amount_1, ... Building it costs more than running it, hence the cache; and
+    each column more than a comparison, hence one for all that a provider may lack.
     """
-    columns: list[Any] = []
+    free: list[Any] = []
     joined: Any = _PROVIDERS
-    offered, fits = [], []
+    offered, lacks = [], []
     for index, resource_class in enumerate(classes):
         stock = _INVENTORIES.alias(f"stock_{index}").c
         amount = bindparam(f"amount_{index}", type_=Integer)
-        free = (stock.total - stock.reserved) * stock.allocation_ratio - stock.used
-        room = and_(amount <= free, stock.max_unit >= amount)
-        units = and_(stock.min_unit <= amount, amount % stock.step_size == 0)
-        columns += [free, _flag(room), _flag(units)]
-        fits += [room, units]
+        free.append((stock.total - stock.reserved) * stock.allocation_ratio - stock.used)
+        lacks += [
+            stock.total.is_(None),
+            or_(amount > free[-1], stock.max_unit < amount),
+            or_(stock.min_unit > amount, amount % stock.step_size != 0),
+        ]
         same = and_(stock.provider_id == _PROVIDERS.c.id, stock.resource_class == resource_class)
         joined = joined.outerjoin(stock.total.table, same)
         offered.append(stock.total.isnot(None))
-    each = select(_PROVIDERS.c.id, _PROVIDERS.c.name, _flag(and_(*fits)), *columns)
-    return Prepared(each.select_from(joined).where(or_(*offered)), make=as_tuple)
+    lack = case(*((condition, literal_column(str(place))) for place, condition in enumerate(lacks, 1)), else_=_NOTHING)
+    return Prepared(
+        select(_PROVIDERS.c.id, _PROVIDERS.c.name, lack, *free).select_from(joined).where(or_(*offered)), make=as_tuple
+    )
 
 
-def _flag(condition: ColumnElement[bool]) -> ColumnElement[int]:
-    """As the database says it: turning thousands of ones and zeros into booleans would take as long as the query."""
-    return type_coerce(condition, Integer)
+_NOTHING = literal_column("0", Integer)
 
 
-def _short(wanted: Wanted, stock: Sequence[Any]) -> str:
-    """Which class a provider does not have enough of, from its row of `_stock`; "" when it has."""
-    for index, (resource_class, amount) in enumerate(wanted.resources.items()):
-        free, room, units = stock[3 * index : 3 * index + 3]
-        if free is None:
-            return f"offers no {resource_class}"
-        if not room:
-            return f"not enough {resource_class}: {amount} wanted"
-        if not units:
-            return f"gives {resource_class} in other units: {amount} wanted"
-    return ""
+def _lacks(wanted: Wanted) -> list[str]:
+    """What `_stock` says that a provider lacks; the first is nothing."""
+    found = [""]
+    for resource_class, amount in wanted.resources.items():
+        found += [
+            f"offers no {resource_class}",
+            f"not enough {resource_class}: {amount} wanted",
+            f"gives {resource_class} in other units: {amount} wanted",
+        ]
+    return found
 
 
 def _unfit(wanted: Wanted, traits: set[str]) -> str:

@@ -16,7 +16,7 @@ from datetime import timedelta
 from typing import Any, Protocol, cast
 
 import msgspec
-from sqlalchemy import or_, select, update
+from sqlalchemy import Integer, or_, select, type_coerce, update
 
 from gureum.agents.hypervisor.protocol import AgentFailure, HostObserved, HostResources, HypervisorAgent, ServerObserved
 from gureum.foundation import clock, ids
@@ -82,7 +82,9 @@ class _Counted:
         return told
 
 
-_FACTS = Prepared(select(Host.name, Host.zone, Host.seen_at, Host.disabled, Host.forced_down), make=as_tuple)
+_FLAGS = (type_coerce(Host.disabled, Integer), type_coerce(Host.forced_down, Integer))
+"""As the database says them: a choice reads thousands, and turning them into booleans takes as long as the query."""
+_FACTS = Prepared(select(Host.name, Host.zone, Host.seen_at, *_FLAGS), make=as_tuple)
 
 
 class HostRegistry:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from gureum.services.placement.facade import HostView, Snapshot
 
 
-@dataclass(frozen=True, slots=True)
-class HostFacts:
-    """What compute knows of a host beyond its inventory."""
+class HostFacts(NamedTuple):
+    """What compute knows of a host beyond its inventory. A tuple: a choice makes thousands of them."""
 
     zone: str
     up: bool
@@ -64,7 +64,8 @@ def _hosts(count: int) -> str:
 
 def choose(snapshot: Snapshot, facts: Mapping[str, HostFacts], wish: Wish) -> Choice:
     """The host with the most free memory among those that pass every constraint; ties by free vCPUs, then name."""
-    best = max(snapshot.hosts, key=lambda view: _weight(view, wish), default=None)
+    weight = _weigher(wish)
+    best = max(snapshot.hosts, key=weight, default=None)
     if best is not None and not _against(best.name, facts.get(best.name), wish):
         return Choice(best)
     eliminated = {reason: list(names) for reason, names in snapshot.eliminated.items()}
@@ -77,7 +78,7 @@ def choose(snapshot: Snapshot, facts: Mapping[str, HostFacts], wish: Wish) -> Ch
             fitting.append(view)
     if not fitting:
         return Choice(None, eliminated)
-    return Choice(max(fitting, key=lambda view: _weight(view, wish)), eliminated)
+    return Choice(max(fitting, key=weight), eliminated)
 
 
 def _against(name: str, facts: HostFacts | None, wish: Wish) -> str:
@@ -99,10 +100,15 @@ def _against(name: str, facts: HostFacts | None, wish: Wish) -> str:
     return next((reason for holds, reason in constraints if holds), "")
 
 
-def _weight(view: HostView, wish: Wish) -> tuple[bool, bool, float, float, str]:
-    liked = view.name in wish.prefer_near
-    avoided = view.name in wish.prefer_apart
-    return liked, not avoided, view.free("MEMORY_MB"), view.free("VCPU"), view.name
+def _weigher(wish: Wish) -> Callable[[HostView], tuple[bool, bool, float, float, str]]:
+    """What a host weighs, for every host of a choice."""
+    near, apart = wish.prefer_near, wish.prefer_apart
+
+    def weight(view: HostView) -> tuple[bool, bool, float, float, str]:
+        _, name, room = view
+        return name in near, name not in apart, room.get("MEMORY_MB", 0), room.get("VCPU", 0), name
+
+    return weight
 
 
 _NOT_IN_HOSTNAME = re.compile(r"[^a-z0-9-]+")
