@@ -136,6 +136,13 @@ def test_a_life_with_every_step_repeated(bench, changes):
         changes.get(timeout=_QUIET_S)
 
 
+def test_one_machine_can_be_asked_for_alone(bench):
+    machine, other = running(bench), running(bench)
+    assert bench.driver.machines(machine.server_id) == {machine.server_id: bench.driver.machines()[machine.server_id]}
+    assert set(bench.driver.machines()) >= {machine.server_id, other.server_id}
+    assert bench.driver.machines(str(uuid.uuid4())) == {}
+
+
 def test_a_running_machine_can_be_removed(bench):
     machine = running(bench)
     bench.driver.remove(machine.server_id)

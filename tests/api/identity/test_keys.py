@@ -45,6 +45,33 @@ def test_a_key_that_is_gone_opens_nothing(tmp_path, virtual_clock):
     assert len(list((tmp_path / "k").iterdir())) <= 4
 
 
+def test_processes_that_start_together_share_the_first_keys(tmp_path):
+    for attempt in range(20):
+        folder, made, together = tmp_path / str(attempt), [], threading.Barrier(4)
+
+        def start(folder=folder, made=made, together=together):
+            together.wait()
+            made.append(TokenKeys(folder))
+
+        threads = [threading.Thread(target=start) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        tokens = [keys.seal(PAYLOAD) for keys in made]
+        assert [TokenKeys(folder).open(token) for token in tokens] == [PAYLOAD] * 4
+        assert sorted(path.name for path in folder.iterdir()) == ["0", "1"]
+
+
+def test_a_staged_key_that_was_never_made_is_made_by_the_rotation(tmp_path):
+    keys = TokenKeys(tmp_path / "k")
+    token = keys.seal(PAYLOAD)
+    (tmp_path / "k" / "0").unlink()
+    keys.rotate()
+    assert keys.open(token) == PAYLOAD
+    assert (tmp_path / "k" / "0").exists()
+
+
 def test_keys_are_readable_by_their_owner_alone(tmp_path):
     TokenKeys(tmp_path / "k").rotate()
     assert stat.S_IMODE((tmp_path / "k").stat().st_mode) == 0o700

@@ -169,7 +169,7 @@ class Pursuit:
         return "absent" if state is None else cast("ObservedPower", state.power)
 
     def _state(self, server_id: str) -> MachineState | None:
-        return self.driver.machines().get(server_id)
+        return self.driver.machines(server_id).get(server_id)
 
 
 def _networks(spec: ServerSpec) -> set[str]:

@@ -87,10 +87,11 @@ class FakeHypervisor:
         """What the constructor was given."""
         return self._offered
 
-    def machines(self) -> dict[str, MachineState]:
+    def machines(self, only: str | None = None) -> dict[str, MachineState]:
         """Every machine, as it runs or as it is defined."""
         with self._guard:
-            return {server_id: _state(known) for server_id, known in self._known.items()}
+            known = self._known.items()
+            return {server_id: _state(one) for server_id, one in known if only in (None, server_id)}
 
     def define(self, machine: Machine) -> None:
         """Keep the definition for the next start."""

@@ -98,8 +98,8 @@ class Hypervisor(Protocol):
 
     def capabilities(self) -> Capabilities: ...
 
-    def machines(self) -> dict[str, MachineState]:
-        """Every machine of ours on this host, by server id, defined or running."""
+    def machines(self, only: str | None = None) -> dict[str, MachineState]:
+        """Every machine of ours on this host, by server id, defined or running; or that of one server alone."""
         ...
 
     def define(self, machine: Machine) -> None:

@@ -98,9 +98,16 @@ class LibvirtDriver:
         """What the host can give now."""
         return self._connection.call(lambda link: host.capabilities(link, self._platform, self._options.instances))
 
-    def machines(self) -> dict[str, MachineState]:
+    def machines(self, only: str | None = None) -> dict[str, MachineState]:
         """Every machine of ours; one that disappears while they are read is left out."""
-        found = self._connection.call(lambda link: [_state(domain) for domain in link.listAllDomains()])
+
+        def read(link: Any) -> list[MachineState | None]:
+            return [_state(domain) for domain in (link.listAllDomains() if only is None else [_domain(link, only)])]
+
+        try:
+            found = self._connection.call(read)
+        except MachineNotFound:
+            return {}
         return {state.server_id: state for state in found if state is not None}
 
     def define(self, machine: Machine) -> None:

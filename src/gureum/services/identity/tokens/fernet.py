@@ -8,6 +8,7 @@ keystone's key repository layout.
 from __future__ import annotations
 
 import os
+import tempfile
 import threading
 from pathlib import Path
 from typing import TypeVar
@@ -46,20 +47,26 @@ class SealingKeys:
         self._looked = 0.0
         self._stamp: tuple[tuple[str, int], ...] = ()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not any(folder.iterdir()):
-            for name in ("0", "1"):
+        if not any(path.name.isdigit() for path in folder.iterdir()):
+            for name in ("1", "0"):
                 self._write(name)
         self._load()
 
     def _write(self, name: str) -> None:
-        temporary = self._folder / f".{name}.new"
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(Fernet.generate_key())
-        temporary.rename(self._folder / name)
+        """A new key under this name. One that is there stays: of processes that start together, the first makes it."""
+        descriptor, temporary = tempfile.mkstemp(prefix=".new-", dir=self._folder)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(Fernet.generate_key())
+            os.link(temporary, self._folder / name)
+        except FileExistsError:
+            pass
+        finally:
+            Path(temporary).unlink()
 
     def rotate(self, keep: int = 3) -> None:
         """The staged key becomes primary, a new one is staged, the oldest beyond `keep` go."""
+        self._write("0")
         numbers = sorted(int(path.name) for path in self._folder.iterdir() if path.name.isdigit())
         (self._folder / "0").rename(self._folder / str(numbers[-1] + 1))
         self._write("0")
