@@ -6,6 +6,7 @@ Nothing of Tempest is changed: the stock package from the registry, run by its o
 
 from __future__ import annotations
 
+import fcntl
 import re
 import subprocess
 import sys
@@ -49,11 +50,13 @@ def environment(*plugins: str) -> Path:
     folder = PLUGIN_FOLDER if plugins else FOLDER
     packages = [f"tempest=={VERSION}", *plugins]
     stamp, wanted = folder / "made", " ".join([VERSION, *plugins])
-    if not stamp.exists() or stamp.read_text() != wanted:
-        fresh_folder(folder)
-        _run([sys.executable, "-m", "venv", str(folder)], CLONE, 120)
-        _run([str(folder / "bin/python"), "-m", "pip", "install", "-q", *packages], CLONE, 600)
-        stamp.write_text(wanted)
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # other tests may want the same folder at this moment
+        if not stamp.exists() or stamp.read_text() != wanted:
+            fresh_folder(folder)
+            _run([sys.executable, "-m", "venv", str(folder)], CLONE, 120)
+            _run([str(folder / "bin/python"), "-m", "pip", "install", "-q", *packages], CLONE, 600)
+            stamp.write_text(wanted)
     return folder / "bin"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 
 from gureum.cli.terminal import CLONE
 from gureum.lab.refusal import Refusal
@@ -12,34 +13,59 @@ from gureum.lab.refusal import Refusal
 PARALLEL = ("unit", "habits", "api", "crash")
 SERIAL = ("contracts", "compat", "system")
 TIERS = (*PARALLEL, *SERIAL)
+NO_TESTS = 5
+"""What pytest ends with when none is selected."""
 
 
 def run_tests(what: str, arguments: list[str]) -> int:
     """Run one tier, one path, or every tier. The exit code is pytest's."""
     if what.startswith("-"):
         what, arguments = "", [what, *arguments]
-    if what in TIERS:
-        rounds = [[f"tests/{what}"]]
-    elif what:
-        file = what.partition("::")[0]
-        rounds = [[what if (CLONE / file).exists() else os.path.relpath(what, CLONE)]]
-    else:
-        # What needs engines has the machine for itself; the rest shares the processors.
-        rounds = [["-n", "2", *_present(PARALLEL)], _present(SERIAL)]
-    if what and not (CLONE / rounds[0][0].partition("::")[0]).exists():
+    if not what:
+        codes = [_pytest(["-n", "2", *_present(PARALLEL), *arguments]), *_two_at_once(_present(SERIAL), arguments)]
+        return max((abs(code) for code in codes if code != NO_TESTS), default=NO_TESTS)  # below 0: killed by a signal
+    target = f"tests/{what}" if what in TIERS else what
+    if not (CLONE / target.partition("::")[0]).exists():
+        target = os.path.relpath(target, CLONE)
+    if not (CLONE / target.partition("::")[0]).exists():
         raise Refusal(f"There are no tests {what!r}.", f"Tiers: {' '.join(TIERS)}")
-    environment = {
+    return _pytest([target, *arguments])
+
+
+def _two_at_once(targets: list[str], arguments: list[str]) -> list[int]:
+    """What needs engines goes one by one and mostly waits for guests; the rest runs beside it, told afterwards."""
+    if "-m" in arguments:
+        return [_pytest([*targets, *arguments])]
+    with tempfile.TemporaryFile() as told:
+        beside = subprocess.Popen(
+            _command(["-m", "not engines", *targets, *arguments]),
+            cwd=CLONE, env=_environment(), stdout=told, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        try:
+            codes = [_pytest(["-m", "engines", *targets, *arguments]), beside.wait()]
+        finally:
+            if beside.poll() is None:
+                beside.terminate()
+                beside.wait()
+        told.seek(0)
+        print(told.read().decode(errors="replace"), flush=True)
+    return codes
+
+
+def _pytest(words: list[str]) -> int:
+    return subprocess.run(_command(words), cwd=CLONE, env=_environment(), check=False).returncode
+
+
+def _command(words: list[str]) -> list[str]:
+    return [sys.executable, "-m", "pytest", *words]
+
+
+def _environment() -> dict[str, str]:
+    return {
         **os.environ,
         "PYTHONPATH": str(CLONE / "src"),
         "PATH": f"{CLONE}/.venv/bin:{os.environ.get('PATH', '')}:/usr/sbin:/sbin",
     }
-    codes = [
-        subprocess.run(
-            [sys.executable, "-m", "pytest", *targets, *arguments], cwd=CLONE, env=environment, check=False
-        ).returncode
-        for targets in rounds
-    ]
-    return max(codes)
 
 
 def _present(tiers: tuple[str, ...]) -> list[str]:
