@@ -162,7 +162,13 @@ def listen_to_interrupts() -> None:
 
 
 def _split(words: list[str]) -> tuple[list[str], list[str]]:
-    """Ours, and the command after `enter ... --`: argparse loses it when an option stands between HOST and it."""
+    """Ours, and another program's: pytest's after `test [TIER|PATH]`, the command after `enter ... --`.
+
+    argparse would take an option's value for the tier, and loses a command when an option stands between HOST and it.
+    """
+    if words[:1] == ["test"] and words[1:2] not in (["-h"], ["--help"]):
+        place = 1 if words[1:2] and words[1].startswith("-") else 2
+        return words[:place], words[place:]
     if words[:1] != ["enter"] or "--" not in words:
         return words, []
     place = words.index("--")
@@ -174,10 +180,10 @@ def main(words: Sequence[str] | None = None) -> int:
     whole = parser()
     ours, command = _split(sys.argv[1:] if words is None else list(words))
     given, rest = whole.parse_known_args(ours)
-    if rest and given.run is not test:
+    if rest:
         more = " (write a command's own options after --)" if given.run is enter else ""
         whole.error(f"unrecognized arguments: {' '.join(rest)}{more}")
-    given.arguments = rest
+    given.arguments = command
     if given.run is enter:
         given.host, *given.command = [one for one in [given.host] if one] + given.command + command or [""]
         if not given.host:

@@ -19,8 +19,6 @@ NO_TESTS = 5
 
 def run_tests(what: str, arguments: list[str]) -> int:
     """Run one tier, one path, or every tier. The exit code is pytest's."""
-    if what.startswith("-"):
-        what, arguments = "", [what, *arguments]
     if not what:
         codes = [_pytest(["-n", "2", *_present(PARALLEL), *arguments]), *_two_at_once(_present(SERIAL), arguments)]
         return max((abs(code) for code in codes if code != NO_TESTS), default=NO_TESTS)  # below 0: killed by a signal
