@@ -43,8 +43,8 @@ def outside():
         yield place
 
 
-def test_every_image_test(tmp_path, outside, judged_database):
-    more = {
+def options(outside, *, secure_hash):
+    return {
         "image": {
             "disk_formats": DISK_FORMATS,
             "http_image": f"{outside.url}/raw",
@@ -55,11 +55,15 @@ def test_every_image_test(tmp_path, outside, judged_database):
             "import_image": True,
             "manage_locations": True,
             "http_store_enabled": True,
-            "do_secure_hash": True,
+            "do_secure_hash": secure_hash,
             "store_weight_enabled": True,
             "image_format_enforcement": False,
         },
     }
+
+
+def test_every_image_test(tmp_path, outside, judged_database):
+    more = options(outside, secure_hash=True)
     folder = tmp_path / "cloud"
     folder.mkdir()
     with SimulatedProcess(folder, hosts=1, more=CLOUD, database=judged_database()) as cloud:
@@ -72,3 +76,16 @@ def test_every_image_test(tmp_path, outside, judged_database):
     }
     assert not surprises, "Tempest leaves out what it did not leave out before"
     assert len(found.passed) >= 90, found.passed
+
+
+def test_locations_without_hashing(tmp_path, outside, judged_database):
+    """The other setting of `secure_hash`, which leaves out what the first one tries."""
+    cloud_options = CLOUD | {"image": {**CLOUD["image"], "secure_hash": False}}
+    tests = r"^tempest\.api\.image\..*(do_secure_hash_false|_location)"
+    folder = tmp_path / "cloud"
+    folder.mkdir()
+    with SimulatedProcess(folder, hosts=1, more=cloud_options, database=judged_database()) as cloud:
+        more = options(outside, secure_hash=False)
+        found = judge(cloud, tmp_path / "image", tests, guests=False, timeout_s=300, more=more)
+    assert not found.failed, found.story()
+    assert any("do_secure_hash_false" in name for name in found.passed), found.story()
