@@ -11,6 +11,7 @@ import pytest
 from tests.contracts.agent_hosts import CountingDriver, make_image
 
 from gureum.agents.hypervisor import disks, image_cache, server_store
+from gureum.agents.hypervisor.disk_copies import DiskCopies
 from gureum.agents.hypervisor.disks import DiskFolder
 from gureum.agents.hypervisor.image_cache import ImageCache
 from gureum.agents.hypervisor.protocol import NicSpec, ServerSpec
@@ -77,7 +78,8 @@ class HostOfParts:
         files = DiskFolder(self.folder / "instances", ImageCache(self.folder / "images"))
         self.metadata = MetadataService(store, self.wiring)
         self.metadata.reconcile()
-        self.pursuit = Pursuit(self.driver, store, files, self.metadata)
+        copies = DiskCopies(self.driver, files, lambda _server_id: False)
+        self.pursuit = Pursuit(self.driver, store, files, copies, self.metadata)
 
     def leftovers(self):
         kept = [*(self.folder / "servers").iterdir(), *(self.folder / "instances").iterdir()]
