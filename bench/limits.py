@@ -27,6 +27,7 @@ from bench.client import CLONE, CONNECTIONS, BenchError, Rate, Request, steady
 from bench.cloud import environment, free_port, resident_mib
 from gureum.foundation.config import AuthConfig
 from gureum.foundation.db.engine import Database
+from gureum.services.identity.tokens.passwords import USUAL_COST
 
 MIB = 1 << 20
 
@@ -101,7 +102,8 @@ def at_once(work: Callable[[], object], threads: int, seconds: float) -> float:
 def password_hash(seconds: float) -> float:
     """Verifications a second of the configured argon2id hash, on all processors."""
     config = AuthConfig()
-    hasher = argon2.PasswordHasher(time_cost=config.hash_time_cost, memory_cost=config.hash_memory_kib, parallelism=1)
+    passes = config.hash_time_cost or USUAL_COST["argon2id"]
+    hasher = argon2.PasswordHasher(time_cost=passes, memory_cost=config.hash_memory_kib, parallelism=1)
     stored = hasher.hash("secret")
     return at_once(lambda: hasher.verify(stored, "secret"), os.cpu_count() or 1, seconds)
 
