@@ -10,7 +10,7 @@ import logging
 
 from gureum.foundation.http.serve import serve
 from gureum.roles.control import build
-from gureum.roles.entry import collect_rarely, configured, ready_file
+from gureum.roles.entry import configured, ready_file, settle_memory
 
 
 def main() -> None:
@@ -21,7 +21,7 @@ def main() -> None:
         control.prepare()
         control.start_api()
         control.start_workers()
-        collect_rarely()
+        settle_memory()
         serve(control.app, config.api.host, config.api.port, on_ready=ready.touch)
     finally:
         ready.unlink(missing_ok=True)

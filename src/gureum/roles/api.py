@@ -11,7 +11,7 @@ import os
 
 from gureum.foundation.http.serve import serve
 from gureum.roles.control import build
-from gureum.roles.entry import collect_rarely, configured, ready_file
+from gureum.roles.entry import configured, ready_file, settle_memory
 
 
 def main() -> None:
@@ -21,7 +21,7 @@ def main() -> None:
     try:
         control.prepare()
         control.start_api(workers=False)
-        collect_rarely()
+        settle_memory()
         serve(control.app, config.api.host, config.api.port, on_ready=ready.touch, shared=True)
     finally:
         ready.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ import signal
 import threading
 
 from gureum.roles.control import build
-from gureum.roles.entry import collect_rarely, configured, ready_file
+from gureum.roles.entry import configured, ready_file, settle_memory
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
     try:
         control.prepare()
         control.start_workers()
-        collect_rarely()
+        settle_memory()
         ready.touch()
         stopping.wait()
     finally:
