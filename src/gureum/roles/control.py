@@ -21,7 +21,7 @@ from gureum.foundation.bus.interface import Bus
 from gureum.foundation.bus.open import open_bus
 from gureum.foundation.bus.typed import Topic
 from gureum.foundation.config import Config
-from gureum.foundation.db.engine import Database
+from gureum.foundation.db.engine import Database, Tx
 from gureum.foundation.db.schema import ensure_schema
 from gureum.foundation.http.app import App
 from gureum.foundation.metrics import Metrics
@@ -43,8 +43,10 @@ from gureum.services.identity.bootstrap import Bootstrap
 from gureum.services.identity.facade import IdentityFacade
 from gureum.services.identity.tokens.revocations import READ_EVERY_S
 from gureum.services.image import service as image
+from gureum.services.image.facade import ImageFacade
 from gureum.services.network import service as network
 from gureum.services.network.changes import Changes
+from gureum.services.network.facade import NetworkFacade
 from gureum.services.placement import service as placement
 
 log = logging.getLogger("gureum.control")
@@ -219,28 +221,31 @@ def build(config: Config, *, alone: bool = True) -> Control:
     )
     app.mount(health_api(database, metrics))
 
-    def prepare() -> None:
-        """Tables and what a new cloud starts with; repeating it changes nothing."""
-        ensure_schema(database)
-        start = config.bootstrap
-        wanted = Bootstrap(start.admin_password, start.demo_password, start.region, config.public_url)
-
-        def first(tx: object) -> None:
-            identity_facade.bootstrap(tx, wanted)  # type: ignore[arg-type]  # a Tx, as write() gives
-            bootstrap_flavors(tx)  # type: ignore[arg-type]
-            project_id = identity_facade.project_id(tx, "admin") or ""  # type: ignore[arg-type]
-            image_facade.bootstrap(tx)  # type: ignore[arg-type]
-            network_facade.bootstrap(tx, start.external_cidr, project_id)  # type: ignore[arg-type]
-
-        database.write(first)
-        if start.guest_image:
-            image_facade.ensure_public("mini", Path(start.guest_image), properties={"hw_rng_model": "virtio"})
-
+    prepare = partial(_prepare, config, database, identity_facade, image_facade, network_facade)
     control = Control(
         config, database, app, engine, registry, parts, hosts_in_memory, bus, tasks, changes, driver, prepare
     )
     control.read_revocations = identity_facade.read_revocations
     return control
+
+
+def _prepare(
+    config: Config, database: Database, identities: IdentityFacade, images: ImageFacade, networks: NetworkFacade
+) -> None:
+    """Tables and what a new cloud starts with; repeating it changes nothing."""
+    ensure_schema(database)
+    start = config.bootstrap
+    wanted = Bootstrap(start.admin_password, start.demo_password, start.region, config.public_url)
+
+    def first(tx: Tx) -> None:
+        identities.bootstrap(tx, wanted)
+        bootstrap_flavors(tx)
+        images.bootstrap(tx)
+        networks.bootstrap(tx, start.external_cidr, identities.project_id(tx, "admin") or "")
+
+    database.write(first)
+    if start.guest_image:
+        images.ensure_public("mini", Path(start.guest_image), properties={"hw_rng_model": "virtio"})
 
 
 def _image_deps(config: Config, database: Database, tasks: Tasks, identities: IdentityFacade) -> image.ImageDeps:
