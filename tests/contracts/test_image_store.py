@@ -293,6 +293,28 @@ def test_files_are_private_and_holes_take_no_room(tmp_path):
     assert path.stat().st_size == (16 << 20) + 8
 
 
+def cached_bytes(file: Path) -> int:
+    shown = subprocess.run(["fincore", "-bnoRES", file], capture_output=True, text=True, check=True)
+    return int(shown.stdout)
+
+
+def test_a_large_blob_that_is_read_leaves_the_page_cache_as_it_was(tmp_path):
+    store = FileImageStore(tmp_path / "images")
+    content = os.urandom(1 << 20) * 40
+    file = store.local_path(put(store, content))
+    assert file is not None
+    descriptor = os.open(file, os.O_RDONLY)
+    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.close(descriptor)
+    if cached_bytes(file):
+        pytest.skip("this file system keeps what it is told to drop")
+    assert get(store, file.name) == content
+    assert cached_bytes(file) < 10 << 20
+    assert file.read_bytes() == content  # somebody else wants it in memory
+    assert get(store, file.name) == content
+    assert cached_bytes(file) == len(content)
+
+
 def test_kill_9_leaves_nothing_readable_and_the_sweep_takes_the_rest(tmp_path):
     folder = tmp_path / "images"
     code = (

@@ -4,7 +4,7 @@ It is not shared by itself: on many machines the folder is a mount of shared sto
 Invariant: a blob's file appears under its name by one rename, after its bytes are on the disk, and is never written
 again. Unfinished blobs live in `.incoming`, locked by the process that writes them, so that a sweep can tell a dead
 writer's file from a slow one's.
-Read next: `writer.py` for the way in, `../interface.py` for the promises.
+Read next: `writer.py` for the way in, `reader.py` for the way out, `../interface.py` for the promises.
 """
 
 from __future__ import annotations
@@ -17,11 +17,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from gureum.drivers.image.errors import BlobNotFound
+from gureum.drivers.image.file.reader import BlobReader
 from gureum.drivers.image.file.writer import FileWriter, naming_the_failure
 from gureum.drivers.image.locations import is_location, new_location
-
-# One system call a mebibyte: reads from the page cache stay at memory speed and a slow client pins little.
-_READ_BYTES = 1 << 20
 
 
 class FileImageStore:
@@ -46,7 +44,7 @@ class FileImageStore:
         """See ImageStore.open. The descriptor is held until the iterator ends, is closed or is dropped."""
         if offset < 0 or (length is not None and length < 0):
             raise ValueError("offset and length cannot be negative")
-        return _BlobReader(self._descriptor(location), offset, length)
+        return BlobReader(self._descriptor(location), offset, length)
 
     def size(self, location: str) -> int:
         """See ImageStore.size."""
@@ -115,38 +113,3 @@ def _lock_if_free(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-class _BlobReader:
-    """Reads a blob forward; owns its descriptor, also when nobody ever takes a first chunk."""
-
-    def __init__(self, descriptor: int, offset: int, length: int | None) -> None:
-        self._descriptor = descriptor
-        self._offset = offset
-        self._left = length
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        wanted = _READ_BYTES if self._left is None else min(_READ_BYTES, self._left)
-        if self._descriptor < 0 or wanted == 0:
-            self.close()
-            raise StopIteration
-        with naming_the_failure("read image data"):
-            chunk = os.pread(self._descriptor, wanted, self._offset)
-        if not chunk:
-            self.close()
-            raise StopIteration
-        self._offset += len(chunk)
-        if self._left is not None:
-            self._left -= len(chunk)
-        return chunk
-
-    def close(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-
-    def __del__(self) -> None:
-        self.close()
