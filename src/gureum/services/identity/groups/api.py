@@ -31,8 +31,7 @@ from gureum.services.identity.groups.model import Group, GroupMember
 from gureum.services.identity.listing import collection, page, query_of, self_link
 from gureum.services.identity.projects.model import Project
 from gureum.services.identity.tokens import revocations
-from gureum.services.identity.users.api import expiring
-from gureum.services.identity.users.api import view_of as user_view
+from gureum.services.identity.users import api as users
 from gureum.services.identity.users.model import User
 
 IN_DOMAIN = " or (role:manager and domain_id:%(target.group.domain_id)s)"
@@ -47,6 +46,11 @@ RULES = (
     Rule("identity:update_group", ADMIN + IN_DOMAIN, "Update a group"),
     Rule("identity:delete_group", ADMIN + IN_DOMAIN, "Delete a group"),
     Rule("identity:list_users_in_group", ADMIN_OR_SYSTEM_READER + READ_DOMAIN, "List a group's users"),
+    Rule(
+        "identity:list_groups_for_user",
+        ADMIN_OR_SYSTEM_READER + users.READ_DOMAIN + users.OWN,
+        "List a user's groups",
+    ),
     Rule("identity:add_user_to_group", ADMIN + BOTH_IN_DOMAIN, "Add a user to a group"),
     Rule("identity:remove_user_from_group", ADMIN + IN_DOMAIN, "Remove a user from a group"),
     Rule("identity:check_user_in_group", ADMIN_OR_SYSTEM_READER + READ_DOMAIN, "Check a user in a group"),
@@ -159,7 +163,14 @@ def delete(call: Call[IdentityDeps], group_id: str) -> None:
 def list_users(call: Call[IdentityDeps], group_id: str) -> dict[str, Any]:
     row = _find(call, group_id)
     statement = select(User).join(GroupMember).where(GroupMember.group_id == row.id).order_by(User.name)
-    return collection(call, "users", [user_view(call, user) for user in call.tx.scalars(expiring(call, statement))])
+    found = call.tx.scalars(users.expiring(call, statement))
+    return collection(call, "users", [users.view_of(call, user) for user in found])
+
+
+def groups_of_user(call: Call[IdentityDeps], user_id: str) -> dict[str, Any]:
+    users.find(call, user_id)
+    statement = select(Group).join(GroupMember).where(GroupMember.user_id == user_id).order_by(Group.name)
+    return collection(call, "groups", [view_of(call, row) for row in call.tx.scalars(statement)])
 
 
 def _member(call: Call[Any], group_id: str, user_id: str) -> GroupMember | None:
@@ -206,6 +217,7 @@ ROUTES = (
         target="handler",
         query=("password_expires_at",),
     ),
+    Route("GET", "/v3/users/{user_id}/groups", groups_of_user, "identity:list_groups_for_user", target="handler"),
     Route("PUT", _USER, add_user, "identity:add_user_to_group", 204, target="handler"),
     Route("GET", _USER, check_user, "identity:check_user_in_group", 204, target="handler"),
     Route("DELETE", _USER, remove_user, "identity:remove_user_from_group", 204, target="handler"),

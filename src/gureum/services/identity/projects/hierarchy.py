@@ -1,4 +1,4 @@
-"""The tree of projects: what is above and below one, and whose documents a caller may see of it."""
+"""The tree of projects: what is above and below one, and which of them a user reaches and may see."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from sqlalchemy import select
 
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.http.call import Call
+from gureum.services.identity.assignments.model import Assignment
 from gureum.services.identity.deps import IdentityDeps
+from gureum.services.identity.groups.model import GroupMember
 from gureum.services.identity.projects.model import Project
 
 
 def reach(call: Call[IdentityDeps]) -> set[str] | None:
     """Whose documents a project's hierarchy may show: those in which the caller has a role; None for all."""
-    from gureum.services.identity.users.api import projects_of
-
     caller = call.caller
     if caller.is_admin or caller.system or caller.domain_id:
         return None
@@ -42,3 +42,21 @@ def nested(tx: Tx, project_id: str) -> dict[str, Any] | None:
 
 def _or_none(tree: dict[str, Any]) -> dict[str, Any] | None:
     return {key: _or_none(value) for key, value in tree.items()} or None
+
+
+def projects_of(tx: Tx, user_id: str) -> list[Project]:
+    """The enabled projects in which the user has a role, by itself or through groups, inherited ones included."""
+    groups = select(GroupMember.group_id).where(GroupMember.user_id == user_id)
+    held = tx.execute(
+        select(Assignment.target_id, Assignment.inherited).where(
+            Assignment.target_kind.in_(("project", "domain")),
+            (Assignment.actor_id == user_id) | Assignment.actor_id.in_(groups),
+        )
+    ).all()
+    direct = [target for target, inherited in held if not inherited]
+    level = [target for target, inherited in held if inherited]
+    while level:
+        level = list(tx.scalars(select(Project.id).where(Project.parent_id.in_(level), Project.id.not_in(direct))))
+        direct += level
+    wanted = (Project.id.in_(direct), Project.is_domain.is_(False), Project.enabled.is_(True))
+    return list(tx.scalars(select(Project).where(*wanted).order_by(Project.name)))

@@ -18,8 +18,8 @@ from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.groups.model import GroupMember
 from gureum.services.identity.listing import collection, self_link
 from gureum.services.identity.projects.api import view_of as project_view
+from gureum.services.identity.projects.hierarchy import projects_of
 from gureum.services.identity.projects.model import Project
-from gureum.services.identity.users.api import projects_of
 
 RULES = ()
 

@@ -34,9 +34,9 @@ from gureum.services.identity.fields import (
     taken,
     typed,
 )
-from gureum.services.identity.groups.model import Group, GroupMember
 from gureum.services.identity.listing import collection, page, query_of, self_link
 from gureum.services.identity.projects.api import view_of as project_view
+from gureum.services.identity.projects.hierarchy import projects_of
 from gureum.services.identity.projects.model import Project
 from gureum.services.identity.tokens import revocations
 from gureum.services.identity.users import compliance
@@ -54,7 +54,6 @@ RULES = (
     Rule("identity:update_user", ADMIN + IN_DOMAIN, "Update a user"),
     Rule("identity:delete_user", ADMIN + IN_DOMAIN, "Delete a user"),
     Rule("identity:list_user_projects", ADMIN_OR_SYSTEM_READER + READ_DOMAIN + OWN, "List a user's projects"),
-    Rule("identity:list_groups_for_user", ADMIN_OR_SYSTEM_READER + READ_DOMAIN + OWN, "List a user's groups"),
 )
 KNOWN = frozenset(
     {
@@ -265,32 +264,6 @@ def list_projects(call: Call[IdentityDeps], user_id: str) -> dict[str, Any]:
     return collection(call, "projects", [project_view(call, row) for row in rows])
 
 
-def projects_of(tx: Tx, user_id: str) -> list[Project]:
-    """The enabled projects in which the user has a role, by itself or through groups, inherited ones included."""
-    groups = select(GroupMember.group_id).where(GroupMember.user_id == user_id)
-    held = tx.execute(
-        select(Assignment.target_id, Assignment.inherited).where(
-            Assignment.target_kind.in_(("project", "domain")),
-            (Assignment.actor_id == user_id) | Assignment.actor_id.in_(groups),
-        )
-    ).all()
-    direct = [target for target, inherited in held if not inherited]
-    level = [target for target, inherited in held if inherited]
-    while level:
-        level = list(tx.scalars(select(Project.id).where(Project.parent_id.in_(level), Project.id.not_in(direct))))
-        direct += level
-    wanted = (Project.id.in_(direct), Project.is_domain.is_(False), Project.enabled.is_(True))
-    return list(tx.scalars(select(Project).where(*wanted).order_by(Project.name)))
-
-
-def list_groups(call: Call[IdentityDeps], user_id: str) -> dict[str, Any]:
-    from gureum.services.identity.groups.api import view_of as group_view
-
-    find(call, user_id)
-    statement = select(Group).join(GroupMember).where(GroupMember.user_id == user_id).order_by(Group.name)
-    return collection(call, "groups", [group_view(call, row) for row in call.tx.scalars(statement)])
-
-
 _ALL = "/v3/users"
 _ONE = _ALL + "/{user_id}"
 ROUTES = (
@@ -312,5 +285,4 @@ ROUTES = (
         also=(401,),
     ),
     Route("GET", _ONE + "/projects", list_projects, "identity:list_user_projects", target="handler"),
-    Route("GET", _ONE + "/groups", list_groups, "identity:list_groups_for_user", target="handler"),
 )
