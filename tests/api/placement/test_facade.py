@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gureum.services.placement.facade import Inventory, Wanted
+from gureum.services.placement.facade import Inventory, ProviderReport, Wanted
 
 
 def look(world, **wanted):
@@ -66,7 +66,8 @@ def test_a_host_that_reports_the_same_changes_nothing(world):
     stock = {"VCPU": Inventory(8, 0, 16.0)}
 
     def report(tx):
-        world.facade.ensure_provider(tx, "11111111-1111-4111-8111-111111111111", "h", stock, {"CUSTOM_T"})
+        one = ProviderReport("11111111-1111-4111-8111-111111111111", "h", stock, frozenset({"CUSTOM_T"}))
+        world.facade.ensure_providers(tx, [one])
 
     world.database.write(report)
     one = "/placement/resource_providers/11111111-1111-4111-8111-111111111111"

@@ -39,6 +39,16 @@ class Inventory:
 
 
 @dataclass(frozen=True, slots=True)
+class ProviderReport:
+    """What a provider says of itself: inventories by class, and traits."""
+
+    id: str
+    name: str
+    inventories: Mapping[str, Inventory]
+    traits: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """What a consumer needs of one provider."""
 
@@ -75,34 +85,23 @@ class Holding:
 class PlacementFacade:
     """Stateless: everything is in the transaction that the caller passes."""
 
-    def ensure_provider(
-        self, tx: Tx, provider_id: str, name: str, inventories: Mapping[str, Inventory], traits: set[str]
-    ) -> None:
-        """Make the provider, its inventories and its traits so; writes only what differs."""
-        provider = tx.get(Provider, provider_id)
-        changed = provider is None
-        if provider is None:
-            provider = Provider(id=provider_id, name=name, root_id=provider_id)
-            tx.add(provider)
-            tx.flush()
-        rows = tx.scalars(select(ProviderInventory).where(ProviderInventory.provider_id == provider_id))
-        present = {row.resource_class: row for row in rows}
-        for resource_class, wanted in inventories.items():
-            row = present.get(resource_class)
-            if row is None:
-                row = ProviderInventory(provider_id=provider_id, resource_class=resource_class, total=0, used=0)
-                tx.add(row)
-            for name_ in Inventory.__slots__:
-                if getattr(row, name_) != getattr(wanted, name_):
-                    setattr(row, name_, getattr(wanted, name_))
-                    changed = True
-        held = set(tx.scalars(select(ProviderTrait.trait).where(ProviderTrait.provider_id == provider_id)))
-        for trait in traits - held:
-            tx.add(ProviderTrait(provider_id=provider_id, trait=trait))
-        changed = changed or bool(traits - held)
-        if changed:
-            provider.generation = (provider.generation or 0) + 1
-            provider.updated_at = clock.utcnow()
+    def ensure_providers(self, tx: Tx, reports: Sequence[ProviderReport]) -> None:
+        """Make each provider, its inventories and its traits so; writes only what differs.
+
+        As many statements for a thousand as for one, but for the rows that are new.
+        """
+        by_id = {report.id: report for report in reports}
+        providers = {row.id: row for row in tx.scalars(select(Provider).where(Provider.id.in_(by_id)))}
+        changed = set(by_id) - set(providers)
+        for report in reports:
+            if report.id in changed:
+                providers[report.id] = Provider(id=report.id, name=report.name, root_id=report.id, generation=0)
+                tx.add(providers[report.id])
+        tx.flush()  # what refers to them comes after them
+        changed |= _ensure_inventories(tx, by_id) | _ensure_traits(tx, by_id)
+        for provider_id in changed:
+            providers[provider_id].generation += 1
+            providers[provider_id].updated_at = clock.utcnow()
 
     def remove_provider(self, tx: Tx, provider_id: str) -> None:
         """Forget a provider that nobody holds anything of; otherwise the database refuses."""
@@ -194,6 +193,33 @@ class PlacementFacade:
         for provider_id, class_, amount in _CLAIM.all(tx, of=consumer_id):
             found.setdefault(provider_id, {})[class_] = amount
         return found
+
+
+def _ensure_inventories(tx: Tx, reports: Mapping[str, ProviderReport]) -> set[str]:
+    """The providers of which an inventory changed."""
+    rows = tx.scalars(select(ProviderInventory).where(ProviderInventory.provider_id.in_(reports)))
+    present = {(row.provider_id, row.resource_class): row for row in rows}
+    changed = set()
+    for report in reports.values():
+        for resource_class, wanted in report.inventories.items():
+            row = present.get((report.id, resource_class))
+            if row is None:
+                row = ProviderInventory(provider_id=report.id, resource_class=resource_class, total=0, used=0)
+                tx.add(row)
+            for name in Inventory.__slots__:
+                if getattr(row, name) != getattr(wanted, name):
+                    setattr(row, name, getattr(wanted, name))
+                    changed.add(report.id)
+    return changed
+
+
+def _ensure_traits(tx: Tx, reports: Mapping[str, ProviderReport]) -> set[str]:
+    """The providers that got a trait."""
+    held = select(ProviderTrait.provider_id, ProviderTrait.trait).where(ProviderTrait.provider_id.in_(reports))
+    wanted = {(report.id, trait) for report in reports.values() for trait in report.traits}
+    lacking = wanted - {(provider_id, trait) for provider_id, trait in tx.execute(held)}
+    tx.add_all(ProviderTrait(provider_id=provider_id, trait=trait) for provider_id, trait in lacking)
+    return {provider_id for provider_id, _ in lacking}
 
 
 _THEIRS = Allocation.consumer_id == bindparam("of")

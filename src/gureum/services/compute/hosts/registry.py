@@ -10,13 +10,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol, cast
 
 import msgspec
-from sqlalchemy import Integer, or_, select, type_coerce, update
+from sqlalchemy import Integer, bindparam, or_, select, type_coerce, update
 
 from gureum.agents.hypervisor.protocol import AgentFailure, HostObserved, HostResources, HypervisorAgent, ServerObserved
 from gureum.foundation import clock, ids
@@ -29,13 +30,14 @@ from gureum.foundation.tasks.store import Tasks
 from gureum.services.compute.hosts.model import Host
 from gureum.services.compute.servers.model import IMAGE_STATES, POWER_STATES, Server
 from gureum.services.compute.servers.rules import HostFacts
-from gureum.services.placement.facade import Inventory, PlacementFacade
+from gureum.services.placement.facade import Inventory, PlacementFacade, ProviderReport
 
 log = logging.getLogger("gureum.hosts")
 
 COMPARE_EVERY_S = 20.0
 FIRST_HOST_WITHIN_S = 60.0
 WRITTEN_WITHIN_S = 0.5
+AT_ONCE = 500
 BUILD_WITHIN = timedelta(seconds=3)
 """How long a host may show nothing of a server that it is to build; then the server's task looks after it."""
 
@@ -84,6 +86,11 @@ class _Counted:
 
 _FLAGS = (type_coerce(Host.disabled, Integer), type_coerce(Host.forced_down, Integer))
 """As the database says them: a choice reads thousands, and turning them into booleans takes as long as the query."""
+_PLACED = Prepared(
+    select(Server.host, Server.id, Server.updated_at, Server.vm_state, Server.task_state, Server.done_boot).where(
+        Server.host.in_(bindparam("hosts", expanding=True)), Server.deleted_at.is_(None)
+    )
+)
 _FACTS = Prepared(select(Host.name, Host.zone, Host.seen_at, *_FLAGS), make=as_tuple)
 
 
@@ -176,53 +183,68 @@ class HostRegistry:
         for name, (moment, _) in heard.items():
             moments.setdefault(newest if newest - moment < 1 else moment, []).append(name)
         self._database.write(lambda tx: _touch(tx, moments))
-        for _, observed in heard.values():
-            self._compare_when_due(observed)
+        self._compare_those_due([observed for _, observed in heard.values()])
 
     def _record_all(self, tx: Tx, changed: list[HostObserved]) -> None:
-        for observed in changed:
-            self._record(tx, observed)
+        for start in range(0, len(changed), AT_ONCE):
+            self._record(tx, changed[start : start + AT_ONCE])
 
-    def _record(self, tx: Tx, observed: HostObserved) -> None:
-        resources = observed.resources
-        host = tx.scalar(select(Host).where(Host.name == observed.host))
-        if host is None:
-            host = Host(id=ids.new_uuid(), service_id=ids.new_uuid(), name=observed.host, resources={}, seen_at=0.0)
-            tx.add(host)
-            log.info("host %s is new", observed.host)
-        host.resources = msgspec.to_builtins(resources)
-        host.version = observed.version
-        host.updated_at = clock.utcnow()
-        tx.flush()
+    def _record(self, tx: Tx, changed: list[HostObserved]) -> None:
+        names = [observed.host for observed in changed]
+        hosts = {host.name: host for host in tx.scalars(select(Host).where(Host.name.in_(names)))}
+        for observed in changed:
+            if observed.host not in hosts:
+                hosts[observed.host] = Host(
+                    id=ids.new_uuid(), service_id=ids.new_uuid(), name=observed.host, resources={}, seen_at=0.0
+                )
+                tx.add(hosts[observed.host])
+                log.info("host %s is new", observed.host)
+            host = hosts[observed.host]
+            host.resources = msgspec.to_builtins(observed.resources)
+            host.version = observed.version
+            host.updated_at = clock.utcnow()
+        self._placement.ensure_providers(
+            tx, [self._report(hosts[observed.host], observed.resources) for observed in changed]
+        )
+
+    def _report(self, host: Host, has: HostResources) -> ProviderReport:
         inventories = {
-            "VCPU": Inventory(resources.vcpus, 0, self.options.cpu_ratio, max_unit=resources.vcpus),
-            "MEMORY_MB": Inventory(resources.ram_mib, 0, self.options.ram_ratio, max_unit=resources.ram_mib),
-            "DISK_GB": Inventory(resources.disk_gib, 0, self.options.disk_ratio, max_unit=resources.disk_gib),
+            "VCPU": Inventory(has.vcpus, 0, self.options.cpu_ratio, max_unit=has.vcpus),
+            "MEMORY_MB": Inventory(has.ram_mib, 0, self.options.ram_ratio, max_unit=has.ram_mib),
+            "DISK_GB": Inventory(has.disk_gib, 0, self.options.disk_ratio, max_unit=has.disk_gib),
         }
-        self._placement.ensure_provider(tx, host.id, host.name, inventories, set(resources.traits))
+        return ProviderReport(host.id, host.name, inventories, frozenset(has.traits))
 
     # -- drift -------------------------------------------------------------------------------------------
 
-    def _compare_when_due(self, observed: HostObserved) -> None:
-        last = self._compared.get(observed.host)
-        if last and last[1] == observed.servers and clock.now() - last[0] < COMPARE_EVERY_S:
-            return
-        self._compared[observed.host] = (clock.now(), observed.servers)
-        try:
-            with own_story():
-                self.compare(observed)
-        except Exception:
-            log.exception("comparing host %s failed", observed.host)
+    def _compare_those_due(self, heard: list[HostObserved]) -> None:
+        due = [observed for observed in heard if self._is_due(observed)]
+        placed = self._placed([observed.host for observed in due])
+        self._compared.update({observed.host: (clock.now(), observed.servers) for observed in due})
+        for observed in due:
+            try:
+                with own_story():
+                    self._compare(observed, placed[observed.host])
+            except Exception:
+                log.exception("comparing host %s failed", observed.host)
 
-    def compare(self, observed: HostObserved) -> None:
+    def _is_due(self, observed: HostObserved) -> bool:
+        moment, servers = self._compared.get(observed.host, (0.0, ()))
+        return not moment or servers != observed.servers or clock.now() - moment >= COMPARE_EVERY_S
+
+    def _placed(self, hosts: list[str]) -> defaultdict[str, list[Any]]:
+        """The rows of servers that are placed on the hosts. Read after the hosts were observed: a server is placed
+        before its host hears of it."""
+        rows: defaultdict[str, list[Any]] = defaultdict(list)
+        for start in range(0, len(hosts), AT_ONCE):
+            with self._database.read() as tx:
+                for row in _PLACED.all(tx, hosts=hosts[start : start + AT_ONCE]):
+                    rows[row.host].append(row)
+        return rows
+
+    def _compare(self, observed: HostObserved, wanted: Sequence[Any]) -> None:
         """Repair what differs between the host and the rows."""
         there = {server.server_id: server for server in observed.servers}
-        with self._database.read() as tx:
-            wanted = tx.execute(
-                select(Server.id, Server.updated_at, Server.vm_state, Server.task_state, Server.done_boot).where(
-                    Server.host == observed.host, Server.deleted_at.is_(None)
-                )
-            ).all()
         ours = {row.id for row in wanted}
         for server_id in there.keys() - ours:
             log.warning("host %s holds server %s, which is not placed there: removing it", observed.host, server_id)
@@ -269,9 +291,9 @@ class HostRegistry:
 
 def _touch(tx: Tx, moments: dict[float, list[str]]) -> None:
     for moment, names in moments.items():
-        for start in range(0, len(names), 500):
+        for start in range(0, len(names), AT_ONCE):
             # Every process with workers hears every heartbeat; one of them writes it.
-            theirs = (Host.name.in_(names[start : start + 500]), Host.seen_at < moment - WRITTEN_WITHIN_S)
+            theirs = (Host.name.in_(names[start : start + AT_ONCE]), Host.seen_at < moment - WRITTEN_WITHIN_S)
             tx.execute(update(Host).where(*theirs).values(seen_at=moment))
 
 

@@ -1,0 +1,52 @@
+"""What a heartbeat shows against the rows: strangers go, servers that should run are set going, one by one."""
+
+from __future__ import annotations
+
+from gureum.agents.hypervisor.protocol import AgentFailure, HostObserved, HostResources, ServerObserved
+
+RESOURCES = HostResources(vcpus=8, ram_mib=16384, disk_gib=100)
+
+
+class Agents:
+    """Remembers which servers each host was told to remove; `broken` hosts refuse."""
+
+    def __init__(self, *broken: str) -> None:
+        self.removed: list[tuple[str, str]] = []
+        self._broken = broken
+
+    def agent(self, host):
+        return _Agent(self, host, broken=host in self._broken)
+
+
+class _Agent:
+    def __init__(self, agents, host, broken):
+        self._agents, self._host, self._broken = agents, host, broken
+
+    def remove_server(self, server_id):
+        if self._broken:
+            raise AgentFailure("the disk is gone", public="", retry=True)
+        self._agents.removed.append((self._host, server_id))
+
+
+def beat(world, host, *servers):
+    world.deps.hosts.heartbeat(HostObserved(host, 1, RESOURCES, servers))
+
+
+def test_a_server_that_no_row_places_there_is_removed_and_a_host_that_refuses_stops_no_other(world, monkeypatch):
+    agents = Agents("h1")
+    monkeypatch.setattr(world.deps.hosts, "_agents", agents)
+    mine = world.server(host="h2", done_boot=1)
+    beat(world, "h1", ServerObserved("s1", "running"))
+    beat(world, "h2", ServerObserved(mine, "running", 1), ServerObserved("s2", "running"))
+    beat(world, "h3", ServerObserved(mine, "running", 1))
+    world.deps.hosts.flush()
+    assert agents.removed == [("h2", "s2"), ("h3", mine)]
+
+
+def test_a_server_that_should_run_and_does_not_is_set_going(world):
+    running, lost, crashed = (world.server(f"s{n}", host="h1", done_boot=1, done_spec=1) for n in range(3))
+    stopped = world.server(host="h1", done_boot=1, done_spec=1, vm_state="stopped")
+    other = world.server("other", host="h2", done_boot=1, done_spec=1)
+    beat(world, "h1", ServerObserved(running, "running", 1), ServerObserved(crashed, "crashed", 1))
+    world.deps.hosts.flush()
+    assert [world.row(server).done_spec for server in (running, stopped, lost, crashed, other)] == [1, 1, 0, 0, 1]
