@@ -47,7 +47,7 @@ class SimulatedCloud:
             if part.name == "network":
                 self.writer = part.on_start[0].__self__
             elif part.name == "identity":
-                part.on_start[0]()
+                part.on_api_start[0]()
         self._unwatch = self.control.simulated.world.plugs.watch_ports(self.writer._hear)
         self.beat()
 

@@ -1,6 +1,6 @@
-"""The clouds that outside judges look at: one simulated process of ours, or a real `./gureum up`.
+"""The clouds that outside judges look at: one simulated process of ours, several, or a real `./gureum up`.
 
-Both offer the same three things: `folder` with openrc files and clouds.yaml, `openstack(...)` which runs the stock
+All offer the same three things: `folder` with openrc files and clouds.yaml, `openstack(...)` which runs the stock
 command line client, and `connection(cloud)`, openstacksdk's. Nothing here reaches into the cloud: judges see HTTP only.
 """
 
@@ -85,18 +85,12 @@ class SimulatedProcess(Judged):
         self._database = database or f"sqlite:///{folder}/cloud.sqlite"
         super().__init__(folder, f"http://127.0.0.1:{self.port}", PASSWORDS)
         self._hosts = hosts
-        self._process: subprocess.Popen[bytes] | None = None
+        self._processes: list[tuple[subprocess.Popen[bytes], Path, Path]] = []
 
     def __enter__(self) -> Self:
         self._write_files()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "gureum.roles.all_in_one", "--config", str(self.folder / "gureum.toml")],
-            env=clean_environment(PYTHONPATH=str(CLONE / "src")),
-            stdout=(self.folder / "output.log").open("wb"),
-            stderr=subprocess.STDOUT,
-        )
         try:
-            self._wait()
+            self._start()
         except BaseException:
             self.__exit__()
             raise
@@ -104,19 +98,35 @@ class SimulatedProcess(Judged):
 
     def __exit__(self, *_failure: object) -> None:
         self.close()
-        if self._process is None:
-            return
-        self._process.terminate()
-        try:
-            self._process.wait(15)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        for process, _, _ in self._processes:
+            process.terminate()
+        for process, _, _ in self._processes:
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def _start(self) -> None:
+        self._run("all_in_one", "gureum.toml", "control")
+        self._wait()
+
+    def _run(self, role: str, config: str, ready: str = "") -> None:
+        """Start a process; `ready` is what its ready file is named after, by default its role and id."""
+        log = self.folder / f"output-{len(self._processes)}.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", f"gureum.roles.{role}", "--config", str(self.folder / config)],
+                env=clean_environment(PYTHONPATH=str(CLONE / "src")),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        self._processes.append((process, self.folder / f"run/{ready or f'{role}-{process.pid}'}.ready", log))
 
     def _write_files(self) -> None:
         guest = self.folder / "mini.qcow2"
         guest.write_bytes(qcow2())
-        tables: dict[str, dict[str, object]] = {
+        self._tables: dict[str, dict[str, object]] = {
             "api": {"port": self.port},
             "database": {"url": self._database},
             "hypervisor": {"mode": "simulated", "simulated_hosts": self._hosts},
@@ -134,25 +144,54 @@ class SimulatedProcess(Judged):
             },
             "log": {"file": str(self.folder / "control.log")},
         }
-        for table, values in self._more.items():
-            tables[table] = tables.get(table, {}) | values
-        lines = [f"state = {json.dumps(str(self.folder))}"]
-        for table, values in tables.items():
-            lines += [f"[{table}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
-        (self.folder / "gureum.toml").write_text("\n".join(lines) + "\n")
+        self._write_config("gureum.toml", self._tables, self._more)
         auth_url = f"{self.url}/identity/v3"
         (self.folder / "clouds.yaml").write_text(clouds_text(auth_url, PASSWORDS))
         for file, user in (("openrc", "admin"), ("openrc-demo", "demo")):
             (self.folder / file).write_text(openrc_text(auth_url, user, user, PASSWORDS[user]))
 
+    def _write_config(self, name: str, *layers: dict[str, dict[str, object]]) -> None:
+        """A configuration file of the layers' tables, the later ones over the earlier."""
+        tables: dict[str, dict[str, object]] = {}
+        for layer in layers:
+            for table, values in layer.items():
+                tables[table] = tables.get(table, {}) | values
+        lines = [f"state = {json.dumps(str(self.folder))}"]
+        for table, values in tables.items():
+            lines += [f"[{table}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
+        (self.folder / name).write_text("\n".join(lines) + "\n")
+
     def _wait(self) -> None:
-        assert self._process is not None
         deadline = time.monotonic() + START_TIMEOUT_S
-        while not (self.folder / "run/control.ready").exists():
-            said = (self.folder / "output.log").read_text()
-            assert self._process.poll() is None, f"the cloud ended with {self._process.returncode}: {said}"
-            assert time.monotonic() < deadline, f"the cloud is not ready after {START_TIMEOUT_S} s: {said}"
-            time.sleep(0.05)
+        for process, ready, log in self._processes:
+            while not ready.exists():
+                said = log.read_text()
+                assert process.poll() is None, f"the cloud ended with {process.returncode}: {said}"
+                assert time.monotonic() < deadline, f"the cloud is not ready after {START_TIMEOUT_S} s: {said}"
+                time.sleep(0.05)
+
+
+class TwoApis(SimulatedProcess):
+    """Two API processes, each with an address and an image cache of its own, and a worker; without hosts.
+
+    The catalog has the first one, and the second one's images as the service `image_remote`. The database is
+    PostgreSQL's: several processes cannot share SQLite.
+    """
+
+    def _start(self) -> None:
+        second = free_port()
+        for name, port in (("first", self.port), ("second", second)):
+            api = {"port": port, "public_url": self.url}
+            shared = {"bus": {"url": "unix:bus.sock"}, "api": api, "image": {"cache_node": name}}
+            self._write_config(f"{name}.toml", self._tables, self._more, shared)
+            self._run("api", f"{name}.toml")
+        self._run("worker", "first.toml")
+        self._wait()
+        identity = self.connection("gureum-admin").identity
+        service = identity.create_service(type="image_remote", name="the second API")
+        identity.create_endpoint(
+            service_id=service.id, interface="public", url=f"http://127.0.0.1:{second}/image", region_id="RegionOne"
+        )
 
 
 class RealUp(Judged):

@@ -10,7 +10,7 @@ import os
 
 import pytest
 from tests.api.image.web_place import Place, serving
-from tests.compat.judged_cloud import SimulatedProcess
+from tests.compat.judged_cloud import SimulatedProcess, TwoApis
 from tests.compat.tempest_runner import judge
 from tests.unit.image_inspector.corpus import qcow2
 
@@ -89,3 +89,18 @@ def test_locations_without_hashing(tmp_path, outside, judged_database):
         found = judge(cloud, tmp_path / "image", tests, guests=False, timeout_s=300, more=more)
     assert not found.failed, found.story()
     assert any("do_secure_hash_false" in name for name in found.passed), found.story()
+
+
+@pytest.mark.postgresql
+def test_two_apis(tmp_path, outside, postgresql_server):
+    """What needs a second API of the same cloud: staged and imported, or deleted, and cached, at different ones."""
+    more = options(outside, secure_hash=True)
+    more["image"]["alternate_image_endpoint"] = "image_remote"
+    folder = tmp_path / "cloud"
+    folder.mkdir()
+    with TwoApis(folder, more=CLOUD, database=postgresql_server.new_database()) as cloud:
+        tests = r"^tempest\.api\.image\..*(test_remote_|ImageCachingTest|HashCalculationRemoteDeletionTest)"
+        found = judge(cloud, tmp_path / "image", tests, guests=False, timeout_s=300, more=more)
+    assert not found.failed, found.story()
+    assert not found.skipped, found.skipped
+    assert len(found.passed) == 5, found.passed

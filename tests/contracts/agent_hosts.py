@@ -27,9 +27,9 @@ def eventually(check: Callable[[], object], what: str, limit_s: float = 15.0) ->
         time.sleep(0.02)
 
 
-def make_image(path) -> ImageSource:
-    """A small, sound qcow2 image of 3 MiB."""
-    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(path), "3M"], check=True)
+def make_image(path, *more) -> ImageSource:
+    """A small, sound qcow2 image of 3 MiB; `more` words for qemu-img may make it unsound."""
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *more, str(path), "3M"], check=True)
     content = path.read_bytes()
     return ImageSource("image-1", "qcow2", len(content), hashlib.sha512(content).hexdigest(), str(path))
 

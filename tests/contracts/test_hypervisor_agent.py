@@ -108,6 +108,19 @@ def test_create_held_then_released(host):
     assert host.starts("server-1") == 1
 
 
+def test_an_image_that_is_not_what_it_says_is_never_booted(host, tmp_path):
+    hostile = make_image(tmp_path / "hostile.qcow2", "-b", "/etc/passwd", "-F", "raw", "-u")
+    mislabelled = but(host.image, image_id="image-2", disk_format="raw")
+    for image in (hostile, mislabelled):
+        for _ in range(2):
+            with pytest.raises(AgentFailure) as refused:
+                host.agent.ensure_server(spec_of(host, image=image))
+            assert (refused.value.retry, refused.value.public) == (False, "The image is not what it says it is.")
+        assert host.starts("server-1") == 0
+        host.agent.remove_server("server-1")
+        assert host.agent.observe().servers == ()
+
+
 def test_every_step_of_a_life_may_be_repeated_and_interrupted(host):
     spec = spec_of(host)
     life = [

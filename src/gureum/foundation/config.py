@@ -124,7 +124,8 @@ class ImageQuotaConfig(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ImageConfig(msgspec.Struct, forbid_unknown_fields=True):
-    """Without `stores` there is one, "file", in `folder`. `cache` names the folder of the image cache, empty: none.
+    """Without `stores` there is one, "file", in `folder`. `cache` names the folder of the image cache, empty: none;
+    `cache_node` whose cache it is, empty: this machine's.
 
     `convert_to` is the format that imports are brought to, empty: none. `show_locations` lets owners see and set
     where data is. Limits of one image: `max_bytes`, `max_properties`, `max_tags`, `max_members`.
@@ -136,6 +137,7 @@ class ImageConfig(msgspec.Struct, forbid_unknown_fields=True):
     default_store: str = ""
     scratch: str = "images-scratch"
     cache: str = ""
+    cache_node: str = ""
     cache_bytes: int = 10 << 30
     convert_to: Literal["", "raw", "qcow2"] = ""
     show_locations: bool = False

@@ -12,7 +12,10 @@ from gureum.foundation.tasks.lifecycle import Lifecycle, Reconciler
 
 @dataclass(frozen=True)
 class ServiceParts:
-    """`on_start` run once in a process with workers, in order, before requests are answered; `on_stop` in reverse."""
+    """`on_start` run once in a process with workers, in order, before requests are answered; `on_stop` in reverse.
+
+    `on_api_start` and `on_api_stop` are the same for a process that answers requests.
+    """
 
     name: str
     apis: tuple[Api, ...] = ()
@@ -21,3 +24,5 @@ class ServiceParts:
     reconcilers: tuple[Reconciler, ...] = ()
     on_start: tuple[Callable[[], None], ...] = ()
     on_stop: tuple[Callable[[], None], ...] = ()
+    on_api_start: tuple[Callable[[], None], ...] = ()
+    on_api_stop: tuple[Callable[[], None], ...] = ()

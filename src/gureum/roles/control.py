@@ -85,9 +85,10 @@ class Control:
             wakes = Wakes(self.bus)
             self.tasks.run_elsewhere(wakes.tell)
             self._stops += [wakes.stop, HEARTBEAT.subscribe(self.bus, self.hosts.note)]
-        identity_start = next(part for part in self.parts if part.name == "identity")
-        for start in identity_start.on_start:
-            start()
+        for part in self.parts:
+            for start in part.on_api_start:
+                start()
+            self._stops.extend(part.on_api_stop)
         self._beat(self._follow, READ_EVERY_S, "revocations")
 
     def _follow(self) -> None:
@@ -100,7 +101,7 @@ class Control:
         """Lifecycles, reconcilers, the network writer and the hosts' heartbeats."""
         self.engine.release_dead()
         for part in self.parts:
-            for start in part.on_start if part.name != "identity" else ():
+            for start in part.on_start:
                 start()
             self._stops.extend(part.on_stop)
         self._listen_to_hosts()

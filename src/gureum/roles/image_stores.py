@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import re
 import shutil
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from gureum.drivers.image.web.fetch import WebFetcher
 from gureum.drivers.image.web.guard import Allowed
 from gureum.drivers.image.web.store import WebImageStore
 from gureum.foundation.config import Config, ConfigError, ImageStoreConfig
+from gureum.services.image.cache.node import NodeCache
 
 log = logging.getLogger("gureum.image")
 
@@ -26,7 +29,7 @@ log = logging.getLogger("gureum.image")
 class ImageOutside:
     stores: Stores
     fetcher: WebFetcher
-    cache: ImageStore | None
+    cache: NodeCache | None
     converter: Converter | None
 
 
@@ -39,12 +42,22 @@ def build_image_outside(config: Config) -> ImageOutside:
         stores = Stores([_store(config, name, one, fetcher) for name, one in configured.items()], section.default_store)
     except ValueError as error:
         raise ConfigError(f"[image]: {error}") from error
-    cache = FileImageStore(config.path(section.cache)) if section.cache else None
     program = shutil.which("qemu-img")
     if section.convert_to and program is None:
         raise ConfigError("[image] convert_to needs qemu-img: install qemu-utils")
     converter = QemuConverter(program) if program is not None else None
-    return ImageOutside(stores, fetcher, cache, converter)
+    return ImageOutside(stores, fetcher, _cache(config), converter)
+
+
+def _cache(config: Config) -> NodeCache | None:
+    """Each node has a folder of its own inside, so that nodes which share `cache` by mistake do not meet."""
+    if not config.image.cache:
+        return None
+    node = config.image.cache_node or socket.gethostname()
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", node):
+        raise ConfigError(f"[image] cache_node: {node!r} is not 1 to 64 letters, digits, '.', '_' or '-'")
+    folder = config.path(config.image.cache)
+    return NodeCache(node, FileImageStore(folder / node), folder / f"{node}.lock")
 
 
 def _store(config: Config, name: str, one: ImageStoreConfig, fetcher: WebFetcher) -> NamedStore:

@@ -113,7 +113,7 @@ def build(database: Database, keys, options: IdentityConfig | None = None) -> Wo
     parts, facade = service.parts(database, CHEAP, keys, options)
     policy = Policy(parts.rules)
     app = App(parts.apis, database, policy, facade.authenticate, facade.authenticate_slowly, public_url="http://cloud")
-    for start in parts.on_start:
+    for start in parts.on_api_start:
         start()
     return World(database, app, facade, parts.apis[0].deps.tokens)
 

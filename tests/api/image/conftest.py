@@ -26,6 +26,8 @@ from gureum.foundation.policy import Policy
 from gureum.foundation.tasks.engine import TaskEngine
 from gureum.foundation.tasks.store import Tasks
 from gureum.services.image import service
+from gureum.services.image.cache.keeper import Keeper
+from gureum.services.image.cache.node import NodeCache
 
 CALLERS = {
     "alice": Caller(user_id="alice", project_id="p1", roles=("member", "reader")),
@@ -76,7 +78,7 @@ def cloud_on(database, folder, allowed=Allowed(ports=frozenset()), resolve=None,
             NamedStore("web", "web", WebImageStore(fetcher), read_only=True),
         ]
     )
-    cache = FileImageStore(folder / "cache")
+    cache = NodeCache("here", FileImageStore(folder / "cache"), folder / "cache.lock")
     options = ImageConfig(**{"max_bytes": 1 << 22, **config})
     deps = service.ImageDeps(
         database, tasks, stores, options, fetcher, folder / "scratch", cache=cache, converter=converter
@@ -91,7 +93,8 @@ def cloud_on(database, folder, allowed=Allowed(ports=frozenset()), resolve=None,
         deps=deps,
         store=store,
         second=second,
-        cache=cache,
+        cache=cache.store,
+        keeper=Keeper(deps),
         stores=stores,
         default=stores.default,
         facade=facade,

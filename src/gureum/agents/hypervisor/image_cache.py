@@ -30,7 +30,7 @@ from gureum.agents.hypervisor.tools import Limits, ToolFailed, run_tool
 
 _log = logging.getLogger("gureum.agents.hypervisor.images")
 
-_NOT_WHAT_IT_SAYS = "The image is not what it says it is."
+NOT_WHAT_IT_SAYS = "The image is not what it says it is."
 _CONVERT_TIMEOUT_S = 1800.0
 
 
@@ -130,7 +130,7 @@ class ImageCache:
             self._bring(image, raw_copy, cancelled)
             base = self._settle(image, raw_copy)
         except CheckFailed as error:
-            raise AgentFailure(f"image {image.image_id}: {error}", public=_NOT_WHAT_IT_SAYS, retry=False) from error
+            raise AgentFailure(f"image {image.image_id}: {error}", public=NOT_WHAT_IT_SAYS, retry=False) from error
         except ToolFailed as error:
             raise AgentFailure(f"image {image.image_id}: {error}", public="The image cannot be converted.") from error
         finally:

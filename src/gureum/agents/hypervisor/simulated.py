@@ -1,7 +1,7 @@
 """Hosts that exist only in memory: the whole protocol, a thousand of them in one process, with faults on demand.
 
 It decides with the same `rules.py` as the real agent, and has no disks, packets or time: a guest shuts down
-as soon as it is asked to. For `--simulate`, for scheduling at scale, and for the tests of services.
+as soon as it is asked to. An image whose file it can open is inspected as the real agent does. For `--simulate`, for scheduling at scale, and for the tests of services.
 Invariant: it passes the contract suite of the real agent; one host costs a few hundred bytes and no thread.
 Read next: `faults.py`, `protocol.py`.
 """
@@ -12,9 +12,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
 from typing import Protocol
 
 from gureum.agents.hypervisor.faults import FaultPlan
+from gureum.agents.hypervisor.image_cache import NOT_WHAT_IT_SAYS
 from gureum.agents.hypervisor.protocol import (
     COPY_PIECE_BYTES,
     PROTOCOL_VERSION,
@@ -23,6 +26,7 @@ from gureum.agents.hypervisor.protocol import (
     DiskCopy,
     HostObserved,
     HostResources,
+    ImageSource,
     ObservedPower,
     ServerObserved,
     ServerSpec,
@@ -31,6 +35,7 @@ from gureum.agents.hypervisor.rules import Action, is_late, next_action, shown_p
 from gureum.agents.hypervisor.server_store import Effect
 from gureum.agents.hypervisor.uptime import uptime_text
 from gureum.drivers.hypervisor.blank_disk import blank_qcow2
+from gureum.drivers.image.inspector import inspect_file, mismatch
 
 DEFAULT_RESOURCES = HostResources(
     vcpus=64,
@@ -294,6 +299,7 @@ def _act(server: _Server, action: Action) -> None:
             server.power = "stopped"
             _print(server, "reboot: Power down")
         case "make_disks":
+            _refuse_unless_sound(spec.image)
             server.effect = Effect(server.effect.boot, spec.disk)
         case "define":
             server.power = "stopped"
@@ -309,6 +315,23 @@ def _act(server: _Server, action: Action) -> None:
         case "resume":
             server.power = "running"
             _boot(server)
+
+
+def _refuse_unless_sound(image: ImageSource | None) -> None:
+    """Raises AgentFailure for an image that a real host refuses."""
+    problem = _problem_of(image.path, image.disk_format) if image is not None and image.path else ""
+    if problem:
+        raise AgentFailure(f"the image is refused: {problem}", public=NOT_WHAT_IT_SAYS, retry=False)
+
+
+@lru_cache(maxsize=1024)
+def _problem_of(path: str, disk_format: str) -> str:
+    """An image's file is never written again, so it is read once. One that is not on this machine is let be."""
+    try:
+        found = inspect_file(Path(path))
+    except OSError:
+        return ""
+    return "; ".join(found.problems) or mismatch(disk_format, found) or ""
 
 
 def _boot(server: _Server) -> None:

@@ -47,5 +47,5 @@ def parts(
         Reconciler("purge-revocations", 600.0, facade.purge_revocations),
         Reconciler("purge-expired", 3600.0, lambda: purge(database)),
     )
-    service = ServiceParts("identity", apis=(api,), rules=rules, reconcilers=reconcilers, on_start=(facade.start,))
+    service = ServiceParts("identity", apis=(api,), rules=rules, reconcilers=reconcilers, on_api_start=(facade.start,))
     return service, facade

@@ -6,19 +6,20 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from gureum.drivers.image.interface import Converter, Fetcher, ImageStore
+from gureum.drivers.image.interface import Converter, Fetcher
 from gureum.drivers.image.stores import Stores
 from gureum.foundation.config import ImageConfig
 from gureum.foundation.db.engine import Database
 from gureum.foundation.quota import NO_UNIFIED_LIMITS, UnifiedLimitsOf
 from gureum.foundation.tasks.store import Tasks
 from gureum.services.identity.facade import IdentityFacade
+from gureum.services.image.cache.node import NodeCache
 from gureum.services.image.protections import Protections
 
 
 @dataclass(frozen=True)
 class ImageDeps:
-    """`fetcher` goes to outside places; `cache` is the store of the image cache, None without one.
+    """`fetcher` goes to outside places; `cache` is this node's image cache, None without one.
 
     `identity` knows the image services of other regions; without it there are none.
     """
@@ -29,7 +30,7 @@ class ImageDeps:
     config: ImageConfig
     fetcher: Fetcher
     scratch: Path
-    cache: ImageStore | None = None
+    cache: NodeCache | None = None
     converter: Converter | None = None
     limits: UnifiedLimitsOf = lambda _project_id: NO_UNIFIED_LIMITS
     region: str = "RegionOne"

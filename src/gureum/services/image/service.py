@@ -7,8 +7,7 @@ from gureum.foundation.http.routes import Api
 from gureum.foundation.service import ServiceParts
 from gureum.foundation.tasks.lifecycle import Reconciler
 from gureum.services.image.cache import api as cache
-from gureum.services.image.cache.lifecycle import lifecycle as cache_lifecycle
-from gureum.services.image.cache.lifecycle import reconcilers as cache_reconcilers
+from gureum.services.image.cache.keeper import Keeper
 from gureum.services.image.data import api as data
 from gureum.services.image.deps import ImageDeps
 from gureum.services.image.discovery import api as discovery
@@ -36,15 +35,17 @@ def parts(deps: ImageDeps) -> tuple[ServiceParts, ImageFacade]:
     """The mountable parts and the facade for siblings."""
     routes = tuple(route for noun in _NOUNS for route in noun.ROUTES)
     rules = tuple(rule for noun in _NOUNS for rule in noun.RULES)
+    keeper = Keeper(deps)
     found = ServiceParts(
         "image",
         apis=(Api("image", "/image", dialects.image, routes, deps, strict_slash=True),),
         rules=rules,
-        lifecycles=(lifecycle(deps.stores), import_lifecycle(deps), cache_lifecycle(deps)),
+        lifecycles=(lifecycle(deps.stores), import_lifecycle(deps)),
         reconcilers=(
             *reconcilers(deps.database, deps.stores),
             Reconciler("image-tasks", _TASKS_EVERY_S, lambda: forget_old_tasks(deps.database)),
-            *cache_reconcilers(deps),
         ),
+        on_api_start=(keeper.start,),
+        on_api_stop=(keeper.stop,),
     )
     return found, ImageFacade(deps)

@@ -1,1 +1,1 @@
-"""The image cache: copies of images' data near the API, for stores that are far."""
+"""The image cache: copies of images' data on the machine of an API process, for stores that are far."""

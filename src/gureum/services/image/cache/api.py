@@ -1,4 +1,4 @@
-"""Routes of the image cache. Source: image API reference v2, "Cache Manage"."""
+"""Routes of the image cache of the node that is asked. Source: image API reference v2, "Cache Manage"."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ from typing import Any
 
 from sqlalchemy import select, update
 
-from gureum.drivers.image.interface import ImageStore
 from gureum.foundation import clock
 from gureum.foundation.errors import BadRequest, NotFound
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Reply, Route
 from gureum.foundation.policy import Rule
 from gureum.services.image.access import seen
-from gureum.services.image.cache import lifecycle
-from gureum.services.image.cache.model import CachedImage, forget_cached
+from gureum.services.image.cache.model import CachedImage
+from gureum.services.image.cache.node import NodeCache
 from gureum.services.image.deps import ImageDeps
 
 RULES = (
@@ -25,15 +24,15 @@ RULES = (
 _TARGETS = {"": None, "cache": True, "queue": False}
 
 
-def _require_cache(call: Call[ImageDeps]) -> ImageStore:
+def _require_cache(call: Call[ImageDeps]) -> NodeCache:
     if call.deps.cache is None:
         raise NotFound("Caching via API is not supported at this site.")
     return call.deps.cache
 
 
 def index(call: Call[ImageDeps]) -> dict[str, Any]:
-    _require_cache(call)
-    rows = call.tx.scalars(select(CachedImage).where(CachedImage.wanted).order_by(CachedImage.modified_at)).all()
+    here = select(CachedImage).where(CachedImage.node == _require_cache(call).node, CachedImage.wanted)
+    rows = call.tx.scalars(here.order_by(CachedImage.modified_at)).all()
     return {
         "cached_images": [
             {
@@ -51,39 +50,40 @@ def index(call: Call[ImageDeps]) -> dict[str, Any]:
 
 
 def queue(call: Call[ImageDeps], image_id: str) -> Reply:
-    _require_cache(call)
+    cache = _require_cache(call)
     image = seen(call, image_id)
     if image.status != "active":
         raise BadRequest("Only images with status active can be targeted for queueing")
-    row = call.tx.get(CachedImage, image.id)
+    row = call.tx.get(CachedImage, (image.id, cache.node))
     if row is None:
-        call.tx.add(CachedImage(image_id=image.id, modified_at=clock.now()))
+        call.tx.add(CachedImage(image_id=image.id, node=cache.node, modified_at=clock.now()))
     elif not row.wanted:
         row.wanted, row.hits, row.modified_at = True, 0, clock.now()
-    if (row is None or row.location is None) and not call.deps.tasks.exists(call.tx, lifecycle.KIND, image.id):
-        call.deps.tasks.create(call.tx, lifecycle.KIND, image.id, lifecycle.FILL, {}, image.owner or "-")
+    call.tx.on_commit(cache.changed.set)
     return Reply(status=202)
 
 
 def remove(call: Call[ImageDeps], image_id: str) -> None:
-    _require_cache(call)
-    row = call.tx.get(CachedImage, image_id.lower())
+    cache = _require_cache(call)
+    row = call.tx.get(CachedImage, (image_id.lower(), cache.node))
     if row is None or not row.wanted:
         raise NotFound(f"Image {image_id[:64]} is neither cached nor queued.")
-    forget_cached(call.tx, row.image_id)
+    row.wanted = False
+    call.tx.on_commit(cache.changed.set)
 
 
 def clear(call: Call[ImageDeps]) -> None:
-    _require_cache(call)
+    cache = _require_cache(call)
     target = call.headers.get("x-image-cache-clear-target", "").lower()
     if target not in _TARGETS:
         raise BadRequest("If provided 'x-image-cache-clear-target' must be 'cache', 'queue' or empty string.")
-    statement = update(CachedImage).values(wanted=False)
+    statement = update(CachedImage).where(CachedImage.node == cache.node).values(wanted=False)
     if target:
         statement = statement.where(
             CachedImage.location.isnot(None) if _TARGETS[target] else CachedImage.location.is_(None)
         )
     call.tx.execute(statement, execution_options={"synchronize_session": False})
+    call.tx.on_commit(cache.changed.set)
 
 
 ROUTES = (

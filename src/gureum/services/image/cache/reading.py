@@ -14,7 +14,10 @@ from gureum.services.image.cache.model import CachedImage
 from gureum.services.image.deps import ImageDeps
 
 _FIND = select(CachedImage.location).where(
-    CachedImage.image_id == bindparam("image_id"), CachedImage.location.isnot(None), CachedImage.wanted
+    CachedImage.image_id == bindparam("image_id"),
+    CachedImage.node == bindparam("node"),
+    CachedImage.location.isnot(None),
+    CachedImage.wanted,
 )
 
 
@@ -42,11 +45,11 @@ def cached_blob(deps: ImageDeps, tx: Tx, image_id: str, offset: int, length: int
     """The copy's chunks, None when there is no copy."""
     if deps.cache is None:
         return None
-    location = tx.scalar(_FIND, {"image_id": image_id})
+    location = tx.scalar(_FIND, {"image_id": image_id, "node": deps.cache.node})
     if location is None:
         return None
     try:
-        found = deps.cache.open(location, offset, length)
+        found = deps.cache.store.open(location, offset, length)
     except BlobNotFound:
         return None
     HITS.note(image_id)

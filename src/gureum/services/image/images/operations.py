@@ -14,7 +14,7 @@ from gureum.foundation.db.engine import Tx
 from gureum.foundation.errors import Conflict, Forbidden
 from gureum.foundation.http.call import Call
 from gureum.foundation.tasks.store import Tasks
-from gureum.services.image.cache.model import forget_cached
+from gureum.services.image.cache.model import forget_everywhere
 from gureum.services.image.deps import ImageDeps
 from gureum.services.image.images.fields import (
     KNOWN,
@@ -158,7 +158,7 @@ def delete_image(tasks: Tasks, tx: Tx, image: Image) -> None:
     image.property_rows.clear()
     image.tag_rows.clear()
     tx.execute(delete(ImageMember).where(ImageMember.image_id == image.id))
-    forget_cached(tx, image.id)
+    forget_everywhere(tx, image.id)
 
 
 def switch(image: Image, before: str, after: str) -> None:

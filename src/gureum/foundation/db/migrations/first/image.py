@@ -27,13 +27,14 @@ def _image_cache() -> None:
     op.create_table(
         "image_cache",
         sa.Column("image_id", sa.String(length=36), nullable=False),
+        sa.Column("node", sa.String(length=64), nullable=False),
         sa.Column("location", sa.String(length=255), nullable=True),
         sa.Column("wanted", sa.Boolean(), nullable=False),
         sa.Column("size_bytes", sa.BigInteger(), nullable=False),
         sa.Column("hits", sa.Integer(), nullable=False),
         sa.Column("modified_at", sa.Float(precision=53), nullable=False),
         sa.Column("accessed_at", sa.Float(precision=53), nullable=False),
-        sa.PrimaryKeyConstraint("image_id", name=op.f("pk_image_cache")),
+        sa.PrimaryKeyConstraint("image_id", "node", name=op.f("pk_image_cache")),
     )
 
 
