@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 
-from gureum.foundation.http.serve import serve
-from gureum.roles.control import build
 from gureum.roles.entry import configured, ready_file, settle_memory
 
 
 def main() -> None:
     config = configured(__doc__, "control", alone=True)
+    from gureum.foundation.http.serve import serve
+    from gureum.roles.control import build
+
     ready = ready_file(config, "control")
     control = build(config)
     try:

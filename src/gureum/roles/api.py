@@ -9,13 +9,14 @@ from __future__ import annotations
 import logging
 import os
 
-from gureum.foundation.http.serve import serve
-from gureum.roles.control import build
 from gureum.roles.entry import configured, ready_file, settle_memory
 
 
 def main() -> None:
     config = configured(__doc__, "api")
+    from gureum.foundation.http.serve import serve
+    from gureum.roles.control import build
+
     ready = ready_file(config, f"api-{os.getpid()}")
     control = build(config, alone=False)
     try:

@@ -12,12 +12,13 @@ import os
 import signal
 import threading
 
-from gureum.roles.control import build
 from gureum.roles.entry import configured, ready_file, settle_memory
 
 
 def main() -> None:
     config = configured(__doc__, "worker")
+    from gureum.roles.control import build
+
     ready = ready_file(config, f"worker-{os.getpid()}")
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

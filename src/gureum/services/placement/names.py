@@ -6,9 +6,9 @@ Sources: os-resource-classes, os-traits; placement API reference, "Resource clas
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 
 import os_resource_classes
-import os_traits
 from sqlalchemy import select, union
 
 from gureum.foundation.db.engine import Tx
@@ -16,8 +16,15 @@ from gureum.foundation.errors import BadRequest
 from gureum.services.placement.model import CustomClass, CustomTrait, ProviderTrait
 
 STANDARD_CLASSES = tuple(os_resource_classes.STANDARDS)
-STANDARD_TRAITS = frozenset(os_traits.get_traits())
-SHARING = os_traits.MISC_SHARES_VIA_AGGREGATE
+SHARING = "MISC_SHARES_VIA_AGGREGATE"
+
+
+@cache
+def standard_traits() -> frozenset[str]:
+    """All of os-traits: a module for each family, so they are loaded when first asked for."""
+    import os_traits
+
+    return frozenset(os_traits.get_traits())
 
 
 def classes(tx: Tx) -> list[str]:
@@ -28,7 +35,7 @@ def classes(tx: Tx) -> list[str]:
 def traits(tx: Tx) -> set[str]:
     """Every trait; a host may carry one of its own before anyone named it here."""
     own = union(select(CustomTrait.name), select(ProviderTrait.trait))
-    return {*STANDARD_TRAITS, *tx.scalars(own)}
+    return {*standard_traits(), *tx.scalars(own)}
 
 
 def unknown_classes(tx: Tx, asked: Iterable[str]) -> list[str]:
@@ -40,7 +47,7 @@ def unknown_classes(tx: Tx, asked: Iterable[str]) -> list[str]:
 
 def check_traits(tx: Tx, asked: Iterable[str]) -> None:
     """Raises BadRequest that names the traits that do not exist."""
-    rest = set(asked) - STANDARD_TRAITS
+    rest = set(asked) - standard_traits()
     if not rest:
         return
     wanted = sorted(rest)

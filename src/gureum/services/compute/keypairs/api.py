@@ -15,7 +15,6 @@ from gureum.foundation.http.paging import next_link, paging_of
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
 from gureum.foundation.quota import overruns
-from gureum.services.compute.keypairs import rules
 from gureum.services.compute.keypairs.model import Keypair
 from gureum.services.compute.pages import CLOSED
 from gureum.services.compute.quotas_in_force import limits_of
@@ -71,6 +70,8 @@ class CreateV292(Struct, forbid_unknown_fields=True):
 
 
 def create(call: Call[Any], body: CreateV210) -> dict[str, Any]:
+    from gureum.services.compute.keypairs import rules  # X.509 takes 30 ms of a start and is rarely asked for
+
     new = body.keypair
     owner = getattr(new, "user_id", None) or call.caller.user_id
     call.enforce(user_id=owner)

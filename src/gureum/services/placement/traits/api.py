@@ -79,7 +79,7 @@ def create(call: Call[Any], name: str) -> Reply:
 
 
 def remove(call: Call[Any], name: str) -> None:
-    if name in names.STANDARD_TRAITS:
+    if name in names.standard_traits():
         raise BadRequest(f"Cannot delete standard trait {name}.")
     row = call.tx.get(CustomTrait, name)
     if row is None:
