@@ -108,7 +108,7 @@ class Control:
         self.engine.start()
         self._stops += [
             serve_wakes(self.bus, self.engine),
-            NETWORK_CHANGED.subscribe(self.bus, lambda _: self.changes.event.set()),
+            NETWORK_CHANGED.subscribe(self.bus, lambda _: self.changes.wake()),
         ]
         self._beat(self.hosts.flush, 1.0, "heartbeats")
 

@@ -232,3 +232,19 @@ def test_bulk_ports_are_made_in_one_go(cloud, alice, make, network, subnet):
     body["ports"].append({"network_id": network["id"], "fixed_ips": [{"ip_address": "10.0.0.3"}]})
     assert alice.post(f"{AT}/ports", body).status == 409
     assert len(cloud.held("port")) == 6
+
+
+def test_a_new_process_finds_the_free_addresses_among_the_taken(cloud, make):
+    """It begins at the first address, which is taken, as are those near it; at last the only one left is found."""
+    network = make.network()
+    subnet = make.subnet(network, "10.0.0.0/27", enable_dhcp=False)
+    given = [make.port(network)["fixed_ips"][0]["ip_address"] for _ in range(20)]
+    assert len(set(given)) == 20
+    cloud.writer._ctx.cursors.clear()
+    given += [make.port(network)["fixed_ips"][0]["ip_address"] for _ in range(9)]
+    assert len(set(given)) == 29
+    cloud.writer._ctx.cursors.clear()
+    full = make.client.post(f"{AT}/ports", {"port": {"network_id": network["id"]}})
+    assert fault(full) == (409, "IpAddressGenerationFailure")
+    taken = {"network_id": network["id"], "fixed_ips": [{"subnet_id": subnet["id"], "ip_address": given[3]}]}
+    assert fault(make.client.post(f"{AT}/ports", {"port": taken})) == (409, "IpAddressAlreadyAllocated")

@@ -226,3 +226,22 @@ def test_a_process_that_does_not_write_tells_the_one_that_does(cloud, alice, mak
     alice.post(f"{AT}/ports", {"ports": [{"network_id": network["id"]} for _ in range(3)]})
     assert told and min(told) > 0, "after the commit"
     assert len(told) == 1, "once for a transaction"
+
+
+def test_news_of_ports_alone_does_not_read_the_change_log(cloud, alice, make):
+    cloud.settle()
+    changes = cloud.writer._ctx.changes
+    assert not cloud.writer._entries_wait(), "a moment after it was looked at"
+    cloud.writer._hear("p1", True, "h1")
+    assert changes.event.is_set() and not cloud.writer._entries_wait()
+    make.network()
+    assert cloud.writer._entries_wait(), "there is an entry"
+    assert not cloud.writer._entries_wait(), "asked once"
+    cloud.writer.run_once(look=False)
+    assert pending(cloud) == 1
+    changes.wake()
+    assert cloud.writer._entries_wait(), "another process has written"
+    cloud.writer._looked -= 1
+    assert cloud.writer._entries_wait(), "not looked at for long"
+    cloud.writer.run_once()
+    assert pending(cloud) == 0

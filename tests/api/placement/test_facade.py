@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import select
 
 from gureum.services.placement.facade import Inventory, ProviderReport, Wanted
+from gureum.services.placement.model import Consumer, ProviderInventory
 
 
 def look(world, **wanted):
@@ -76,3 +78,28 @@ def test_a_host_that_reports_the_same_changes_nothing(world):
     assert world.root.get(one).json()["generation"] == before
     world.database.write(lambda tx: world.facade.remove_provider(tx, "11111111-1111-4111-8111-111111111111"))
     assert world.root.get(one).status == 404
+
+
+def test_a_claim_that_does_not_fit_leaves_nothing(world):
+    uuid = world.provider("a", {"VCPU": 4})
+    held = {uuid: {"VCPU": 3}}
+
+    def claim(consumer, amount):
+        amounts = {uuid: {"VCPU": amount}}
+        return world.database.write(lambda tx: world.facade.claim(tx, consumer, "p", "u", amounts))
+
+    def state():
+        with world.database.read() as tx:
+            consumers = dict(tx.execute(select(Consumer.id, Consumer.generation)).all())
+            return consumers, tx.scalar(select(ProviderInventory.used)), world.facade.claim_of(tx, "c")
+
+    assert not claim("c", 5)
+    assert state() == ({}, 0, {})
+    assert claim("c", 3)
+    assert not claim("c", 5)
+    assert not claim("d", 2)
+    assert state() == ({"c": 1}, 3, held)
+    assert claim("c", 3)
+    assert state() == ({"c": 1}, 3, held)
+    assert claim("c", 4)
+    assert state() == ({"c": 2}, 4, {uuid: {"VCPU": 4}})

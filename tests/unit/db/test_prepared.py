@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from gureum.foundation.db.engine import Database, Tx
-from gureum.foundation.db.prepared import Prepared, insert_into, only, row_type, table_of
+from gureum.foundation.db.prepared import Prepared, insert_into, insert_unless_there, only, row_type, table_of
 from gureum.foundation.db.types import Json
 
 
@@ -91,6 +91,19 @@ def test_orm_and_prepared_see_each_other(database):
     database.write(lambda tx: RENAME.run(tx, wanted=1, new="gone"))
     assert database.counters.commits == before + 1
     assert database.write(TAKE.all) == [(1, MOMENT)]
+
+
+def test_a_row_that_is_there_stays_as_it_is(database):
+    add = insert_unless_there(Sample, "id")
+    first, second, other = (
+        {f"new_{name}": value for name, value in row.items()} for row in (values(1), values(1, "two"), values(2, "two"))
+    )
+    assert database.write(lambda tx: [add.run(tx, **first), add.run(tx, **second), add.run(tx, **other)]) == [1, 0, 1]
+    with database.read() as tx:
+        assert [(row.name, row.facts, row.seen_at) for row in (ONE.first(tx, wanted=1), ONE.first(tx, wanted=2))] == [
+            ("one", {"a": [1]}, MOMENT),
+            ("two", {"a": [1]}, MOMENT),
+        ]
 
 
 def test_a_failure_leaves_nothing_and_its_connection_goes_on(database):

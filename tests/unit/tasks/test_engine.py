@@ -299,6 +299,35 @@ def test_a_worker_that_lost_its_lease_writes_nothing(start, database, world, vir
     assert world.log.count("rest") == 1
 
 
+def test_a_signal_that_a_move_saw_is_not_looked_for_again(start, database, world):
+    """One that comes while a step runs is met by the step's move; one after the last move needs a look."""
+    engine, tasks = start()
+
+    class Signalled(Hooks):
+        def before_step(self, task):
+            if task.step == "make":
+                world.ready.add("t1")
+                database.write(lambda tx: tasks.signal(tx, "thing", ["t1"]))
+
+        def after_commit(self, task, outcome):
+            if late and isinstance(outcome, Wait):
+                late.pop()
+                database.write(lambda tx: tasks.signal(tx, "thing", ["t1"]))
+
+    late = []
+    engine.hooks = Signalled()
+    database.write(lambda tx: tasks.create(tx, "thing", "t1", "make"))
+    before = database.counters.statements
+    engine.run_due()
+    assert world.log == ["make", "settle", "rest"]
+    assert database.counters.statements - before == 5, "a signal, three moves, and `run_due` looks for more"
+    late.append("one more")
+    database.write(lambda tx: tasks.signal(tx, "thing", ["t1"]))
+    engine.run_due()
+    assert world.log[3:] == ["rest", "rest"]
+    assert not engine._held
+
+
 def test_sleep_wakes_by_time(start, database, world, virtual_clock):
     engine, tasks = start()
     naps = []

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
-from sqlalchemy import Column, Executable, Insert, Table, Update, bindparam, insert, update
+from sqlalchemy import Column, Executable, Insert, Table, Update, bindparam, exists, insert, select, update
 from sqlalchemy.engine import Dialect
 
 if TYPE_CHECKING:
@@ -46,6 +46,19 @@ def insert_into(model: type[Row], *left_out: str) -> Prepared[Any]:
     table = table_of(model)
     columns = [column for column in table.c if column.key not in left_out]
     return Prepared(insert(table), columns=[column.key for column in columns], defaults=_Defaults(columns))
+
+
+def insert_unless_there(model: type[Row], *key: str) -> Prepared[Any]:
+    """An INSERT of every column, as the parameters `new_<column>`, unless a row has the same `key`: then it says 0.
+
+    Looking and writing are one statement. Two transactions that both saw no row break the table's rule, and one is
+    repeated.
+    """
+    table = table_of(model)
+    new = {column.key: bindparam(f"new_{column.key}", type_=column.type) for column in table.c}
+    there = exists().where(*(table.c[name] == new[name] for name in key)).select_from(table)
+    statement = insert(table).from_select(list(new), select(*new.values()).where(~there))
+    return Prepared(statement.execution_options(preserve_rowcount=True))
 
 
 class _Defaults:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import heapq
 import logging
+import math
 import queue
 import threading
 import time
@@ -45,6 +46,8 @@ MAX_BACKOFF_S = 30.0
 MAX_WORKERS = 64
 MOST_AT_ONCE = 256
 LOOK_FOR_DEAD_S = 3.0
+_NEW_LEASE = math.inf
+"""Heard of a task that was just leased: whatever its steps met before does not count."""
 
 
 class LeaseLostError(Exception):
@@ -98,7 +101,7 @@ class TaskEngine:
         self._queue: queue.SimpleQueue[Claimed | None] = queue.SimpleQueue()
         self._timers: list[tuple[float, str]] = []
         self._condition = threading.Condition()
-        self._held: dict[str, bool] = {}
+        self._held: dict[str, float] = {}
         self._stopping = False
         self._end = threading.Event()
         self._workers = self._ended = self._ended_before = 0
@@ -153,13 +156,15 @@ class TaskEngine:
         for task_id in task_ids:
             self._at(0.0, task_id)
 
-    def _adopt(self, task: Claimed) -> None:
-        """Queue a task leased to us. One that is queued or running already is looked at again when it ends."""
+    def _adopt(self, task: Claimed, heard: float | None = None) -> None:
+        """Queue a task leased to us. For one that is queued or running already, keep how many signals were `heard` of:
+        unless its steps meet them, it is looked at again when it ends.
+        """
         with self._condition:
             if task.id in self._held:
-                self._held[task.id] = True
+                self._held[task.id] = max(self._held[task.id], task.signals if heard is None else heard)
                 return
-            self._held[task.id] = False
+            self._held[task.id] = 0
         self._queue.put(task)
 
     def _work(self) -> None:
@@ -194,7 +199,7 @@ class TaskEngine:
                     due = self._due_timers()
                 with contextlib.suppress(Exception):
                     for task in self._claim(len(due), due) if due else ():
-                        self._adopt(task)
+                        self._adopt(task, _NEW_LEASE)
 
     def _due_timers(self) -> list[str]:
         due: list[str] = []
@@ -209,7 +214,7 @@ class TaskEngine:
 
     def _queue_due(self) -> None:
         for task in self._claim(64):
-            self._adopt(task)
+            self._adopt(task, _NEW_LEASE)
 
     def _renew(self) -> None:
         """Keep the leases of what is queued or running here."""
@@ -252,7 +257,7 @@ class TaskEngine:
                     batch.append(task)
             if not batch:
                 for task in self._claim(16):
-                    self._adopt(task)
+                    self._adopt(task, _NEW_LEASE)
                 if self._queue.empty():
                     return count
             for task in batch:
@@ -271,24 +276,27 @@ class TaskEngine:
                         pass
                 except LeaseLostError:
                     logger.info("%s %s: its task went to another worker", task.kind, task.resource_id)
-                current = self._look_again(task.id)
+                current = self._look_again(current)
         finally:
             with self._condition:
                 self._held.pop(task.id, None)
             log.work_for(before)
 
-    def _look_again(self, task_id: str) -> Claimed | None:
-        """The task's present row when a signal came meanwhile and its lease is ours; else let go of it."""
+    def _look_again(self, task: Claimed) -> Claimed | None:
+        """The task's present row when a signal came that no move saw, and its lease is ours; else let go of it."""
+        seen: float = task.signals
         while True:
             with self._condition:
-                if not self._held.get(task_id):
-                    self._held.pop(task_id, None)
+                heard = self._held.get(task.id, 0)
+                if heard <= seen:
+                    self._held.pop(task.id, None)
                     return None
-                self._held[task_id] = False
+                self._held[task.id] = 0
             with self.database.read() as tx:
-                found = _HELD.first(tx, task_id=task_id, owner=self.owner, now=clock.now())
+                found = _HELD.first(tx, task_id=task.id, owner=self.owner, now=clock.now())
             if found is not None:
                 return found
+            seen = 0
 
     def _run_step(self, task: Claimed) -> bool:
         """Run one step and commit its outcome; True when another is to follow at once."""

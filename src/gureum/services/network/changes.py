@@ -36,12 +36,13 @@ _INSERT = insert_into(NetworkChange, "number")
 class Changes:
     """Marks things as changed; wakes the writer after the commit.
 
-    `event` wakes the writer of this process. `announce` tells the other processes, and is called unless the writer here
-    holds the lease (`written_here`).
+    `event` wakes the writer of this process, for whatever reason; `entries` is set when the log may hold new ones.
+    `announce` tells the other processes, and is called unless the writer here holds the lease (`written_here`).
     """
 
     def __init__(self) -> None:
         self.event = threading.Event()
+        self.entries = threading.Event()
         self.announce: Callable[[], None] = lambda: None
         self.written_here = False
 
@@ -56,6 +57,11 @@ class Changes:
             tx.on_commit(self._wake)
 
     def _wake(self) -> None:
-        self.event.set()
+        self.wake()
         if not self.written_here:
             self.announce()
+
+    def wake(self) -> None:
+        """Entries were committed, here or elsewhere: the writer of this process is to look."""
+        self.entries.set()
+        self.event.set()

@@ -11,11 +11,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import BindParameter, bindparam, select
+from sqlalchemy import BindParameter, bindparam, func, select
 
 from gureum.drivers.network import interface as engine
 from gureum.foundation.db.engine import Tx
-from gureum.foundation.db.prepared import Prepared, table_of
+from gureum.foundation.db.prepared import Prepared
 from gureum.services.network.floating_ips.model import FloatingIp
 from gureum.services.network.networks.model import Network
 from gureum.services.network.ports import metadata
@@ -92,30 +92,29 @@ def _subnets(tx: Tx, ids: Sequence[str]) -> list[engine.Thing]:
 
 
 _IDS: BindParameter[str] = bindparam("ids", expanding=True)
+_MEMBERSHIPS = (
+    select(func.aggregate_strings(PortGroup.group_id, " ")).where(PortGroup.port_id == Port.id).scalar_subquery()
+)
 _PORTS = Prepared(
-    select(*table_of(Port).c, Network.admin_state_up.label("network_up"))
+    select(
+        *(Port.id, Port.revision, Port.network_id, Port.mac, Port.device_owner, Port.host, Port.port_security),
+        *(Port.pairs, Port.admin_state_up, Network.admin_state_up.label("network_up")),
+        *(IpAllocation.subnet_id, IpAllocation.ip, _MEMBERSHIPS.label("groups")),
+    )
     .join(Network, Network.id == Port.network_id)
+    .outerjoin(IpAllocation, IpAllocation.owner_id == Port.id)
     .where(Port.id.in_(_IDS), Port.device_owner.not_in((ROUTER_LEG, ROUTER_GATEWAY)))
-)
-_ADDRESSES = Prepared(
-    select(IpAllocation.owner_id, IpAllocation.subnet_id, IpAllocation.ip)
-    .where(IpAllocation.owner_id.in_(_IDS))
     .order_by(IpAllocation.position, IpAllocation.subnet_id, IpAllocation.ip)
-)
-_MEMBERSHIPS = Prepared(
-    select(PortGroup.port_id, PortGroup.group_id)
-    .where(PortGroup.port_id.in_(_IDS))
-    .order_by(PortGroup.position, PortGroup.group_id)
 )
 
 
 def _ports(tx: Tx, ids: Sequence[str]) -> list[engine.Thing]:
     fixed: defaultdict[str, list[engine.FixedIp]] = defaultdict(list)
-    for owner_id, subnet_id, ip in _ADDRESSES.all(tx, ids=ids):
-        fixed[owner_id].append(engine.FixedIp(subnet_id, ip))
-    groups: defaultdict[str, list[str]] = defaultdict(list)
-    for port_id, group_id in _MEMBERSHIPS.all(tx, ids=ids):
-        groups[port_id].append(group_id)
+    rows = {}
+    for row in _PORTS.all(tx, ids=ids):
+        rows[row.id] = row
+        if row.ip is not None:
+            fixed[row.id].append(engine.FixedIp(row.subnet_id, row.ip))
     return [
         engine.Port(
             id=row.id,
@@ -126,11 +125,11 @@ def _ports(tx: Tx, ids: Sequence[str]) -> list[engine.Thing]:
             enabled=row.admin_state_up and row.network_up,
             kind=_kind(row.device_owner),
             host=row.host or None,
-            security_groups=tuple(groups[row.id]),
+            security_groups=tuple(sorted((row.groups or "").split())),
             port_security=row.port_security,
             allowed_pairs=tuple((pair["ip_address"], pair["mac_address"]) for pair in row.pairs),
         )
-        for row in _PORTS.all(tx, ids=ids)
+        for row in rows.values()
     ]
 
 

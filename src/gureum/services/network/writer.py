@@ -57,6 +57,7 @@ class NetworkWriter:
         self._news: queue.SimpleQueue[tuple[str, bool, str | None]] = queue.SimpleQueue()
         self._lease_seen = 0.0
         self._resynced = 0.0
+        self._looked = 0.0
         self._failures = 0
         self._hosts: dict[str, bool] | None = None
         self._aside: dict[int, float] = {}
@@ -89,11 +90,11 @@ class NetworkWriter:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            self._ctx.changes.event.wait(POLL_S * random.uniform(0.8, 1.2))  # noqa: S311 spreading, not secrecy
+            woken = self._ctx.changes.event.wait(POLL_S * random.uniform(0.8, 1.2))  # noqa: S311 spreading, not secrecy
             self._ctx.changes.event.clear()
             began = clock.now()
             try:
-                self.run_once()
+                self.run_once(look=not woken or self._entries_wait())
             except Exception as error:
                 self._failures += 1
                 pause = min(0.2 * 2 ** min(self._failures, 10), MAX_PAUSE_S)
@@ -103,8 +104,18 @@ class NetworkWriter:
             # Whatever comes within the gap goes into one transaction: a busy writer would take one for each port.
             self._stopping.wait(max(0.0, GAP_S - (clock.now() - began)))
 
-    def run_once(self) -> None:
-        """Take the lease if it is free; then write what changed, note which ports came up, compare when it is time."""
+    def _entries_wait(self) -> bool:
+        """Whether the change log may hold new entries, or was not looked at for long. Asking takes the word back."""
+        if self._ctx.changes.entries.is_set():
+            self._ctx.changes.entries.clear()
+            return True
+        return clock.now() - self._looked >= POLL_S
+
+    def run_once(self, *, look: bool = True) -> None:
+        """Take the lease if it is free; then write what changed, note which ports came up, compare when it is time.
+
+        Without `look` the change log is left alone: what woke the writer is news of ports.
+        """
         if not self._holds_lease():
             self._drop_news()
             return
@@ -113,8 +124,9 @@ class NetworkWriter:
             self.resync()
             self._resynced = now
         self._note_ports(self._drain_news())
-        while self._write_changes() == BATCH:
+        while look and self._write_changes() == BATCH:
             pass
+        self._looked = now if look else self._looked
         self._follow_hosts()
         self._note_ports(self._drain_news())
         self._failures = 0

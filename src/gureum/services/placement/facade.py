@@ -16,7 +16,7 @@ from sqlalchemy import Integer, and_, bindparam, case, delete, literal_column, o
 
 from gureum.foundation import clock
 from gureum.foundation.db.engine import Tx
-from gureum.foundation.db.prepared import Prepared, as_tuple, insert_into, table_of
+from gureum.foundation.db.prepared import Prepared, as_tuple, insert_into, insert_unless_there, table_of
 from gureum.services.placement.claims import Amounts, give_back, take, take_back
 from gureum.services.placement.model import (
     Allocation,
@@ -153,7 +153,15 @@ class PlacementFacade:
 
     def claim(self, tx: Tx, consumer_id: str, project_id: str, user_id: str, amounts: Amounts) -> bool:
         """Replace the consumer's claim by `amounts`. False, with nothing written, when it does not fit any more."""
-        before = self.claim_of(tx, consumer_id)
+        is_new = _CONSUME.run(
+            tx,
+            new_id=consumer_id,
+            new_project_id=project_id,
+            new_user_id=user_id,
+            new_type="INSTANCE",
+            new_generation=1,
+        )
+        before = {} if is_new else self.claim_of(tx, consumer_id)
         if {k: dict(v) for k, v in amounts.items()} == before:
             return True
         give_back(tx, before)
@@ -162,15 +170,14 @@ class PlacementFacade:
             if not take(tx, provider_id, classes):
                 give_back(tx, taken)
                 take_back(tx, before)
+                if is_new:
+                    _FORGET.run(tx, of=consumer_id)
                 return False
             taken[provider_id] = classes
-        if before:
+        if not is_new:
             _DROP.run(tx, of=consumer_id)
             grown = Consumer.generation + 1
             tx.execute(update(Consumer).where(Consumer.id == consumer_id).values(generation=grown))
-        else:
-            new = {"id": consumer_id, "project_id": project_id, "user_id": user_id, "type": "INSTANCE", "generation": 1}
-            _CONSUME.run(tx, **new)
         rows = [
             {"consumer_id": consumer_id, "provider_id": provider_id, "resource_class": resource_class, "used": amount}
             for provider_id, classes in amounts.items()
@@ -224,7 +231,7 @@ def _ensure_traits(tx: Tx, reports: Mapping[str, ProviderReport]) -> set[str]:
 
 _THEIRS = Allocation.consumer_id == bindparam("of")
 _CLAIM = Prepared(select(Allocation.provider_id, Allocation.resource_class, Allocation.used).where(_THEIRS))
-_CONSUME = insert_into(Consumer)
+_CONSUME = insert_unless_there(Consumer, "id")
 _ALLOCATE = insert_into(Allocation)
 _DROP = Prepared(delete(table_of(Allocation)).where(_THEIRS))
 _FORGET = Prepared(delete(table_of(Consumer)).where(Consumer.id == bindparam("of")))

@@ -41,13 +41,8 @@ def create_floating_ip(tx: Tx, ctx: NetworkContext, floating: FloatingIp, networ
             f"Bad floatingip request: Network {network.id} does not contain any IPv4 subnet.", "BadRequest"
         )
     floating.id, floating.network_id, floating.mac = ids.new_uuid(), network.id, _free_mac(tx, ctx, network.id)
-    if wish.subnet_id is None and wish.ip is None:
-        given = addresses.take_any(tx, ctx, network.id, subnets)
-        addresses.hold(tx, floating.id, [given])
-    else:
-        claim = addresses.Claim(floating.id, network.id, floating.mac)
-        given = addresses.allocate(tx, ctx, claim, subnets, [wish])[0]
-    floating.ip = given.ip
+    claim = addresses.Claim(floating.id, network.id, floating.mac)
+    floating.ip = addresses.allocate(tx, ctx, claim, subnets, [wish])[0].ip
     tx.add(floating)
     return floating
 

@@ -1,7 +1,7 @@
 """Allocating and freeing addresses: rows whose primary key is the address.
 
-Choosing is pure (`rules.py`); here is only the look at what is taken near the cursor, and at everything when the
-neighbourhood is full. Invariant: an address is handed out when its row is inserted, never before.
+Choosing is pure (`rules.py`); here is the try at the cursor, the look at what is taken near it, and at everything when
+the neighbourhood is full. Invariant: an address is handed out when its row is inserted, never before.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import bindparam, delete, select
 
 from gureum.foundation.db.engine import Tx
-from gureum.foundation.db.prepared import Prepared, insert_into, only, table_of
+from gureum.foundation.db.prepared import Prepared, insert_into, insert_unless_there, only, table_of
 from gureum.services.network import errors
 from gureum.services.network.context import NetworkContext
 from gureum.services.network.ports import rules
@@ -68,6 +68,7 @@ _OF_NETWORKS = Prepared(
     make=Range,
 )
 _HOLD = insert_into(IpAllocation)
+_HOLD_FREE = insert_unless_there(IpAllocation, "subnet_id", "ip")
 _TAKEN = Prepared(
     select(IpAllocation.ip).where(
         IpAllocation.subnet_id == bindparam("subnet"), IpAllocation.ip.in_(bindparam("near", expanding=True))
@@ -94,24 +95,28 @@ def allocate(
 
     Raises Conflict (none left, already in use) and BadRequest (not of this network).
     """
-    if wishes is None:
-        choose = _one_of_each(tx, ctx, claim, subnets)
-    else:
-        choose = (_wished(tx, ctx, claim, subnets, wish) for wish in wishes)
+    choices = _one_of_each(claim, subnets) if wishes is None else (_wished(claim, subnets, wish) for wish in wishes)
     found: list[Given] = []
-    for given in choose:
-        if given in found:
-            raise errors.invalid(f"Duplicate IP address '{given.ip}'")
-        hold(tx, claim.owner_id, [given], len(found))
-        found.append(given)
+    for choice in choices:
+        if not isinstance(choice, Given):
+            found.append(take_any(tx, ctx, claim, choice, len(found)))
+            continue
+        if choice in found:
+            raise errors.invalid(f"Duplicate IP address '{choice.ip}'")
+        take(tx, claim.owner_id, choice, len(found))
+        found.append(choice)
     return found
 
 
-def _one_of_each(tx: Tx, ctx: NetworkContext, claim: Claim, subnets: Sequence[Range]) -> Iterator[Given]:
+Choice = Given | Sequence[Range]
+"""An address, or any of the first of these subnets that has one left."""
+
+
+def _one_of_each(claim: Claim, subnets: Sequence[Range]) -> Iterator[Choice]:
     for version in (4, 6):
         choices = [s for s in subnets if s.ip_version == version and not is_automatic(s.ra_mode, s.address_mode)]
         if choices:
-            yield take_any(tx, ctx, claim.network_id, choices)
+            yield choices
     for subnet in subnets:
         if is_automatic(subnet.ra_mode, subnet.address_mode):
             yield automatic(subnet, claim.mac)
@@ -122,7 +127,7 @@ def automatic(subnet: Range | Subnet, mac: str) -> Given:
     return Given(subnet.id, rules.automatic_ip(ipaddress.ip_network(subnet.cidr), mac))
 
 
-def _wished(tx: Tx, ctx: NetworkContext, claim: Claim, subnets: Sequence[Range], wish: IpWish) -> Given:
+def _wished(claim: Claim, subnets: Sequence[Range], wish: IpWish) -> Choice:
     choices = [s for s in subnets if wish.subnet_id is None or s.id == wish.subnet_id]
     if not choices:
         raise errors.invalid(
@@ -133,39 +138,51 @@ def _wished(tx: Tx, ctx: NetworkContext, claim: Claim, subnets: Sequence[Range],
         subnet = choices[0]
         if wish.subnet_id is not None and is_automatic(subnet.ra_mode, subnet.address_mode):
             return automatic(subnet, claim.mac)
-        return take_any(tx, ctx, claim.network_id, choices)
+        return choices
     address = ip_of(wish.ip)
     for subnet in choices:
         net = ipaddress.ip_network(subnet.cidr)
         edges = {net.network_address, net.broadcast_address} if net.version == 4 and net.prefixlen < 31 else set()
         if address in net and address not in edges:
-            return take(tx, subnet, str(address))
+            return Given(subnet.id, str(address))
     code = "InvalidIpForNetwork" if wish.subnet_id is None else "InvalidIpForSubnet"
     where = "any subnet on the specified network" if wish.subnet_id is None else "the specified subnet"
     raise errors.invalid(f"IP address {wish.ip} is not a valid IP for {where}.", code)
 
 
-def take(tx: Tx, subnet: Range | Subnet, ip: str) -> Given:
-    """This very address. Raises Conflict when it is in use."""
-    taken = select(IpAllocation.owner_id).where(IpAllocation.subnet_id == subnet.id, IpAllocation.ip == ip)
-    if tx.scalar(taken) is not None:
-        raise errors.address_in_use(ip, subnet.id)
-    return Given(subnet.id, ip)
+def take(tx: Tx, owner_id: str, given: Given, position: int = 0) -> None:
+    """Hold this very address. Raises Conflict when it is in use."""
+    if not _hold_free(tx, owner_id, given, position):
+        raise errors.address_in_use(given.ip, given.subnet_id)
 
 
-def take_any(tx: Tx, ctx: NetworkContext, network_id: str, subnets: Iterable[Range]) -> Given:
-    """A free address of the first subnet that has one. Raises Conflict.
+def take_any(tx: Tx, ctx: NetworkContext, claim: Claim, subnets: Iterable[Range], position: int = 0) -> Given:
+    """Hold a free address of the first subnet that has one. Raises Conflict.
 
     The search begins after the last address that this process took: a hint in memory, for a row that every new port
-    changes would make them all wait for each other.
+    changes would make them all wait for each other. What is there is mostly free, so it is tried before any look.
     """
     for subnet in subnets:
-        cursor = ctx.cursors.get(subnet.id)
-        ip = _free_near(tx, subnet, cursor) or _free_anywhere(tx, subnet, cursor)
-        if ip is not None:
-            ctx.cursors[subnet.id] = rules.after(ip)
-            return Given(subnet.id, ip)
-    raise errors.no_address_left(network_id)
+        for ip in _to_try(tx, subnet, ctx.cursors.get(subnet.id)):
+            given = Given(subnet.id, ip)
+            if _hold_free(tx, claim.owner_id, given, position):
+                ctx.cursors[subnet.id] = rules.after(ip)
+                return given
+    raise errors.no_address_left(claim.network_id)
+
+
+def _hold_free(tx: Tx, owner_id: str, given: Given, position: int) -> bool:
+    """Write the row unless the address is in use."""
+    new = {"new_subnet_id": given.subnet_id, "new_ip": given.ip, "new_owner_id": owner_id, "new_position": position}
+    return bool(_HOLD_FREE.run(tx, **new))
+
+
+def _to_try(tx: Tx, subnet: Range, cursor: str | None) -> Iterator[str]:
+    """The address at the cursor, a free one near it, a free one anywhere: each is looked for when it is asked for."""
+    yield from rules.window(subnet.pools, cursor, 1)
+    ip = _free_near(tx, subnet, cursor) or _free_anywhere(tx, subnet, cursor)
+    if ip is not None:
+        yield ip
 
 
 def _free_near(tx: Tx, subnet: Range, cursor: str | None) -> str | None:

@@ -44,7 +44,7 @@ def join(tx: Tx, ctx: NetworkContext, project_id: str, subnet: Subnet) -> None:
         touch(tx, ctx.changes, "port", port)
     tx.flush()
     ranges = [one for one in addresses.subnets_of(tx, subnet.network_id) if one.id == subnet.id]
-    addresses.hold(tx, port.id, [addresses.take_any(tx, ctx, subnet.network_id, ranges)])
+    addresses.take_any(tx, ctx, addresses.Claim(port.id, subnet.network_id, port.mac), ranges)
 
 
 def leave(tx: Tx, ctx: NetworkContext, subnet: Subnet) -> None:

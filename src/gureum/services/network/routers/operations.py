@@ -15,7 +15,7 @@ from gureum.services.network.floating_ips.model import FloatingIp
 from gureum.services.network.networks.model import Network
 from gureum.services.network.ports import addresses
 from gureum.services.network.ports import operations as ports
-from gureum.services.network.ports.addresses import IpWish
+from gureum.services.network.ports.addresses import Given, IpWish
 from gureum.services.network.ports.model import ROUTER_GATEWAY, ROUTER_LEG, IpAllocation, Port
 from gureum.services.network.routers import rules
 from gureum.services.network.routers.legs import LegAddress, legs_of
@@ -51,8 +51,7 @@ def add_subnet(tx: Tx, ctx: NetworkContext, router: Router, subnet: Subnet) -> L
     if subnet.ip_version == 6:
         shared = _leg_of_ipv6(legs, subnet.network_id)
         if shared is not None:
-            given = addresses.take(tx, subnet, subnet.gateway_ip)
-            addresses.hold(tx, shared, [given], start=len(legs))
+            addresses.take(tx, shared, Given(subnet.id, subnet.gateway_ip), len(legs))
             touch(tx, ctx.changes, "router", router)
             return Leg(shared, subnet.network_id, [subnet.id])
     wanted = ports.NewPort(

@@ -68,10 +68,16 @@ def materialise(tx: Tx, ctx: NetworkContext, project_id: str) -> str:
     """Make the project's default group real unless it is; returns its id."""
     group_id = default_id(project_id)
     if _WRITTEN.first(tx, wanted=group_id) is None:
-        tx.add(SecurityGroup(id=group_id, project_id=project_id, name=DEFAULT, description="Default security group"))
-        tx.add_all(default_rules(project_id))
-        ctx.changes.mark(tx, "security_group", (group_id,))
+        write_default(tx, ctx, project_id)
     return group_id
+
+
+def write_default(tx: Tx, ctx: NetworkContext, project_id: str) -> None:
+    """Make the project's default group real, which it is not."""
+    group_id = default_id(project_id)
+    tx.add(SecurityGroup(id=group_id, project_id=project_id, name=DEFAULT, description="Default security group"))
+    tx.add_all(default_rules(project_id))
+    ctx.changes.mark(tx, "security_group", (group_id,))
 
 
 def resolve(tx: Tx, ctx: NetworkContext, project_id: str, wanted: Sequence[str], *, any_project: bool) -> list[str]:

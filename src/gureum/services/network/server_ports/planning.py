@@ -45,15 +45,17 @@ def plan(tx: Tx, ctx: NetworkContext, caller: Caller, request: NicRequest, count
     if count > 1 and any(nic.fixed_ip for nic in wanted):
         raise BadRequest("Invalid fixed IP address in requested networks: one address cannot serve several instances.")
     ports = _ports(tx, caller, [nic.port_id for nic in wanted if nic.port_id])
-    networks, subnets = _networks(tx, caller, wanted)
+    project_id = caller.project_id or ""
+    networks, subnets, has_default = _networks(tx, caller, wanted)
     for nic in wanted:
         if not nic.port_id and not subnets[nic.network_id or ""]:
             raise BadRequest(f"Network {nic.network_id} requires a subnet in order to boot instances on.")
         if nic.fixed_ip and not nic.port_id:
             _check_address(tx, nic, subnets[nic.network_id or ""])
     made = sum(not nic.port_id for nic in wanted)
-    project_id = caller.project_id or ""
-    members = _groups(tx, ctx, project_id, request.security_groups) if made else ()
+    if made and not has_default:
+        groups.write_default(tx, ctx, project_id)
+    members = _groups(tx, project_id, request.security_groups) if made else ()
     found = overrun_of(ctx, tx, "port", project_id, made * count) if made else []
     if found:
         raise OverQuota(f"Maximum number of ports exceeded ({found[0]}).")
@@ -91,7 +93,11 @@ def _ports(tx: Tx, caller: Caller, port_ids: Sequence[str]) -> dict[str, Port]:
 
 _RANGE = tuple(item.name for item in fields(Range))
 _NAMED = (
-    select(*table_of(Network).c, *(table_of(Subnet).c[name].label(f"subnet_{name}") for name in _RANGE))
+    select(
+        *table_of(Network).c,
+        *(table_of(Subnet).c[name].label(f"subnet_{name}") for name in _RANGE),
+        select(SecurityGroup.id).where(SecurityGroup.id == bindparam("default_group")).exists().label("has_default"),
+    )
     .outerjoin_from(Network, Subnet, Subnet.network_id == Network.id)
     .where(Network.id.in_(bindparam("wanted", expanding=True)))
     .order_by(Subnet.created_at, Subnet.id)
@@ -100,15 +106,17 @@ _ANY = Prepared(_NAMED)
 _SEEN = Prepared(_NAMED.where(networks_seen_by(bindparam("project"))))
 
 
-def _networks(tx: Tx, caller: Caller, wanted: Iterable[NicWanted]) -> tuple[dict[str, Any], dict[str, list[Range]]]:
-    """The named networks, within reach and for servers, and the subnets of each, oldest first."""
+def _networks(
+    tx: Tx, caller: Caller, wanted: Iterable[NicWanted]
+) -> tuple[dict[str, Any], dict[str, list[Range]], bool]:
+    """The named networks, within reach and for servers, the subnets of each, oldest first, and whether the project's
+    default security group is real: one look for all that new ports need.
+    """
     named = {nic.network_id for nic in wanted if not nic.port_id and nic.network_id}
     if not named:
-        return {}, {}
-    if caller.is_admin:
-        found = _ANY.all(tx, wanted=list(named))
-    else:
-        found = _SEEN.all(tx, wanted=list(named), project=caller.project_id or NOBODY)
+        return {}, {}, False
+    values = {"wanted": list(named), "default_group": groups.default_id(caller.project_id or "")}
+    found = _ANY.all(tx, **values) if caller.is_admin else _SEEN.all(tx, **values, project=caller.project_id or NOBODY)
     rows = {row.id: row for row in found}
     for network_id in sorted(named):
         row = rows.get(network_id)
@@ -120,7 +128,7 @@ def _networks(tx: Tx, caller: Caller, wanted: Iterable[NicWanted]) -> tuple[dict
     for row in found:
         if row.subnet_id is not None:
             subnets[row.id].append(Range(*(getattr(row, f"subnet_{name}") for name in _RANGE)))
-    return rows, subnets
+    return rows, subnets, bool(found[0].has_default)
 
 
 def _check_address(tx: Tx, nic: NicWanted, subnets: Sequence[Range]) -> None:
@@ -136,12 +144,10 @@ def _check_address(tx: Tx, nic: NicWanted, subnets: Sequence[Range]) -> None:
         raise BadRequest(f"Fixed IP address {nic.fixed_ip} is already in use on instance.")
 
 
-def _groups(tx: Tx, ctx: NetworkContext, project_id: str, wanted: Sequence[str]) -> list[str]:
-    """Ids for names or ids; the default group for none."""
+def _groups(tx: Tx, project_id: str, wanted: Sequence[str]) -> list[str]:
+    """Ids for names or ids; the default group, which is real by now, for none."""
     if not wanted or set(wanted) == {DEFAULT}:
-        return [groups.materialise(tx, ctx, project_id)]
-    if DEFAULT in wanted:
-        groups.materialise(tx, ctx, project_id)
+        return [groups.default_id(project_id)]
     return [group_named(tx, project_id, name) for name in dict.fromkeys(wanted)]
 
 
