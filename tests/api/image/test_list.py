@@ -169,6 +169,18 @@ def test_a_marker_of_another_project_is_unknown(alice, bob):
     assert bob.get(f"{IMAGES}?marker={image_id}").status == 400
 
 
+def test_a_list_holds_what_show_answers(alice):
+    image_ids = [
+        register(alice, name="plain")["id"],
+        register(alice, name="told", tags=["b", "a"], os_distro="debian", min_ram=64)["id"],
+        active(alice, name="stored", protected=True),
+    ]
+    shown = [alice.get(f"{IMAGES}/{image_id}").json() for image_id in image_ids]
+    for query in ("", "?sort=created_at:desc"):
+        listed = {image["id"]: image for image in alice.get(IMAGES + query).json()["images"]}
+        assert [listed[image_id] for image_id in image_ids] == shown
+
+
 def test_a_page_costs_three_statements_however_many_images(cloud, alice):
     for number in range(20):
         register(alice, name=f"n{number}", tags=["t"], colour="red")

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Float, bindparam, delete, insert, select, update
+from sqlalchemy import Float, bindparam, delete, insert, select, type_coerce, update
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from gureum.foundation import clock
 from gureum.foundation.db.engine import Database, Tx
 from gureum.foundation.db.prepared import Prepared, insert_into, insert_unless_there, only, row_type, table_of
-from gureum.foundation.db.types import Json
+from gureum.foundation.db.types import IsoSeconds, Json
 
 
 class Own(DeclarativeBase):
@@ -152,3 +154,14 @@ def test_errors_are_those_of_sqlalchemy(database):
                 ADD.run(second, **values(2))
     finally:
         other.close()
+
+
+@pytest.mark.parametrize("moment", [MOMENT, datetime(2026, 2, 1), datetime(999, 12, 31, 23, 59, 59, 999_999), None])
+def test_moments_are_read_as_the_clock_writes_them(database, moment):
+    database.write(lambda tx: ADD.run(tx, **values(1) | {"seen_at": moment}))
+    statement = select(type_coerce(Sample.seen_at, IsoSeconds))
+    with database.read() as tx:
+        found = {Prepared(statement, only).first(tx), tx.scalar(statement)}
+    assert found == {clock.iso(moment)}
+    elsewhere = IsoSeconds().result_processor(postgresql.dialect(), None)
+    assert elsewhere(moment) == clock.iso(moment)

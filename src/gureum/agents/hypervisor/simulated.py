@@ -1,7 +1,8 @@
 """Hosts that exist only in memory: the whole protocol, a thousand of them in one process, with faults on demand.
 
 It decides with the same `rules.py` as the real agent, and has no disks, packets or time: a guest shuts down
-as soon as it is asked to. An image whose file it can open is inspected as the real agent does. For `--simulate`, for scheduling at scale, and for the tests of services.
+as soon as it is asked to. An image whose file it can open is inspected as the real agent does. For
+`--simulate`, for scheduling at scale, and for the tests of services.
 Invariant: it passes the contract suite of the real agent; one host costs a few hundred bytes and no thread.
 Read next: `faults.py`, `protocol.py`.
 """

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from sqlalchemy import MetaData, String, Text
+from sqlalchemy import DateTime, MetaData, String, Text
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from gureum.foundation import clock
 
 Id = String(36)
 Name = String(255)
@@ -39,6 +41,24 @@ class Json(TypeDecorator[Any]):
         return self
 
 
+class IsoSeconds(TypeDecorator[str]):
+    """A moment that a list reads as `clock.iso` writes it: where the database keeps text, with no datetime between.
+
+    For `type_coerce` of a column; nothing is written through it.
+    """
+
+    impl = DateTime
+    cache_ok = True
+
+    def result_processor(self, dialect: Dialect, _coltype: object) -> Callable[[Any], str | None]:
+        return _iso_of_text if dialect.name == "sqlite" else clock.iso
+
+
+def _iso_of_text(stored: str | None) -> str | None:
+    """Of `2026-01-31 12:00:00.123456`, as SQLAlchemy keeps a datetime in SQLite."""
+    return None if stored is None else f"{stored[:10]}T{stored[11:19]}Z"
+
+
 class Row(DeclarativeBase):
     """The base of all tables. Constraint names are fixed so that migrations can name them."""
 
@@ -53,4 +73,4 @@ class Row(DeclarativeBase):
     type_annotation_map = {dict[str, Any]: Json, list[Any]: Json, list[str]: Json, dict[str, str]: Json}  # noqa: RUF012
 
 
-__all__ = ["Id", "Json", "Name", "Row"]
+__all__ = ["Id", "IsoSeconds", "Json", "Name", "Row"]

@@ -29,10 +29,16 @@ class Provider(Row):
 
 
 class ProviderInventory(Row):
-    """How much of a class a provider offers. Usable: (total - reserved) * allocation_ratio, rounded down."""
+    """How much of a class a provider offers. Usable: (total - reserved) * allocation_ratio, rounded down.
+
+    Kept in the order of its key where a database can: decisions read the few rows of thousands of providers.
+    """
 
     __tablename__ = "provider_inventories"
-    __table_args__ = (Index("ix_provider_inventories_class", "resource_class", "provider_id"),)
+    __table_args__ = (
+        Index("ix_provider_inventories_class", "resource_class", "provider_id"),
+        {"sqlite_with_rowid": False},
+    )
 
     provider_id: Mapped[str] = mapped_column(ForeignKey("providers.id", ondelete="CASCADE"), primary_key=True)
     resource_class: Mapped[str] = mapped_column(ClassName, primary_key=True)

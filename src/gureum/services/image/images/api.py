@@ -17,7 +17,7 @@ from gureum.services.image.images import listing, operations
 from gureum.services.image.images.fields import Described, check_amounts, split
 from gureum.services.image.images.model import Image
 from gureum.services.image.images.patch import RFC_6902, Change, Operation, changes_of
-from gureum.services.image.images.views import view_of, views_of
+from gureum.services.image.images.views import View, view_of, views_of
 from gureum.services.image.imports.request import METHODS
 from gureum.services.image.locations.patching import with_sizes
 from gureum.services.image.usage import quotas
@@ -63,24 +63,24 @@ def require_visibility(call: Call[ImageDeps], image: Image) -> None:
 
 
 def index(call: Call[ImageDeps]) -> dict[str, Any]:
-    rows, more = listing.page_of(call)
+    page, more = listing.page_of(call)
     return {
-        "images": views_of(call, rows),
+        "images": views_of(call, page),
         "schema": "/v2/schemas/images",
-        **listing.links(call, rows[-1].id if more else None),
+        **listing.links(call, page[-1].id if more else None),
     }
 
 
-def show(call: Call[ImageDeps], image_id: str) -> dict[str, Any]:
+def show(call: Call[ImageDeps], image_id: str) -> View:
     return view_of(call, find(call, image_id))
 
 
-def update(call: Call[ImageDeps], body: list[Any], image_id: str) -> dict[str, Any]:
+def update(call: Call[ImageDeps], body: list[Any], image_id: str) -> View:
     """Places of data that a patch adds are looked at before the transaction: they may answer slowly."""
     changes = changes_of(body, call.headers.get("content-type", ""), locations=call.deps.config.show_locations)
     changes = with_sizes(call.deps, changes)
 
-    def change(tx: Tx) -> dict[str, Any]:
+    def change(tx: Tx) -> View:
         call.tx = tx
         image = find(call, image_id)
         for one in changes:

@@ -26,7 +26,7 @@ from gureum.foundation.http.call import Call
 from gureum.foundation.http.paging import paging_of
 from gureum.services.image.images.fields import VISIBILITIES
 from gureum.services.image.images.model import Image, ImageProperty, ImageTag, listed
-from gureum.services.image.images.views import COLUMNS
+from gureum.services.image.images.views import COLUMNS, Document
 from gureum.services.image.members.model import STATUSES
 
 DEFAULT_PAGE, LONGEST_PAGE = 25, 1000
@@ -43,8 +43,8 @@ _SORT_KEYS: dict[str, InstrumentedAttribute[Any]] = {
 }
 
 
-def page_of(call: Call[Any]) -> tuple[list[Any], bool]:
-    """The page's rows with the views' COLUMNS, and whether more follow. Raises BadRequest that names the parameter."""
+def page_of(call: Call[Any]) -> tuple[list[Document], bool]:
+    """The page's documents, and whether more follow. Raises BadRequest that names the parameter."""
     if not {name for name, _ in call.query} - {"limit", "visibility"}:
         return _first_page(call)
     if call.param("sort") and (call.param("sort_key") or call.param("sort_dir")):
@@ -57,10 +57,10 @@ def page_of(call: Call[Any]) -> tuple[list[Any], bool]:
     within = _within_reach(call)
     statement = paging.page(_narrowed(call, within), lambda marker: call.tx.scalar(within.where(Image.id == marker)))
     rows, more = paging.cut(call.tx.execute(statement.with_only_columns(*COLUMNS)).all())
-    return list(rows), more and bool(rows)
+    return [Document(*row) for row in rows], more and bool(rows)
 
 
-def _first_page(call: Call[Any]) -> tuple[list[Any], bool]:
+def _first_page(call: Call[Any]) -> tuple[list[Document], bool]:
     """The newest images, at most of one visibility: the same few statements for everyone, made once."""
     text = call.param("limit")
     limit = min(filters.integer("limit", text), LONGEST_PAGE) if text else DEFAULT_PAGE
@@ -72,7 +72,7 @@ def _first_page(call: Call[Any]) -> tuple[list[Any], bool]:
 
 
 @cache
-def _newest(admin: bool, scoped: bool, visibility: str | None) -> Prepared[Any]:
+def _newest(admin: bool, scoped: bool, visibility: str | None) -> Prepared[Document]:
     """For an administrator or not, in a project or not."""
     kind = Caller(roles=("admin",) if admin else (), project_id="-" if scoped else None)
     statement = listed(kind, visibility=visibility, member_status="accepted", project=bindparam("project"))
@@ -80,7 +80,8 @@ def _newest(admin: bool, scoped: bool, visibility: str | None) -> Prepared[Any]:
     return Prepared(
         ordered(statement, (SortKey(Image.created_at, True), SortKey(Image.id, True)))
         .limit(bindparam("most"))
-        .with_only_columns(*COLUMNS)
+        .with_only_columns(*COLUMNS),
+        Document,
     )
 
 

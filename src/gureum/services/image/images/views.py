@@ -1,6 +1,6 @@
 """The image as clients see it. Source: image API reference v2, "Show image".
 
-A page costs one statement for each relation; rows and ORM objects have the same attributes here.
+A page costs one statement for each relation; between the row and the answer's bytes stands one `Document`.
 """
 
 from __future__ import annotations
@@ -8,18 +8,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import BindParameter, bindparam, select
+from msgspec import UNSET, Struct, UnsetType, field, to_builtins
+from sqlalchemy import BindParameter, bindparam, select, type_coerce
 
 from gureum.drivers.image.stores import Stores
 from gureum.foundation import clock
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.db.prepared import Prepared
+from gureum.foundation.db.types import IsoSeconds
 from gureum.foundation.http.call import Call
 from gureum.services.image.deps import ImageDeps
 from gureum.services.image.images.model import Image, ImageProperty, ImageTag
 from gureum.services.image.locations.model import ImageLocation, locations_of, locations_of_all
 
-COLUMNS = (
+_PLAIN = (
     Image.id,
     Image.name,
     Image.owner,
@@ -40,9 +42,59 @@ COLUMNS = (
     Image.import_task_id,
     Image.importing_to,
     Image.failed_import,
-    Image.created_at,
-    Image.updated_at,
 )
+_MOMENTS = (Image.created_at, Image.updated_at)
+COLUMNS = (*_PLAIN, *(type_coerce(column, IsoSeconds) for column in _MOMENTS))
+"""What a `Document` is made of, in the order of its fields."""
+
+
+class Document(Struct, gc=False):
+    """An image in the API's fields, made of a row with COLUMNS; what is unset is left out."""
+
+    id: str
+    name: str | None
+    owner: str | None
+    status: str
+    visibility: str
+    os_hidden: bool
+    protected: bool
+    disk_format: str | None
+    container_format: str | None
+    min_disk: int
+    min_ram: int
+    size: int | None
+    virtual_size: int | None
+    checksum: str | None
+    os_hash_algo: str | None
+    os_hash_value: str | None
+    stores: str | UnsetType
+    os_glance_import_task: str | None | UnsetType
+    os_glance_importing_to_stores: str | None | UnsetType
+    os_glance_failed_import: str | None | UnsetType
+    created_at: str
+    updated_at: str
+    tags: Sequence[str] = ()
+    link: str = field(name="self", default="")
+    file: str = ""
+    schema: str = "/v2/schemas/image"
+    locations: list[dict[str, Any]] | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        self.link = f"/v2/images/{self.id}"
+        self.file = f"/v2/images/{self.id}/file"
+        if not self.stores:
+            self.stores = UNSET
+        if self.os_glance_import_task is None:
+            self.os_glance_import_task = UNSET
+        if self.os_glance_importing_to_stores is None:
+            self.os_glance_importing_to_stores = self.os_glance_failed_import = UNSET
+        elif self.os_glance_failed_import is None:
+            self.os_glance_failed_import = ""
+
+
+View = Document | dict[str, Any]
+"""A document, or one with the image's own properties beside its fields."""
+
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 _PROPERTIES = Prepared(
     select(ImageProperty.image_id, ImageProperty.name, ImageProperty.value).where(ImageProperty.image_id.in_(_IDS)),
@@ -53,32 +105,31 @@ _TAGS = Prepared(
 )
 
 
-def view_of(call: Call[ImageDeps], image: Image) -> dict[str, Any]:
+def view_of(call: Call[ImageDeps], image: Image) -> View:
     """One image, with its properties that the caller may read."""
-    properties = call.deps.protections.readable(call.caller, image.properties)
-    view = _document(image, properties, list(image.tags), call.deps.stores)
+    document = _document(image)
     if call.deps.config.show_locations and may_see_locations(call, image):
-        view["locations"] = _places(call.deps.stores, locations_of(call.tx, image.id))
-    return view
+        document.locations = _places(call.deps.stores, locations_of(call.tx, image.id))
+    properties = call.deps.protections.readable(call.caller, image.properties)
+    return _view(document, properties, list(image.tags), call.deps.stores)
 
 
-def views_of(call: Call[ImageDeps], rows: Sequence[Any]) -> list[dict[str, Any]]:
-    """A page of rows with COLUMNS."""
-    ids = [row.id for row in rows]
+def views_of(call: Call[ImageDeps], documents: Sequence[Document]) -> list[View]:
+    """A page of documents, with what their rows do not hold."""
+    ids = [document.id for document in documents]
     properties, tags = _relations(call.tx, ids)
     protections, stores = call.deps.protections, call.deps.stores
     if protections:
         properties = {key: protections.readable(call.caller, found) for key, found in properties.items()}
-    views = [_document(row, properties.get(row.id, {}), tags.get(row.id, []), stores) for row in rows]
     if call.deps.config.show_locations:
         places = locations_of_all(call.tx, ids)
-        for row, view in zip(rows, views, strict=True):
-            if may_see_locations(call, row):
-                view["locations"] = _places(stores, places[row.id])
-    return views
+        for document in documents:
+            if may_see_locations(call, document):
+                document.locations = _places(stores, places[document.id])
+    return [_view(one, properties.get(one.id), tags.get(one.id, ()), stores) for one in documents]
 
 
-def may_see_locations(call: Call[ImageDeps], image: Any) -> bool:
+def may_see_locations(call: Call[ImageDeps], image: Image | Document) -> bool:
     """Owners and administrators; of a deactivated image administrators alone."""
     if image.status == "deactivated" and not call.caller.is_admin:
         return False
@@ -109,38 +160,14 @@ def _relations(tx: Tx, ids: list[str]) -> tuple[dict[str, dict[str, str]], dict[
     return properties, tags
 
 
-def _document(image: Any, properties: Mapping[str, str], tags: list[str], stores: Stores) -> dict[str, Any]:
-    view = {
-        **properties,
-        "id": image.id,
-        "name": image.name,
-        "status": image.status,
-        "visibility": image.visibility,
-        "os_hidden": image.hidden,
-        "protected": image.protected,
-        "owner": image.owner,
-        "disk_format": image.disk_format,
-        "container_format": image.container_format,
-        "min_disk": image.min_disk_gib,
-        "min_ram": image.min_ram_mib,
-        "size": image.size_bytes,
-        "virtual_size": image.virtual_size_bytes,
-        "checksum": image.md5,
-        "os_hash_algo": image.hash_algorithm,
-        "os_hash_value": image.hash_value,
-        "tags": tags,
-        "created_at": clock.iso(image.created_at),
-        "updated_at": clock.iso(image.updated_at),
-        "self": f"/v2/images/{image.id}",
-        "file": f"/v2/images/{image.id}/file",
-        "schema": "/v2/schemas/image",
-    }
-    held = image.stores
-    if held:
-        view["stores"] = ",".join(stores.ordered(held.split(","))) if "," in held else held
-    if image.importing_to is not None:
-        view["os_glance_importing_to_stores"] = image.importing_to
-        view["os_glance_failed_import"] = image.failed_import or ""
-    if image.import_task_id is not None:
-        view["os_glance_import_task"] = image.import_task_id
-    return view
+def _document(image: Image) -> Document:
+    values = [getattr(image, column.key) for column in _PLAIN]
+    values += [clock.iso(getattr(image, column.key)) for column in _MOMENTS]
+    return Document(*values)
+
+
+def _view(document: Document, properties: Mapping[str, str] | None, tags: Sequence[str], stores: Stores) -> View:
+    document.tags = tags
+    if document.stores and "," in document.stores:
+        document.stores = ",".join(stores.ordered(document.stores.split(",")))
+    return {**properties, **to_builtins(document)} if properties else document

@@ -9,6 +9,8 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from msgspec import Struct
+
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Reply, Route
 from gureum.foundation.policy import Rule
@@ -22,23 +24,28 @@ _RULE = "placement:allocation_candidates:list"
 RULES = (Rule(_RULE, ADMIN, "Ask where a request would fit"),)
 
 
+class Held(Struct, gc=False):
+    """What a summary tells of a class."""
+
+    capacity: int
+    used: int
+
+
 def index(call: Call[Any]) -> Reply:
     asked = asked_of(call)
     supplies: dict[str, Supply] = {}
     chosen = list(itertools.islice(_found(call, asked, supplies), asked.limit))
-    view = {
-        "allocation_requests": [_request(call, candidate) for candidate in chosen],
-        "provider_summaries": _summaries(call, supplies, chosen),
-    }
+    view = {"allocation_requests": _requests(call, chosen), "provider_summaries": _summaries(call, supplies, chosen)}
     return fresh(call, view)
 
 
 def _found(call: Call[Any], asked: Asked, supplies: dict[str, Supply]) -> Iterator[Candidate]:
     """The candidates in order; `supplies` gathers the trees that were read for them."""
+    nested = call.at_least(1, 29)
     for chunk in chunks_of(call.tx, asked, whole_stock=call.at_least(1, 27)):
         supplies.update(chunk)
         for candidate in candidates(chunk, asked.request):
-            if call.at_least(1, 29) or not _nested(chunk, candidate):
+            if nested or not _nested(chunk, candidate):
                 yield candidate
 
 
@@ -48,36 +55,40 @@ def _nested(supplies: dict[str, Supply], candidate: Candidate) -> bool:
     return len(set(roots)) < len(roots)
 
 
-def _request(call: Call[Any], candidate: Candidate) -> dict[str, Any]:
+def _requests(call: Call[Any], chosen: Sequence[Candidate]) -> list[dict[str, Any]]:
     if not call.at_least(1, 12):
-        return {
-            "allocations": [
-                {"resource_provider": {"uuid": provider_id}, "resources": classes}
-                for provider_id, classes in candidate.amounts.items()
-            ]
-        }
-    view: dict[str, Any] = {
-        "allocations": {provider_id: {"resources": classes} for provider_id, classes in candidate.amounts.items()}
-    }
-    if call.at_least(1, 34):
-        view["mappings"] = candidate.mappings
-    return view
+        return [{"allocations": _listed(candidate)} for candidate in chosen]
+    if not call.at_least(1, 34):
+        return [{"allocations": _by_provider(candidate)} for candidate in chosen]
+    return [{"allocations": _by_provider(candidate), "mappings": candidate.mappings} for candidate in chosen]
+
+
+def _listed(candidate: Candidate) -> list[dict[str, Any]]:
+    """The form before 1.12."""
+    return [
+        {"resource_provider": {"uuid": provider_id}, "resources": classes}
+        for provider_id, classes in candidate.amounts.items()
+    ]
+
+
+def _by_provider(candidate: Candidate) -> dict[str, Any]:
+    return {provider_id: {"resources": classes} for provider_id, classes in candidate.amounts.items()}
 
 
 def _summaries(call: Call[Any], supplies: dict[str, Supply], chosen: Sequence[Candidate]) -> dict[str, dict[str, Any]]:
+    with_traits, with_tree = call.at_least(1, 17), call.at_least(1, 29)
     used = {provider_id for candidate in chosen for provider_id in candidate.amounts}
-    if call.at_least(1, 29):
+    if with_tree:
         roots = {supplies[provider_id].root_id for provider_id in used}
         used = {supply.id for supply in supplies.values() if supply.root_id in roots}
     shown = [supply for supply in supplies.values() if supply.id in used]
-    traits = traits_of(call.tx, [supply.id for supply in shown]) if call.at_least(1, 17) else {}
+    traits = traits_of(call.tx, [supply.id for supply in shown]) if with_traits else {}
     found: dict[str, dict[str, Any]] = {}
     for supply in shown:
-        stock = {name: {"capacity": one.capacity, "used": one.used} for name, one in supply.stock.items()}
-        view: dict[str, Any] = {"resources": stock}
-        if call.at_least(1, 17):
+        view: dict[str, Any] = {"resources": {name: Held(one.capacity, one.used) for name, one in supply.stock.items()}}
+        if with_traits:
             view["traits"] = traits.get(supply.id, [])
-        if call.at_least(1, 29):
+        if with_tree:
             view["parent_provider_uuid"] = supply.parent_id
             view["root_provider_uuid"] = supply.root_id
         found[supply.id] = view

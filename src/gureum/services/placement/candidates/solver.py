@@ -10,7 +10,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from gureum.services.placement.names import SHARING
 from gureum.services.placement.queries import Membership, Traits
@@ -19,8 +20,8 @@ MOST_TRIED = 100_000
 """Combinations looked at for one request: a bound on work, far above what real trees need."""
 
 
-class Stock(NamedTuple):
-    """An inventory: what it can give at most, what is taken, and in which units. A tuple: an answer reads thousands."""
+class Stock(Struct, frozen=True, gc=False):
+    """An inventory: what it can give at most, what is taken, and in which units. An answer reads thousands."""
 
     capacity: int
     used: int
@@ -32,16 +33,15 @@ class Stock(NamedTuple):
         return self.used + amount <= self.capacity and self.least <= amount <= self.most and amount % self.step == 0
 
 
-@dataclass(slots=True)
-class Supply:
+class Supply(Struct, gc=False):
     """A provider. `traits` and `aggregates` need only hold what the request names, and the sharing trait."""
 
     id: str
     parent_id: str | None
     root_id: str
-    stock: dict[str, Stock] = field(default_factory=dict)
-    traits: set[str] = field(default_factory=set)
-    aggregates: set[str] = field(default_factory=set)
+    stock: dict[str, Stock] = {}
+    traits: set[str] = set()
+    aggregates: set[str] = set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,10 @@ class Group:
     membership: Membership = field(default_factory=Membership)
     tree: str | None = None
 
+    def takes_any(self) -> bool:
+        """Whether every provider with the resources will do."""
+        return not (self.traits.required or self.traits.forbidden or self.membership or self.tree)
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -63,7 +67,7 @@ class Request:
     subtrees: tuple[frozenset[str], ...] = ()
 
 
-class Candidate(NamedTuple):
+class Candidate(Struct, frozen=True, gc=False):
     """provider id -> class -> amount, and which providers meet which group."""
 
     amounts: dict[str, dict[str, int]]
@@ -80,17 +84,18 @@ def candidates(supplies: Mapping[str, Supply], request: Request) -> Iterator[Can
     for supply in supplies.values():
         trees.setdefault(supply.root_id, []).append(supply)
     sharing = [supply for supply in supplies.values() if SHARING in supply.traits and supply.aggregates]
+    alone = _Alone(supplies, request)
     seen: set[tuple[tuple[str, tuple[str, ...]], ...]] = set()
     for root_id, members in trees.items():
         root = supplies.get(root_id)
         if root is not None and not request.root.allow(root.traits):
             continue
+        if len(members) == 1 and not sharing:
+            if alone.meets(members[0]):
+                yield alone.candidate(members[0])
+            continue
         around = {aggregate for member in members for aggregate in member.aggregates} if sharing else set()
         near = [s for s in sharing if s.root_id != root_id and s.aggregates & around]
-        if len(members) == 1 and not sharing:
-            if (alone := _alone(supplies, members[0], request)) is not None:
-                yield alone
-            continue
         for candidate in _of_tree(supplies, [*members, *near], request):
             key = tuple(sorted((suffix, tuple(used)) for suffix, used in candidate.mappings.items()))
             shape = (*key, ("", tuple(sorted(f"{p}:{sorted(c.items())}" for p, c in candidate.amounts.items()))))
@@ -99,22 +104,33 @@ def candidates(supplies: Mapping[str, Supply], request: Request) -> Iterator[Can
                 yield candidate
 
 
-def _alone(supplies: Mapping[str, Supply], supply: Supply, request: Request) -> Candidate | None:
-    """The only candidate of a tree of one, which has to meet every group by itself; most trees are such."""
-    if request.isolate and sum(1 for group in request.groups if group.suffix and group.resources) > 1:
-        return None
-    amounts: dict[str, int] = {}
-    for group in request.groups:
-        if not group.traits.allow(supply.traits) or not _placed(supplies, supply, group):
-            return None
-        for name, amount in group.resources.items():
-            stock = supply.stock.get(name)
-            if stock is None or not stock.fits(amount):
-                return None
-            amounts[name] = amounts.get(name, 0) + amount
-    if len(request.groups) > 1 and not all(supply.stock[name].fits(amount) for name, amount in amounts.items()):
-        return None
-    return Candidate({supply.id: amounts}, {group.suffix: [supply.id] for group in request.groups})
+class _Alone:
+    """A request to a tree of one, which has to meet every group by itself: worked out once, for most trees are such."""
+
+    def __init__(self, supplies: Mapping[str, Supply], request: Request) -> None:
+        self._supplies = supplies
+        self._suffixes = [group.suffix for group in request.groups]
+        self._choosy = [group for group in request.groups if not group.takes_any()]
+        self._impossible = request.isolate and sum(1 for g in request.groups if g.suffix and g.resources) > 1
+        each = [amount for group in request.groups for amount in group.resources.items()]
+        self._total: dict[str, int] = {}
+        for name, amount in each:
+            self._total[name] = self._total.get(name, 0) + amount
+        self._demands = list(dict.fromkeys([*each, *self._total.items()]))
+
+    def meets(self, supply: Supply) -> bool:
+        stock = supply.stock
+        for name, amount in self._demands:
+            one = stock.get(name)
+            if one is None or not one.fits(amount):
+                return False
+        return not self._impossible and all(
+            group.traits.allow(supply.traits) and _placed(self._supplies, supply, group) for group in self._choosy
+        )
+
+    def candidate(self, supply: Supply) -> Candidate:
+        """The only one; all of them share the amounts."""
+        return Candidate({supply.id: self._total}, {suffix: [supply.id] for suffix in self._suffixes})
 
 
 def _of_tree(supplies: Mapping[str, Supply], usable: Sequence[Supply], request: Request) -> Iterator[Candidate]:

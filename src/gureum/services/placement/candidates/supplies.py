@@ -8,12 +8,12 @@ tree may borrow from it, and everything is read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, bindparam, exists, or_, select
-from sqlalchemy.orm import aliased
 
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.db.prepared import Prepared, as_tuple, table_of
@@ -29,7 +29,7 @@ AT_ONCE = 1_024
 _PROVIDERS, _INVENTORIES, _TRAITS, _AGGREGATES = (
     table_of(model).c for model in (Provider, ProviderInventory, ProviderTrait, ProviderAggregate)
 )
-_MEMBER = aliased(Provider, name="member")
+_MEMBERS = table_of(Provider).alias("member")
 _UNITS = (_INVENTORIES.used, _INVENTORIES.min_unit, _INVENTORIES.max_unit, _INVENTORIES.step_size)
 _SIZE = (_INVENTORIES.total - _INVENTORIES.reserved) * _INVENTORIES.allocation_ratio
 _CLASSES: Any = bindparam("classes", expanding=True)
@@ -44,18 +44,16 @@ class _Rows:
         self._all = Prepared(statement, as_tuple)
         self._among = Prepared(statement.where(column.in_(bindparam("ids", expanding=True))), as_tuple)
 
-    def read(self, tx: Tx, ids: Sequence[str] | None, **values: Any) -> Iterator[tuple[Any, ...]]:
+    def read(self, tx: Tx, ids: Sequence[str] | None, **values: Any) -> Iterable[tuple[Any, ...]]:
         if ids is None:
-            yield from self._all.all(tx, **values)
-            return
-        for start in range(0, len(ids), AT_ONCE):
-            yield from self._among.all(tx, ids=ids[start : start + AT_ONCE], **values)
+            return self._all.all(tx, **values)
+        starts = range(0, len(ids), AT_ONCE)
+        return chain.from_iterable(self._among.all(tx, ids=ids[start : start + AT_ONCE], **values) for start in starts)
 
 
-_TREES = _Rows(
-    select(_PROVIDERS.id, _PROVIDERS.parent_id, _PROVIDERS.root_id).order_by(_PROVIDERS.created_at, _PROVIDERS.id),
-    _PROVIDERS.root_id,
-)
+_TREES = select(_PROVIDERS.id, _PROVIDERS.parent_id, _PROVIDERS.root_id).order_by(_PROVIDERS.created_at, _PROVIDERS.id)
+_EVERYONE = Prepared(_TREES, as_tuple)
+_BRANCHES = _Rows(_TREES.where(_PROVIDERS.parent_id.isnot(None)), _PROVIDERS.root_id)
 _STOCK = select(_INVENTORIES.provider_id, _INVENTORIES.resource_class, _SIZE, *_UNITS)
 _WHOLE_STOCK = _Rows(_STOCK, _INVENTORIES.provider_id)
 _ASKED_STOCK = _Rows(_STOCK.where(_INVENTORIES.resource_class.in_(_CLASSES)), _INVENTORIES.provider_id)
@@ -83,57 +81,63 @@ def chunks_of(tx: Tx, asked: Asked, *, whole_stock: bool) -> Iterator[dict[str, 
 
 def _roots(asked: Asked, after: Any) -> Select[str, datetime]:
     """The roots of trees that may hold a candidate, behind one that was read."""
-    statement = select(Provider.id, Provider.created_at).where(Provider.parent_id.is_(None))
+    root = _PROVIDERS
+    statement = select(root.id, root.created_at).where(root.parent_id.is_(None))
     if after is not None:
-        later = and_(Provider.created_at == after[1], Provider.id > after[0])
-        statement = statement.where(or_(Provider.created_at > after[1], later))
+        later = and_(root.created_at == after[1], root.id > after[0])
+        statement = statement.where(or_(root.created_at > after[1], later))
     least: dict[str, int] = {}
     for group in asked.request.groups:
         for resource_class, amount in group.resources.items():
             least[resource_class] = min(amount, least.get(resource_class, amount))
         if group.tree is not None:
-            statement = statement.where(Provider.id == group.tree)
+            statement = statement.where(root.id == group.tree)
         statement = statement.where(*(_holds(traits) for traits in group.traits.required))
     statement = statement.where(*(_holds(traits) for traits in asked.request.root.required))
     statement = statement.where(*(_offers(name, amount) for name, amount in least.items()))
-    return statement.order_by(Provider.created_at, Provider.id)
+    return statement.order_by(root.created_at, root.id)
 
 
 def _offers(resource_class: str, amount: int) -> ColumnElement[bool]:
     """Whether anything in the root's tree has so much of the class left."""
-    usable = (ProviderInventory.total - ProviderInventory.reserved) * ProviderInventory.allocation_ratio
-    return _in_tree(
-        ProviderInventory.provider_id == _MEMBER.id,
-        ProviderInventory.resource_class == resource_class,
-        ProviderInventory.used + amount <= usable,
-    )
+    enough = _INVENTORIES.used + amount <= _SIZE
+    return _in_tree(_INVENTORIES.provider_id, _INVENTORIES.resource_class == resource_class, enough)
 
 
 def _holds(traits: frozenset[str]) -> ColumnElement[bool]:
     """Whether anything in the root's tree has one of the traits."""
-    return _in_tree(ProviderTrait.provider_id == _MEMBER.id, ProviderTrait.trait.in_(sorted(traits)))
+    return _in_tree(_TRAITS.provider_id, _TRAITS.trait.in_(sorted(traits)))
 
 
-def _in_tree(*terms: ColumnElement[bool]) -> ColumnElement[bool]:
-    """Whether a member of the root's tree has a row of which the terms hold.
+def _in_tree(holder: ColumnElement[str], *terms: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Whether the root, or else another member of its tree, is the `holder` of a row of which the terms hold.
 
-    One question inside the other, because SQLite begins a join of both with the many rows of a class.
+    The root comes first, because it is mostly all of its tree; and for the others one question stands inside the
+    other, because SQLite begins a join of both with the many rows of a class.
     """
-    return exists().where(_MEMBER.root_id == Provider.id, exists().where(*terms).correlate(_MEMBER))
+    others = exists().where(
+        _MEMBERS.c.root_id == _PROVIDERS.id, exists().where(holder == _MEMBERS.c.id, *terms).correlate(_MEMBERS)
+    )
+    return or_(exists().where(holder == _PROVIDERS.id, *terms).correlate(table_of(Provider)), others)
 
 
 def _read(tx: Tx, asked: Asked, roots: Sequence[str] | None, *, whole_stock: bool) -> dict[str, Supply]:
     """All members of the trees, or of all trees, with what the request needs to know of them."""
-    found = {row[0]: Supply(*row) for row in _TREES.read(tx, roots)}
+    if roots is None:
+        found = {row[0]: Supply(*row) for row in _EVERYONE.all(tx)}
+    else:
+        found = {root_id: Supply(root_id, None, root_id) for root_id in roots}
+        found |= {row[0]: Supply(*row) for row in _BRANCHES.read(tx, roots)}
     members = None if roots is None else list(found)
     if whole_stock:
         stock = _WHOLE_STOCK.read(tx, members)
     else:
         stock = _ASKED_STOCK.read(tx, members, classes=sorted(asked.resource_classes))
-    for provider_id, name, size, *units in stock:
-        found[provider_id].stock[name] = Stock(int(size), *units)
-    for provider_id, trait in _ASKED_TRAITS.read(tx, members, names=sorted(asked.trait_names | {SHARING})):
-        found[provider_id].traits.add(trait)
+    for provider_id, name, size, used, least, most, step in stock:
+        found[provider_id].stock[name] = Stock(int(size), used, least, most, step)
+    if names := asked.trait_names | ({SHARING} if roots is None else set()):
+        for provider_id, trait in _ASKED_TRAITS.read(tx, members, names=sorted(names)):
+            found[provider_id].traits.add(trait)
     if roots is None or any(group.membership for group in asked.request.groups):
         for provider_id, aggregate in _JOINED.read(tx, members):
             found[provider_id].aggregates.add(aggregate)

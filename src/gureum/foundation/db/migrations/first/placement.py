@@ -110,6 +110,7 @@ def _provider_inventories() -> None:
             ["provider_id"], ["providers.id"], name=op.f("fk_provider_inventories_provider_id"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("provider_id", "resource_class", name=op.f("pk_provider_inventories")),
+        sqlite_with_rowid=False,
     )
     op.create_index(
         "ix_provider_inventories_class", "provider_inventories", ["resource_class", "provider_id"], unique=False
