@@ -77,9 +77,19 @@ class SimulatedProcess(Judged):
     """`python -m gureum.roles.all_in_one` on a free port, its state under `folder`; with the image `mini`."""
 
     def __init__(
-        self, folder: Path, *, hosts: int = 4, more: dict[str, dict[str, object]] | None = None, database: str = ""
+        self,
+        folder: Path,
+        *,
+        hosts: int = 4,
+        more: dict[str, dict[str, object]] | None = None,
+        database: str = "",
+        program: str = "gureum.roles.all_in_one",
     ) -> None:
-        """`more` are options beside the usual ones, by table; `database` is a URL, by default a file in `folder`."""
+        """`more` are options beside the usual ones, by table; `database` is a URL, by default a file in `folder`.
+
+        `program` is the module to run instead of the usual one.
+        """
+        self._program = program
         self.port = free_port()
         self._more = more or {}
         self._database = database or f"sqlite:///{folder}/cloud.sqlite"
@@ -108,16 +118,17 @@ class SimulatedProcess(Judged):
                 process.wait()
 
     def _start(self) -> None:
-        self._run("all_in_one", "gureum.toml", "control")
+        self._run(self._program, "gureum.toml", "control")
         self._wait()
 
-    def _run(self, role: str, config: str, ready: str = "") -> None:
+    def _run(self, program: str, config: str, ready: str = "") -> None:
         """Start a process; `ready` is what its ready file is named after, by default its role and id."""
+        role = program.rpartition(".")[2]
         log = self.folder / f"output-{len(self._processes)}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", f"gureum.roles.{role}", "--config", str(self.folder / config)],
-                env=clean_environment(PYTHONPATH=str(CLONE / "src")),
+                [sys.executable, "-m", program, "--config", str(self.folder / config)],
+                env=clean_environment(PYTHONPATH=f"{CLONE / 'src'}:{CLONE}"),
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
@@ -184,8 +195,8 @@ class TwoApis(SimulatedProcess):
             api = {"port": port, "public_url": self.url}
             shared = {"bus": {"url": "unix:bus.sock"}, "api": api, "image": {"cache_node": name}}
             self._write_config(f"{name}.toml", self._tables, self._more, shared)
-            self._run("api", f"{name}.toml")
-        self._run("worker", "first.toml")
+            self._run("gureum.roles.api", f"{name}.toml")
+        self._run("gureum.roles.worker", "first.toml")
         self._wait()
         identity = self.connection("gureum-admin").identity
         service = identity.create_service(type="image_remote", name="the second API")
