@@ -183,7 +183,7 @@ class SimulatedProcess(Judged):
 
 
 class TwoApis(SimulatedProcess):
-    """Two API processes, each with an address and an image cache of its own, and a worker; without hosts.
+    """Two API processes, each with an address and an image cache of its own, a worker, and hosts in a process of theirs.
 
     The catalog has the first one, and the second one's images as the service `image_remote`. The database is
     PostgreSQL's: several processes cannot share SQLite.
@@ -197,8 +197,15 @@ class TwoApis(SimulatedProcess):
             self._write_config(f"{name}.toml", self._tables, self._more, shared)
             self._run("gureum.roles.api", f"{name}.toml")
         self._run("gureum.roles.worker", "first.toml")
+        if self._hosts:
+            self._run("gureum.roles.simulated_hosts", "first.toml", "simulated-hosts")
         self._wait()
-        identity = self.connection("gureum-admin").identity
+        admin = self.connection("gureum-admin")
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while len(list(admin.compute.hypervisors())) < self._hosts:
+            assert time.monotonic() < deadline, "the hosts' heartbeats do not arrive"
+            time.sleep(0.1)
+        identity = admin.identity
         service = identity.create_service(type="image_remote", name="the second API")
         identity.create_endpoint(
             service_id=service.id, interface="public", url=f"http://127.0.0.1:{second}/image", region_id="RegionOne"
