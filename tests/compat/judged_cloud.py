@@ -77,9 +77,19 @@ class SimulatedProcess(Judged):
     """`python -m gureum.roles.all_in_one` on a free port, its state under `folder`; with the image `mini`."""
 
     def __init__(
-        self, folder: Path, *, hosts: int = 4, more: dict[str, dict[str, object]] | None = None, database: str = ""
+        self,
+        folder: Path,
+        *,
+        hosts: int = 4,
+        more: dict[str, dict[str, object]] | None = None,
+        database: str = "",
+        program: str = "gureum.roles.all_in_one",
     ) -> None:
-        """`more` are options beside the usual ones, by table; `database` is a URL, by default a file in `folder`."""
+        """`more` are options beside the usual ones, by table; `database` is a URL, by default a file in `folder`.
+
+        `program` is the module to run instead of the usual one.
+        """
+        self._program = program
         self.port = free_port()
         self._more = more or {}
         self._database = database or f"sqlite:///{folder}/cloud.sqlite"
@@ -108,16 +118,17 @@ class SimulatedProcess(Judged):
                 process.wait()
 
     def _start(self) -> None:
-        self._run("all_in_one", "gureum.toml", "control")
+        self._run(self._program, "gureum.toml", "control")
         self._wait()
 
-    def _run(self, role: str, config: str, ready: str = "") -> None:
+    def _run(self, program: str, config: str, ready: str = "") -> None:
         """Start a process; `ready` is what its ready file is named after, by default its role and id."""
+        role = program.rpartition(".")[2]
         log = self.folder / f"output-{len(self._processes)}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", f"gureum.roles.{role}", "--config", str(self.folder / config)],
-                env=clean_environment(PYTHONPATH=str(CLONE / "src")),
+                [sys.executable, "-m", program, "--config", str(self.folder / config)],
+                env=clean_environment(PYTHONPATH=f"{CLONE / 'src'}:{CLONE}"),
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
@@ -172,7 +183,7 @@ class SimulatedProcess(Judged):
 
 
 class TwoApis(SimulatedProcess):
-    """Two API processes, each with an address and an image cache of its own, and a worker; without hosts.
+    """Two API processes, each with an address and an image cache of its own, a worker, and hosts in a process of theirs.
 
     The catalog has the first one, and the second one's images as the service `image_remote`. The database is
     PostgreSQL's: several processes cannot share SQLite.
@@ -184,10 +195,17 @@ class TwoApis(SimulatedProcess):
             api = {"port": port, "public_url": self.url}
             shared = {"bus": {"url": "unix:bus.sock"}, "api": api, "image": {"cache_node": name}}
             self._write_config(f"{name}.toml", self._tables, self._more, shared)
-            self._run("api", f"{name}.toml")
-        self._run("worker", "first.toml")
+            self._run("gureum.roles.api", f"{name}.toml")
+        self._run("gureum.roles.worker", "first.toml")
+        if self._hosts:
+            self._run("gureum.roles.simulated_hosts", "first.toml", "simulated-hosts")
         self._wait()
-        identity = self.connection("gureum-admin").identity
+        admin = self.connection("gureum-admin")
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while len(list(admin.compute.hypervisors())) < self._hosts:
+            assert time.monotonic() < deadline, "the hosts' heartbeats do not arrive"
+            time.sleep(0.1)
+        identity = admin.identity
         service = identity.create_service(type="image_remote", name="the second API")
         identity.create_endpoint(
             service_id=service.id, interface="public", url=f"http://127.0.0.1:{second}/image", region_id="RegionOne"
