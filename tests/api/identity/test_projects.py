@@ -266,3 +266,16 @@ def test_a_new_project_goes_to_the_domain_of_the_token(world):
     assert (made_.status, made_.json()["project"]["domain_id"]) == (201, domain)
     assert own(boss)["domain"]["id"] == domain
     assert DEFAULT["id"] != domain
+
+
+def test_a_list_without_parameters_is_the_list_that_a_parameter_asks_for(world, admin):
+    for name in ("a", "b"):
+        world.project(name, tags=["t"], colour="blue")
+    other = world.domain("other")
+    there = world.project("there", domain_id=other)
+    plain, asked = admin.get(ALL).json(), admin.get(f"{ALL}?is_domain=false").json()
+    assert plain["projects"] == asked["projects"]
+    assert {"admin", "demo", "a", "b", "there"} == {one["name"] for one in plain["projects"]}
+    assert set(plain["links"]) == set(asked["links"])
+    reader = world.domain_user("reader", other, "reader")
+    assert [one["id"] for one in reader.get(ALL).json()["projects"]] == [there]

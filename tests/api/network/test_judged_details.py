@@ -144,3 +144,33 @@ def test_a_routers_leg_is_named_by_uuid(alice, make):
     router = make.router()
     for wanted in ({"port_id": "no-uuid"}, {"subnet_id": "no-uuid"}):
         assert alice.put(f"{AT}/routers/{router['id']}/add_router_interface", wanted).status == 400
+
+
+def test_a_list_without_parameters_is_the_list_that_a_parameter_asks_for(cloud, alice, bob, root, make):
+    """The first runs a prepared statement, the second one made for it."""
+    network = make.network()
+    make.subnet(network)
+    make.subnet(make.network())
+    for _ in range(3):
+        make.port(network)
+    make.router()
+    make.group()
+    public = cloud.public_id()
+    inside = make.subnet(make.network(), "10.9.0.0/24")
+    make.add_leg(make.router(external_gateway_info={"network_id": public}), subnet_id=inside["id"])
+    make.floating_ip(public)
+    for client, least in ((alice, 1), (root, 1), (bob, 0)):
+        for noun in (
+            "networks",
+            "subnets",
+            "ports",
+            "routers",
+            "floatingips",
+            "security-groups",
+            "security-group-rules",
+        ):
+            key, before = noun.replace("-", "_"), cloud.database.counters.statements
+            plain = client.get(f"{AT}/{noun}").json()
+            assert cloud.database.counters.statements - before <= 4, noun
+            assert plain == {key: client.get(f"{AT}/{noun}?sort_key=id").json()[key]}, noun
+            assert len(plain[key]) >= least, noun

@@ -240,3 +240,10 @@ def test_resource_classes(world, root):
     assert root.delete(f"{url}/CUSTOM_C", **LATEST).status == 204
     assert root.delete(f"{url}/CUSTOM_C", **LATEST).status == 404
     assert root.delete(f"{url}/VCPU", **LATEST).status == 400
+
+
+def test_a_list_without_parameters_holds_every_provider_oldest_first(world, root):
+    uuids = [world.provider(f"p{n}") for n in range(3)]
+    plain = root.get(ALL, **LATEST).json()["resource_providers"]
+    assert [one["uuid"] for one in plain] == uuids
+    assert plain == [root.get(one_, **LATEST).json() for one_ in (one(uuid) for uuid in uuids)]

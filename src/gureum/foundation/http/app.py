@@ -24,7 +24,7 @@ from gureum.foundation.http import dialects
 from gureum.foundation.http.access import permits
 from gureum.foundation.http.answer import Answer, send_answer
 from gureum.foundation.http.call import Call, token_of
-from gureum.foundation.http.executor import answer_of, run_handler
+from gureum.foundation.http.executor import answer_from_memory, answer_of, run_handler
 from gureum.foundation.http.microversions import Version
 from gureum.foundation.http.routes import PUBLIC, Api, Route, Router, parameter_names
 from gureum.foundation.metrics import Metrics
@@ -180,8 +180,8 @@ class App:
         if route.method not in ("GET", "HEAD"):
             limit = route.max_body_bytes or self._max_body_bytes
             body = await _read_body(receive, headers, limit)
-        if route.fast is not None and (reply := route.fast(call)) is not None:
-            return answer_of(route, reply, call)
+        if (answer := answer_from_memory(call, body)) is not None:
+            return answer
         if route.quick and self.database.is_sqlite:
             return run_handler(call, body, named)
         context = (log.request_id.get(), log.user_id.get(), log.project_id.get())

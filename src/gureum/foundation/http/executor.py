@@ -1,4 +1,4 @@
-"""Runs one handler: policy, body, transaction, view. Synchronous; on a pool thread."""
+"""Runs one handler: policy, body, transaction, view. Synchronous; on a pool thread, but for what is in memory."""
 
 from __future__ import annotations
 
@@ -21,13 +21,26 @@ def run_handler(call: Call[Any], body: bytes, parameters: dict[str, str]) -> Ans
         call.enforce(**call.own_target())
     if call.query and route.closed is not None and call.version >= route.closed:
         _refuse_unknown(call, route.query)
-    arguments: tuple[Any, ...] = (call,)
-    kind = route.body_type(call.version if call.version != (0, 0) else None)
-    if kind is not None:
-        arguments = (call, decode(body, kind, call.headers.get("content-type", "")))
-    answer = answer_of(route, _in_transaction(call, arguments, parameters), call)
+    answer = answer_of(route, _in_transaction(call, _arguments(call, body), parameters), call)
     answer.render()
     return answer
+
+
+def answer_from_memory(call: Call[Any], body: bytes) -> Answer | None:
+    """What the route's `fast` half says, on the event loop; None when the handler has to. Raises ApiError."""
+    route = call.route
+    if route.fast is None:
+        return None
+    reply = route.fast(*_arguments(call, body))
+    return None if reply is None else answer_of(route, reply, call)
+
+
+def _arguments(call: Call[Any], body: bytes) -> tuple[Any, ...]:
+    """The call, and the decoded body where the route has one."""
+    kind = call.route.body_type(call.version if call.version != (0, 0) else None)
+    if kind is None:
+        return (call,)
+    return call, decode(body, kind, call.headers.get("content-type", ""))
 
 
 def _refuse_unknown(call: Call[Any], known: tuple[str, ...]) -> None:

@@ -30,7 +30,8 @@ class Route:
     handler runs, with `target="handler"` the handler must call `call.enforce` (the edge answers 500 if it did not).
     `body` is a msgspec type, or a table from the first microversion to the type in force since then.
     `downgrade(view, version)` turns the newest view into that of an older microversion.
-    `fast(call)` is tried on the event loop first: it answers from memory or returns None, and never blocks.
+    `fast(call)`, with the body where there is one, is tried on the event loop first: it answers from memory or returns
+    None, and never blocks.
     `quick` reads are a few keyed look-ups: in an embedded database they take less than a change of threads would, so
     they run on the event loop there.
     `query` names the query parameters, of which others are refused from microversion `closed` on; `also` the statuses
@@ -50,7 +51,7 @@ class Route:
     since: Version | None = None
     until: Version | None = None
     downgrade: Callable[[Any, Version], Any] | None = None
-    fast: Callable[[Any], Reply | None] | None = None
+    fast: Callable[..., Reply | None] | None = None
     quick: bool = False
     stream: bool = False
     max_body_bytes: int | None = None

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from gureum.foundation import ids
 from gureum.foundation.config import IdentityConfig
 from gureum.foundation.db.engine import Tx
+from gureum.foundation.db.prepared import Prepared, table_of
 from gureum.foundation.errors import BadRequest, Forbidden, NotFound
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
@@ -32,7 +33,7 @@ from gureum.services.identity.fields import (
     typed,
 )
 from gureum.services.identity.limits.rules import STRICT_TWO_LEVEL
-from gureum.services.identity.listing import page, query_of, self_link
+from gureum.services.identity.listing import collection, page, query_of, self_link
 from gureum.services.identity.projects.hierarchy import nested, reach, subtree
 from gureum.services.identity.projects.model import ROOT, Project
 from gureum.services.identity.tokens import revocations
@@ -174,14 +175,20 @@ _COLUMNS = {
 }
 
 
+_EVERY = Prepared(select(*table_of(Project).c).where(Project.is_domain.is_(False)).order_by(Project.id))
+
+
 def index(call: Call[IdentityDeps]) -> dict[str, Any]:
     call.enforce(domain_id=call.caller.domain_id)
+    within = call.caller.domain_id if call.caller.domain_id and not call.caller.is_admin else None
+    if not call.query and within is None:
+        return collection(call, "projects", [view_of(call, row) for row in _EVERY.all(call.tx)])
     domains = call.param("is_domain")
     statement = select(Project).where(
         Project.is_domain.is_(domains is not None and filters.boolean("is_domain", domains))
     )
-    if call.caller.domain_id and not call.caller.is_admin:
-        statement = statement.where(Project.domain_id == call.caller.domain_id)
+    if within is not None:
+        statement = statement.where(Project.domain_id == within)
     view = page(call, "projects", statement, _COLUMNS, Project.id, lambda row: view_of(call, row), plain=Project)
     names = ("tags", "tags-any", "not-tags", "not-tags-any")
     wanted = {name: set(value.split(",")) for name, value in call.query if name in names}

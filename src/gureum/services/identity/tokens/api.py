@@ -9,7 +9,8 @@ from gureum.foundation.http.routes import PUBLIC, Reply, Route
 from gureum.foundation.policy import Rule
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.tokens import revocations
-from gureum.services.identity.tokens.bodies import AuthBody
+from gureum.services.identity.tokens.bodies import AuthBody, CredentialMethod, Scope
+from gureum.services.identity.tokens.facts import NotRememberedError, only_remembered
 from gureum.services.identity.tokens.issuing import Checked
 from gureum.services.identity.tokens.methods import Proof, proven
 from gureum.services.identity.tokens.scopes import count_use, scoped
@@ -40,6 +41,30 @@ def authenticate(call: Call[IdentityDeps], body: AuthBody) -> Reply:
     token, checked = call.deps.tokens.issue(payload)
     content = checked.body_without_catalog if call.param("nocatalog") is not None else checked.body
     return Reply(content, status=201, headers={"X-Subject-Token": token})
+
+
+def authenticate_fast(call: Call[IdentityDeps], body: AuthBody) -> Reply | None:
+    """On the loop, when a token or a made secret is the proof and all that it leads to is remembered."""
+    identity, scope = body.auth.identity, body.auth.scope
+    if not _IN_MEMORY.issuperset(identity.methods) or (isinstance(scope, Scope) and scope.trust is not None):
+        return None
+    try:
+        with only_remembered():
+            given = identity.application_credential
+            if given is not None and not _is_made(call, given):
+                return None
+            return authenticate(call, body)
+    except NotRememberedError:
+        return None
+
+
+_IN_MEMORY = frozenset({"token", "application_credential"})
+
+
+def _is_made(call: Call[IdentityDeps], given: CredentialMethod) -> bool:
+    """Whether checking the credential's secret needs neither a look for its name nor a slow hash."""
+    found = call.deps.tokens.facts.credential(given.id) if given.id is not None else None
+    return found is not None and call.deps.passwords.is_made_secret(found.secret_hash)
 
 
 def _missing_methods(call: Call[IdentityDeps], proof: Proof) -> Reply | None:
@@ -122,7 +147,16 @@ def revoke(call: Call[IdentityDeps]) -> None:
 _AT = "/v3/auth/tokens"
 ROUTES = (
     Route(
-        "POST", _AT, authenticate, PUBLIC, 201, body=AuthBody, transaction="none", query=("nocatalog",), also=(401, 403)
+        "POST",
+        _AT,
+        authenticate,
+        PUBLIC,
+        201,
+        body=AuthBody,
+        transaction="none",
+        fast=authenticate_fast,
+        query=("nocatalog",),
+        also=(401, 403),
     ),
     Route(
         "GET",

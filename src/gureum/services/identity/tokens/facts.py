@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from gureum.foundation import clock
 from gureum.foundation.caller import AccessRule
 from gureum.foundation.config import IdentityConfig
 from gureum.foundation.db.engine import Database, Tx
+from gureum.foundation.db.prepared import Prepared, only
 from gureum.services.identity.application_credentials.model import ApplicationCredential, StoredAccessRule
 from gureum.services.identity.assignments.model import SYSTEM, ancestors, direct_roles, with_implied
 from gureum.services.identity.catalog.model import Endpoint, Service
@@ -93,6 +96,23 @@ class AccessTokenFacts:
     expires_at: float
 
 
+class NotRememberedError(Exception):
+    """A fact would have to be read, where nothing may wait for a database."""
+
+
+_ONLY_REMEMBERED: ContextVar[bool] = ContextVar("only_remembered", default=False)
+
+
+@contextmanager
+def only_remembered() -> Iterator[None]:
+    """For the event loop: in here, a fact that is not in memory raises NotRememberedError."""
+    outside = _ONLY_REMEMBERED.set(True)
+    try:
+        yield
+    finally:
+        _ONLY_REMEMBERED.reset(outside)
+
+
 class Facts:
     """A read-through memory over the database. `forget` drops all of it: reading it again is cheap."""
 
@@ -110,6 +130,8 @@ class Facts:
         memory = self._memory
         if key in memory:
             return memory[key]
+        if _ONLY_REMEMBERED.get():
+            raise NotRememberedError
         with self._database.read() as tx:
             found = read(tx)
         if len(memory) > 20_000:
@@ -124,6 +146,13 @@ class Facts:
 
     def scope(self, project_id: str) -> ScopeFacts | None:
         found: ScopeFacts | None = self._remembered(("scope", project_id), lambda tx: _scope(tx, project_id))
+        return found
+
+    def project_named(self, domain_id: str, name: str) -> str | None:
+        """The id of the project of this name in a domain; of a domain, in ROOT."""
+        found: str | None = self._remembered(
+            ("named", domain_id, name), lambda tx: _NAMED.first(tx, domain=domain_id, name=name)
+        )
         return found
 
     def roles(self, user_id: str, target_kind: str, target_id: str) -> tuple[RoleFacts, ...]:
@@ -158,6 +187,11 @@ class Facts:
         own = project_id if project_id and project_id in self._remembered(("filtered",), filtered_projects) else ""
         found: bytes = self._remembered(("catalog", own), lambda tx: msgspec.json.encode(catalog_of(tx, own)))
         return found
+
+
+_NAMED: Prepared[str] = Prepared(
+    select(Project.id).where(Project.domain_id == bindparam("domain"), Project.name == bindparam("name")), only
+)
 
 
 def _user(tx: Tx, user_id: str, options: IdentityConfig) -> UserFacts | None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import base64
 import os
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from gureum.foundation import clock
-from gureum.foundation.caller import Caller
+from gureum.foundation.caller import AccessRule, Caller
 from gureum.foundation.config import IdentityConfig
 from gureum.foundation.db.engine import Database
 from gureum.foundation.errors import Unauthorized
@@ -137,10 +137,9 @@ class Tokens:
         scoped = payload.project_id or payload.domain_id or payload.system
         if scoped and not roles:
             raise Unauthorized(internal="the user has no role in the scope")
-        caller = _caller(token, payload, user, scope, roles)
         credential_id = payload.application_credential_id
-        if credential_id and (credential := self.facts.credential(credential_id)):
-            caller = replace(caller, access_rules=credential.access_rules)
+        credential = self.facts.credential(credential_id) if credential_id else None
+        caller = _caller(token, payload, user, (scope, roles), credential.access_rules if credential else None)
         view = self._view(payload, user, scope, roles)
         users: tuple[str, ...] = (user.id,)
         if trust is not None:
@@ -268,8 +267,13 @@ def _trust_view(trust: TrustFacts) -> dict[str, Any]:
 
 
 def _caller(
-    token: str, payload: TokenPayload, user: UserFacts, scope: ScopeFacts | None, roles: tuple[RoleFacts, ...]
+    token: str,
+    payload: TokenPayload,
+    user: UserFacts,
+    reach: tuple[ScopeFacts | None, tuple[RoleFacts, ...]],
+    access_rules: tuple[AccessRule, ...] | None,
 ) -> Caller:
+    scope, roles = reach
     project = scope if payload.project_id else None
     domain = scope if payload.domain_id else None
     return Caller(
@@ -290,6 +294,7 @@ def _caller(
         issued_at=payload.issued_at,
         expires_at=payload.expires_at,
         application_credential_id=payload.application_credential_id,
+        access_rules=access_rules,
         trust_id=payload.trust_id,
         access_token_id=payload.access_token_id,
         token_id=token,

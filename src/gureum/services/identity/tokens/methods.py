@@ -9,26 +9,21 @@ from collections.abc import Callable
 from typing import Any
 
 from msgspec import Struct, structs
-from sqlalchemy import and_, bindparam, select
+from sqlalchemy import and_, select
 
 from gureum.foundation import clock
-from gureum.foundation.db.engine import Tx
-from gureum.foundation.db.prepared import Prepared, only
 from gureum.foundation.errors import BadRequest, Forbidden, NotFound, Unauthorized
 from gureum.foundation.http.call import Call
 from gureum.services.identity.application_credentials.model import ApplicationCredential
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.oauth.flow import proven_access
-from gureum.services.identity.projects.model import ROOT, Project
+from gureum.services.identity.projects.model import ROOT
 from gureum.services.identity.tokens.bodies import DomainRef, Identity, UserRef
+from gureum.services.identity.tokens.facts import Facts
 from gureum.services.identity.users import compliance
 from gureum.services.identity.users.model import User
 from gureum.services.identity.users.sign_in import sign_in
 from gureum.services.identity.users.totp import by_passcode
-
-_NAMED: Prepared[str] = Prepared(
-    select(Project.id).where(Project.domain_id == bindparam("domain"), Project.name == bindparam("name")), only
-)
 
 
 class Proof(Struct, frozen=True):
@@ -72,6 +67,8 @@ def _of_receipt(call: Call[IdentityDeps], text: str, user_id: str) -> tuple[str,
 
 def joined(proofs: list[Proof]) -> Proof:
     """One proof of what several prove of one user."""
+    if len(proofs) == 1:
+        return proofs[0]
     if len({proof.user_id for proof in proofs}) != 1:
         raise Unauthorized(internal="the methods prove different users")
     if len({(p.credential_id, p.project_id, p.access_token_id) for p in proofs if p.delegated}) > 1:
@@ -93,7 +90,8 @@ def _by_password(call: Call[IdentityDeps], identity: Identity) -> Proof:
     user = identity.password.user
     if user.password is None or (user.id is None and (user.name is None or user.domain is None)):
         raise BadRequest("Expecting a user id, or a name with a domain, and a password.")
-    proven = sign_in(call.database, call.deps, lambda tx: condition(tx, user), user.password)
+    picked = condition(call.deps.tokens.facts, user)
+    proven = sign_in(call.database, call.deps, lambda _: picked, user.password)
     if compliance.is_expired(proven.standing, clock.utcnow()):
         raise Unauthorized("The password is expired and needs to be changed for user: " + proven.user_id)
     return Proof(proven.user_id, ("password",), clock.now() + call.deps.tokens.lifetime_s)
@@ -104,26 +102,22 @@ def _by_totp(call: Call[IdentityDeps], identity: Identity) -> Proof:
     user = identity.totp.user
     if user.passcode is None or (user.id is None and (user.name is None or user.domain is None)):
         raise BadRequest("Expecting a user id, or a name with a domain, and a passcode.")
-    proven = by_passcode(call.database, call.deps, lambda tx: condition(tx, user), user.passcode)
+    picked = condition(call.deps.tokens.facts, user)
+    proven = by_passcode(call.database, call.deps, lambda _: picked, user.passcode)
     return Proof(proven.user_id, ("totp",), clock.now() + call.deps.tokens.lifetime_s)
 
 
-def condition(tx: Tx, user: UserRef) -> Any:
+def condition(facts: Facts, user: UserRef) -> Any:
     """What picks the user that a request names, by id or by name in a domain."""
     if user.id is not None:
         return User.id == user.id
-    return and_(User.name == user.name, User.domain_id == domain_id_of(tx, user.domain))
+    return and_(User.name == user.name, User.domain_id == domain_id_of(facts, user.domain))
 
 
-def domain_id_of(tx: Tx, domain: DomainRef | None) -> str | None:
+def domain_id_of(facts: Facts, domain: DomainRef | None) -> str | None:
     if domain is None or domain.id is not None:
         return domain.id if domain else None
-    return project_id_of(tx, ROOT, domain.name)
-
-
-def project_id_of(tx: Tx, domain_id: str | None, name: str | None) -> str | None:
-    """The id of the project of this name in a domain; of a domain, in ROOT."""
-    return _NAMED.first(tx, domain=domain_id, name=name)
+    return facts.project_named(ROOT, domain.name) if domain.name is not None else None
 
 
 def _by_token(call: Call[IdentityDeps], identity: Identity) -> Proof:
@@ -154,8 +148,9 @@ def _by_credential(call: Call[IdentityDeps], identity: Identity) -> Proof:
     if credential_id is None:
         if given.name is None or given.user is None:
             raise BadRequest("Expecting an application credential id, or a name with a user.")
+        picked = condition(tokens.facts, given.user)
         with call.database.read() as tx:
-            owner = tx.scalar(select(User.id).where(condition(tx, given.user)))
+            owner = tx.scalar(select(User.id).where(picked))
             mine = (ApplicationCredential.user_id == (owner or ""), ApplicationCredential.name == given.name)
             credential_id = tx.scalar(select(ApplicationCredential.id).where(*mine))
     found = tokens.facts.credential(credential_id) if credential_id else None

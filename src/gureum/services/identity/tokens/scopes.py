@@ -13,9 +13,10 @@ from gureum.foundation.errors import BadRequest, Forbidden, Unauthorized
 from gureum.foundation.http.call import Call
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.tokens.bodies import ProjectRef, Scope
+from gureum.services.identity.tokens.facts import Facts
 from gureum.services.identity.tokens.fernet import TokenPayload
 from gureum.services.identity.tokens.issuing import new_audit_id
-from gureum.services.identity.tokens.methods import Proof, domain_id_of, project_id_of
+from gureum.services.identity.tokens.methods import Proof, domain_id_of
 from gureum.services.identity.trusts.model import Trust, chain_of
 
 
@@ -79,27 +80,25 @@ def _target(call: Call[IdentityDeps], scope: Scope) -> dict[str, Any]:
         if not scope.system.all:
             raise BadRequest("The system scope must be {'all': true}.")
         return {"system": True}
-    with call.database.read() as tx:
-        if scope.domain is not None:
-            found = domain_id_of(tx, scope.domain)
-            kind = "domain_id"
-        else:
-            assert scope.project is not None
-            found, kind = _project_id(tx, scope.project), "project_id"
-    if found is None:
-        raise Unauthorized(internal="the scope does not exist")
-    facts = call.deps.tokens.facts.scope(found)
-    if facts is None or (kind == "domain_id" and not facts.is_domain):
+    facts = call.deps.tokens.facts
+    if scope.domain is not None:
+        found, kind = domain_id_of(facts, scope.domain), "domain_id"
+    else:
+        assert scope.project is not None
+        found, kind = _project_id(facts, scope.project), "project_id"
+    target = facts.scope(found) if found is not None else None
+    if target is None or (kind == "domain_id" and not target.is_domain):
         raise Unauthorized(internal="the scope does not exist")
     return {kind: found}
 
 
-def _project_id(tx: Tx, project: ProjectRef) -> str | None:
+def _project_id(facts: Facts, project: ProjectRef) -> str | None:
     if project.id is not None:
         return project.id
     if project.name is None or project.domain is None:
         raise BadRequest("Expecting a project id, or a name with a domain.")
-    return project_id_of(tx, domain_id_of(tx, project.domain), project.name)
+    domain_id = domain_id_of(facts, project.domain)
+    return facts.project_named(domain_id, project.name) if domain_id is not None else None
 
 
 # -- trusts ----------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import bindparam, delete, select
 
 from gureum.foundation.db.engine import Tx
-from gureum.foundation.db.prepared import Prepared, insert_into, insert_unless_there, only, table_of
+from gureum.foundation.db.prepared import Prepared, as_tuple, insert_into, insert_unless_there, only, table_of
 from gureum.services.network import errors
 from gureum.services.network.context import NetworkContext
 from gureum.services.network.ports import rules
@@ -78,7 +78,8 @@ _TAKEN = Prepared(
 _HELD = Prepared(
     select(IpAllocation.owner_id, IpAllocation.subnet_id, IpAllocation.ip)
     .where(IpAllocation.owner_id.in_(bindparam("owners", expanding=True)))
-    .order_by(IpAllocation.position, IpAllocation.ip)
+    .order_by(IpAllocation.position, IpAllocation.ip),
+    make=as_tuple,
 )
 _FREE = Prepared(delete(IpAllocation).where(IpAllocation.owner_id.in_(bindparam("owners", expanding=True))))
 

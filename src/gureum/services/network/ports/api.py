@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 from sqlalchemy import ColumnElement, and_, bindparam, or_, select
 
-from gureum.foundation.db.prepared import Prepared
+from gureum.foundation.db.prepared import Prepared, as_tuple
 from gureum.foundation.errors import BadRequest, Forbidden
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
@@ -123,7 +123,8 @@ def views(call: Call[Any], rows: Sequence[Any]) -> list[dict[str, Any]]:
 _GROUPS = Prepared(
     select(PortGroup.port_id, PortGroup.group_id)
     .where(PortGroup.port_id.in_(bindparam("ports", expanding=True)))
-    .order_by(PortGroup.position)
+    .order_by(PortGroup.position),
+    make=as_tuple,
 )
 
 

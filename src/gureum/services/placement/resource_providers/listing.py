@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, exists, or_, select
 from sqlalchemy.orm import aliased
 
+from gureum.foundation.db.prepared import Prepared, table_of
 from gureum.foundation.errors import BadRequest
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.microversions import Version
@@ -26,10 +27,16 @@ PARAMETERS: dict[str, Version] = {
 }
 
 
+_EVERY: Prepared[Any] = Prepared(select(*table_of(Provider).c).order_by(Provider.created_at, Provider.id))
+
+
 def providers_asked(call: Call[Any]) -> Sequence[Provider]:
+    """Providers' rows, to be read only."""
     repeatable = {"member_of"} if call.at_least(1, 24) else set()
     repeatable |= {"required"} if call.version >= ANY_TRAITS else set()
     check_query(call, PARAMETERS, frozenset(repeatable))
+    if not call.query:
+        return _EVERY.all(call.tx)
     statement: Select[Any] = select(Provider)
     if (name := call.param("name")) is not None:
         statement = statement.where(Provider.name == name)
