@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gureum.services.placement.candidates.solver import Group, Request, Stock, Supply, _of_tree, candidates
@@ -35,9 +35,19 @@ requests = st.builds(
     Request,
     st.sampled_from([("",), ("", "1"), ("1", "2")]).flatmap(lambda names: st.tuples(*map(groups, names))),
     st.booleans(),
-)
+).filter(lambda request: any(group.resources for group in request.groups))
+ROOMY = Supply("p", None, "p", {"VCPU": Stock(4, 0, 1, 4, 1)})
 
 
+def twice(amount, **more):
+    """Two groups of their own that want as much of one class."""
+    return Request((Group("1", {"VCPU": amount}), Group("2", {"VCPU": amount})), **more)
+
+
+@example(ROOMY, twice(2))
+@example(ROOMY, twice(3))
+@example(ROOMY, twice(2, isolate=True))
+@example(ROOMY, Request((Group("", {"VCPU": 1}, tree="other"),)))
 @given(supplies, requests)
 def test_a_provider_alone_is_answered_as_any_tree(supply, request):
     found = list(candidates({"p": supply}, request))

@@ -10,8 +10,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import Integer, and_, bindparam, case, delete, literal_column, or_, select, update
 
 from gureum.foundation import clock
@@ -57,8 +58,8 @@ class Wanted:
     forbidden: frozenset[str] = frozenset()
 
 
-class HostView(NamedTuple):
-    """A provider that fits, and what it could still give, by class. A tuple: a choice makes thousands of them."""
+class HostView(Struct, frozen=True, gc=False):
+    """A provider that fits, and what it could still give, by class. A choice makes thousands of them."""
 
     provider_id: str
     name: str

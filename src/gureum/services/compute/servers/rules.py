@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from gureum.services.placement.facade import HostView, Snapshot
 
 
-class HostFacts(NamedTuple):
-    """What compute knows of a host beyond its inventory. A tuple: a choice makes thousands of them."""
+class HostFacts(Struct, frozen=True, gc=False):
+    """What compute knows of a host beyond its inventory. A choice makes thousands of them."""
 
     zone: str
     up: bool
@@ -105,7 +106,7 @@ def _weigher(wish: Wish) -> Callable[[HostView], tuple[bool, bool, float, float,
     near, apart = wish.prefer_near, wish.prefer_apart
 
     def weight(view: HostView) -> tuple[bool, bool, float, float, str]:
-        _, name, room = view
+        name, room = view.name, view.room
         return name in near, name not in apart, room.get("MEMORY_MB", 0), room.get("VCPU", 0), name
 
     return weight
