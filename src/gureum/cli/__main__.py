@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from gureum.cli.terminal import Terminal, default_state, explain
 from gureum.lab.refusal import Refusal
@@ -46,7 +47,7 @@ def status(given: argparse.Namespace) -> int:
 def doctor(given: argparse.Namespace) -> int:
     from gureum.cli.doctor import examine
 
-    return examine(_folder(given))
+    return examine(_folder(given), given.config)
 
 
 def logs(given: argparse.Namespace) -> int:
@@ -102,6 +103,9 @@ def parser() -> argparse.ArgumentParser:
     one = commands.add_parser("status", parents=[folder], help="what runs, since when, restarts, memory")
     one.set_defaults(run=status)
     one = commands.add_parser("doctor", parents=[folder], help="check the machine, say what mends it")
+    one.add_argument(
+        "--config", type=Path, metavar="FILE", help="the control plane's (default: the folder's gureum.toml)"
+    )
     one.set_defaults(run=doctor)
     one = commands.add_parser("logs", parents=[folder], help="the last lines of a log")
     one.add_argument("name", nargs="?", default="", help="such as control or host1.agent")

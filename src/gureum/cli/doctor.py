@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 from gureum.lab.checks import Finding, findings
 from gureum.lab.launch import CACHE
@@ -15,8 +17,8 @@ _MARKS = {"good": "✓", "note": "•", "bad": "✗"}
 _COLOURS = {"good": "32", "note": "33", "bad": "31"}
 
 
-def examine(state: StateFolder) -> int:
-    """Print every finding; exit code 1 when one is bad."""
+def examine(state: StateFolder, config: Path | None = None) -> int:
+    """Print every finding; exit code 1 when one is bad. `config`: the control plane's, else the state folder's own."""
     options = choose_options({}, state.remembered())
     colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     bad = 0
@@ -25,6 +27,8 @@ def examine(state: StateFolder) -> int:
         finding = found
         if finding.subject == "port" and running:
             finding = Finding("port", "good", f"{options.listen} port {options.port} is this cloud's own")
+        bad += _show(finding, colours)
+    for finding in _image_stores(state, config):
         bad += _show(finding, colours)
     bad += _show(_acceleration(), colours)
     return 1 if bad else 0
@@ -38,6 +42,17 @@ def _show(finding: Finding, colours: bool) -> bool:
     if finding.remedy:
         print(f"   {'':<12} -> {finding.remedy}")
     return finding.verdict == "bad"
+
+
+def _image_stores(state: StateFolder, config: Path | None) -> Iterator[Finding]:
+    """Of a cloud that never was up: those that it will have."""
+    try:
+        from gureum.lab.image_store_checks import image_stores
+    except ImportError as error:
+        yield Finding("image stores", "note", f"not looked at: {error}", "`gureum up` installs what the look needs.")
+        return
+    file = config or (state.config if state.config.exists() else None)
+    yield from image_stores(file, state.root)
 
 
 def _acceleration() -> Finding:

@@ -37,9 +37,9 @@ def build_image_outside(config: Config) -> ImageOutside:
     """Raises ConfigError for what cannot be."""
     section = config.image
     fetcher = WebFetcher(allowed_places(config), section.web.idle_s)
-    configured = section.stores or {"file": ImageStoreConfig(folder=section.folder)}
+    configured = [_store(config, name, one, fetcher) for name, one in configured_stores(config).items()]
     try:
-        stores = Stores([_store(config, name, one, fetcher) for name, one in configured.items()], section.default_store)
+        stores = Stores(configured, section.default_store)
     except ValueError as error:
         raise ConfigError(f"[image]: {error}") from error
     program = shutil.which("qemu-img")
@@ -70,7 +70,7 @@ def _store(config: Config, name: str, one: ImageStoreConfig, fetcher: WebFetcher
     elif one.kind == "web":
         engine, properties = WebImageStore(fetcher), {}
     else:
-        folder = config.path(one.folder or f"images-{name}")
+        folder = folder_of(config, name, one)
         engine, properties = FileImageStore(folder), {"folder": str(folder)}
     return NamedStore(name, one.kind, engine, one.description, one.weight, one.kind == "web", properties)
 
@@ -80,15 +80,30 @@ def _rbd(config: Config, name: str, one: ImageStoreConfig) -> tuple[ImageStore, 
     where = f"[image.stores.{name}]"
     if missing := [program for program in PROGRAMS if shutil.which(program) is None]:
         raise ConfigError(f"{where}: the program {missing[0]} is missing. Run: apt-get install ceph-common")
-    conf = config.path(one.conf) if one.conf else Path(f"/etc/ceph/{one.cluster}.conf")
-    chunk_bytes = one.chunk_mib << 20
     try:
-        store = RbdImageStore(RbdPool(one.pool, one.user, conf.absolute(), chunk_bytes, one.answer_s, one.stall_s))
+        pool = pool_of(config, one)
+        store = RbdImageStore(pool)
     except ValueError as error:
         raise ConfigError(f"{where}: {error}") from error
     if problem := store.problem():
         log.error("%s cannot be used for now: %s", where, problem)
-    return store, {"pool": one.pool, "user": one.user, "chunk_size": chunk_bytes, "thin_provisioning": True}
+    return store, {"pool": pool.pool, "user": pool.user, "chunk_size": pool.chunk_bytes, "thin_provisioning": True}
+
+
+def pool_of(config: Config, one: ImageStoreConfig) -> RbdPool:
+    """Raises ValueError for names and sizes that Ceph would not take."""
+    conf = config.path(one.conf) if one.conf else Path(f"/etc/ceph/{one.cluster}.conf")
+    return RbdPool(one.pool, one.user, conf.absolute(), one.chunk_mib << 20, one.answer_s, one.stall_s)
+
+
+def configured_stores(config: Config) -> dict[str, ImageStoreConfig]:
+    """Name -> store; the one that there is when none is named."""
+    return config.image.stores or {"file": ImageStoreConfig(folder=config.image.folder)}
+
+
+def folder_of(config: Config, name: str, one: ImageStoreConfig) -> Path:
+    """Where a store of the kind "file" keeps its data."""
+    return config.path(one.folder or f"images-{name}")
 
 
 def allowed_places(config: Config) -> Allowed:

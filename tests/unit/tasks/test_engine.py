@@ -141,6 +141,29 @@ def test_failures_back_off_then_give_up_with_the_cause(start, database, world, v
     assert "the disk is full" in task_of(database).reason
 
 
+@pytest.mark.parametrize("where", ["step", "commit"])
+def test_a_failure_leaves_nothing_of_what_the_step_noted(start, database, virtual_clock, where):
+    engine, tasks = start()
+    seen = []
+
+    def break_down(_=None):
+        raise RuntimeError("the database went away")
+
+    def note(run):
+        seen.append(dict(run.data))
+        run.data["key"] = "used"
+        if where == "step":
+            break_down()
+        return Done(commit=break_down)
+
+    engine.register([Lifecycle("note", steps={"note": note}, first="note", failed="note", destroy="note")])
+    database.write(lambda tx: tasks.create(tx, "note", "t1", "note", {"key": "sealed"}))
+    for _ in range(2):
+        engine.run_due()
+        virtual_clock.advance(31)
+    assert seen == [{"key": "sealed"}, {"key": "sealed"}]
+
+
 def test_a_permanent_failure_gives_up_at_once(start, database, world):
     engine, tasks = start()
     world.fail_with["make"] = PermanentFailureError("not an image")

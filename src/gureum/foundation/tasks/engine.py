@@ -318,6 +318,7 @@ class TaskEngine:
             raise
         except Exception as error:
             failed = True
+            run.data = dict(task.data)  # what the step noted was to commit with its outcome
             outcome = self._after_failure(lifecycle, task, run, error)
             failed_run, failed_outcome = run, outcome
             again = self.database.write(lambda tx: self._move(tx, task, failed_run, failed_outcome))

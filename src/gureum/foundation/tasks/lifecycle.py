@@ -73,7 +73,8 @@ class PermanentFailureError(Exception):
 class Run:
     """What a step knows: its resource, the data that earlier steps left, and how often it failed.
 
-    `data` is a JSON-able dictionary; changes to it commit with the outcome. `error` holds, in the failure step,
+    `data` is a JSON-able dictionary; changes to it commit with the outcome, and a step that raises, or whose commit
+    does, leaves none. `error` holds, in the failure step,
     what went wrong: {"text": for operators, "public": for tenants, "step": name}.
     """
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -31,6 +31,16 @@ _STAMP_S = 60.0
 """librbd writes an image's time of modification at most once in so many seconds (rbd_mtime_update_interval)."""
 
 _PROBE = "gureum-asks-whether-this-pool-answers"
+
+
+class Problem(NamedTuple):
+    """What is wrong with a pool, and what mends it."""
+
+    text: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.text}: {self.remedy}"
 
 
 class RbdImageStore:
@@ -105,23 +115,23 @@ class RbdImageStore:
                 self._end_trashed(entry["id"])
         return sum(self._sweep_unfinished(name, older_than_s) for name in self._names() if name.endswith(UNFINISHED))
 
-    def problem(self) -> str:
-        """What keeps this pool from being used now, in a sentence with its remedy; "" for nothing."""
+    def problem(self) -> Problem | None:
+        """What keeps this pool from being used now, found out within `answer_s`; None for nothing."""
         pool = self._pool
         try:
             pool.ask("rbd", "info", pool.spec(_PROBE))
         except Missing:
-            return ""
+            return None
         except ClusterSilent as error:
-            return f"{error}: see that its monitors run and that `mon host` in {pool.conf} names them."
+            return Problem(str(error), f"see that its monitors run and that `mon host` in {pool.conf} names them.")
         except ImageStoreError as error:
             caps = f"mon 'profile rbd' osd 'profile rbd pool={pool.pool}'"
-            return (
-                f"the pool {pool.pool!r} is not open to client.{pool.user} ({error}): make it with "
-                f"`ceph osd pool create {pool.pool}`, give the user its key with "
-                f"`ceph auth get-or-create client.{pool.user} {caps}`, and put that where {pool.conf} says."
+            return Problem(
+                f"the pool {pool.pool!r} is not open to client.{pool.user} ({error})",
+                f"make it with `ceph osd pool create {pool.pool}`, give the user its key with "
+                f"`ceph auth get-or-create client.{pool.user} {caps}`, and put that where {pool.conf} says.",
             )
-        return ""
+        return None
 
     def _sweep_unfinished(self, name: str, older_than_s: float) -> bool:
         location = name.removesuffix(UNFINISHED)
