@@ -1,4 +1,4 @@
-"""The image service alone with two stores and a cache, whose worker may die: the next has a new engine on the same
+"""The image service alone with two stores, whose worker may die: the next has a new engine on the same
 database and stores.
 """
 
@@ -15,7 +15,6 @@ from gureum.drivers.image.web.guard import Allowed
 from gureum.foundation.db.engine import Database
 from gureum.foundation.db.types import Row
 from gureum.foundation.tasks.engine import WorkerDied
-from gureum.services.image.cache.lifecycle import tidy
 from gureum.services.image.images.lifecycle import sweep_store
 
 DATA = bytes(range(256)) * 400
@@ -71,7 +70,6 @@ class ImageLife:
     def sweep(self):
         for name in ("file", "second"):
             sweep_store(self.database, self.cloud.stores.get(name))
-        tidy(self.cloud.deps)
 
     def close(self):
         self.database.close()
