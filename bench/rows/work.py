@@ -13,7 +13,7 @@ from bench.sizes import Sizes
 
 REQUESTS = "gureum_http_requests"
 COUNTED = {
-    "gureum_db_statements": ("statements", 36, "826"),
+    "gureum_db_statements": ("statements", 40, "826"),
     "gureum_db_commits": ("commits", 8, "32"),
     "gureum_agent_calls": ("calls to agents", 2, "41 messages"),
     REQUESTS: ("HTTP requests", 1, "32"),
