@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import BindParameter, bindparam, select
 
 from gureum.foundation.db.engine import Tx
+from gureum.foundation.db.prepared import Prepared, as_tuple, table_of
+from gureum.foundation.db.types import Id
 from gureum.foundation.http.call import Call
 from gureum.services.identity.assignments.model import Assignment
 from gureum.services.identity.deps import IdentityDeps
@@ -44,19 +46,28 @@ def _or_none(tree: dict[str, Any]) -> dict[str, Any] | None:
     return {key: _or_none(value) for key, value in tree.items()} or None
 
 
-def projects_of(tx: Tx, user_id: str) -> list[Project]:
+_USER: BindParameter[str] = bindparam("user", type_=Id)
+_HELD = Prepared(
+    select(Assignment.target_id, Assignment.inherited).where(
+        Assignment.target_kind.in_(("project", "domain")),
+        (Assignment.actor_id == _USER)
+        | Assignment.actor_id.in_(select(GroupMember.group_id).where(GroupMember.user_id == _USER)),
+    ),
+    make=as_tuple,
+)
+_REACHED = Prepared(
+    select(*table_of(Project).c)
+    .where(Project.id.in_(bindparam("ids", expanding=True)), Project.is_domain.is_(False), Project.enabled.is_(True))
+    .order_by(Project.name)
+)
+
+
+def projects_of(tx: Tx, user_id: str) -> list[Any]:
     """The enabled projects in which the user has a role, by itself or through groups, inherited ones included."""
-    groups = select(GroupMember.group_id).where(GroupMember.user_id == user_id)
-    held = tx.execute(
-        select(Assignment.target_id, Assignment.inherited).where(
-            Assignment.target_kind.in_(("project", "domain")),
-            (Assignment.actor_id == user_id) | Assignment.actor_id.in_(groups),
-        )
-    ).all()
+    held = _HELD.all(tx, user=user_id)
     direct = [target for target, inherited in held if not inherited]
     level = [target for target, inherited in held if inherited]
     while level:
         level = list(tx.scalars(select(Project.id).where(Project.parent_id.in_(level), Project.id.not_in(direct))))
         direct += level
-    wanted = (Project.id.in_(direct), Project.is_domain.is_(False), Project.enabled.is_(True))
-    return list(tx.scalars(select(Project).where(*wanted).order_by(Project.name)))
+    return _REACHED.all(tx, ids=direct)
