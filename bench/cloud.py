@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from bench import client
 from bench.client import CLONE, CONNECTIONS, BenchError, Client, Rate, Request
 from bench.sizes import Sizes
+from gureum.lab.plan import MEMORY
 
 T = TypeVar("T")
 PASSWORD = "bench-secret"
@@ -46,7 +47,8 @@ def free_port() -> int:
 
 def environment() -> dict[str, str]:
     """What the cloud's own process runs with, as `gureum up` gives it."""
-    return {**os.environ, "PYTHONPATH": f"{CLONE / 'src'}:{CLONE}", "MALLOC_ARENA_MAX": "2"}
+    ours = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**ours, "PYTHONPATH": f"{CLONE / 'src'}:{CLONE}", **MEMORY}
 
 
 @dataclass(frozen=True, slots=True)

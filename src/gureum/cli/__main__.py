@@ -19,13 +19,14 @@ from gureum.lab.state import StateFolder, open_state
 
 
 def up(given: argparse.Namespace) -> int:
-    from gureum.cli.facts import print_facts
     from gureum.lab.launch import bring_up
 
     names = ("hosts", "simulate", "port", "listen", "uplink", "database", "bus")
     asked = {name: getattr(given, name) for name in names}
     with Terminal() as terminal:
         done = bring_up(_folder(given), asked, terminal)
+    from gureum.cli.facts import print_facts  # not before: the cloud starts so much earlier
+
     print_facts(done, terminal.elapsed_s)
     return 0
 

@@ -20,6 +20,9 @@ from gureum.lab.refusal import Refusal
 from gureum.lab.state import StateFolder
 
 DEFAULT_PORT = 8774
+MEMORY = {"MALLOC_ARENA_MAX": "1"}
+"""For glibc. With an arena for each thread it keeps half as much memory again, and of other arenas than the first it
+gives nothing back. Threads that hold the interpreter do not wait for one another here."""
 _FORWARDED_PORT = 5672  # where a host's agent finds the broker, forwarded out of the namespace
 
 
@@ -111,8 +114,8 @@ def make_plan(state: StateFolder, options: Options, facts: Facts) -> Plan:
 
 
 def _python(facts: Facts) -> dict[str, str]:
-    """What our own processes run with. Two arenas: with one for each thread, malloc keeps half as much memory again."""
-    return {"PYTHONPATH": str(facts.source), "MALLOC_ARENA_MAX": "2"}
+    """What our own processes run with."""
+    return {"PYTHONPATH": str(facts.source), **MEMORY}
 
 
 def control_daemon(state: StateFolder, facts: Facts, depends: tuple[str, ...]) -> Daemon:

@@ -30,6 +30,7 @@ from gureum.foundation.service import ServiceParts
 from gureum.foundation.tasks.engine import EngineOptions, TaskEngine
 from gureum.foundation.tasks.store import Tasks
 from gureum.foundation.tasks.wakes import Wakes, serve_wakes
+from gureum.roles.entry import LOOK_S, Rest
 from gureum.roles.health import health_api
 from gureum.roles.image_stores import build_image_outside
 from gureum.roles.simulated_hosts import follow_plugs
@@ -77,7 +78,7 @@ class Control:
     _stops: list[Callable[[], None]] = field(default_factory=list)
 
     def start_api(self, *, workers: bool = True) -> None:
-        """What a process that answers requests needs: revocations read twice a second, policy on change.
+        """What a process that answers requests needs: revocations read twice a second, policy on change, rest.
 
         Without `workers` here, those of other processes are woken for what requests start.
         """
@@ -90,6 +91,7 @@ class Control:
                 start()
             self._stops.extend(part.on_api_stop)
         self._beat(self._follow, READ_EVERY_S, "revocations")
+        self._beat(Rest().look, LOOK_S, "memory")
 
     def _follow(self) -> None:
         self.app.policy.reload()

@@ -27,6 +27,7 @@ from gureum.agents.hypervisor.image_fetch import CheckFailed, Sink, copy_file, d
 from gureum.agents.hypervisor.protocol import AgentFailure, ImageSource
 from gureum.agents.hypervisor.rbd_fetch import SCHEME, CephAccess, fetch_rbd
 from gureum.agents.hypervisor.tools import Limits, ToolFailed, run_tool
+from gureum.foundation.shapes import json_decoder
 
 _log = logging.getLogger("gureum.agents.hypervisor.images")
 
@@ -207,6 +208,6 @@ def _link(source: Path, target: Path) -> bool:
 
 def _read_label(path: Path) -> _Label | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=_Label)
+        return json_decoder(_Label).decode(path.read_bytes())
     except (OSError, ValueError):
         return None

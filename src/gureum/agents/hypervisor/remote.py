@@ -29,6 +29,7 @@ from gureum.agents.hypervisor.protocol import (
 from gureum.foundation import log
 from gureum.foundation.bus.interface import Bus, Refused
 from gureum.foundation.bus.typed import Method, Remote, Topic, serve_methods
+from gureum.foundation.shapes import packed_decoder
 
 _log = logging.getLogger("gureum.agents.hypervisor")
 
@@ -206,7 +207,7 @@ def _failure_of(refused: Refused) -> AgentFailure:
         # A peer of another version: it will not understand a repetition either.
         return AgentFailure(f"{refused.code}: {refused.text}", retry=False)
     try:
-        detail = msgspec.msgpack.decode(refused.detail, type=_FailureDetail)
+        detail = packed_decoder(_FailureDetail).decode(refused.detail)
     except msgspec.MsgspecError:
         detail = _FailureDetail()
     return AgentFailure(refused.text, public=detail.public, retry=detail.retry)

@@ -17,6 +17,7 @@ import msgspec
 
 from gureum.agents.hypervisor.files import is_safe_name, write_whole
 from gureum.agents.hypervisor.protocol import ServerSpec
+from gureum.foundation.shapes import json_decoder
 
 _log = logging.getLogger("gureum.agents.hypervisor.store")
 
@@ -135,9 +136,9 @@ class ServerStore:
             shutil.rmtree(folder, ignore_errors=True)
             return
         try:
-            spec = msgspec.json.decode((folder / _SPEC).read_bytes(), type=ServerSpec)
+            spec = json_decoder(ServerSpec).decode((folder / _SPEC).read_bytes())
             if (folder / _EFFECT).exists():
-                self._effects[server_id] = msgspec.json.decode((folder / _EFFECT).read_bytes(), type=Effect)
+                self._effects[server_id] = json_decoder(Effect).decode((folder / _EFFECT).read_bytes())
             if (folder / _PASSWORD).exists():
                 self._passwords[server_id] = (folder / _PASSWORD).read_text()
         except (OSError, ValueError) as error:

@@ -20,6 +20,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from gureum.foundation.bus.interface import Bus, BusError, Refused
+from gureum.foundation.shapes import packed_decoder
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ class Topic(Generic[P]):
 
     def subscribe(self, bus: Bus, subscriber: Callable[[P], None]) -> Callable[[], None]:
         """Hand every notification to `subscriber`; one that cannot be read is logged and lost."""
-        decode = _decoder(self.content).decode
+        decode = packed_decoder(self.content).decode
 
         def read(payload: bytes) -> None:
             try:
@@ -84,7 +85,7 @@ class Remote:
                 raise
             raise self._failure(refused) from refused
         try:
-            result: R = _decoder(method.result).decode(payload)
+            result: R = packed_decoder(method.result).decode(payload)
         except msgspec.MsgspecError as error:
             raise BusError(f"the answer of {self.name} to {method.name} cannot be read: {error}") from error
         return result
@@ -102,7 +103,7 @@ def serve_methods(
 
     `refusal` may turn an exception of theirs into a refusal; any other reaches the caller as a `BusError`.
     """
-    table = {method.name: (_decoder(method.params).decode, function) for method, function in methods.items()}
+    table = {method.name: (packed_decoder(method.params).decode, function) for method, function in methods.items()}
 
     def handler(method_name: str, payload: bytes) -> bytes:
         entry = table.get(method_name)
@@ -127,14 +128,3 @@ def serve_methods(
 
 
 _encode = msgspec.msgpack.Encoder().encode
-
-
-_decoders: dict[Any, msgspec.msgpack.Decoder[Any]] = {}
-
-
-def _decoder(content: Any) -> msgspec.msgpack.Decoder[Any]:
-    """Return the decoder of a type; building one is dear beside using it."""
-    found = _decoders.get(content)
-    if found is None:
-        found = _decoders[content] = msgspec.msgpack.Decoder(content)
-    return found

@@ -5,20 +5,15 @@ Raises BadRequest with a message that names the field. The closed schema is the 
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import msgspec
 
+from gureum.foundation import shapes
 from gureum.foundation.errors import BadRequest, UnsupportedMediaType
 
 MAX_DEPTH = 32
 LONGEST_MESSAGE = 400
-
-
-@lru_cache(maxsize=1024)
-def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(kind)
 
 
 def decode(data: bytes, kind: Any, content_type: str) -> Any:
@@ -32,7 +27,7 @@ def decode(data: bytes, kind: Any, content_type: str) -> Any:
     if _depth(data) > MAX_DEPTH:
         raise BadRequest(f"The request body is nested deeper than {MAX_DEPTH} levels.")
     try:
-        return _decoder(kind).decode(data)
+        return shapes.json_decoder(kind).decode(data)
     except msgspec.ValidationError as error:
         raise BadRequest(f"Invalid input: {_said(error)}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -42,7 +37,7 @@ def decode(data: bytes, kind: Any, content_type: str) -> Any:
 def converted(value: Any, kind: Any, at: str, refusal: str = "Invalid input") -> Any:
     """A part of a body that the handler types itself; `at` is where it stands. Raises BadRequest."""
     try:
-        return msgspec.convert(value, kind)
+        return shapes.converted(value, kind)
     except msgspec.ValidationError as error:
         raise BadRequest(f"{refusal}: {_said(error, at)}") from error
 

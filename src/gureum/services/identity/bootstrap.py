@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -22,6 +23,7 @@ SERVICES = (
     ("image", "glance", "/image"),
     ("placement", "placement", "/placement"),
 )
+ROLES = ("admin", "manager", "member", "reader", "service")
 IMPLICATIONS = (("admin", "manager"), ("manager", "member"), ("member", "reader"))
 
 
@@ -42,38 +44,45 @@ def bootstrap(tx: Tx, wanted: Bootstrap, passwords: Passwords) -> None:
 
 
 def _first_time(tx: Tx, wanted: Bootstrap, passwords: Passwords) -> None:
-    tx.add(Project(id=DEFAULT_DOMAIN, name="Default", domain_id=ROOT, is_domain=True, description="The default domain"))
-    tx.flush()
-    roles = {}
-    for name in ("admin", "manager", "member", "reader", "service"):
-        roles[name] = Role(id=ids.new_hex(), name=name)
-        tx.add(roles[name])
-    tx.flush()
-    for prior, implied in IMPLICATIONS:
-        tx.add(ImpliedRole(prior_id=roles[prior].id, implied_id=roles[implied].id))
-    for name, password, role in (
-        ("admin", wanted.admin_password, "admin"),
-        ("demo", wanted.demo_password, "member"),
-    ):
-        project = Project(
-            id=ids.new_hex(),
-            name=name,
-            domain_id=DEFAULT_DOMAIN,
-            parent_id=DEFAULT_DOMAIN,
-            description=f"{name} project",
+    people = (("admin", wanted.admin_password, "admin"), ("demo", wanted.demo_password, "member"))
+    with ThreadPoolExecutor(len(people)) as pool:  # a hash needs no interpreter: both are made beside the rows
+        hashes = {name: pool.submit(passwords.hash, password) for name, password, _ in people}
+        domain = Project(
+            id=DEFAULT_DOMAIN, name="Default", domain_id=ROOT, is_domain=True, description="The default domain"
         )
-        user = User(
-            id=ids.new_hex(),
-            name=name,
-            domain_id=DEFAULT_DOMAIN,
-            password_hash=passwords.hash(password),
-            password_set_at=clock.utcnow(),
-        )
-        tx.add_all([project, user])
-        _assign(tx, user.id, "project", project.id, roles[role].id)
-        if name == "admin":
-            _assign(tx, user.id, "domain", DEFAULT_DOMAIN, roles[role].id)
-            _assign(tx, user.id, "system", SYSTEM, roles[role].id)
+        tx.add(domain)
+        tx.flush()
+        roles = {name: Role(id=ids.new_hex(), name=name) for name in ROLES}
+        tx.add_all(roles.values())
+        tx.flush()
+        for prior, implied in IMPLICATIONS:
+            tx.add(ImpliedRole(prior_id=roles[prior].id, implied_id=roles[implied].id))
+        tx.flush()
+        for name, _, role in people:
+            _person(tx, name, hashes[name].result(), roles[role].id)
+
+
+def _person(tx: Tx, name: str, password_hash: str, role_id: str) -> None:
+    """A user with a project of the same name; admin may do everything everywhere."""
+    project = Project(
+        id=ids.new_hex(),
+        name=name,
+        domain_id=DEFAULT_DOMAIN,
+        parent_id=DEFAULT_DOMAIN,
+        description=f"{name} project",
+    )
+    user = User(
+        id=ids.new_hex(),
+        name=name,
+        domain_id=DEFAULT_DOMAIN,
+        password_hash=password_hash,
+        password_set_at=clock.utcnow(),
+    )
+    tx.add_all([project, user])
+    _assign(tx, user.id, "project", project.id, role_id)
+    if name == "admin":
+        _assign(tx, user.id, "domain", DEFAULT_DOMAIN, role_id)
+        _assign(tx, user.id, "system", SYSTEM, role_id)
 
 
 def _assign(tx: Tx, user_id: str, kind: str, target_id: str, role_id: str) -> None:

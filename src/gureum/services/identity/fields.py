@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, Struct
 
 from gureum.foundation.errors import BadRequest, Conflict, Forbidden
 from gureum.foundation.http.call import Call
+from gureum.foundation.shapes import converted
 
 ProjectName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"\S")]
 LongName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"\S")]
@@ -32,7 +33,7 @@ def extra_of(body: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
 def typed(kind: Any, body: Mapping[str, Any]) -> Any:
     """The known part of an open body as its type. Raises BadRequest."""
     try:
-        return msgspec.convert(body, kind)
+        return converted(body, kind)
     except msgspec.ValidationError as error:
         raise BadRequest(f"Invalid input: {str(error).replace('`$.', '`').replace('`$`', 'the body')}") from error
 

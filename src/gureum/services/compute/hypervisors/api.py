@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 from sqlalchemy import func, select
 
 from gureum.agents.hypervisor.protocol import HostResources
@@ -21,6 +20,7 @@ from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
+from gureum.foundation.shapes import converted
 from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.hosts.model import Host
 from gureum.services.compute.hosts.numbers import UUIDS_SINCE, check, names, shown
@@ -192,7 +192,7 @@ def _uptime(call: Call[ComputeDeps], host: Host) -> str:
 
 
 def _details(call: Call[ComputeDeps], host: Host, load: Load) -> dict[str, Any]:
-    resources = msgspec.convert(host.resources, HostResources)
+    resources = converted(host.resources, HostResources)
     view: dict[str, Any] = {
         "hypervisor_type": resources.hypervisor_type,
         "hypervisor_version": resources.hypervisor_version,

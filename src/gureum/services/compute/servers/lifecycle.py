@@ -24,6 +24,7 @@ from gureum.foundation import clock
 from gureum.foundation.bus.interface import BusError
 from gureum.foundation.db.engine import Database, Tx
 from gureum.foundation.db.prepared import Prepared, row_type, table_of, update_of
+from gureum.foundation.shapes import converted
 from gureum.foundation.tasks.lifecycle import (
     Done,
     Goto,
@@ -294,7 +295,7 @@ class ServerLifecycle:
     def _source(self, tx: Tx, run: Run, image_id: str) -> ImageSource | None:
         """Where the host takes the disk's content from; for `wire`, what `boot` found a moment ago."""
         if run.step == "wire" and (known := run.data.get("source")) is not None:
-            return msgspec.convert(known, ImageSource)
+            return converted(known, ImageSource)
         source = self.image.source(tx, image_id)
         run.data["source"] = msgspec.to_builtins(source)
         return source

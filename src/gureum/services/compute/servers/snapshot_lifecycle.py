@@ -23,6 +23,7 @@ from gureum.agents.hypervisor.protocol import AgentFailure, HypervisorAgent
 from gureum.foundation import clock
 from gureum.foundation.bus.interface import BusError
 from gureum.foundation.db.engine import Database, Tx
+from gureum.foundation.shapes import converted
 from gureum.foundation.tasks.lifecycle import Done, Goto, Lifecycle, Outcome, PermanentFailureError, Run, Sleep
 from gureum.services.compute.hosts.registry import HostRegistry
 from gureum.services.compute.servers.model import IMAGE_STATES, Server, ServerAction
@@ -179,7 +180,7 @@ class SnapshotLifecycle:
 
 
 def _job(run: Run) -> Job:
-    return msgspec.convert({name: run.data[name] for name in Job.__struct_fields__ if name in run.data}, Job)
+    return converted({name: run.data[name] for name in Job.__struct_fields__ if name in run.data}, Job)
 
 
 def _given_up(failure: AgentFailure) -> Exception:

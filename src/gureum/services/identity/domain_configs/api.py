@@ -15,6 +15,7 @@ from gureum.foundation.errors import Forbidden, NotFound
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Reply, Route
 from gureum.foundation.policy import Rule
+from gureum.foundation.shapes import json_decoder
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.domain_configs import options
 from gureum.services.identity.domain_configs.model import DomainConfig
@@ -52,7 +53,7 @@ def _store(call: Call[IdentityDeps], row: DomainConfig, settings: Settings) -> N
 def _secrets(call: Call[IdentityDeps], row: DomainConfig) -> Settings:
     if row.sealed is None:
         return {}
-    return msgspec.json.decode(call.deps.secrets.open_text(row.sealed), type=Settings)
+    return json_decoder(Settings).decode(call.deps.secrets.open_text(row.sealed))
 
 
 def create(call: Call[IdentityDeps], body: ConfigBody, domain_id: str) -> Reply:

@@ -13,6 +13,7 @@ import msgspec
 from gureum.foundation import clock, ids
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.http.call import Call
+from gureum.foundation.shapes import converted
 from gureum.services.image.deps import ImageDeps
 from gureum.services.image.images.lifecycle import remove_data
 from gureum.services.image.images.model import HASH_ALGORITHM, Image
@@ -51,7 +52,7 @@ class Job(msgspec.Struct):
 
 def job_of(data: dict[str, Any]) -> Job:
     """The steps' data, without what the engine keeps beside it."""
-    return msgspec.convert({name: data[name] for name in Job.__struct_fields__ if name in data}, Job)
+    return converted({name: data[name] for name in Job.__struct_fields__ if name in data}, Job)
 
 
 def brought_to(image: Image, job: Job) -> list[str]:

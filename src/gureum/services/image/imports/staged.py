@@ -11,6 +11,7 @@ import msgspec
 
 from gureum.drivers.image.ingest import Ingested
 from gureum.drivers.image.inspector import Inspection, mismatch
+from gureum.foundation.shapes import converted
 
 
 class Staged(msgspec.Struct, frozen=True):
@@ -56,4 +57,4 @@ class Staged(msgspec.Struct, frozen=True):
 
 
 def staged_of(data: dict[str, Any] | None) -> Staged | None:
-    return None if data is None else msgspec.convert(data, Staged)
+    return None if data is None else converted(data, Staged)

@@ -17,6 +17,7 @@ from gureum.drivers.image.errors import ImageStoreError
 from gureum.drivers.image.stores import NamedStore
 from gureum.foundation.errors import BadRequest, Conflict, Forbidden
 from gureum.foundation.http.call import Call
+from gureum.foundation.shapes import converted
 from gureum.services.image.access import target_of
 from gureum.services.image.deps import ImageDeps
 from gureum.services.image.images.lifecycle import remove_data
@@ -72,7 +73,7 @@ def looked_at(deps: ImageDeps, url: str) -> int | None:
 
 def _place(value: Any) -> Place:
     try:
-        return msgspec.convert(value, Place)
+        return converted(value, Place)
     except msgspec.ValidationError as error:
         raise BadRequest(f"Invalid location: {error}") from error
 
