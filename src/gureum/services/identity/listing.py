@@ -54,7 +54,8 @@ def page(  # noqa: PLR0917
 ) -> dict[str, Any]:
     """A collection document: filtered by the query, paged by `limit` and `marker`, each row through `view`.
 
-    With `plain`, the statement's model, its columns are read without making objects: far quicker for long lists.
+    With `plain`, the statement's model, its columns are read without making objects, and beside the session, whose
+    own loading of rows costs as much as reading them: far quicker for long lists.
     """
     statement = narrowed(call, statement, columns)
     sortable = {key: column for key, (column, _) in columns.items()}
@@ -64,7 +65,8 @@ def page(  # noqa: PLR0917
         found: Sequence[Any] = call.tx.scalars(chosen).all()
     else:
         make = _record_of(plain)
-        found = [make(*row) for row in call.tx.execute(chosen.with_only_columns(*table_of(plain).c)).all()]
+        read = call.tx.connection().execute(chosen.with_only_columns(*table_of(plain).c))
+        found = [make(*row) for row in read.all()]
     rows, more = paging.cut(found)
     return collection(call, name, [view(row) for row in rows], getattr(rows[-1], unique.key) if more else None)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -30,8 +29,7 @@ class UserOptions(Struct, forbid_unknown_fields=True):
     multi_factor_auth_rules: list[list[str]] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True, gc=False):
     """What of a user the rules look at. `self_set` tells a password that its user chose from an administrator's."""
 
     enabled: bool
