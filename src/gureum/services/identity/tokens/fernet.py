@@ -18,6 +18,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from gureum.foundation import clock
 from gureum.foundation.errors import Unauthorized
+from gureum.foundation.shapes import packed_decoder
 
 LOOK_EVERY_S = 2.0
 
@@ -131,6 +132,6 @@ class TokenKeys(SealingKeys):
         """Raises Unauthorized for a text that is not ours or not of this kind."""
         padded = token + "=" * (-len(token) % 4)
         try:
-            return msgspec.msgpack.decode(self._current().decrypt(padded.encode("ascii")), type=kind)
+            return packed_decoder(kind).decode(self._current().decrypt(padded.encode("ascii")))
         except (InvalidToken, ValueError, msgspec.DecodeError) as error:
             raise Unauthorized from error
