@@ -112,6 +112,85 @@ def test_servers_and_what_they_are_made_of_are_counted(cloud):
     assert message.startswith("Quota exceeded for cores, ram: cores: 1 requested, 1 of 1 in use; ram: ")
 
 
+def gpus(cloud, admin, flavor, amount):
+    """The flavor claims so many of a class that every host has ten of."""
+    assert admin.request(
+        "PUT", "/placement/resource_classes/CUSTOM_GPU", OpenStack_API_Version="placement 1.7"
+    ).status in (201, 204)
+    for provider in admin.get("/placement/resource_providers").json()["resource_providers"]:
+        url = f"/placement/resource_providers/{provider['uuid']}/inventories"
+        generation = admin.get(url).json()["resource_provider_generation"]
+        body = {"resource_class": "CUSTOM_GPU", "resource_provider_generation": generation, "total": 10}
+        assert admin.post(url, body).status == 201
+    specs = {"extra_specs": {"resources:CUSTOM_GPU": amount}}
+    assert admin.post(f"{V21}/flavors/{flavor}/os-extra_specs", specs).status == 200
+
+
+def test_other_classes_are_counted_before_and_after_servers_have_a_place(cloud):
+    admin, demo, image = cloud.client(), cloud.client("demo"), cloud.image()
+    gpus(cloud, admin, "42", "2")
+    assert boot(admin, image).status == 202, "nobody registered a limit, and another project's use counts for nothing"
+    cloud.settle()
+    register(admin, "compute", **{"class:CUSTOM_GPU": 5})
+    first = boot(demo, image).json()["server"]["id"]
+    refused = boot(demo, image, min_count=2)
+    text = "Quota exceeded for class:CUSTOM_GPU: class:CUSTOM_GPU: 4 requested, 2 of 5 in use"
+    assert (refused.status, told(refused)) == (403, text)
+    cloud.settle()
+    assert demo.get(f"{V21}/servers/{first}").json()["server"]["status"] == "ACTIVE"
+    assert boot(demo, image).status == 202
+    refused = boot(demo, image)
+    assert (refused.status, told(refused)) == (403, text.replace("4 requested, 2 of 5", "2 requested, 4 of 5"))
+    assert boot(demo, image, flavorRef="1").status == 202, "a flavor that claims none"
+    assert demo.delete(f"{V21}/servers/{first}").status == 204
+    cloud.settle()
+    assert boot(demo, image).status == 202, "what a server held is free when it is gone"
+    limit(admin, "compute", "class:CUSTOM_GPU", 6, project_id=project(admin))
+    assert boot(demo, image).status == 202, "the project's own limit wins"
+    assert boot(demo, image).status == 403
+
+
+def test_a_server_that_found_no_place_holds_nothing(cloud):
+    admin, demo, image = cloud.client(), cloud.client("demo"), cloud.image()
+    gpus(cloud, admin, "42", "11")
+    register(admin, "compute", **{"class:CUSTOM_GPU": 11})
+    failed = boot(demo, image).json()["server"]["id"]
+    assert boot(demo, image).status == 403
+    cloud.settle()
+    assert demo.get(f"{V21}/servers/{failed}").json()["server"]["status"] == "ERROR"
+    assert boot(demo, image).status == 202
+
+
+def test_disk_is_a_class_too(cloud):
+    admin, demo, image = cloud.client(), cloud.client("demo"), cloud.image()
+    register(admin, "compute", **{"class:DISK_GB": 1})
+    assert boot(demo, image, flavorRef="1").status == 202
+    refused = boot(demo, image, flavorRef="2")
+    text = "Quota exceeded for class:DISK_GB: class:DISK_GB: 20 requested, 1 of 1 in use"
+    assert (refused.status, told(refused)) == (403, text)
+
+
+def test_other_classes_of_a_domain_are_counted_together(strict):
+    admin, demo, image = strict.client(), strict.client("demo"), strict.image()
+    gpus(strict, admin, "42", "1")
+    register(admin, "compute", **{"class:CUSTOM_GPU": 2})
+    assert boot(admin, image).status == 202
+    strict.settle()
+    assert boot(demo, image).status == 202
+    refused = boot(demo, image)
+    text = "Quota exceeded for class:CUSTOM_GPU: class:CUSTOM_GPU: 1 requested, 2 of 2 in use by all projects of the domain"
+    assert (refused.status, told(refused)) == (403, text)
+
+
+@pytest.mark.parametrize(
+    ("name", "amount"),
+    [("VCPU", "0"), ("DISK_GB", "1"), ("custom_gpu", "1"), ("", "1"), ("CUSTOM_GPU", "-1"), ("CUSTOM_GPU", "1.5"), ("CUSTOM_GPU", "2147483648"), ("CUSTOM_GPU", "٣")],
+)  # fmt: skip
+def test_a_claim_that_makes_no_sense_is_refused_where_it_is_written(cloud, name, amount):
+    specs = {"extra_specs": {f"resources:{name}": amount}}
+    assert cloud.client().post(f"{V21}/flavors/1/os-extra_specs", specs).status == 400
+
+
 def test_groups_members_and_key_pairs_are_counted(cloud):
     admin, demo, image = cloud.client(), cloud.client("demo"), cloud.image()
     register(admin, "compute", server_key_pairs=1, server_groups=1, server_group_members=1)

@@ -28,6 +28,7 @@ pytest_plugins = ["tests.contracts.bus_fixtures"]
 ROOT = Path(__file__).resolve().parents[2]
 SERVERS = 20
 PASSWORD = "admin-secret"
+WATCHED_PORTS = 20
 CONFIG = """
 state = "{folder}"
 [api]
@@ -40,6 +41,9 @@ pool_size = 4
 url = "{bus}"
 [tasks]
 poll_s = {poll_s}
+[worker]
+port = {watched}
+ports = {watched_ports}
 [hypervisor]
 mode = "simulated"
 simulated_hosts = 3
@@ -78,11 +82,12 @@ class Cloud:
     def __init__(self, folder: Path, database: str, bus: str, poll_s: float = 1.0):
         self.folder, self.database = folder, database
         self.ports = [free_port(), free_port()]
+        self.watched = free_port()
         self.processes: dict[str, subprocess.Popen] = {}
         for number, port in enumerate(self.ports):
             text = CONFIG.format(
                 folder=folder, port=port, public=self.ports[0], database=database, bus=bus, poll_s=poll_s,
-                password=PASSWORD,
+                password=PASSWORD, watched=self.watched, watched_ports=WATCHED_PORTS,
             )  # fmt: skip
             (folder / f"gureum-{number}.toml").write_text(text)
 
@@ -130,6 +135,20 @@ class Cloud:
         with psycopg.connect(self.database.replace("+psycopg", "")) as connection:
             owner = connection.execute("SELECT owner FROM leases WHERE name = 'network-writer'").fetchone()[0]
         return next(name for name, process in self.processes.items() if f"/{process.pid}/" in owner)
+
+    def told(self, path: str) -> list[bytes]:
+        """What the workers say at `path`, those that are well."""
+        found = []
+        for port in range(self.watched, self.watched + WATCHED_PORTS):
+            with (
+                contextlib.suppress(OSError, http.client.HTTPException),
+                contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection,
+            ):
+                connection.request("GET", path)
+                answer = connection.getresponse()
+                if answer.status == 200 and answer.headers["Server"] == "gureum":
+                    found.append(answer.read())
+        return found
 
     def left(self) -> str:
         """A worker that runs."""
@@ -217,6 +236,13 @@ def test_processes_of_all_roles_are_one_cloud(cloud, record_property):
     network = cloud.network(two, token)
     cloud.until_active(two, token, cloud.create(one, token, "first", network))
 
+    assert [json.loads(said) for said in cloud.told("/healthz")] == [{"status": "ok"}] * 2, (
+        "each worker on its own port"
+    )
+    counts = b"".join(cloud.told("/metrics"))
+    assert b'gureum_task_steps_total{lifecycle="server",outcome="Goto"}' in counts
+    assert counts.count(b"\ngureum_db_commits ") == 2
+
     latencies = []
     for number in range(6):
         begun = time.monotonic()
@@ -232,6 +258,7 @@ def test_processes_of_all_roles_are_one_cloud(cloud, record_property):
         asked[SERVERS // 4].result()
         cloud.kill(cloud.network_writer())
         made = [one.result() for one in asked]
+    assert [json.loads(said) for said in cloud.told("/healthz")] == [{"status": "ok"}], "the killed one's port is free"
     begun = time.monotonic()
     eventually(
         lambda: {cloud.statuses(two, token)[one] for one in made} == {"ACTIVE"},
@@ -255,6 +282,7 @@ def test_processes_of_all_roles_are_one_cloud(cloud, record_property):
     cloud.start("worker2", "worker")
     cloud.ready("worker2")
     cloud.until_active(two, token, waiting)
+    assert [json.loads(said) for said in cloud.told("/healthz")] == [{"status": "ok"}]
     for name in cloud.processes:
         assert "Traceback" not in cloud.log(name), cloud.log(name)
 

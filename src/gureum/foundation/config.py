@@ -41,6 +41,16 @@ class TasksConfig(msgspec.Struct, forbid_unknown_fields=True):
     poll_s: float = 1.0
 
 
+class WorkerConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """Where a worker tells its health and its counts; port 0: nowhere. Each worker of a machine takes the first free
+    one of `ports` ports from `port` on.
+    """
+
+    listen: str = "127.0.0.1"
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
+    ports: Annotated[int, msgspec.Meta(ge=1, le=64)] = 8
+
+
 class NetworkConfig(msgspec.Struct, forbid_unknown_fields=True):
     """A port's MAC begins with the first three octets of `base_mac`, and with the fourth when that is not 00."""
 
@@ -209,6 +219,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
     database: DatabaseConfig = msgspec.field(default_factory=DatabaseConfig)
     bus: BusConfig = msgspec.field(default_factory=BusConfig)
     tasks: TasksConfig = msgspec.field(default_factory=TasksConfig)
+    worker: WorkerConfig = msgspec.field(default_factory=WorkerConfig)
     network: NetworkConfig = msgspec.field(default_factory=NetworkConfig)
     hypervisor: HypervisorConfig = msgspec.field(default_factory=HypervisorConfig)
     image: ImageConfig = msgspec.field(default_factory=ImageConfig)

@@ -64,6 +64,7 @@ class Control:
 
     config: Config
     database: Database
+    metrics: Metrics
     app: App
     engine: TaskEngine
     hosts: HostRegistry
@@ -226,7 +227,7 @@ def build(config: Config, *, alone: bool = True) -> Control:
 
     prepare = partial(_prepare, config, database, identity_facade, image_facade, network_facade)
     control = Control(
-        config, database, app, engine, registry, parts, hosts_in_memory, bus, tasks, changes, driver, prepare
+        config, database, metrics, app, engine, registry, parts, hosts_in_memory, bus, tasks, changes, driver, prepare
     )
     control.read_revocations = identity_facade.read_revocations
     return control

@@ -1,4 +1,7 @@
-"""/healthz and /metrics: whether this process answers, and what it counted."""
+"""/healthz and /metrics of a process that answers requests: whether it can, and what it counted.
+
+Read next: `watched.py` for those that answer none.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,15 @@ from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import PUBLIC, Api, Reply, Route
 from gureum.foundation.metrics import Metrics
 
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def measured(database: Database, metrics: Metrics) -> bytes:
+    """All that this process counted, in Prometheus' text format."""
+    metrics.statements.set(database.counters.statements)
+    metrics.commits.set(database.counters.commits)
+    return metrics.render()
+
 
 def health_api(database: Database, metrics: Metrics) -> Api:
     def health(_call: Call[None]) -> dict[str, str]:
@@ -17,9 +29,7 @@ def health_api(database: Database, metrics: Metrics) -> Api:
         return {"status": "ok"}
 
     def measure(_call: Call[None]) -> Reply:
-        metrics.statements.set(database.counters.statements)
-        metrics.commits.set(database.counters.commits)
-        return Reply(metrics.render(), content_type="text/plain; version=0.0.4; charset=utf-8")
+        return Reply(measured(database, metrics), content_type=METRICS_TYPE)
 
     routes = (
         Route("GET", "/healthz", health, PUBLIC, transaction="none"),

@@ -16,6 +16,7 @@ from gureum.foundation.db.prepared import Prepared, as_tuple
 from gureum.foundation.errors import OverQuota
 from gureum.foundation.quota import UNLIMITED, Overrun, UnifiedLimits, overruns
 from gureum.foundation.quota import limits_of as limits_in_force
+from gureum.services.compute.class_quotas import class_overruns
 from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.servers.groups import ServerGroup, ServerGroupMember
 from gureum.services.compute.servers.model import Server
@@ -119,6 +120,7 @@ def check_servers(deps: ComputeDeps, tx: Tx, project_id: str, asked: Asked) -> N
     flavor, metadata_items = asked.flavor, asked.metadata_items
     requested = {"instances": asked.count, "cores": asked.count * flavor["vcpus"], "ram": asked.count * flavor["ram"]}
     over = _overruns(tx, project_id, limits, unified, requested)
+    over += class_overruns(deps, tx, project_id, flavor, asked.count)
     if over:
         names = ", ".join(dict.fromkeys(item.resource for item in over))
         detail = "; ".join(str(item) for item in over)

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Integer, and_, bindparam, case, delete, literal_column, or_, select, update
+from sqlalchemy import ColumnElement, Integer, and_, bindparam, case, delete, func, literal_column, or_, select, update
 
 from gureum.foundation import clock
 from gureum.foundation.db.engine import Tx
@@ -81,6 +81,10 @@ class Holding:
     total: int
     reserved: int
     used: int
+
+
+PROJECT = Consumer.project_id
+"""Whose a consumer is, for conditions of `used`."""
 
 
 class PlacementFacade:
@@ -194,6 +198,16 @@ class PlacementFacade:
             give_back(tx, before)
             _DROP.run(tx, of=consumer_id)
             _FORGET.run(tx, of=consumer_id)
+
+    def used(self, tx: Tx, projects: ColumnElement[bool], classes: Sequence[str]) -> dict[str, int]:
+        """Class -> what the consumers of those projects hold of it; `projects` is made with `PROJECT`."""
+        sums = (
+            select(Allocation.resource_class, func.sum(Allocation.used))
+            .join(Consumer, Consumer.id == Allocation.consumer_id)
+            .where(projects, Allocation.resource_class.in_(classes))
+            .group_by(Allocation.resource_class)
+        )
+        return {name: int(amount) for name, amount in tx.execute(sums)}
 
     def claim_of(self, tx: Tx, consumer_id: str) -> dict[str, dict[str, int]]:
         """provider id -> class -> amount."""

@@ -53,6 +53,30 @@ def factor(value: str | float) -> float:
     return found
 
 
+RESOURCES = "resources:"
+"""Begins the extra specs that claim a class of placement's: `resources:CUSTOM_GPU` = 2."""
+SIZES = ("VCPU", "MEMORY_MB", "DISK_GB")
+"""Classes that a flavor's own sizes claim."""
+_CLASS = re.compile(r"[A-Z0-9_]{1,255}")
+
+
+def named_resources(specs: Mapping[str, str]) -> dict[str, int]:
+    """Class -> amount of the extra specs that claim one. What makes no sense, or is a size, is left out."""
+    found = {key.removeprefix(RESOURCES): value for key, value in specs.items() if key.startswith(RESOURCES)}
+    return {name: int(value) for name, value in found.items() if not _against(name, value)}
+
+
+def _against(name: str, value: str) -> str:
+    """Why a server cannot claim this, or ""."""
+    if not _CLASS.fullmatch(name):
+        return "that is no resource class"
+    if name in SIZES:
+        return "a flavor claims it by its sizes"
+    if not (value.isascii() and value.isdigit() and len(value) <= len(str(MOST)) and int(value) <= MOST):
+        return f"the amount is no whole number from 0 to {MOST}"
+    return ""
+
+
 def checked_specs(specs: Mapping[str, str | int | float]) -> dict[str, str]:
     """Extra specs with legal keys and values as text of at most 255 characters. Raises BadRequest."""
     found = {}
@@ -62,6 +86,8 @@ def checked_specs(specs: Mapping[str, str | int | float]) -> dict[str, str]:
         text = str(value)
         if len(text) > 255:
             raise BadRequest(f"Invalid input for field/attribute {key}: the value is longer than 255 characters.")
+        if key.startswith(RESOURCES) and (reason := _against(key.removeprefix(RESOURCES), text)):
+            raise BadRequest(f"Invalid input for field/attribute {key}: {reason}.")
         found[key] = text
     return found
 

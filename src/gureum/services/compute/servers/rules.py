@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from msgspec import Struct
 
+from gureum.services.compute.flavors.rules import named_resources
 from gureum.services.placement.facade import HostView, Snapshot
 
 
@@ -122,12 +124,15 @@ def hostname_of(name: str, server_id: str) -> str:
     return label or f"server-{server_id}"
 
 
-def resources_of(flavor: Mapping[str, object]) -> dict[str, int]:
-    """What a flavor claims of a host: VCPU, MEMORY_MB and DISK_GB, without what is zero."""
+def resources_of(flavor: Mapping[str, Any]) -> dict[str, int]:
+    """What a flavor claims of a host: VCPU, MEMORY_MB, DISK_GB and the classes that its extra specs name, without what
+    is zero. Source: compute user guide, "Extra Specs", `resources`.
+    """
     swap_gib = -(-int(str(flavor["swap"])) // 1024)
     disk = int(str(flavor["disk"])) + int(str(flavor["ephemeral"])) + swap_gib
     wanted = {"VCPU": int(str(flavor["vcpus"])), "MEMORY_MB": int(str(flavor["ram"])), "DISK_GB": disk}
-    return {name: amount for name, amount in wanted.items() if amount > 0}
+    named = named_resources(flavor.get("extra_specs") or {})
+    return {name: amount for name, amount in (named | wanted).items() if amount > 0}
 
 
 def traits_of(extra_specs: Mapping[str, str]) -> tuple[frozenset[str], frozenset[str]]:
