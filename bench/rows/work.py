@@ -20,7 +20,7 @@ COUNTED = {
 }
 """metric -> what it counts, the reach, upstream's count."""
 CREATED = 10
-READ = 50
+READ = 200
 
 
 def rows(sizes: Sizes) -> Iterator[Figure]:
