@@ -63,7 +63,9 @@ def _current(connection: Connection) -> str | None:
 
 def _create(connection: Connection) -> None:
     with connection.begin():
-        Row.metadata.create_all(connection, checkfirst=False)  # `servers` is not there, and they come all together
+        if inspect(connection).has_table("servers"):
+            return  # another process was quicker, and all tables came with its transaction
+        Row.metadata.create_all(connection, checkfirst=False)
         connection.execute(text("CREATE TABLE IF NOT EXISTS alembic_version (version_num VARCHAR(32) NOT NULL)"))
         connection.execute(text("DELETE FROM alembic_version"))
         connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": head()})
