@@ -53,6 +53,22 @@ def test_a_burst_is_one_transaction(cloud, alice, make, applied):
     assert differences(cloud) == set()
 
 
+def test_the_engine_hears_of_every_address_and_group_of_a_port(cloud, alice, make):
+    network = make.network()
+    subnets = [make.subnet(network, cidr)["id"] for cidr in ("10.0.0.0/24", "10.0.1.0/24")]
+    groups = [alice.post(f"{AT}/security-groups", {"security_group": {"name": name}}).json() for name in ("a", "b")]
+    wanted = {
+        "network_id": network["id"],
+        "security_groups": [group["security_group"]["id"] for group in groups],
+        "fixed_ips": [{"subnet_id": subnet_id} for subnet_id in subnets],
+    }
+    port = alice.post(f"{AT}/ports", {"port": wanted}).json()["port"]
+    with cloud.database.read() as tx:
+        [told] = things.wanted(tx, "port", [port["id"]], {})
+    assert sorted(told.security_groups) == sorted(wanted["security_groups"])
+    assert [address.ip for address in told.fixed_ips] == [address["ip_address"] for address in port["fixed_ips"]]
+
+
 def test_an_empty_engine_is_filled(cloud, make, wan):
     cloud.settle()
     assert differences(cloud) == set()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Float, bindparam, delete, insert, select, type_coerce, update
+from sqlalchemy import Float, bindparam, delete, func, insert, select, type_coerce, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -79,6 +79,17 @@ def test_lists_of_any_length(database, count):
     database.write(lambda tx: ADD.run_many(tx, [values(i, f"n{i}") for i in range(200)]))
     with database.read() as tx:
         assert NAMED.all(tx, names=[f"n{i}" for i in range(count)]) == list(range(count))
+
+
+@pytest.mark.parametrize("some", [{}, {"names": ["b", "a"]}], ids=["all", "some"])
+def test_what_a_database_must_see_in_the_text_is_there(database, some):
+    """The separator of joined texts is no parameter for a driver."""
+    for id_, name in enumerate("ab"):
+        database.write(lambda tx, id_=id_, name=name: ADD.run(tx, **values(id_, name)))
+    joined = select(func.aggregate_strings(Sample.name, "; "))
+    narrowed = joined.where(Sample.name.in_(bindparam("names", expanding=True))) if some else joined
+    with database.read() as tx:
+        assert Prepared(narrowed, only).first(tx, **some) == "a; b"
 
 
 def test_orm_and_prepared_see_each_other(database):

@@ -225,10 +225,11 @@ class _Plan:
         return text.sql, text.values_of(values, self._defaults)
 
     def _expanded(self, lengths: Mapping[str, int]) -> _Text:
-        if not lengths:
+        if not lengths and not self._compiled.literal_execute_params:
             return _Text(self._compiled.string, tuple(self._compiled.positiontup or ()), self._writes)
-        values = {
-            name: [""] * lengths[name] if name in lengths else None for name in self._compiled.bind_names.values()
+        values = {  # those with a default may be written into the text
+            name: [""] * lengths[name] if name in lengths else self._defaults.get(name)
+            for name in self._compiled.bind_names.values()
         }
         state = self._compiled.construct_expanded_state(values)
         lists = tuple((name, tuple(state.parameter_expansion.get(name, ()))) for name in lengths)
