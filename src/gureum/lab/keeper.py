@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import socket
 import subprocess
 import threading
@@ -18,12 +19,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gureum.lab.daemon import Daemon, Plan
-from gureum.lab.process import Process, clean_environment, identify, read_pid_file, start_detached, write_pid_file
+from gureum.lab.process import Process, clean_environment, end, identify, read_pid_file, start_detached, write_pid_file
 from gureum.lab.state import StateFolder
 
 _LONGEST_BACKOFF_S = 30.0
 _HEALTHY_S = 60.0  # after this long, a death counts as the first one
 _POLL_S = 0.02
+_END_S = 5.0
 
 
 class Stopping(Exception):
@@ -117,12 +119,15 @@ class Keeper:
 
     def _one_life(self, backoff: float) -> float:
         """From start to death. Return how long to wait before the next life."""
-        begun = time.monotonic()
+        begun, process = time.monotonic(), None
         try:
             process = self._adopt() or self._start()
             self._show("starting", process)
             self._finish(process)
         except (StartFailed, OSError, subprocess.SubprocessError) as error:
+            if process is not None and not self._condition.adopted:
+                end([process], signal.SIGKILL, _END_S)  # the next life has a process of its own
+                self._exit_code(process)
             self._refuse(error)
         else:
             self._condition.took_s = time.monotonic() - begun
@@ -179,7 +184,6 @@ class Keeper:
             if not process.alive():
                 raise StartFailed(self._last_words())
             if time.monotonic() > deadline:
-                process.send(9)
                 raise StartFailed(f"it was not ready within {self._daemon.ready.timeout_s:.0f} s; {self._last_words()}")
             self._lab.pause(_POLL_S)
         if self._daemon.holds:
@@ -230,9 +234,12 @@ class Keeper:
         finally:
             if descriptor >= 0:
                 os.close(descriptor)
-        code = self._child.wait() if self._child and self._child.pid == process.pid else None
-        self._child = None
-        self._condition.problem = "it ended" + _how(code)
+        self._condition.problem = "it ended" + _how(self._exit_code(process))
+
+    def _exit_code(self, process: Process) -> int | None:
+        """Of a dead process; None for one that an earlier supervisor started."""
+        child, self._child = self._child, None
+        return child.wait() if child and child.pid == process.pid else None
 
     def _refuse(self, error: Exception) -> None:
         self._condition.problem = str(error)

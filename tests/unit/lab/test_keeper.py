@@ -1,0 +1,53 @@
+"""A daemon's keeper: however a start fails, one process is kept, and none is left behind."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from gureum.lab.daemon import Daemon, Plan, Ready
+from gureum.lab.keeper import Condition, Keeper, Running
+from gureum.lab.process import read_pid_file, working_on
+from gureum.lab.state import StateFolder
+
+
+@pytest.fixture
+def running(tmp_path):
+    """What keepers share, in a lab that has come up before: a failure is tried again."""
+    state = StateFolder(tmp_path)
+    for folder in (state.run, state.logs):
+        folder.mkdir()
+    conditions = {"d": Condition()}
+    return Running(
+        state, Plan("lab", ()), lambda: None, lambda _text: None, conditions, {"d": threading.Event()}, complete=True
+    )
+
+
+@pytest.mark.parametrize("fails", ["its script", "its socket"])
+def test_a_start_that_fails_leaves_no_process(running, tmp_path, fails):
+    mark = f"kept in {tmp_path}"
+    argv = ("sh", "-c", "while :; do sleep 0.05; done", mark)
+    if fails == "its script":
+        daemon = Daemon("d", "D", argv, after=f"test -e {tmp_path}/second || {{ touch {tmp_path}/second; exit 3; }}")
+    else:
+        daemon = Daemon("d", "D", argv, ready=Ready("file", f"{tmp_path}/there", timeout_s=0.3))
+    keeper = Keeper(daemon, running)
+    thread = threading.Thread(target=keeper.run)
+    thread.start()
+    try:
+        deadline = time.monotonic() + 20
+        while not running.conditions["d"].restarts and time.monotonic() < deadline:
+            time.sleep(0.01)
+        (tmp_path / "there").touch()
+        assert running.ready["d"].wait(20)
+        assert running.conditions["d"].restarts >= 1
+        living = list(working_on(mark.encode()))
+        assert [process.pid for process in living] == [read_pid_file(running.state.pid_file("d")).pid]
+    finally:
+        running.halt()
+        thread.join()
+        for process in working_on(mark.encode()):
+            process.send(9)
+        keeper._child.wait()
