@@ -162,6 +162,8 @@ def test_an_interrupted_up_leaves_nothing_and_can_be_run_again(state, port, tmp_
     shutil.copytree(STAND_INS, tmp_path / "src")
     (tmp_path / "src/gureum/roles/all_in_one.py").write_text("import time; time.sleep(60)")
     program = (
+        # whoever runs the tests in the background has them ignore SIGINT
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "import sys; from pathlib import Path; from gureum.cli.terminal import Terminal\n"
         "from gureum.cli.__main__ import listen_to_interrupts; listen_to_interrupts()\n"
         "from gureum.lab.launch import bring_up; from gureum.lab.state import open_state\n"
