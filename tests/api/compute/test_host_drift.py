@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from gureum.agents.hypervisor.protocol import AgentFailure, HostObserved, HostResources, ServerObserved
+from gureum.foundation import clock
+from gureum.services.compute.hosts import registry
 
 RESOURCES = HostResources(vcpus=8, ram_mib=16384, disk_gib=100)
 
@@ -41,6 +45,28 @@ def test_a_server_that_no_row_places_there_is_removed_and_a_host_that_refuses_st
     beat(world, "h3", ServerObserved(mine, "running", 1))
     world.deps.hosts.flush()
     assert agents.removed == [("h2", "s2"), ("h3", mine)]
+
+
+def test_server_that_was_just_deleted_is_no_stranger_until_it_stays(world, monkeypatch, caplog):
+    agents = Agents()
+    monkeypatch.setattr(world.deps.hosts, "_agents", agents)
+    deleted = world.server(host="h1", done_boot=1, deleted_at=clock.utcnow())
+    beat(world, "h1", ServerObserved(deleted, "running", 1))
+    world.deps.hosts.flush()
+    assert (agents.removed, [record.message for record in caplog.records if "holds" in record.message]) == ([], [])
+    monkeypatch.setattr(registry, "DELETED_WITHIN", timedelta(0))
+    beat(world, "h1", ServerObserved(deleted, "running", 1))
+    world.deps.hosts.flush()
+    assert agents.removed == [("h1", deleted)]
+
+
+def test_servers_that_were_looked_at_long_ago_are_not_compared(world, monkeypatch):
+    agents = Agents()
+    monkeypatch.setattr(world.deps.hosts, "_agents", agents)
+    world.deps.hosts.heartbeat(HostObserved("h1", 4, RESOURCES, (ServerObserved("s1", "running"),), servers_age_s=9.0))
+    world.deps.hosts.flush()
+    assert agents.removed == []
+    assert world.deps.hosts.answers("h1")
 
 
 def test_a_server_that_should_run_and_does_not_is_set_going(world):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,7 +42,6 @@ from gureum.drivers.hypervisor.interface import HypervisorDriver, HypervisorErro
 
 _log = logging.getLogger("gureum.agents.hypervisor")
 
-_CAPABILITIES_S = 60.0
 _STOP_S = 5.0
 
 
@@ -82,7 +80,6 @@ class Agent:
         self._copies = DiskCopies(driver, self._disks, self._lanes.busy)
         self._pursuit = Pursuit(driver, self._store, self._disks, self._copies, self._metadata)
         self._problems: dict[str, str] = {}
-        self._resources: tuple[float, HostResources] | None = None
         self._reporter: Reporter | None = None
         self._stop_watching = driver.watch(self._power_changed)
         self._metadata_whole = False
@@ -108,11 +105,15 @@ class Agent:
             self._wait(self._lanes.pursue(server_id, None))
 
     def observe(self) -> HostObserved:
-        """As the protocol says; every server that is known, defined, or has files is told."""
+        """As the protocol says. It takes as long as the engine does: heartbeats are made of `reporter.py`'s parts."""
+        resources, servers = self.measure_resources(), self.observe_servers()
+        return HostObserved(self._options.host, PROTOCOL_VERSION, resources, servers, uptime_now())
+
+    def observe_servers(self) -> tuple[ServerObserved, ...]:
+        """Every server that is known, defined, or has files. Raises AgentFailure."""
         machines = self._machines()
         ids = {*machines, *self._store.ids(), *self._store.unreadable, *self._disks.ids()}
-        servers = tuple(self._observed(server_id, machines.get(server_id)) for server_id in sorted(ids))
-        return HostObserved(self._options.host, PROTOCOL_VERSION, self._host_resources(), servers, uptime_now())
+        return tuple(self._observed(server_id, machines.get(server_id)) for server_id in sorted(ids))
 
     def observe_server(self, server_id: str) -> ServerObserved:
         """One server as it is now; power "absent" when there is none. Raises AgentFailure."""
@@ -227,28 +228,23 @@ class Agent:
         # A machine or files that nobody asked for here: the control plane decides what becomes of them.
         return self._problems.get(server_id, "" if known or self._lanes.busy(server_id) else "unknown")
 
-    def _host_resources(self) -> HostResources:
-        now = time.monotonic()
-        if self._resources is None or now - self._resources[0] > _CAPABILITIES_S:
-            try:
-                found = self._driver.capabilities()
-            except HypervisorError as error:
-                raise AgentFailure(f"hypervisor: {error}") from error
-            self._resources = (
-                now,
-                HostResources(
-                    vcpus=found.vcpus,
-                    ram_mib=found.ram_mib,
-                    disk_gib=found.disk_gib,
-                    hypervisor_type=found.hypervisor_type,
-                    hypervisor_version=found.hypervisor_version,
-                    accelerator=found.accelerator,
-                    traits=found.traits,
-                    cpu_info=found.cpu_info,
-                    host_ip=self._options.host_ip,
-                ),
-            )
-        return self._resources[1]
+    def measure_resources(self) -> HostResources:
+        """What the host can give now. Raises AgentFailure."""
+        try:
+            found = self._driver.capabilities()
+        except HypervisorError as error:
+            raise AgentFailure(f"hypervisor: {error}") from error
+        return HostResources(
+            vcpus=found.vcpus,
+            ram_mib=found.ram_mib,
+            disk_gib=found.disk_gib,
+            hypervisor_type=found.hypervisor_type,
+            hypervisor_version=found.hypervisor_version,
+            accelerator=found.accelerator,
+            traits=found.traits,
+            cpu_info=found.cpu_info,
+            host_ip=self._options.host_ip,
+        )
 
     def _keep_up(self) -> None:
         rounds = 0

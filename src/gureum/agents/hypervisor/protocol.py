@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-PROTOCOL_VERSION = 3
+PROTOCOL_VERSION = 4
 
 COPY_PIECE_BYTES = 4 << 20
 
@@ -131,13 +131,17 @@ class HostResources(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class HostObserved(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A heartbeat's content: what the host is, which servers it has, how long it is up (a line as of uptime(1))."""
+    """A heartbeat's content: what the host is, which servers it has, how long it is up (a line as of uptime(1)).
+
+    `servers_age_s` is how long ago the servers were looked at, when a slow engine has no newer answer. Since version 4.
+    """
 
     host: str
     version: int
     resources: HostResources
     servers: tuple[ServerObserved, ...] = ()
     uptime: str = ""
+    servers_age_s: float = 0.0
 
 
 class AgentFailure(Exception):

@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol, cast
@@ -40,6 +40,10 @@ WRITTEN_WITHIN_S = 0.5
 AT_ONCE = 500
 BUILD_WITHIN = timedelta(seconds=3)
 """How long a host may show nothing of a server that it is to build; then the server's task looks after it."""
+
+
+DELETED_WITHIN = timedelta(seconds=10)
+"""How long a heartbeat may still tell of a server that was deleted."""
 
 
 class AgentDirectory(Protocol):
@@ -218,7 +222,7 @@ class HostRegistry:
     # -- drift -------------------------------------------------------------------------------------------
 
     def _compare_those_due(self, heard: list[HostObserved]) -> None:
-        due = [observed for observed in heard if self._is_due(observed)]
+        due = [observed for observed in heard if not observed.servers_age_s and self._is_due(observed)]
         placed = self._placed([observed.host for observed in due])
         self._compared.update({observed.host: (clock.now(), observed.servers) for observed in due})
         for observed in due:
@@ -245,8 +249,11 @@ class HostRegistry:
     def _compare(self, observed: HostObserved, wanted: Sequence[Any]) -> None:
         """Repair what differs between the host and the rows."""
         there = {server.server_id: server for server in observed.servers}
-        ours = {row.id for row in wanted}
-        for server_id in there.keys() - ours:
+        strangers = there.keys() - {row.id for row in wanted}
+        if strangers and (leaving := self._just_deleted(strangers)):
+            strangers -= leaving
+            self._compared.pop(observed.host, None)  # the next heartbeat tells whether they are gone
+        for server_id in strangers:
             log.warning("host %s holds server %s, which is not placed there: removing it", observed.host, server_id)
             self.agent(observed.host).remove_server(server_id)
         lost = [
@@ -264,6 +271,13 @@ class HostRegistry:
         slow = [row.id for row in wanted if row.task_state == "spawning" and row.updated_at < begun]
         if unbuilt := [server_id for server_id in slow if server_id not in there]:
             self._database.write(lambda tx: self._tasks.signal(tx, "server", unbuilt))
+
+    def _just_deleted(self, server_ids: Collection[str]) -> set[str]:
+        """Servers whose removal the host has confirmed since it was looked at: an ordinary deletion, no drift."""
+        since = clock.utcnow() - DELETED_WITHIN
+        with self._database.read() as tx:
+            rows = tx.scalars(select(Server.id).where(Server.id.in_(server_ids), Server.deleted_at >= since))
+            return set(rows)
 
     def _revive(self, tx: Tx, server_ids: list[str]) -> None:
         tx.execute(update(Server).where(Server.id.in_(server_ids), Server.task_state.is_(None)).values(done_spec=0))
