@@ -9,7 +9,7 @@ Source: compute administration guide, "Manage unified limits quotas".
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlalchemy import ColumnElement, select
@@ -27,16 +27,12 @@ _COUNTED_ELSEWHERE = ("VCPU", "MEMORY_MB")
 """The quotas `cores` and `ram`, which have limits of their own and are counted from the servers."""
 
 
-def class_overruns(deps: ComputeDeps, tx: Tx, project_id: str, flavor: dict[str, Any], count: int) -> list[Overrun]:
-    """What so many servers of the flavor would exceed. Without such limits nothing is counted and no statement runs."""
+def class_overruns(deps: ComputeDeps, tx: Tx, project_id: str, resources: Mapping[str, int]) -> list[Overrun]:
+    """What these amounts would exceed. Without such limits nothing is counted and no statement runs."""
     unified = deps.identity.limits("compute", project_id)
     if not unified.by_resource:
         return []
-    wanted = {
-        _PREFIX + name: amount * count
-        for name, amount in resources_of(flavor).items()
-        if name not in _COUNTED_ELSEWHERE
-    }
+    wanted = {_PREFIX + name: amount for name, amount in resources.items() if name not in _COUNTED_ELSEWHERE}
     known = {name: limit for name, limit in unified.by_resource.items() if name in wanted}
     limits = {name: limit.default if limit.own is None else limit.own for name, limit in known.items()}
     over = _over(deps, tx, lambda column: column == project_id, limits, wanted)
@@ -61,9 +57,9 @@ def _over(
         return []
     classes = [name.removeprefix(_PREFIX) for name in limited]
     used = Counter(deps.placement.used(tx, whose(PROJECT), classes))
-    waiting = select(Server.flavor).where(
+    waiting = select(Server.flavor, Server.image).where(
         whose(Server.project_id), Server.deleted_at.is_(None), Server.host.is_(None), Server.vm_state == "building"
     )
-    for flavor in tx.scalars(waiting):
-        used.update(resources_of(flavor))
+    for flavor, image in tx.execute(waiting):
+        used.update(resources_of(flavor, image))
     return overruns(limited, {name: used[name.removeprefix(_PREFIX)] for name in limited}, wanted, of_tree=of_tree)

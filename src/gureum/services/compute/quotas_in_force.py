@@ -6,6 +6,7 @@ compute administration guide, "Manage unified limits quotas", for the names of u
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,7 +109,10 @@ def _count(tx: Tx, groups: ColumnElement[bool]) -> int:
 class Asked:
     """What a request for servers takes of the quotas."""
 
-    flavor: dict[str, Any]
+    resources: Mapping[str, int]
+    """Of one server, by placement's classes."""
+    vcpus: int
+    ram_mib: int
     count: int
     metadata_items: int
 
@@ -117,15 +121,24 @@ def check_servers(deps: ComputeDeps, tx: Tx, project_id: str, asked: Asked) -> N
     """Raises OverQuota that names the quota, its limit and its use."""
     unified = unified_limits(deps, project_id)
     limits = limits_in_force(tx, SERVICE, project_id, DEFAULTS, unified)
-    flavor, metadata_items = asked.flavor, asked.metadata_items
-    requested = {"instances": asked.count, "cores": asked.count * flavor["vcpus"], "ram": asked.count * flavor["ram"]}
+    count = asked.count
+    requested = {"instances": count, "cores": count * asked.vcpus, "ram": count * asked.ram_mib}
     over = _overruns(tx, project_id, limits, unified, requested)
-    over += class_overruns(deps, tx, project_id, flavor, asked.count)
+    over += class_overruns(deps, tx, project_id, {name: n * count for name, n in asked.resources.items()})
+    _refuse(over)
+    _check_metadata(limits, asked.metadata_items)
+
+
+def check_classes(deps: ComputeDeps, tx: Tx, project_id: str, resources: Mapping[str, int]) -> None:
+    """Whether a project may have these amounts more of placement's classes. Raises OverQuota."""
+    _refuse(class_overruns(deps, tx, project_id, resources))
+
+
+def _refuse(over: list[Overrun]) -> None:
     if over:
         names = ", ".join(dict.fromkeys(item.resource for item in over))
         detail = "; ".join(str(item) for item in over)
         raise OverQuota(f"Quota exceeded for {names}: {detail}")
-    _check_metadata(limits, metadata_items)
 
 
 def check_metadata(deps: ComputeDeps, tx: Tx, project_id: str, items: int) -> None:

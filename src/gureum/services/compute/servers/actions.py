@@ -117,7 +117,8 @@ def _rebuild(call: Call[ComputeDeps], server: Server, payload: bodies.Rebuild) -
             row.key_name, row.key_data = (key.name, key.public_key) if key else (None, None)
 
     image_id = payload.imageRef.rsplit("/", 1)[-1]
-    operations.rebuild(call.deps, call.tx, call.caller, server, image_id, change)
+    free = call.allows(operations.ZERO_DISK, **call.own_target())
+    operations.rebuild(call.deps, call.tx, call.caller, server, image_id, change, may_lack_disk=free)
     call.tx.flush()
     view = views.detail(call, server.id)
     view |= {"adminPass": password, "key_name": server.key_name, "user_data": server.user_data}

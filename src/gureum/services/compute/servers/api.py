@@ -35,6 +35,7 @@ RULES = (
     Rule(PREFIX + "show", READER, "Show a server"),
     Rule(PREFIX + "create", MEMBER, "Create a server"),
     Rule(PREFIX + "create:forced_host", "rule:admin", "Create a server on a named host"),
+    Rule(operations.ZERO_DISK, "rule:admin", "Boot an image with a flavor that has no disk"),
     Rule(PREFIX + "update", MEMBER, "Update a server"),
     Rule(PREFIX + "delete", MEMBER, "Delete a server"),
     Rule(views.ADMIN, "rule:admin", "See where a server is and other extended attributes"),
@@ -67,6 +68,7 @@ def create(call: Call[ComputeDeps], body: Any) -> Reply:
         access_ip_v6=operations.checked_address("accessIPv6", new.accessIPv6, 6),
         group_id=group_id,
         hints=hints,
+        may_lack_disk=call.allows(operations.ZERO_DISK, **call.own_target()),
     )
     first = operations.create_servers(call.deps, call.tx, call.caller, request)[0]
     if _flag("return_reservation_id", new.return_reservation_id):

@@ -99,7 +99,7 @@ class ServerLifecycle:
     def place(self, run: Run, tx: Tx) -> Outcome:
         """Choose a host, claim its resources and bind the ports to it, in one transaction."""
         server = _read(tx, run.resource_id)
-        resources = resources_of(server.flavor)
+        resources = resources_of(server.flavor, server.image)
         required, forbidden = traits_of(server.flavor.get("extra_specs", {}))
         snapshot = self.placement.candidates(tx, Wanted(resources, required, forbidden))
         wish = wish_of(tx, server, frozenset(run.data.get("tried", [])))

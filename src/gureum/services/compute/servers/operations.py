@@ -26,14 +26,17 @@ from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.flavors.model import Flavor, FlavorAccess
 from gureum.services.compute.hosts.model import Host
 from gureum.services.compute.keypairs.model import Keypair
-from gureum.services.compute.quotas_in_force import Asked, check_members, check_servers
+from gureum.services.compute.quotas_in_force import Asked, check_classes, check_members, check_servers
 from gureum.services.compute.servers.groups import ServerGroup, ServerGroupMember
 from gureum.services.compute.servers.hints import Hints, within_reach
 from gureum.services.compute.servers.lifecycle import KIND
 from gureum.services.compute.servers.model import LEGAL, Server, ServerAction
-from gureum.services.compute.servers.rules import hostname_of
+from gureum.services.compute.servers.rules import hostname_of, resources_of
 from gureum.services.image.facade import BootImage
 from gureum.services.network.facade import NicRequest
+
+ZERO_DISK = "os_compute_api:servers:create:zero_disk_flavor"
+"""The rule that lets a caller boot an image with a flavor that has no disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,8 @@ class ServerRequest:
     group_id: str | None = None
     reservation_id: str = field(default_factory=lambda: "r-" + secrets.token_hex(4))
     hints: Hints = field(default_factory=Hints)
+    may_lack_disk: bool = False
+    """Whether the caller may boot an image with a flavor that has no disk."""
 
 
 def create_servers(deps: ComputeDeps, tx: Tx, caller: Caller, request: ServerRequest) -> list[str]:
@@ -68,8 +73,10 @@ def create_servers(deps: ComputeDeps, tx: Tx, caller: Caller, request: ServerReq
     project_id = caller.project_id or ""
     flavor = usable_flavor(tx, caller, request.flavor_id)
     image = deps.image.boot_image(tx, caller, request.image_id)
-    _check_fit(flavor, image)
-    check_servers(deps, tx, project_id, Asked(flavor, request.count, len(request.metadata)))
+    _check_fit(flavor, image, may_lack_disk=request.may_lack_disk)
+    resources = resources_of(flavor, kept_of(image))
+    asked = Asked(resources, flavor["vcpus"], flavor["ram"], request.count, len(request.metadata))
+    check_servers(deps, tx, project_id, asked)
     key = own_keypair(tx, caller, request.key_name)
     _check_zone(tx, request)
     group = _group(tx, caller, request.group_id)
@@ -160,16 +167,27 @@ def usable_flavor(tx: Tx, caller: Caller, flavor_id: str) -> dict[str, Any]:
 def kept_of(image: BootImage) -> dict[str, Any]:
     """What a server keeps of its image, which may go; no property of an image has the name of one of its fields."""
     facts = {"disk_format": image.disk_format, "min_disk": image.min_disk_gib, "min_ram": image.min_ram_mib}
-    return {**image.properties, **facts}
+    return {**image.properties, **facts, "virtual_size": _root_bytes(image)}
 
 
-def _check_fit(flavor: dict[str, Any], image: BootImage) -> None:
+def _root_bytes(image: BootImage) -> int:
+    """How large a disk the image fills."""
+    return max(image.size_bytes, image.virtual_size_bytes)
+
+
+def _check_fit(flavor: dict[str, Any], image: BootImage, *, may_lack_disk: bool) -> None:
+    """Whether the flavor is large enough for the image. Raises BadRequest, Forbidden."""
+    if not flavor["disk"] and not may_lack_disk:
+        raise Forbidden(
+            "Only volume-backed servers are allowed for flavors with zero disk: boot this image with a flavor that has "
+            "a disk."
+        )
     if flavor["ram"] < image.min_ram_mib:
         raise BadRequest(f"Flavor's memory is too small for requested image: {image.min_ram_mib} MiB needed.")
     if flavor["disk"]:
         if flavor["disk"] < image.min_disk_gib:
             raise BadRequest(f"Flavor's disk is too small for requested image: {image.min_disk_gib} GiB needed.")
-        size = max(image.size_bytes, image.virtual_size_bytes)
+        size = _root_bytes(image)
         if size > flavor["disk"] << 30:
             raise BadRequest(
                 f"Flavor's disk is too small for requested image. Flavor disk is {flavor['disk'] << 30} bytes, "
@@ -298,13 +316,22 @@ def unpause(deps: ComputeDeps, tx: Tx, caller: Caller, server: Server) -> None:
 
 
 def rebuild(  # noqa: PLR0917 the verb's own parts
-    deps: ComputeDeps, tx: Tx, caller: Caller, server: Server, image_id: str, change: Callable[[Server], None]
+    deps: ComputeDeps,
+    tx: Tx,
+    caller: Caller,
+    server: Server,
+    image_id: str,
+    change: Callable[[Server], None],
+    *,
+    may_lack_disk: bool,
 ) -> None:
     """The same server on a new root disk. `change` edits what the request changes besides the image."""
     begin(caller, server, "rebuild")
     image = deps.image.boot_image(tx, caller, image_id)
-    _check_fit(server.flavor, image)
+    _check_fit(server.flavor, image, may_lack_disk=may_lack_disk)
+    before = resources_of(server.flavor, server.image)
     server.image_id, server.image = image.id, kept_of(image)
+    _claim_again(deps, tx, server, before)
     change(server)
     if server.vm_state == "error":
         server.wanted_power = "running"
@@ -312,6 +339,19 @@ def rebuild(  # noqa: PLR0917 the verb's own parts
     server.boot += 1
     server.disk += 1
     _change(deps, tx, caller, server, "rebuild")
+
+
+def _claim_again(deps: ComputeDeps, tx: Tx, server: Server, before: dict[str, int]) -> None:
+    """Claim what the server's new image needs beside what it held `before`. Raises OverQuota, Conflict."""
+    after = resources_of(server.flavor, server.image)
+    held = deps.placement.claim_of(tx, server.id) if after != before else {}
+    if not held:
+        return
+    more = {name: amount - before.get(name, 0) for name, amount in after.items()}
+    check_classes(deps, tx, server.project_id, {name: amount for name, amount in more.items() if amount > 0})
+    claim = dict.fromkeys(held, after)
+    if not deps.placement.claim(tx, server.id, server.project_id, server.user_id, claim):
+        raise Conflict(f"The host of instance {server.id} has no room for the disk of image {server.image_id}.")
 
 
 _DELETING = update_of(Server, "task_state", "updated_at")

@@ -12,6 +12,8 @@ from msgspec import Struct
 from gureum.services.compute.flavors.rules import named_resources
 from gureum.services.placement.facade import HostView, Snapshot
 
+GIB = 1 << 30
+
 
 class HostFacts(Struct, frozen=True, gc=False):
     """What compute knows of a host beyond its inventory. A choice makes thousands of them."""
@@ -124,12 +126,14 @@ def hostname_of(name: str, server_id: str) -> str:
     return label or f"server-{server_id}"
 
 
-def resources_of(flavor: Mapping[str, Any]) -> dict[str, int]:
-    """What a flavor claims of a host: VCPU, MEMORY_MB, DISK_GB and the classes that its extra specs name, without what
-    is zero. Source: compute user guide, "Extra Specs", `resources`.
+def resources_of(flavor: Mapping[str, Any], image: Mapping[str, Any]) -> dict[str, int]:
+    """What a server claims of a host: VCPU, MEMORY_MB, DISK_GB and the classes that its flavor's extra specs name,
+    without what is zero. A flavor without a disk makes one as large as the image, and that is claimed.
+    Source: compute user guide, "Extra Specs", `resources`.
     """
+    root_gib = int(str(flavor["disk"])) or -(-int(image.get("virtual_size", 0)) // GIB)
     swap_gib = -(-int(str(flavor["swap"])) // 1024)
-    disk = int(str(flavor["disk"])) + int(str(flavor["ephemeral"])) + swap_gib
+    disk = root_gib + int(str(flavor["ephemeral"])) + swap_gib
     wanted = {"VCPU": int(str(flavor["vcpus"])), "MEMORY_MB": int(str(flavor["ram"])), "DISK_GB": disk}
     named = named_resources(flavor.get("extra_specs") or {})
     return {name: amount for name, amount in (named | wanted).items() if amount > 0}

@@ -24,7 +24,7 @@ from gureum.services.image.facade import NewSnapshot
 
 NOT_INHERITED = frozenset(
     {
-        *("disk_format", "min_disk", "min_ram"),
+        *("disk_format", "min_disk", "min_ram", "virtual_size"),
         *("backup_type", "bittorrent", "cache_in_nova"),
         *("img_signature", "img_signature_certificate_uuid", "img_signature_hash_method", "img_signature_key_type"),
     }
