@@ -103,6 +103,7 @@ class App:
         log.request_id.set(request_id)
         path, method = scope["path"], scope["method"]
         api, router, inner = self._api_of(path)
+        inner, project_id = api.without_project(inner) if api else (inner, "")
         headers = _headers(scope)
         call: Call[Any] | None = None
         version: Version | None = api.versions.minimum if api and api.versions else None
@@ -116,6 +117,11 @@ class App:
                 raise NotFound("The resource could not be found.")  # noqa: TRY301 answered just below
             route, parameters = _route_of(router, method, inner, version)
             caller = await self._caller(route, headers)
+            if project_id and project_id != caller.project_id and route.policy != PUBLIC:
+                raise BadRequest(  # noqa: TRY301 answered just below
+                    f"Malformed request URL: URL's project_id '{project_id}' doesn't match Context's project_id "
+                    f"'{caller.project_id}'"
+                )
             if caller.access_rules is not None:
                 self._check_access(caller.access_rules, api, method, path)
             call = Call(route, api.deps, caller, request_id, self.policy, self.database)
@@ -124,6 +130,7 @@ class App:
             call.version = version or (0, 0)
             call.path = path
             call.base_url = self.public_url + api.prefix
+            call.project_in_path = f"/{project_id}" if project_id else ""
             answer = await self._run(call, parameters, headers, receive)
         except ApiError as error:
             answer = self._error(error, api, request_id, version)

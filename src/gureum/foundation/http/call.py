@@ -30,6 +30,7 @@ class Call(Generic[Deps]):
         "headers",
         "path",
         "policy",
+        "project_in_path",
         "query",
         "request_id",
         "route",
@@ -58,6 +59,7 @@ class Call(Generic[Deps]):
         self.version: Version = (0, 0)
         self.path = ""
         self.base_url = ""
+        self.project_in_path = ""
         self.enforced = False
 
     @property

@@ -9,6 +9,7 @@ only effects are on `call.tx` and in `call.tx.on_commit`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -20,6 +21,7 @@ PUBLIC = "public"
 """The rule of the few routes that answer without a token: discovery and authentication."""
 
 Transaction = Literal["read", "write", "none"]
+_PROJECT_ID = re.compile(r"[0-9a-f-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,8 @@ class Api:
 
     `strict_slash`: a path below the version's that ends in a slash names a thing without a name, which is not there.
     `elder_errors(body, version)` turns the newest form of an error into that of an older microversion.
+    `project_in_path` names the versions below which a path may begin with the caller's project: for "v2.1",
+    `/v2.1/{project_id}/servers` is `/v2.1/servers`. No other path of these versions begins with hexadecimal digits.
     """
 
     name: str
@@ -91,6 +95,17 @@ class Api:
     elder_errors: Callable[[dict[str, Any], Version], dict[str, Any]] | None = None
     aliases: tuple[str, ...] = ()
     strict_slash: bool = False
+    project_in_path: frozenset[str] = frozenset()
+
+    def without_project(self, path: str) -> tuple[str, str]:
+        """A path below the prefix without the project id that it may hold, and that id or ""."""
+        version, _, rest = path.partition("/")
+        if version not in self.project_in_path:
+            return path, ""
+        project_id, _, rest = rest.partition("/")
+        if not rest or not _PROJECT_ID.fullmatch(project_id):
+            return path, ""
+        return f"{version}/{rest}", project_id
 
 
 @dataclass(slots=True)

@@ -49,6 +49,7 @@ def parts(deps: ComputeDeps, lifecycle: ServerLifecycle) -> ServiceParts:
         deps,
         versions=Versions("compute", MINIMUM, MAXIMUM, "X-OpenStack-Nova-API-Version", unversioned="v2"),
         strict_slash=True,
+        project_in_path=frozenset({"v2.1", "v2"}),
     )
     return ServiceParts(
         "compute",

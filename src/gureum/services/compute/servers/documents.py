@@ -134,7 +134,7 @@ def add_tag(call: Call[ComputeDeps], server_id: str, tag: str) -> Reply:
     if not 1 <= len(tag) <= 60 or "," in tag:
         raise BadRequest(f"Tag {tag[:64]!r} is invalid: 1 to 60 characters without comma and slash are allowed.")
     server = _tagged(call, server_id)
-    location = f"{call.base_url}/v2.1/servers/{server_id}/tags/{quote(tag, safe='')}"
+    location = f"{call.base_url}/v2.1{call.project_in_path}/servers/{server_id}/tags/{quote(tag, safe='')}"
     answer = Reply(status=204, headers={"Location": location})
     if tag in server.tags:
         return answer

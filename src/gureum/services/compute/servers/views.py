@@ -19,10 +19,11 @@ ADMIN = "os_compute_api:os-extended-server-attributes"
 
 
 def links(call: Call[Any], kind: str, id_: str) -> list[dict[str, str]]:
-    """The self and bookmark links of the compute API."""
+    """The self and bookmark links of the compute API, with the project id in the path where the request has it."""
+    project = call.project_in_path
     return [
-        {"rel": "self", "href": f"{call.base_url}/v2.1/{kind}/{id_}"},
-        {"rel": "bookmark", "href": f"{call.base_url}/{kind}/{id_}"},
+        {"rel": "self", "href": f"{call.base_url}/v2.1{project}/{kind}/{id_}"},
+        {"rel": "bookmark", "href": f"{call.base_url}{project}/{kind}/{id_}"},
     ]
 
 
@@ -124,8 +125,7 @@ def host_id(server: Any) -> str:
 def _image(call: Call[Any], server: Any) -> dict[str, Any] | str:
     if not server.image_id:
         return ""
-    bookmark = {"rel": "bookmark", "href": f"{call.base_url}/images/{server.image_id}"}
-    return {"id": server.image_id, "links": [bookmark]}
+    return {"id": server.image_id, "links": links(call, "images", server.image_id)[1:]}
 
 
 def _flavor(server: Any) -> dict[str, Any]:
