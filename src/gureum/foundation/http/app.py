@@ -133,12 +133,12 @@ class App:
             call.project_in_path = f"/{project_id}" if project_id else ""
             answer = await self._run(call, parameters, headers, receive)
         except ApiError as error:
-            answer = self._error(error, api, request_id, version)
+            answer = self._error(error, api, headers, request_id, version)
         except asyncio.CancelledError:
             raise
         except Exception as error:
             logger.exception("%s %s failed", method, path)
-            answer = self._error(Internal(internal=str(error)), api, request_id, version)
+            answer = self._error(Internal(internal=str(error)), api, headers, request_id, version)
         answer.head = method == "HEAD"
         status = await send_answer(answer, self._own_headers(api, version, request_id), receive, send)
         elapsed = time.perf_counter() - started
@@ -205,14 +205,21 @@ class App:
         turn = self._turn if pool is self.pool else _NO_TURN
         return await loop.run_in_executor(pool, _in_context, context, turn, call, body, named)
 
-    def _error(self, error: ApiError, api: Api | None, request_id: str, version: Version | None) -> Answer:
+    def _error(
+        self, error: ApiError, api: Api | None, headers: dict[str, str], request_id: str, version: Version | None
+    ) -> Answer:
         if error.internal:
             logger.warning("%s %s: %s", error.status, error.public, error.internal)
+        own_headers = dict(error.headers)
+        if api and api.error_page and error.status != 401:
+            own_headers["Vary"] = "Accept"
+            if dialects.prefers_html(headers.get("accept", "")):
+                return Answer(error.status, own_headers, api.error_page(error).encode(), "text/html; charset=UTF-8")
         dialect = api.dialect if api and error.status != 401 else dialects.plain if api is None else dialects.identity
         body = dialect(error, request_id)
         if api and api.elder_errors and version is not None and error.status != 401:
             body = api.elder_errors(body, version)
-        return Answer(error.status, dict(error.headers), body)
+        return Answer(error.status, own_headers, body)
 
     def _own_headers(self, api: Api | None, version: Version | None, request_id: str) -> list[tuple[bytes, bytes]]:
         found = [(b"x-openstack-request-id", request_id.encode())]

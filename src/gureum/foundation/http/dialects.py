@@ -6,6 +6,7 @@ guideline that placement follows.
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,10 @@ from gureum.foundation.http.microversions import Version
 
 Dialect = Callable[[ApiError, str], dict[str, Any]]
 """(error, request id) -> JSON body."""
+ErrorPage = Callable[[ApiError], str]
+"""error -> an HTML page."""
 
+_LONGEST_ACCEPT = 1024
 _COMPUTE_NAMES = {
     400: "badRequest",
     401: "unauthorized",
@@ -48,6 +52,40 @@ def network(error: ApiError, _request_id: str) -> dict[str, Any]:
 
 def image(error: ApiError, _request_id: str) -> dict[str, Any]:
     return {"message": error.public, "code": f"{error.status} {error.title}", "title": error.title}
+
+
+def image_page(error: ApiError) -> str:
+    """The error as a page: glanceclient reads its lines, and cannot read the JSON form (`prefers_html`)."""
+    title, said = f"{error.status} {error.title}", html.escape(error.public, quote=False)
+    return f"<html>\n<head><title>{title}</title></head>\n<body>\n<h1>{title}</h1>\n{said}\n</body>\n</html>\n"
+
+
+def prefers_html(accept: str) -> bool:
+    """Whether an `Accept` header (RFC 9110, 12.5.1) ranks HTML as high as JSON. Without one, JSON it is.
+
+    Clients that read JSON errors ask for JSON by name; those that take anything expect the page.
+    """
+    ranges = [_media_range(text) for text in accept[:_LONGEST_ACCEPT].split(",") if text.strip()]
+    html_weight = _weight(ranges, ("text/html", "text/*", "*/*"))
+    return html_weight > 0 and html_weight >= _weight(ranges, ("application/json", "application/*", "*/*"))
+
+
+def _media_range(text: str) -> tuple[str, float]:
+    name, *parameters = (part.strip().lower() for part in text.split(";"))
+    weights = [part.removeprefix("q=") for part in parameters if part.startswith("q=")]
+    try:
+        return name, min(max(float(weights[0]), 0.0), 1.0) if weights else 1.0
+    except ValueError:
+        return name, 0.0
+
+
+def _weight(ranges: list[tuple[str, float]], names: tuple[str, ...]) -> float:
+    """The weight that the most specific of `names` in the header gives; 0 when none is there."""
+    for name in names:
+        weights = [weight for range_name, weight in ranges if range_name == name]
+        if weights:
+            return max(weights)
+    return 0.0
 
 
 def placement(error: ApiError, request_id: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from gureum.foundation.http.dialects import Dialect
+from gureum.foundation.http.dialects import Dialect, ErrorPage
 from gureum.foundation.http.microversions import Version, Versions
 
 PUBLIC = "public"
@@ -84,6 +84,7 @@ class Api:
     `elder_errors(body, version)` turns the newest form of an error into that of an older microversion.
     `project_in_path` names the versions below which a path may begin with the caller's project: for "v2.1",
     `/v2.1/{project_id}/servers` is `/v2.1/servers`. No other path of these versions begins with hexadecimal digits.
+    `error_page` renders an error for clients whose `Accept` does not prefer JSON.
     """
 
     name: str
@@ -96,6 +97,7 @@ class Api:
     aliases: tuple[str, ...] = ()
     strict_slash: bool = False
     project_in_path: frozenset[str] = frozenset()
+    error_page: ErrorPage | None = None
 
     def without_project(self, path: str) -> tuple[str, str]:
         """A path below the prefix without the project id that it may hold, and that id or ""."""

@@ -38,7 +38,13 @@ def parts(deps: ImageDeps) -> tuple[ServiceParts, ImageFacade]:
     keeper = Keeper(deps)
     found = ServiceParts(
         "image",
-        apis=(Api("image", "/image", dialects.image, routes, deps, strict_slash=True),),
+        apis=(
+            Api(
+                *("image", "/image", dialects.image, routes, deps),
+                strict_slash=True,
+                error_page=dialects.image_page,
+            ),
+        ),
         rules=rules,
         lifecycles=(lifecycle(deps.stores), import_lifecycle(deps)),
         reconcilers=(
