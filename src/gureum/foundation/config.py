@@ -5,6 +5,7 @@ Sections belong to the parts that read them; each stays under 25 options. Defaul
 
 from __future__ import annotations
 
+import ipaddress
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
@@ -52,7 +53,10 @@ class WorkerConfig(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class NetworkConfig(msgspec.Struct, forbid_unknown_fields=True):
-    """A port's MAC begins with the first three octets of `base_mac`, and with the fourth when that is not 00."""
+    """A port's MAC begins with the first three octets of `base_mac`, and with the fourth when that is not 00.
+
+    `dns_servers` are the resolvers that DHCP tells guests of subnets without `dns_nameservers`.
+    """
 
     driver: str = "fake"
     northbound: str = ""
@@ -62,6 +66,11 @@ class NetworkConfig(msgspec.Struct, forbid_unknown_fields=True):
     external_mtu: int = 1500
     base_mac: Annotated[str, msgspec.Meta(pattern="^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$")] = "fa:16:3e:00:00:00"
     port_up_timeout_s: float = 120.0
+    dns_servers: list[str] = []
+
+    def __post_init__(self) -> None:
+        for server in self.dns_servers:
+            ipaddress.ip_address(server)
 
 
 class HypervisorConfig(msgspec.Struct, forbid_unknown_fields=True):

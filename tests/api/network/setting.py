@@ -121,10 +121,10 @@ def bootstrap(database: Database) -> None:
     database.write(lambda tx: facade.bootstrap(tx, "198.18.0.0/24", "p0"))
 
 
-def open_cloud(database: Database, driver: Any = None) -> Cloud:
+def open_cloud(database: Database, driver: Any = None, config: NetworkConfig | None = None) -> Cloud:
     """A cloud with two hosts over a bootstrapped database; its writer runs when the test says so."""
     driver = driver or FakeNetworkDriver(["h1", "h2"])
-    service, facade = parts(NetworkDeps(database, Tasks(), driver, None, NetworkConfig()))
+    service, facade = parts(NetworkDeps(database, Tasks(), driver, None, config or NetworkConfig()))
     app = App(service.apis, database, Policy(service.rules), authenticate, authenticate, public_url="http://cloud")
     writer = service.on_start[0].__self__
     writer._unwatch = driver.watch_ports(writer._hear)

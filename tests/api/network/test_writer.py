@@ -64,7 +64,7 @@ def test_the_engine_hears_of_every_address_and_group_of_a_port(cloud, alice, mak
     }
     port = alice.post(f"{AT}/ports", {"port": wanted}).json()["port"]
     with cloud.database.read() as tx:
-        [told] = things.wanted(tx, "port", [port["id"]], {})
+        [told] = things.wanted(tx, "port", [port["id"]], things.Surroundings())
     assert sorted(told.security_groups) == sorted(wanted["security_groups"])
     assert [address.ip for address in told.fixed_ips] == [address["ip_address"] for address in port["fixed_ips"]]
 

@@ -1,7 +1,8 @@
 """Rows to what the engine should hold: the wanted state of any things, or of all, in a few statements.
 
 Only reads. Invariant: a thing's content changes only with its revision, except a router's gateway hosts, which follow
-the engine's own hosts (the writer watches those). Read next: `drivers/network/interface.py`, `writer.py`.
+the engine's own hosts (the writer watches those), and the cloud's resolvers, which follow the configuration (a writer
+that starts brings them to the engine). Read next: `drivers/network/interface.py`, `writer.py`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import BindParameter, bindparam, func, select
@@ -25,17 +27,31 @@ from gureum.services.network.routers.rules import gateway_hosts
 from gureum.services.network.security_groups.model import SecurityGroup, SecurityGroupRule
 from gureum.services.network.security_groups.rules import ICMP, WITH_PORTS, number_of
 from gureum.services.network.subnets.model import Subnet
+from gureum.services.network.subnets.rules import resolvers_of
 
 CHUNK = 2000
 _NAMES = {6: "tcp", 17: "udp"}
 
 
-def wanted(tx: Tx, kind: engine.Kind, ids: Sequence[str], hosts: Mapping[str, bool]) -> list[engine.Thing]:
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the engine should hold beside the rows: `hosts` that may be gateways, the cloud's `dns_servers`."""
+
+    hosts: Mapping[str, bool] = field(default_factory=dict)
+    dns_servers: Sequence[str] = ()
+
+
+def wanted(tx: Tx, kind: engine.Kind, ids: Sequence[str], around: Surroundings) -> list[engine.Thing]:
     """What the engine should hold of these things; one that is gone, or is no thing of its own, is not among them."""
     found: list[engine.Thing] = []
     for start in range(0, len(ids), CHUNK):
         part = ids[start : start + CHUNK]
-        found += _routers(tx, part, hosts) if kind == "router" else _LOADERS[kind](tx, part)
+        if kind == "router":
+            found += _routers(tx, part, around.hosts)
+        elif kind == "subnet":
+            found += _subnets(tx, part, around.dns_servers)
+        else:
+            found += _LOADERS[kind](tx, part)
     return found
 
 
@@ -56,6 +72,11 @@ def routers_with_gateway(tx: Tx) -> list[str]:
     return list(tx.scalars(select(Router.id).where(Router.gateway_port_id.isnot(None))))
 
 
+def subnets_without_resolvers(tx: Tx) -> list[str]:
+    """The subnets whose guests are told of the cloud's resolvers."""
+    return [row.id for row in tx.execute(select(Subnet.id, Subnet.dns_servers)) if not row.dns_servers]
+
+
 def _networks(tx: Tx, ids: Sequence[str]) -> list[engine.Thing]:
     return [
         engine.Network(row.id, row.revision, row.mtu, row.physical_network, row.vlan)
@@ -63,7 +84,7 @@ def _networks(tx: Tx, ids: Sequence[str]) -> list[engine.Thing]:
     ]
 
 
-def _subnets(tx: Tx, ids: Sequence[str]) -> list[engine.Thing]:
+def _subnets(tx: Tx, ids: Sequence[str], dns_servers: Sequence[str]) -> list[engine.Thing]:
     service = (
         select(IpAllocation.subnet_id, IpAllocation.ip)
         .join(Port, Port.id == IpAllocation.owner_id)
@@ -80,7 +101,7 @@ def _subnets(tx: Tx, ids: Sequence[str]) -> list[engine.Thing]:
             cidr=row.cidr,
             gateway_ip=row.gateway_ip,
             dhcp=row.enable_dhcp,
-            dns_servers=tuple(row.dns_servers),
+            dns_servers=resolvers_of(row.ip_version, row.dns_servers, dns_servers),
             host_routes=tuple((destination, hop) for destination, hop in row.host_routes),
             metadata_ip=answering.get(row.id),
             ipv6_ra_mode=row.ra_mode,
@@ -233,7 +254,6 @@ def _floating_ips(tx: Tx, ids: Sequence[str]) -> list[engine.Thing]:
 
 _LOADERS: dict[engine.Kind, Callable[[Tx, Sequence[str]], list[engine.Thing]]] = {
     "network": _networks,
-    "subnet": _subnets,
     "port": _ports,
     "security_group": _groups,
     "floating_ip": _floating_ips,

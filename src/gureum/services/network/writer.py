@@ -147,7 +147,7 @@ class NetworkWriter:
 
     def _write_changes(self) -> int:
         """One batch of the change log, one transaction of the engine; returns how many entries it was."""
-        hosts = self._ctx.driver.hosts()
+        around = self._around()
         with self._database.read() as tx:
             entries = _DUE.all(tx, aside=self._set_aside(), most=BATCH)
             if not entries:
@@ -159,7 +159,7 @@ class NetworkWriter:
                 thing
                 for kind in things.KINDS
                 if kind in ids
-                for thing in things.wanted(tx, kind, list(ids[kind]), hosts)
+                for thing in things.wanted(tx, kind, list(ids[kind]), around)
             ]
         keys = {things_key(thing) for thing in ensure}
         remove = [(kind, one) for kind in ids for one in ids[kind] if (kind, one) not in keys]
@@ -212,26 +212,36 @@ class NetworkWriter:
             return
         if self._hosts is not None:
             with self._database.read() as tx:
-                ensure = things.wanted(tx, "router", things.routers_with_gateway(tx), hosts)
+                ensure = things.wanted(tx, "router", things.routers_with_gateway(tx), self._around())
             if ensure:
                 self._apply(ensure, ())
         self._hosts = hosts
 
+    def _around(self) -> things.Surroundings:
+        return things.Surroundings(self._ctx.driver.hosts(), self._ctx.config.dns_servers)
+
     def resync(self) -> None:
-        """Compare everything the engine holds with everything it should hold, and repair the difference."""
+        """Compare everything the engine holds with everything it should hold, and repair the difference.
+
+        The first time, subnets that follow the configuration are written whatever the engine holds of them: an earlier
+        writer may have had other options.
+        """
         driver = self._ctx.driver
         observed = dict(driver.observe())
-        hosts = driver.hosts()
+        around = self._around()
         with self._database.read() as tx:
             wanted = things.revisions(tx)
             drifted = [key for key, revision in wanted.items() if observed.get(key) != revision]
-            ids: defaultdict[Kind, list[str]] = defaultdict(list)
+            ids: defaultdict[Kind, dict[str, None]] = defaultdict(dict)
             for kind, one in drifted:
-                ids[kind].append(one)
-            ensure = [thing for kind in things.KINDS for thing in things.wanted(tx, kind, ids[kind], hosts)]
+                ids[kind][one] = None
+            if not self._resynced:
+                ids["subnet"] |= dict.fromkeys(things.subnets_without_resolvers(tx))
+            ensure = [thing for kind in things.KINDS for thing in things.wanted(tx, kind, list(ids[kind]), around)]
         remove = [key for key in observed if key not in wanted]
+        if drifted or remove:
+            log.info("repairing the engine: %d things differ, %d are to go", len(drifted), len(remove))
         if ensure or remove:
-            log.info("repairing the engine: %d things differ, %d are to go", len(ensure), len(remove))
             self._apply(ensure, remove)
         self._note_ports([(port_id, up, host) for port_id, (up, host) in driver.port_states().items()])
 

@@ -1,0 +1,65 @@
+"""Which name servers DHCP tells guests of."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from tests.api.network.setting import AT, open_cloud
+
+from gureum.foundation.config import NetworkConfig
+
+RESOLVERS = NetworkConfig(dns_servers=["192.0.2.53", "2001:db8::53"])
+
+
+@pytest.fixture
+def subnets(make):
+    network = make.network()
+    return {
+        "bare": make.subnet(network),
+        "bare6": make.subnet(network, "fd00:1::/64"),
+        "own": make.subnet(network, "10.0.1.0/24", dns_nameservers=["9.9.9.9", "2620:fe::fe"]),
+        "own6": make.subnet(network, "fd00:2::/64", dns_nameservers=["9.9.9.9", "2620:fe::fe"]),
+        "none": make.subnet(network, "10.0.2.0/24", dns_nameservers=["0.0.0.0"]),
+    }
+
+
+def told(cloud, subnets):
+    held = cloud.held("subnet")
+    return {name: held[subnet["id"]].dns_servers for name, subnet in subnets.items()}
+
+
+def test_subnets_without_nameservers_have_none_by_default(cloud, alice, subnets):
+    assert told(cloud, subnets) == {
+        "bare": (),
+        "bare6": (),
+        "own": ("9.9.9.9",),
+        "own6": ("2620:fe::fe",),
+        "none": (),
+    }
+
+
+def test_subnets_without_nameservers_have_the_clouds_resolvers_of_their_ip_version(cloud, alice, subnets):
+    cloud.settle()
+    cloud.writer.stop()
+    later = open_cloud(cloud.database, cloud.driver, RESOLVERS)
+    expected = {
+        "bare": ("192.0.2.53",),
+        "bare6": ("2001:db8::53",),
+        "own": ("9.9.9.9",),
+        "own6": ("2620:fe::fe",),
+        "none": (),
+    }
+    assert told(later, subnets) == expected
+    shown = alice.get(f"{AT}/subnets/{subnets['bare']['id']}").json()["subnet"]
+    assert shown["dns_nameservers"] == []
+    later.client("alice").put(f"{AT}/subnets/{subnets['own']['id']}", {"subnet": {"dns_nameservers": []}})
+    assert told(later, subnets) == expected | {"own": ("192.0.2.53",)}
+    later.writer.stop()
+    without = open_cloud(cloud.database, cloud.driver)
+    assert told(without, subnets)["bare"] == ()
+    without.writer.stop()
+
+
+def test_a_resolver_that_is_no_address_is_refused_at_start():
+    with pytest.raises(msgspec.ValidationError, match="one"):
+        msgspec.convert({"dns_servers": ["one"]}, NetworkConfig)
