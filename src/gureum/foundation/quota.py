@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from sqlalchemy import String, bindparam, select
+from sqlalchemy import String, bindparam, func, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from gureum.foundation.db.engine import Tx
@@ -19,16 +19,21 @@ from gureum.foundation.db.types import Id, Row
 
 UNLIMITED = -1
 EVERY_PROJECT = "*"
+PROJECT_ITSELF = ""
 
 
 class QuotaLimit(Row):
-    """A limit that differs from the default. `project_id` "*" holds an operator's own default (default class)."""
+    """A limit that differs from the default. `project_id` "*" holds an operator's own default (default class).
+
+    With a `user_id` it is that of one user within the project, "" is the project's own.
+    """
 
     __tablename__ = "quota_limits"
 
     service: Mapped[str] = mapped_column(String(32), primary_key=True)
     project_id: Mapped[str] = mapped_column(Id, primary_key=True)
     resource: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_id: Mapped[str] = mapped_column(Id, primary_key=True, default=PROJECT_ITSELF)
     limit: Mapped[int]
 
 
@@ -86,33 +91,43 @@ def in_force(
 
 @dataclass(frozen=True, slots=True)
 class Overrun:
-    """One quota that a request would exceed: the project's or, with `of_tree`, that of its domain's projects."""
+    """One quota that a request would exceed: the project's, with `of_tree` that of its domain's projects, or with
+    `of_user` that of the caller in the project.
+    """
 
     resource: str
     limit: int
     used: int
     requested: int
     of_tree: bool = False
+    of_user: bool = False
 
     def __str__(self) -> str:
-        whose = " by all projects of the domain" if self.of_tree else ""
+        whose = " by all projects of the domain" if self.of_tree else " by this user" if self.of_user else ""
         return f"{self.resource}: {self.requested} requested, {self.used} of {self.limit} in use{whose}"
 
 
 def overruns(
-    limits: Mapping[str, int], used: Mapping[str, int], requested: Mapping[str, int], *, of_tree: bool = False
+    limits: Mapping[str, int],
+    used: Mapping[str, int],
+    requested: Mapping[str, int],
+    *,
+    of_tree: bool = False,
+    of_user: bool = False,
 ) -> list[Overrun]:
     """What of `requested` does not fit; empty when all does. A request of nothing always fits."""
     return [
-        Overrun(name, limits[name], used.get(name, 0), amount, of_tree)
+        Overrun(name, limits[name], used.get(name, 0), amount, of_tree, of_user)
         for name, amount in requested.items()
         if amount > 0 and limits.get(name, UNLIMITED) != UNLIMITED and used.get(name, 0) + amount > limits[name]
     ]
 
 
 _LIMITS = Prepared(
-    select(QuotaLimit.project_id, QuotaLimit.resource, QuotaLimit.limit).where(
-        QuotaLimit.service == bindparam("service"), QuotaLimit.project_id.in_(bindparam("projects", expanding=True))
+    select(QuotaLimit.project_id, QuotaLimit.user_id, QuotaLimit.resource, QuotaLimit.limit).where(
+        QuotaLimit.service == bindparam("service"),
+        QuotaLimit.project_id.in_(bindparam("projects", expanding=True)),
+        QuotaLimit.user_id.in_(bindparam("users", expanding=True)),
     )
 )
 
@@ -121,18 +136,44 @@ def limits_of(
     tx: Tx, service: str, project_id: str, defaults: Mapping[str, int], unified: UnifiedLimits = NO_UNIFIED_LIMITS
 ) -> dict[str, int]:
     """The limits in force for a project; for `EVERY_PROJECT` those of a project of which nothing is said."""
-    rows = _LIMITS.all(tx, service=service, projects=(EVERY_PROJECT, project_id))
+    return limits_with_user(tx, service, project_id, PROJECT_ITSELF, defaults, unified)[0]
+
+
+def limits_with_user(  # noqa: PLR0917 whose limits, and what holds where nothing is said
+    tx: Tx,
+    service: str,
+    project_id: str,
+    user_id: str,
+    defaults: Mapping[str, int],
+    unified: UnifiedLimits = NO_UNIFIED_LIMITS,
+) -> tuple[dict[str, int], dict[str, int]]:
+    """The limits in force for a project, and those that are set for one user within it."""
+    rows = _LIMITS.all(tx, service=service, projects=(EVERY_PROJECT, project_id), users=(PROJECT_ITSELF, user_id))
     operator = {row.resource: row.limit for row in rows if row.project_id == EVERY_PROJECT}
-    own = {row.resource: row.limit for row in rows if row.project_id != EVERY_PROJECT}
-    return in_force(defaults, unified.by_resource, operator, own)
+    own = {row.resource: row.limit for row in rows if row.project_id != EVERY_PROJECT and not row.user_id}
+    users = {row.resource: row.limit for row in rows if row.user_id}
+    return in_force(defaults, unified.by_resource, operator, own), users
 
 
-def set_limits(tx: Tx, service: str, project_id: str, limits: Mapping[str, int]) -> None:
+def limits_of_users(tx: Tx, service: str, project_id: str) -> dict[str, int]:
+    """For each resource, the sum of the limits that users of a project have of their own, without unlimited ones."""
+    mine = (QuotaLimit.service == service, QuotaLimit.project_id == project_id)
+    limited = (QuotaLimit.user_id != PROJECT_ITSELF, QuotaLimit.limit != UNLIMITED)
+    sums = select(QuotaLimit.resource, func.sum(QuotaLimit.limit)).where(*mine, *limited).group_by(QuotaLimit.resource)
+    return {resource: int(amount) for resource, amount in tx.execute(sums)}
+
+
+def set_limits(tx: Tx, service: str, project_id: str, limits: Mapping[str, int], user_id: str = PROJECT_ITSELF) -> None:
     for resource, limit in limits.items():
-        tx.merge(QuotaLimit(service=service, project_id=project_id, resource=resource, limit=limit))
+        tx.merge(
+            QuotaLimit(service=service, project_id=project_id, resource=resource, user_id=user_id, limit=limit)
+        )  # fmt: skip
 
 
-def clear_limits(tx: Tx, service: str, project_id: str) -> None:
-    """Back to the defaults."""
-    for row in tx.scalars(select(QuotaLimit).where(QuotaLimit.service == service, QuotaLimit.project_id == project_id)):
+def clear_limits(tx: Tx, service: str, project_id: str, user_id: str | None = None) -> None:
+    """Back to the defaults, for one user or for the project and all of its users."""
+    statement = select(QuotaLimit).where(QuotaLimit.service == service, QuotaLimit.project_id == project_id)
+    if user_id is not None:
+        statement = statement.where(QuotaLimit.user_id == user_id)
+    for row in tx.scalars(statement):
         tx.delete(row)

@@ -40,7 +40,69 @@ def test_the_default_class_is_every_projects_default(alice, root):
     assert answer.json()["quota_class_set"]["cores"] == 33
     assert alice.get(f"{SETS}/{P1}").json()["quota_set"]["cores"] == 33
     assert alice.get(f"{V21}/os-quota-class-sets/default").status == 403
-    assert root.put(f"{V21}/os-quota-class-sets/gold", {"quota_class_set": {"cores": 33}}).status == 501
+
+
+def test_a_class_of_another_name_is_kept_and_limits_nobody(alice, root):
+    gold = f"{V21}/os-quota-class-sets/gold"
+    assert root.get(gold).json()["quota_class_set"]["cores"] == 20
+    assert root.put(gold, {"quota_class_set": {"cores": 33}}).json()["quota_class_set"]["cores"] == 33
+    shown = root.get(gold).json()["quota_class_set"]
+    assert (shown["id"], shown["cores"], shown["ram"]) == ("gold", 33, 51200)
+    assert alice.get(f"{SETS}/{P1}").json()["quota_set"]["cores"] == 20
+    assert root.put(f"{V21}/os-quota-class-sets/{'g' * 256}", {"quota_class_set": {"cores": 1}}).status == 400
+
+
+def test_the_quotas_of_a_user_are_changed_shown_and_reset_beside_the_projects(world, alice, root):
+    world.server()
+    of_alice, of_bob = f"{SETS}/{P1}?user_id=alice", f"{SETS}/{P1}?user_id=bob"
+    root.put(f"{SETS}/{P1}", {"quota_set": {"cores": 7}})
+    changed = root.put(of_alice, {"quota_set": {"cores": 3, "instances": 2}}).json()["quota_set"]
+    assert (changed["cores"], changed["instances"], changed["ram"]) == (3, 2, 51200)
+    assert alice.get(of_alice).json()["quota_set"] == {"id": P1, **changed}
+    assert root.get(of_bob).json()["quota_set"]["cores"] == 7
+    detail = root.get(f"{SETS}/{P1}/detail?user_id=alice").json()["quota_set"]
+    assert detail["cores"] == {"limit": 3, "in_use": 1, "reserved": 0}
+    assert root.get(f"{SETS}/{P1}/detail?user_id=bob").json()["quota_set"]["cores"]["in_use"] == 0
+    assert root.delete(of_alice).status == 202
+    assert root.get(of_alice).json()["quota_set"]["cores"] == 7
+    assert root.get(f"{SETS}/{P1}").json()["quota_set"]["cores"] == 7
+    root.put(of_alice, {"quota_set": {"cores": 3}})
+    assert root.delete(f"{SETS}/{P1}").status == 202
+    assert root.get(of_alice).json()["quota_set"]["cores"] == 20
+
+
+def test_the_quotas_of_users_stay_within_the_projects(world, root):
+    world.server()
+
+    def put(user_id, amount, **more):
+        whose = f"?user_id={user_id}" if user_id else ""
+        return root.put(f"{SETS}/{P1}{whose}", {"quota_set": {"cores": amount, **more}}).status
+
+    assert put("alice", 0) == 400, "below what the user uses"
+    assert put("alice", 21) == 400, "above the project's 20"
+    assert put("alice", -1) == 400
+    assert put("alice", 15) == 200
+    assert put("bob", 6) == 400, "the users' limits together are above the project's"
+    assert put("bob", 5) == 200
+    assert put("alice", 15) == 200, "its own limit is no hindrance"
+    assert put("", 19) == 400, "below what its users may use together"
+    assert put("", 19, force=True) == 200
+    assert put("alice", 100, force=True) == 200
+    assert put("", -1) == 200
+    assert put("alice", -1) == 200
+    assert put("a" * 65, 1) == 400
+
+
+def test_the_quota_of_a_user_is_enforced_beside_the_projects(world, alice, root):
+    policy = {"name": "g", "policies": ["affinity"]}
+    root.put(f"{SETS}/{P1}?user_id=alice", {"quota_set": {"server_groups": 1, "metadata_items": 1, "key_pairs": 0}})
+    assert alice.post(GROUPS, {"server_group": policy}).status == 200
+    refused = alice.post(GROUPS, {"server_group": policy})
+    assert refused.status == 403
+    assert "by this user" in refused.json()["forbidden"]["message"]
+    server = world.server()
+    assert alice.post(f"{V21}/servers/{server}/metadata", {"metadata": {"a": "1", "b": "2"}}).status == 403
+    assert alice.post(f"{V21}/os-keypairs", {"keypair": {"name": "k"}}).status == 403
 
 
 def test_a_quota_below_its_use_needs_force(world, root):

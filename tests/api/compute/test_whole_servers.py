@@ -169,3 +169,16 @@ def test_a_server_that_is_asked_for_before_any_host_reports_waits_a_minute(virtu
         assert demo.get(one).json()["server"]["status"] == status
     finally:
         cloud.close()
+
+
+def test_the_quota_of_a_user_bounds_that_users_servers_alone(cloud, demo, server):
+    admin = cloud.client("admin")
+    project, user = server["tenant_id"], server["user_id"]
+    sets = f"/compute/v2.1/os-quota-sets/{project}"
+    body = {"name": "two", "flavorRef": "42", "imageRef": server["image"]["id"], "networks": "none"}
+    assert admin.put(f"{sets}?user_id={user}", {"quota_set": {"instances": 1}}).status == 200
+    refused = demo.post(SERVERS, {"server": body}, **at("2.79"))
+    assert refused.status == 403
+    assert "instances: 1 requested, 1 of 1 in use by this user" in refused.json()["forbidden"]["message"]
+    assert admin.delete(f"{sets}?user_id={user}").status == 202
+    assert demo.post(SERVERS, {"server": body}, **at("2.79")).status == 202

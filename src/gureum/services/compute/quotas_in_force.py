@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, bindparam, case, func, select
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.db.prepared import Prepared, as_tuple
 from gureum.foundation.errors import OverQuota
-from gureum.foundation.quota import UNLIMITED, Overrun, UnifiedLimits, overruns
+from gureum.foundation.quota import UNLIMITED, Overrun, UnifiedLimits, limits_with_user, overruns
 from gureum.foundation.quota import limits_of as limits_in_force
 from gureum.services.compute.class_quotas import class_overruns
 from gureum.services.compute.deps import ComputeDeps
@@ -67,6 +67,21 @@ def limits_of(deps: ComputeDeps, tx: Tx, project_id: str) -> dict[str, int]:
     return limits_in_force(tx, SERVICE, project_id, DEFAULTS, unified_limits(deps, project_id))
 
 
+def limits_of_user(deps: ComputeDeps, tx: Tx, project_id: str, user_id: str) -> dict[str, int]:
+    """The limit of every quota of a user in a project: the user's own, else the project's."""
+    limits, own = _limits(deps, tx, project_id, user_id)
+    return limits | own
+
+
+def users_own_limits(deps: ComputeDeps, tx: Tx, project_id: str, user_id: str) -> dict[str, int]:
+    """The limits that are set for one user in a project, without those that are not."""
+    return _limits(deps, tx, project_id, user_id)[1]
+
+
+def _limits(deps: ComputeDeps, tx: Tx, project_id: str, user_id: str) -> tuple[dict[str, int], dict[str, int]]:
+    return limits_with_user(tx, SERVICE, project_id, user_id, DEFAULTS, unified_limits(deps, project_id))
+
+
 def _sum(value: Any) -> Any:
     return func.coalesce(func.sum(value), 0)
 
@@ -74,7 +89,9 @@ def _sum(value: Any) -> Any:
 _AMOUNTS = {"instances": 1, "cores": Server.vcpus, "ram": Server.ram_mib}
 _MINE = Server.project_id == bindparam("project")
 _LIVING = Server.deleted_at.is_(None)
-_USAGE = Prepared(select(*(_sum(value).label(name) for name, value in _AMOUNTS.items())).where(_MINE, _LIVING))
+_OF_PROJECT = select(*(_sum(value).label(name) for name, value in _AMOUNTS.items())).where(_MINE, _LIVING)
+_USAGE = Prepared(_OF_PROJECT)
+_USAGE_OF_USER = Prepared(_OF_PROJECT.where(Server.user_id == bindparam("user")))
 _USAGE_IN_TREE = Prepared(
     select(
         *(_sum(case((_MINE, value), else_=0)) for value in _AMOUNTS.values()),
@@ -90,6 +107,12 @@ def usage(tx: Tx, project_id: str) -> dict[str, int]:
     return {name: int(amount) for name, amount in zip(_COUNTED, used, strict=True)}
 
 
+def usage_of_user(tx: Tx, project_id: str, user_id: str) -> dict[str, int]:
+    """The same of one user in the project."""
+    (used,) = _USAGE_OF_USER.all(tx, project=project_id, user=user_id)
+    return {name: int(amount) for name, amount in zip(_COUNTED, used, strict=True)}
+
+
 def _usage_in_tree(tx: Tx, project_id: str, tree_id: str) -> tuple[dict[str, int], dict[str, int]]:
     """What a project uses, and what it and all others of its domain do. One statement."""
     (used,) = _USAGE_IN_TREE.all(tx, project=project_id, domain=tree_id)
@@ -97,12 +120,14 @@ def _usage_in_tree(tx: Tx, project_id: str, tree_id: str) -> tuple[dict[str, int
     return dict(zip(_COUNTED, amounts[:3], strict=True)), dict(zip(_COUNTED, amounts[3:], strict=True))
 
 
-def groups_used(tx: Tx, project_id: str) -> int:
-    return _count(tx, ServerGroup.project_id == project_id)
+def groups_used(tx: Tx, project_id: str, user_id: str | None = None) -> int:
+    """How many server groups a project has, or one user in it."""
+    whose = () if user_id is None else (ServerGroup.user_id == user_id,)
+    return _count(tx, ServerGroup.project_id == project_id, *whose)
 
 
-def _count(tx: Tx, groups: ColumnElement[bool]) -> int:
-    return tx.scalar(select(func.count()).select_from(ServerGroup).where(groups)) or 0
+def _count(tx: Tx, *groups: ColumnElement[bool]) -> int:
+    return tx.scalar(select(func.count()).select_from(ServerGroup).where(*groups)) or 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,16 +142,18 @@ class Asked:
     metadata_items: int
 
 
-def check_servers(deps: ComputeDeps, tx: Tx, project_id: str, asked: Asked) -> None:
+def check_servers(deps: ComputeDeps, tx: Tx, project_id: str, user_id: str, asked: Asked) -> None:
     """Raises OverQuota that names the quota, its limit and its use."""
     unified = unified_limits(deps, project_id)
-    limits = limits_in_force(tx, SERVICE, project_id, DEFAULTS, unified)
+    limits, own = limits_with_user(tx, SERVICE, project_id, user_id, DEFAULTS, unified)
     count = asked.count
     requested = {"instances": count, "cores": count * asked.vcpus, "ram": count * asked.ram_mib}
     over = _overruns(tx, project_id, limits, unified, requested)
+    if not own.keys().isdisjoint(requested):
+        over += overruns(own, usage_of_user(tx, project_id, user_id), requested, of_user=True)
     over += class_overruns(deps, tx, project_id, {name: n * count for name, n in asked.resources.items()})
     _refuse(over)
-    _check_metadata(limits, asked.metadata_items)
+    _check_metadata(limits | own, asked.metadata_items)
 
 
 def check_classes(deps: ComputeDeps, tx: Tx, project_id: str, resources: Mapping[str, int]) -> None:
@@ -141,9 +168,9 @@ def _refuse(over: list[Overrun]) -> None:
         raise OverQuota(f"Quota exceeded for {names}: {detail}")
 
 
-def check_metadata(deps: ComputeDeps, tx: Tx, project_id: str, items: int) -> None:
+def check_metadata(deps: ComputeDeps, tx: Tx, project_id: str, user_id: str, items: int) -> None:
     """Raises OverQuota."""
-    _check_metadata(limits_of(deps, tx, project_id), items)
+    _check_metadata(limits_of_user(deps, tx, project_id, user_id), items)
 
 
 def _check_metadata(limits: dict[str, int], metadata_items: int) -> None:
@@ -167,12 +194,14 @@ def _overruns(
     return overruns(limits, usage(tx, project_id), requested)
 
 
-def check_group(deps: ComputeDeps, tx: Tx, project_id: str) -> None:
-    """Whether a project may have one more server group. Raises OverQuota."""
+def check_group(deps: ComputeDeps, tx: Tx, project_id: str, user_id: str) -> None:
+    """Whether a user may make one more server group in a project. Raises OverQuota."""
     unified = unified_limits(deps, project_id)
-    limits = limits_in_force(tx, SERVICE, project_id, DEFAULTS, unified)
+    limits, own = limits_with_user(tx, SERVICE, project_id, user_id, DEFAULTS, unified)
     wanted, tree = {"server_groups": 1}, unified.tree()
     over = overruns(limits, {"server_groups": groups_used(tx, project_id)}, wanted)
+    if "server_groups" in own:
+        over += overruns(own, {"server_groups": groups_used(tx, project_id, user_id)}, wanted, of_user=True)
     if unified.tree_id is not None and "server_groups" in tree:
         together = _count(tx, ServerGroup.project_id.in_(projects_inside(unified.tree_id)))
         over += overruns(tree, {"server_groups": together}, wanted, of_tree=True)
@@ -180,9 +209,11 @@ def check_group(deps: ComputeDeps, tx: Tx, project_id: str) -> None:
         raise OverQuota(f"Quota exceeded, too many server groups ({overrun}).")
 
 
-def check_members(deps: ComputeDeps, tx: Tx, project_id: str, group_id: str, count: int) -> None:
+def check_members(  # noqa: PLR0917 who adds how many to which group
+    deps: ComputeDeps, tx: Tx, project_id: str, user_id: str, group_id: str, count: int
+) -> None:
     """Whether a server group takes so many more. Raises OverQuota."""
-    limits = limits_of(deps, tx, project_id)
+    limits = limits_of_user(deps, tx, project_id, user_id)
     living = (
         select(func.count())
         .select_from(ServerGroupMember)

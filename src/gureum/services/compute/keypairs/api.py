@@ -17,7 +17,7 @@ from gureum.foundation.policy import Rule
 from gureum.foundation.quota import overruns
 from gureum.services.compute.keypairs.model import Keypair
 from gureum.services.compute.pages import CLOSED
-from gureum.services.compute.quotas_in_force import limits_of
+from gureum.services.compute.quotas_in_force import limits_of_user
 
 KeypairName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9_\- ]+\Z")]
 WiderName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9_\- @.]+\Z")]
@@ -80,7 +80,7 @@ def create(call: Call[Any], body: CreateV210) -> dict[str, Any]:
     if call.tx.scalar(taken) is not None:
         raise Conflict(f"Key pair '{new.name}' already exists.")
     used = call.tx.scalar(select(func.count()).select_from(Keypair).where(Keypair.user_id == owner)) or 0
-    limits = limits_of(call.deps, call.tx, call.caller.project_id or "")
+    limits = limits_of_user(call.deps, call.tx, call.caller.project_id or "", owner)
     for overrun in overruns(limits, {"key_pairs": used}, {"key_pairs": 1}):
         raise OverQuota(f"Quota exceeded, too many key pairs ({overrun}).")
     private, public = None, (new.public_key or "").strip()

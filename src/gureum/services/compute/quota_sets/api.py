@@ -1,4 +1,4 @@
-"""Routes of quota sets and of the default quota class.
+"""Routes of quota sets and quota classes.
 
 Sources: compute API reference, "Quota sets (os-quota-sets)", "Quota class sets (os-quota-class-sets)".
 The limits themselves are enforced where things are created (`quotas_in_force.py`).
@@ -11,17 +11,34 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Struct, UnsetType
 from sqlalchemy import func, select
 
-from gureum.foundation.errors import BadRequest, NotImplementedHere
+from gureum.foundation.errors import BadRequest
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.microversions import Version
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
-from gureum.foundation.quota import EVERY_PROJECT, UNLIMITED, clear_limits, set_limits
+from gureum.foundation.quota import (
+    EVERY_PROJECT,
+    PROJECT_ITSELF,
+    UNLIMITED,
+    clear_limits,
+    limits_of_users,
+    set_limits,
+)
 from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.keypairs.model import Keypair
 from gureum.services.compute.pages import CLOSED
-from gureum.services.compute.quotas_in_force import DEFAULTS, SERVICE, groups_used, limits_of, usage
+from gureum.services.compute.quota_sets.model import QuotaClassLimit
+from gureum.services.compute.quotas_in_force import (
+    DEFAULTS,
+    SERVICE,
+    groups_used,
+    limits_of,
+    limits_of_user,
+    usage,
+    usage_of_user,
+    users_own_limits,
+)
 from gureum.services.compute.servers.bodies import Flag
 
 _SETS = "os_compute_api:os-quota-sets:"
@@ -34,13 +51,15 @@ RULES = (
     Rule(_SETS + "defaults", "rule:any_authenticated", "Show the default quotas"),
     Rule(_SETS + "update", "rule:admin", "Change the quotas of a project"),
     Rule(_SETS + "delete", "rule:admin", "Give a project the default quotas again"),
-    Rule(_CLASSES + "show", "rule:admin", "Show the default quotas as a class"),
-    Rule(_CLASSES + "update", "rule:admin", "Change the default quotas"),
+    Rule(_CLASSES + "show", "rule:admin", "Show a class of quotas; the default class is every project's default"),
+    Rule(_CLASSES + "update", "rule:admin", "Change a class of quotas"),
 )
 
 NETWORK = ("fixed_ips", "floating_ips", "security_groups", "security_group_rules")
 INJECTED = ("injected_files", "injected_file_content_bytes", "injected_file_path_bytes")
 DEFAULT_CLASS = "default"
+MAX_ID = 64
+MAX_CLASS_NAME = 255
 Limit = Annotated[int, Meta(ge=-1, le=2**31 - 1)] | Annotated[str, Meta(pattern=r"^-?[0-9]{1,10}\Z")]
 MaybeLimit = Limit | UnsetType
 
@@ -120,18 +139,16 @@ class ClassV257(Struct, forbid_unknown_fields=True):
 def show(call: Call[ComputeDeps], project_id: str) -> dict[str, Any]:
     call.enforce(project_id=project_id)
     _check(call, project_id)
-    return {"quota_set": {"id": project_id, **_shown(call, limits_of(call.deps, call.tx, project_id))}}
+    return {"quota_set": {"id": project_id, **_shown(call, _limits(call, project_id, _user(call)))}}
 
 
 def detail(call: Call[ComputeDeps], project_id: str) -> dict[str, Any]:
     call.enforce(project_id=project_id)
     _check(call, project_id)
-    used = {**usage(call.tx, project_id), "server_groups": groups_used(call.tx, project_id)}
-    limits = _shown(call, limits_of(call.deps, call.tx, project_id))
+    user_id = _user(call)
+    used = _used(call, project_id, user_id)
+    limits = _shown(call, _limits(call, project_id, user_id))
     rows = {name: {"limit": limit, "in_use": used.get(name, 0), "reserved": 0} for name, limit in limits.items()}
-    if call.param("user_id"):
-        owned = select(func.count()).select_from(Keypair).where(Keypair.user_id == call.param("user_id"))
-        rows["key_pairs"]["in_use"] = call.tx.scalar(owned) or 0
     return {"quota_set": {"id": project_id, **rows}}
 
 
@@ -141,26 +158,61 @@ def defaults(call: Call[ComputeDeps], project_id: str) -> dict[str, Any]:
 
 
 def update(call: Call[ComputeDeps], body: Any, project_id: str) -> dict[str, Any]:
-    if call.param("user_id"):
-        raise NotImplementedHere("Quotas belong to projects; this cloud offers none for a user within a project.")
     _check(call, project_id)
+    user_id = _user(call)
     changes = _changes(body.quota_set)
     force = body.quota_set.force
     if not (force if isinstance(force, bool) else filters.boolean("force", force)):
-        used = {**usage(call.tx, project_id), "server_groups": groups_used(call.tx, project_id)}
-        for name, limit in changes.items():
-            if limit != UNLIMITED and limit < used.get(name, 0):
-                raise BadRequest(
-                    f"Quota limit {limit} for {name} must be greater than or equal to already used and reserved "
-                    f"{used[name]}."
-                )
-    set_limits(call.tx, SERVICE, project_id, changes)
+        _check_bounds(call, project_id, user_id, changes)
+    set_limits(call.tx, SERVICE, project_id, changes, user_id or PROJECT_ITSELF)
     call.tx.flush()
-    return {"quota_set": _shown(call, limits_of(call.deps, call.tx, project_id))}
+    return {"quota_set": _shown(call, _limits(call, project_id, user_id))}
 
 
 def delete(call: Call[ComputeDeps], project_id: str) -> None:
-    clear_limits(call.tx, SERVICE, project_id)
+    """Back to the defaults: of one user, or of the project and everyone in it."""
+    clear_limits(call.tx, SERVICE, project_id, _user(call))
+
+
+def _user(call: Call[Any]) -> str | None:
+    """The user whose quotas are asked for, or None for those of the project. Raises BadRequest."""
+    user_id = call.param("user_id") or None
+    if user_id is not None and len(user_id) > MAX_ID:
+        raise BadRequest(f"Invalid input for query parameter user_id: longer than {MAX_ID} characters.")
+    return user_id
+
+
+def _limits(call: Call[ComputeDeps], project_id: str, user_id: str | None) -> dict[str, int]:
+    if user_id is None:
+        return limits_of(call.deps, call.tx, project_id)
+    return limits_of_user(call.deps, call.tx, project_id, user_id)
+
+
+def _used(call: Call[Any], project_id: str, user_id: str | None) -> dict[str, int]:
+    """What a project uses, or one user in it. Key pairs are counted for a user only: they belong to no project."""
+    groups = groups_used(call.tx, project_id, user_id)
+    if user_id is None:
+        return {**usage(call.tx, project_id), "server_groups": groups}
+    keys = call.tx.scalar(select(func.count()).select_from(Keypair).where(Keypair.user_id == user_id)) or 0
+    return {**usage_of_user(call.tx, project_id, user_id), "server_groups": groups, "key_pairs": keys}
+
+
+def _check_bounds(call: Call[ComputeDeps], project_id: str, user_id: str | None, changes: dict[str, int]) -> None:
+    """A limit covers what is in use, and that of a project covers those of its users together. Raises BadRequest."""
+    used = _used(call, project_id, user_id)
+    of_users = limits_of_users(call.tx, SERVICE, project_id)
+    of_project = limits_of(call.deps, call.tx, project_id)
+    own = users_own_limits(call.deps, call.tx, project_id, user_id) if user_id else {}
+    for name, limit in changes.items():
+        least = used.get(name, 0) if user_id else max(used.get(name, 0), of_users.get(name, 0))
+        if limit != UNLIMITED and limit < least:
+            raise BadRequest(
+                f"Quota limit {limit} for {name} must be greater than or equal to already used and reserved {least}."
+            )
+        if user_id and of_project[name] != UNLIMITED:
+            most = of_project[name] - of_users.get(name, 0) + max(own.get(name, 0), 0)
+            if limit == UNLIMITED or limit > most:
+                raise BadRequest(f"Quota limit {limit} for {name} must be less than or equal to {most}.")
 
 
 def _changes(given: Lasting) -> dict[str, int]:
@@ -190,23 +242,33 @@ def _shown(call: Call[Any], limits: dict[str, int], network_until: Version = (2,
     return {name: limit for name, limit in limits.items() if name not in hidden}
 
 
-# -- the default class -------------------------------------------------------------------------------------
+# -- classes -----------------------------------------------------------------------------------------------
 
 
 def show_class(call: Call[Any], name: str) -> dict[str, Any]:
-    return {"quota_class_set": {"id": name, **_class(call)}}
+    return {"quota_class_set": {"id": name, **_class(call, name)}}
 
 
 def update_class(call: Call[Any], body: Any, name: str) -> dict[str, Any]:
-    if name != DEFAULT_CLASS:
-        raise NotImplementedHere(f"The only quota class is {DEFAULT_CLASS!r}.")
-    set_limits(call.tx, SERVICE, EVERY_PROJECT, _changes(body.quota_class_set))
+    if len(name) > MAX_CLASS_NAME:
+        raise BadRequest(f"quota_class_name has {len(name)} characters, more than {MAX_CLASS_NAME}.")
+    changes = _changes(body.quota_class_set)
+    if name == DEFAULT_CLASS:
+        set_limits(call.tx, SERVICE, EVERY_PROJECT, changes)
+    else:
+        for resource, limit in changes.items():
+            call.tx.merge(QuotaClassLimit(class_name=name, resource=resource, limit=limit))
     call.tx.flush()
-    return {"quota_class_set": _class(call)}
+    return {"quota_class_set": _class(call, name)}
 
 
-def _class(call: Call[Any]) -> dict[str, int]:
-    shown = _shown(call, limits_of(call.deps, call.tx, EVERY_PROJECT), (2, 50))
+def _class(call: Call[Any], name: str) -> dict[str, int]:
+    if name == DEFAULT_CLASS:
+        limits = limits_of(call.deps, call.tx, EVERY_PROJECT)
+    else:
+        rows = call.tx.scalars(select(QuotaClassLimit).where(QuotaClassLimit.class_name == name))
+        limits = DEFAULTS | {row.resource: row.limit for row in rows}
+    shown = _shown(call, limits, (2, 50))
     if not call.at_least(2, 50):
         del shown["server_groups"], shown["server_group_members"]
     return shown
@@ -218,11 +280,11 @@ _BODIES = {(2, 1): UpdateV21, (2, 36): UpdateV236, (2, 57): UpdateV257}
 _CLASS_BODIES = {(2, 1): ClassV21, (2, 50): ClassV250, (2, 57): ClassV257}
 _USER = ("user_id",)
 ROUTES = (
-    Route("GET", _ONE, show, _SETS + "show", target="handler", query=_USER, closed=CLOSED, also=(501,)),
-    Route("GET", _ONE + "/detail", detail, _SETS + "detail", target="handler", query=_USER, closed=CLOSED, also=(501,)),
+    Route("GET", _ONE, show, _SETS + "show", target="handler", query=_USER, closed=CLOSED),
+    Route("GET", _ONE + "/detail", detail, _SETS + "detail", target="handler", query=_USER, closed=CLOSED),
     Route("GET", _ONE + "/defaults", defaults, _SETS + "defaults"),
-    Route("PUT", _ONE, update, _SETS + "update", body=_BODIES, query=_USER, closed=CLOSED, also=(501,)),
-    Route("DELETE", _ONE, delete, _SETS + "delete", 202, query=_USER, closed=CLOSED, also=(501,)),
-    Route("GET", _CLASS, show_class, _CLASSES + "show", also=(501,)),
-    Route("PUT", _CLASS, update_class, _CLASSES + "update", body=_CLASS_BODIES, also=(501,)),
+    Route("PUT", _ONE, update, _SETS + "update", body=_BODIES, query=_USER, closed=CLOSED),
+    Route("DELETE", _ONE, delete, _SETS + "delete", 202, query=_USER, closed=CLOSED),
+    Route("GET", _CLASS, show_class, _CLASSES + "show"),
+    Route("PUT", _CLASS, update_class, _CLASSES + "update", body=_CLASS_BODIES),
 )

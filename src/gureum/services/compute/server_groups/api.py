@@ -81,7 +81,7 @@ def create(call: Call[Any], body: Any) -> dict[str, Any]:
             raise BadRequest("Only anti-affinity policy supports rules.")
         rules = {"max_server_per_host": int(new.rules.max_server_per_host)}
     project_id = call.caller.project_id or ""
-    check_group(call.deps, call.tx, project_id)
+    check_group(call.deps, call.tx, project_id, call.caller.user_id)
     row = ServerGroup(
         id=ids.new_uuid(),
         project_id=project_id,

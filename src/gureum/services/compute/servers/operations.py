@@ -76,12 +76,12 @@ def create_servers(deps: ComputeDeps, tx: Tx, caller: Caller, request: ServerReq
     _check_fit(flavor, image, may_lack_disk=request.may_lack_disk)
     resources = resources_of(flavor, kept_of(image))
     asked = Asked(resources, flavor["vcpus"], flavor["ram"], request.count, len(request.metadata))
-    check_servers(deps, tx, project_id, asked)
+    check_servers(deps, tx, project_id, caller.user_id, asked)
     key = own_keypair(tx, caller, request.key_name)
     _check_zone(tx, request)
     group = _group(tx, caller, request.group_id)
     if group is not None:
-        check_members(deps, tx, project_id, group.id, request.count)
+        check_members(deps, tx, project_id, caller.user_id, group.id, request.count)
     hints = within_reach(tx, caller, request.hints)
     wish = {"zone": request.zone, "host": request.host, "group": request.group_id, **hints.stored()}
     plan = deps.network.plan(tx, caller, request.nics, request.count)

@@ -62,7 +62,7 @@ def _begin(
     """Reserve the image, mark the server, wake the task; the image's id."""
     tx, caller, deps = call.tx, call.caller, call.deps
     if not call.at_least(2, 39):
-        check_metadata(deps, tx, caller.project_id or "", len(asked.metadata))
+        check_metadata(deps, tx, caller.project_id or "", caller.user_id, len(asked.metadata))
     operations.check_legal(server, job.action)
     owner = caller.project_id or server.project_id
     properties = {**inherited(server.image), **facts_of(server, caller), **kind}

@@ -12,6 +12,7 @@ def create() -> None:
     _flavors()
     _hosts()
     _keypairs()
+    _quota_class_limits()
     _server_groups()
     _servers()
     _aggregate_hosts()
@@ -92,6 +93,16 @@ def _keypairs() -> None:
         sa.Column("created_at", sa.DateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_keypairs")),
         sa.UniqueConstraint("user_id", "name", name=op.f("uq_keypairs_user_id_name")),
+    )
+
+
+def _quota_class_limits() -> None:
+    op.create_table(
+        "quota_class_limits",
+        sa.Column("class_name", sa.String(length=255), nullable=False),
+        sa.Column("resource", sa.String(length=64), nullable=False),
+        sa.Column("limit", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("class_name", "resource", name=op.f("pk_quota_class_limits")),
     )
 
 

@@ -29,8 +29,9 @@ def _quota_limits() -> None:
         sa.Column("service", sa.String(length=32), nullable=False),
         sa.Column("project_id", sa.String(length=36), nullable=False),
         sa.Column("resource", sa.String(length=64), nullable=False),
+        sa.Column("user_id", sa.String(length=36), nullable=False),
         sa.Column("limit", sa.Integer(), nullable=False),
-        sa.PrimaryKeyConstraint("service", "project_id", "resource", name=op.f("pk_quota_limits")),
+        sa.PrimaryKeyConstraint("service", "project_id", "resource", "user_id", name=op.f("pk_quota_limits")),
     )
 
 
