@@ -180,15 +180,16 @@ class AuthConfig(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class IdentityConfig(msgspec.Struct, forbid_unknown_fields=True):
-    """Rules for accounts, all of them off by default: 0 turns a number off.
+    """Rules for accounts; 0 turns a number off, as all but the lock-out are by default.
 
-    A user is locked out for `lockout_duration_s` after `lockout_failure_attempts` wrong passwords in a row.
+    A user is locked out for `lockout_duration_s` after `lockout_failure_attempts` wrong secrets in a row: passwords,
+    pass codes and chosen secrets of application credentials count together.
     `unique_last_password_count` counts the present password. A user that does nothing for
     `disable_user_account_days_inactive` days is disabled. `trust_depth` bounds redelegations.
     """
 
-    lockout_failure_attempts: int = 0
-    lockout_duration_s: int = 1800
+    lockout_failure_attempts: int = 10
+    lockout_duration_s: int = 300
     password_expires_days: int = 0
     unique_last_password_count: int = 0
     minimum_password_age_days: int = 0

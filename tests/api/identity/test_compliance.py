@@ -88,7 +88,8 @@ def test_users_that_are_never_locked_out(ruled):
     assert tries(world, "service", "") == 201
 
 
-def test_without_rules_nothing_is_written_on_failure(world):
+def test_without_rules_nothing_is_written_on_failure(ruled):
+    world = ruled(lockout_failure_attempts=0)
     before = world.commits()
     assert tries(world, "demo", "wrong") == 401
     assert world.commits() == before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from datetime import datetime
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
@@ -22,6 +23,7 @@ from gureum.services.identity.fields import ADMIN_OR_SYSTEM_READER, Description,
 from gureum.services.identity.listing import page, query_of
 from gureum.services.identity.roles.model import GLOBAL, Role
 from gureum.services.identity.tokens import revocations
+from gureum.services.identity.tokens.facts import CredentialFacts
 
 OWN = "user_id:%(target.user.id)s"
 RULES = (
@@ -67,25 +69,37 @@ def _view(call: Call[Any], row: ApplicationCredential) -> dict[str, Any]:
     }
 
 
-def _check_delegation(call: Call[IdentityDeps]) -> None:
-    """A delegated token makes and deletes credentials only when its owner said `unrestricted`."""
+def _check_delegation(call: Call[IdentityDeps]) -> CredentialFacts | None:
+    """A delegated token makes and deletes credentials only when its owner said `unrestricted`. Its own credential."""
     caller = call.caller
     if not caller.is_delegated:
-        return
+        return None
     credential = call.deps.tokens.facts.credential(caller.application_credential_id or "")
     if credential is None or not credential.unrestricted:
         raise Forbidden("An application credential may not manage application credentials unless it is unrestricted.")
+    return credential
+
+
+def _end(text: str | None, own: CredentialFacts | None) -> datetime | None:
+    """When a new credential ends: not after the one that makes it. Raises BadRequest, Forbidden."""
+    expires = None if text is None else filters.moment("expires_at", text)
+    if expires is not None and expires <= clock.utcnow():
+        raise BadRequest("expires_at lies in the past.")
+    if own is None or own.expires_at is None:
+        return expires
+    latest = clock.from_seconds(own.expires_at)
+    if expires is not None and expires > latest:
+        raise Forbidden(f"An application credential makes none that outlives it: it ends at {clock.iso(latest)}.")
+    return expires or latest
 
 
 def create(call: Call[IdentityDeps], body: CredentialBody, user_id: str) -> dict[str, Any]:
     call.enforce(**{"target.user.id": user_id})
-    _check_delegation(call)
+    own = _check_delegation(call)
     new = body.application_credential
     if call.caller.project_id is None:
         raise BadRequest("An application credential needs a project-scoped token.")
-    expires = None if new.expires_at is None else filters.moment("expires_at", new.expires_at)
-    if expires is not None and expires <= clock.utcnow():
-        raise BadRequest("expires_at lies in the past.")
+    expires = _end(new.expires_at, own)
     secret = new.secret or secrets.token_urlsafe(64)
     passwords = call.deps.passwords
     hashed = passwords.hash(new.secret) if new.secret else passwords.hash_made_secret(secret)

@@ -1,8 +1,8 @@
 """Routes of credentials. Source: identity API reference, "Credentials".
 
 Only the secret text changes after creation: an id, a type, an owner and a project are for life. A delegated token
-(application credential, trust) makes and changes none, and sees those of its own project only: a secret read here
-would carry its holder out of what was delegated.
+(application credential, trust, OAuth) neither makes nor changes nor sees any: a secret read here signs with all the
+roles of its owner, whatever the token was narrowed to.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ RULES = (
     Rule("identity:delete_credential", f"rule:admin_required or {_OWN}", "Delete a credential"),
 )
 EC2 = "ec2"
+BINDINGS = ("trust_id", "app_cred_id", "access_token_id", "access_id")
+"""What the blob of an EC2 key may say that narrows its tokens. Keys made here are never narrowed."""
 _KNOWN = frozenset({"id", "type", "blob", "user_id", "project_id", "links"})
 _FOR_LIFE = ("id", "type", "user_id", "project_id")
 Blob = Annotated[str, Meta(max_length=16_384)]
@@ -71,16 +73,16 @@ def _view(call: Call[IdentityDeps], row: Credential) -> dict[str, Any]:
     }
 
 
-def _refuse_delegated(call: Call[Any]) -> None:
+def refuse_delegated(call: Call[Any]) -> None:
     if call.caller.is_delegated:
-        raise Forbidden("A delegated token may not make, change or delete credentials.")
+        raise Forbidden("A delegated token may not make, see, change or delete credentials.")
 
 
 def create(call: Call[IdentityDeps], body: CredentialBody) -> dict[str, Any]:
     new: NewCredential = typed(NewCredential, body.credential)
     user_id = new.user_id or call.caller.user_id
     call.enforce(**{_OWNER: user_id})
-    _refuse_delegated(call)
+    refuse_delegated(call)
     if call.tx.get(User, user_id) is None:
         raise NotFound(f"Could not find user: {user_id}.")
     if new.project_id is not None and call.tx.get(Project, new.project_id) is None:
@@ -89,7 +91,8 @@ def create(call: Call[IdentityDeps], body: CredentialBody) -> dict[str, Any]:
     if new.type == EC2:
         if new.project_id is None:
             raise BadRequest("A credential of the type ec2 needs a project_id.")
-        credential_id = hashlib.sha256(_access_key(new.blob).encode()).hexdigest()
+        access = ec2_blob(new.blob)["access"]
+        credential_id = hashlib.sha256(access.encode()).hexdigest()
         if call.tx.get(Credential, credential_id) is not None:
             raise Conflict("Conflict occurred attempting to store credential - Duplicate entry found.")
     row = Credential(
@@ -104,8 +107,8 @@ def create(call: Call[IdentityDeps], body: CredentialBody) -> dict[str, Any]:
     return {"credential": _view(call, row)}
 
 
-def _access_key(blob: str) -> str:
-    """The access key of an EC2 blob. Raises BadRequest."""
+def ec2_blob(blob: str) -> dict[str, Any]:
+    """The document of an EC2 blob. Raises BadRequest."""
     try:
         found = msgspec.json.decode(blob.encode(), type=dict[str, Any])
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
@@ -113,17 +116,22 @@ def _access_key(blob: str) -> str:
     access, secret = found.get("access"), found.get("secret")
     if not isinstance(access, str) or not access or not isinstance(secret, str) or not secret:
         raise BadRequest("The blob of a credential of the type ec2 must have the texts access and secret.")
-    return access
+    return found
+
+
+def _check_same_binding(present: dict[str, Any], changed: dict[str, Any]) -> None:
+    """An EC2 key is found by its access key, and what it is bound to is for life. Raises BadRequest."""
+    for name in ("access", *BINDINGS):
+        if changed.get(name) != present.get(name):
+            raise BadRequest(f"The {name} of a credential of the type ec2 cannot be changed.")
 
 
 def _reach(call: Call[Any], rule: str) -> Select[Any]:
     """The credentials that the caller may see: its own, everybody's for those whom the rule lets see them."""
-    caller = call.caller
     statement = select(Credential)
     if not call.allows(rule, **{_OWNER: None}):
-        statement = statement.where(Credential.user_id == caller.user_id)
-    if caller.is_delegated:
-        statement = statement.where(Credential.user_id == caller.user_id, Credential.project_id == caller.project_id)
+        statement = statement.where(Credential.user_id == call.caller.user_id)
+    refuse_delegated(call)
     return statement
 
 
@@ -145,7 +153,6 @@ def show(call: Call[IdentityDeps], credential_id: str) -> dict[str, Any]:
 
 
 def update(call: Call[IdentityDeps], body: CredentialBody, credential_id: str) -> dict[str, Any]:
-    _refuse_delegated(call)
     row = _find(call, credential_id)
     for name in _FOR_LIFE:
         if name in body.credential and body.credential[name] != getattr(row, name):
@@ -153,14 +160,13 @@ def update(call: Call[IdentityDeps], body: CredentialBody, credential_id: str) -
     change: CredentialChange = typed(CredentialChange, body.credential)
     if change.blob is not UNSET:
         if row.type == EC2:
-            _access_key(change.blob)
+            _check_same_binding(ec2_blob(call.deps.secrets.open_text(row.sealed)), ec2_blob(change.blob))
         row.sealed = call.deps.secrets.seal_text(change.blob)
     row.extra = {**row.extra, **extra_of(body.credential, _KNOWN)}
     return {"credential": _view(call, row)}
 
 
 def delete(call: Call[IdentityDeps], credential_id: str) -> None:
-    _refuse_delegated(call)
     call.tx.delete(_find(call, credential_id))
 
 

@@ -19,10 +19,11 @@ from sqlalchemy.exc import IntegrityError
 
 from gureum.foundation import clock, ids
 from gureum.foundation.db.engine import Tx
-from gureum.foundation.errors import BadRequest, Forbidden, NotFound, Unauthorized
+from gureum.foundation.errors import BadRequest, NotFound, Unauthorized
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Reply, Route
 from gureum.foundation.policy import Rule
+from gureum.services.identity.credentials.api import BINDINGS, ec2_blob, refuse_delegated
 from gureum.services.identity.credentials.model import Credential
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.ec2.model import UsedSignature
@@ -30,8 +31,8 @@ from gureum.services.identity.ec2.signatures import Claim, Signed, Unsigned, ec2
 from gureum.services.identity.fields import ADMIN_OR_SYSTEM_READER, IdText
 from gureum.services.identity.listing import collection
 from gureum.services.identity.projects.model import Project
-from gureum.services.identity.tokens.fernet import TokenPayload
-from gureum.services.identity.tokens.issuing import new_audit_id
+from gureum.services.identity.tokens.granting import grant_token
+from gureum.services.identity.tokens.methods import Proof
 from gureum.services.identity.users.model import User
 
 EC2 = "ec2"
@@ -82,18 +83,13 @@ def _view(call: Call[IdentityDeps], row: Credential) -> dict[str, Any]:
     }
 
 
-def _reach(call: Call[IdentityDeps], user_id: str) -> Any:
-    """A user's keys; a delegated token sees those of its own project alone."""
-    statement = select(Credential).where(Credential.type == EC2, Credential.user_id == user_id)
-    if call.caller.is_delegated:
-        statement = statement.where(Credential.project_id == call.caller.project_id)
-    return statement
+def _keys_of(user_id: str) -> Any:
+    return select(Credential).where(Credential.type == EC2, Credential.user_id == user_id)
 
 
 def _enforce(call: Call[IdentityDeps], user_id: str) -> None:
     call.enforce(**{"target.credential.user_id": user_id})
-    if call.caller.is_delegated and call.route.method != "GET":
-        raise Forbidden("A delegated token may not make, change or delete credentials.")
+    refuse_delegated(call)
 
 
 def create(call: Call[IdentityDeps], body: NewKey, user_id: str) -> dict[str, Any]:
@@ -122,13 +118,13 @@ def _credential_id(access: str) -> str:
 
 def index(call: Call[IdentityDeps], user_id: str) -> dict[str, Any]:
     _enforce(call, user_id)
-    rows = call.tx.scalars(_reach(call, user_id).order_by(Credential.id))
+    rows = call.tx.scalars(_keys_of(user_id).order_by(Credential.id))
     return collection(call, "credentials", [_view(call, row) for row in rows])
 
 
 def _find(call: Call[IdentityDeps], user_id: str, access: str) -> Credential:
     _enforce(call, user_id)
-    row: Credential | None = call.tx.scalar(_reach(call, user_id).where(Credential.id == _credential_id(access)))
+    row: Credential | None = call.tx.scalar(_keys_of(user_id).where(Credential.id == _credential_id(access)))
     if row is None:
         raise NotFound(f"Could not find credential: {access}.")
     return row
@@ -171,9 +167,10 @@ def _proven(call: Call[IdentityDeps], given: SignedRequest, claim_of: Callable[[
     """The key whose secret made the signature. One answer for every reason against it."""
     with call.database.read() as tx:
         row = tx.get(Credential, _credential_id(given.access))
-    secret = ids.new_hex()
+    secret, bound = ids.new_hex(), False
     if row is not None and row.type == EC2:
-        secret = msgspec.json.decode(call.deps.secrets.open_text(row.sealed))["secret"]
+        blob = ec2_blob(call.deps.secrets.open_text(row.sealed))
+        secret, bound = blob["secret"], any(blob.get(name) for name in BINDINGS)
     try:
         claim = claim_of(secret)
     except Unsigned as error:
@@ -181,6 +178,8 @@ def _proven(call: Call[IdentityDeps], given: SignedRequest, claim_of: Callable[[
     right = claim.holds(given.signature)
     if row is None or row.type != EC2 or not right:
         raise Unauthorized(internal="EC2 access key not found or signature not its own")
+    if bound:  # a token of the owner's whole roles would be more than the key says
+        raise Unauthorized(internal="the EC2 key is bound to a delegation, which keys of this cloud never are")
     if not claim.is_timely(clock.utcnow(), call.deps.options.signature_window_s):
         raise Unauthorized(internal="the signature is too old or of the future")
     return row
@@ -204,16 +203,9 @@ def _use_once(call: Call[IdentityDeps], given: SignedRequest) -> None:
 
 
 def _token(call: Call[IdentityDeps], row: Credential) -> Reply:
-    now = clock.now()
-    payload = TokenPayload(
-        user_id=row.user_id,
-        methods=("ec2credential",),
-        issued_at=now,
-        expires_at=now + call.deps.tokens.lifetime_s,
-        audit_ids=(new_audit_id(),),
-        project_id=row.project_id,
-    )
-    token, checked = call.deps.tokens.issue(payload)
+    ends = clock.now() + call.deps.tokens.lifetime_s
+    proof = Proof(row.user_id, ("ec2credential",), ends, project_id=row.project_id, delegated=True)
+    token, checked = grant_token(call, proof, None)
     return Reply(checked.body, headers={"X-Subject-Token": token})
 
 

@@ -17,8 +17,8 @@ from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import PUBLIC, Reply, Route
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.tokens.bodies import CredentialMethod, Identity
+from gureum.services.identity.tokens.granting import grant_token
 from gureum.services.identity.tokens.methods import proven
-from gureum.services.identity.tokens.scopes import scoped
 
 RULES = ()
 _LARGEST_BYTES = 16_384
@@ -46,7 +46,7 @@ def _granted(call: Call[IdentityDeps], form: bytes) -> Reply:
         methods=["application_credential"], application_credential=CredentialMethod(secret=secret, id=client_id)
     )
     try:
-        token, checked = call.deps.tokens.issue(scoped(call, proven(call, identity), None))
+        token, checked = grant_token(call, proven(call, identity), None)
     except ApiError as error:
         if error.status >= 500:
             raise

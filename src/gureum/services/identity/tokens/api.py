@@ -11,10 +11,9 @@ from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.tokens import revocations
 from gureum.services.identity.tokens.bodies import AuthBody, CredentialMethod, Scope
 from gureum.services.identity.tokens.facts import NotRememberedError, only_remembered
+from gureum.services.identity.tokens.granting import MethodsMissingError, grant_token
 from gureum.services.identity.tokens.issuing import Checked
-from gureum.services.identity.tokens.methods import Proof, proven
-from gureum.services.identity.tokens.scopes import count_use, scoped
-from gureum.services.identity.users import multi_factor
+from gureum.services.identity.tokens.methods import proven
 
 RULES = (
     Rule(
@@ -32,13 +31,10 @@ RULES = (
 def authenticate(call: Call[IdentityDeps], body: AuthBody) -> Reply:
     """POST /v3/auth/tokens. Hashing happens outside of any transaction; reads are short ones of their own."""
     auth = body.auth
-    proof = proven(call, auth.identity)
-    if missing := _missing_methods(call, proof):
-        return missing
-    payload = scoped(call, proof, auth.scope)
-    if payload.trust_id is not None:
-        count_use(call.database, payload.trust_id)
-    token, checked = call.deps.tokens.issue(payload)
+    try:
+        token, checked = grant_token(call, proven(call, auth.identity), auth.scope)
+    except MethodsMissingError as error:
+        return _receipt(call, error)
     content = checked.body_without_catalog if call.param("nocatalog") is not None else checked.body
     return Reply(content, status=201, headers={"X-Subject-Token": token})
 
@@ -67,12 +63,10 @@ def _is_made(call: Call[IdentityDeps], given: CredentialMethod) -> bool:
     return found is not None and call.deps.passwords.is_made_secret(found.secret_hash)
 
 
-def _missing_methods(call: Call[IdentityDeps], proof: Proof) -> Reply | None:
-    """401 with a receipt for what was proven, when the user's own rules ask for more methods."""
-    user = call.deps.tokens.facts.user(proof.user_id)
-    if user is None or multi_factor.is_enough(user.options, proof.methods):
-        return None
-    sealed, receipt = call.deps.receipts.issue(proof.user_id, proof.methods)
+def _receipt(call: Call[IdentityDeps], error: MethodsMissingError) -> Reply:
+    """401 with a receipt for what was proven, and the rules that ask for more."""
+    user = error.user
+    sealed, receipt = call.deps.receipts.issue(user.id, error.methods)
     view = {
         "methods": receipt.methods,
         "user": {"domain": {"id": user.domain_id, "name": user.domain_name}, "id": user.id, "name": user.name},

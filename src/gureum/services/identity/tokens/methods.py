@@ -18,16 +18,20 @@ from gureum.services.identity.application_credentials.model import ApplicationCr
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.oauth.flow import proven_access
 from gureum.services.identity.projects.model import ROOT
-from gureum.services.identity.tokens.bodies import DomainRef, Identity, UserRef
-from gureum.services.identity.tokens.facts import Facts
+from gureum.services.identity.tokens.bodies import CredentialMethod, DomainRef, Identity, UserRef
+from gureum.services.identity.tokens.facts import CredentialFacts, Facts
 from gureum.services.identity.users import compliance
+from gureum.services.identity.users.compliance import Standing
 from gureum.services.identity.users.model import User
-from gureum.services.identity.users.sign_in import sign_in
+from gureum.services.identity.users.sign_in import SignedIn, account, concluded, sign_in
 from gureum.services.identity.users.totp import by_passcode
 
 
 class Proof(Struct, frozen=True):
-    """Who was proven, by which methods, and what earlier tokens pass on. A delegated proof is bound to its project."""
+    """Who was proven, by which methods, and what earlier tokens pass on. A delegated proof is bound to its project.
+
+    `standing` is the account's, when a secret that counts towards the lock-out was shown.
+    """
 
     user_id: str
     methods: tuple[str, ...]
@@ -37,6 +41,7 @@ class Proof(Struct, frozen=True):
     project_id: str | None = None
     delegated: bool = False
     access_token_id: str | None = None
+    standing: Standing | None = None
 
 
 def proven(call: Call[IdentityDeps], identity: Identity) -> Proof:
@@ -82,6 +87,7 @@ def joined(proofs: list[Proof]) -> Proof:
         next((proof.project_id for proof in proofs if proof.delegated), None),
         any(proof.delegated for proof in proofs),
         next((proof.access_token_id for proof in proofs if proof.access_token_id), None),
+        next((proof.standing for proof in proofs if proof.standing), None),
     )
 
 
@@ -94,7 +100,7 @@ def _by_password(call: Call[IdentityDeps], identity: Identity) -> Proof:
     proven = sign_in(call.database, call.deps, lambda _: picked, user.password)
     if compliance.is_expired(proven.standing, clock.utcnow()):
         raise Unauthorized("The password is expired and needs to be changed for user: " + proven.user_id)
-    return Proof(proven.user_id, ("password",), clock.now() + call.deps.tokens.lifetime_s)
+    return _signed_in(call, proven, "password")
 
 
 def _by_totp(call: Call[IdentityDeps], identity: Identity) -> Proof:
@@ -104,7 +110,11 @@ def _by_totp(call: Call[IdentityDeps], identity: Identity) -> Proof:
         raise BadRequest("Expecting a user id, or a name with a domain, and a passcode.")
     picked = condition(call.deps.tokens.facts, user)
     proven = by_passcode(call.database, call.deps, lambda _: picked, user.passcode)
-    return Proof(proven.user_id, ("totp",), clock.now() + call.deps.tokens.lifetime_s)
+    return _signed_in(call, proven, "totp")
+
+
+def _signed_in(call: Call[IdentityDeps], user: SignedIn, method: str) -> Proof:
+    return Proof(user.user_id, (method,), clock.now() + call.deps.tokens.lifetime_s, standing=user.standing)
 
 
 def condition(facts: Facts, user: UserRef) -> Any:
@@ -144,22 +154,53 @@ def _by_credential(call: Call[IdentityDeps], identity: Identity) -> Proof:
     given = identity.application_credential
     assert given is not None
     tokens = call.deps.tokens
-    credential_id = given.id
-    if credential_id is None:
-        if given.name is None or given.user is None:
-            raise BadRequest("Expecting an application credential id, or a name with a user.")
-        picked = condition(tokens.facts, given.user)
-        with call.database.read() as tx:
-            owner = tx.scalar(select(User.id).where(picked))
-            mine = (ApplicationCredential.user_id == (owner or ""), ApplicationCredential.name == given.name)
-            credential_id = tx.scalar(select(ApplicationCredential.id).where(*mine))
-    found = tokens.facts.credential(credential_id) if credential_id else None
-    if found is None or not call.deps.passwords.secret_fits(given.secret, found.secret_hash):
+    credential_id = _credential_named(call, given) if given.id is None else given.id
+    credential = tokens.facts.credential(credential_id) if credential_id else None
+    standing = _secret_shown(call, given, credential)
+    if credential is None:
         raise Unauthorized
     expires = clock.now() + tokens.lifetime_s
-    if found.expires_at is not None:
-        expires = min(expires, found.expires_at)
-    return Proof(found.user_id, ("application_credential",), expires, None, found.id, found.project_id, delegated=True)
+    if credential.expires_at is not None:
+        expires = min(expires, credential.expires_at)
+    return Proof(
+        credential.user_id,
+        ("application_credential",),
+        expires,
+        credential_id=credential.id,
+        project_id=credential.project_id,
+        delegated=True,
+        standing=standing,
+    )
+
+
+def _credential_named(call: Call[IdentityDeps], given: CredentialMethod) -> str | None:
+    if given.name is None or given.user is None:
+        raise BadRequest("Expecting an application credential id, or a name with a user.")
+    owner = condition(call.deps.tokens.facts, given.user)
+    named = select(ApplicationCredential.id).join(User, User.id == ApplicationCredential.user_id)
+    with call.database.read() as tx:
+        return tx.scalar(named.where(owner, ApplicationCredential.name == given.name))
+
+
+def _secret_shown(
+    call: Call[IdentityDeps], given: CredentialMethod, credential: CredentialFacts | None
+) -> Standing | None:
+    """Compare a secret with the credential's. Raises Unauthorized.
+
+    A secret that a person chose can be guessed, so it counts towards the owner's lock-out. One that the cloud made
+    has 512 random bits: it is compared at once, and wrong ones lock nobody out. A refusal of a credential that was
+    asked for by name costs one slow hash whatever the reason: names can be guessed too, ids cannot.
+    """
+    passwords, secret = call.deps.passwords, given.secret
+    if credential is not None and not passwords.is_made_secret(credential.secret_hash):
+        owner = account(call.database, lambda _: User.id == credential.user_id)
+        fits = passwords.fits(secret, credential.secret_hash)
+        return concluded(call.database, call.deps, owner, fits=fits).standing
+    if credential is None or not passwords.secret_fits(secret, credential.secret_hash):
+        if given.id is None:
+            passwords.fits(secret, None)
+        raise Unauthorized
+    return None
 
 
 def _by_oauth(call: Call[IdentityDeps], _identity: Identity) -> Proof:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-OFFERED = frozenset({"password", "totp", "token", "application_credential", "oauth1"})
+OFFERED = frozenset({"password", "totp", "token", "application_credential", "oauth1", "ec2credential"})
 
 
 def rules_of(options: Mapping[str, Any]) -> list[frozenset[str]]:

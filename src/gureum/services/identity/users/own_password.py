@@ -63,7 +63,7 @@ def _check_history(call: Call[IdentityDeps], user_id: str, new: str) -> None:
 
 
 def store_password(tx: Tx, deps: IdentityDeps, user: User, hashed: str | None, *, self_set: bool) -> None:
-    """Put a password hash in place: history kept as the rules ask, counts reset, tokens ended."""
+    """Put a password hash in place: history kept as the rules ask, tokens ended."""
     now, count = clock.utcnow(), deps.options.unique_last_password_count
     if count > 1 and user.password_hash:
         tx.add(PastPassword(user_id=user.id, password_hash=user.password_hash))
@@ -73,5 +73,6 @@ def store_password(tx: Tx, deps: IdentityDeps, user: User, hashed: str | None, *
         tx.execute(delete(PastPassword).where(mine, PastPassword.id.not_in(kept)))
     user.password_hash, user.password_set_at, user.password_self_set = hashed, now, self_set
     user.password_expires_at = compliance.expiry(deps.options, user.options, now, self_set=self_set) if hashed else None
-    user.failed_count, user.failed_at = 0, None
+    if not self_set:  # a user's own change proves one factor: the count of failed attempts stays
+        user.failed_count, user.failed_at = 0, None
     deps.tokens.revocations.add(tx, revocations.USER, user.id)

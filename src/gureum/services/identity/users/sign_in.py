@@ -1,6 +1,8 @@
-"""A user shows a password: the same work and the same answer for an unknown, a locked and a wrong one.
+"""A user shows a secret: the same work and the same answer for an unknown, a locked and a wrong one.
 
-Not here: what the rules are (`compliance.py`). The invariant: failures are counted before the answer leaves.
+Passwords, pass codes and application credentials' chosen secrets count towards one lock-out. Not here: what the rules
+are (`compliance.py`). The invariant: a failure is counted before the answer leaves, and failures are forgotten only
+when a token was granted (`tokens/granting.py`): one right factor gives no new guesses at the other.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from typing import Any
 from sqlalchemy import select, update
 
 from gureum.foundation import clock
+from gureum.foundation.config import IdentityConfig
 from gureum.foundation.db.engine import Database, Tx
 from gureum.foundation.errors import Unauthorized
 from gureum.services.identity.deps import IdentityDeps
@@ -61,7 +64,7 @@ def account(database: Database, which: Which) -> Any:
 
 
 def concluded(database: Database, deps: IdentityDeps, row: Any, *, fits: bool) -> SignedIn:
-    """The outcome of any secret that was shown: counted, noted, or refused. Raises Unauthorized."""
+    """The outcome of any secret that was shown: a failure is counted and refused. Raises Unauthorized."""
     now, rules = clock.utcnow(), deps.options
     if row is None:
         raise Unauthorized
@@ -72,10 +75,15 @@ def concluded(database: Database, deps: IdentityDeps, row: Any, *, fits: bool) -
         if rules.lockout_failure_attempts:
             database.write(lambda tx: _count_failure(tx, deps, row.id))
         raise Unauthorized
-    stale = user.last_active_at is None or user.last_active_at.date() != now.date()
-    if user.failed_count or (rules.disable_user_account_days_inactive and stale):
-        database.write(lambda tx: _note_success(tx, row.id))
+    if rules.lockout_failure_attempts and _was_locked_meanwhile(database, deps, row.id):
+        raise Unauthorized(internal=f"user {row.id} was locked out by attempts at the same time")
     return SignedIn(row.id, user)
+
+
+def _was_locked_meanwhile(database: Database, deps: IdentityDeps, user_id: str) -> bool:
+    """Whether guesses that ran beside this one have locked the user out since its row was read."""
+    row = account(database, lambda _: User.id == user_id)
+    return row is None or compliance.is_locked(deps.options, standing_of(row), clock.utcnow())
 
 
 def _count_failure(tx: Tx, deps: IdentityDeps, user_id: str) -> None:
@@ -88,6 +96,11 @@ def _count_failure(tx: Tx, deps: IdentityDeps, user_id: str) -> None:
     row.failed_at = now
 
 
-def _note_success(tx: Tx, user_id: str) -> None:
-    fresh = {"failed_count": 0, "failed_at": None, "last_active_at": clock.utcnow()}
-    tx.execute(update(User).where(User.id == user_id).values(**fresh))
+def note_success(database: Database, rules: IdentityConfig, user_id: str, user: Standing) -> None:
+    """Forget failures and note activity, when there is anything to write."""
+    now = clock.utcnow()
+    stale = user.last_active_at is None or user.last_active_at.date() != now.date()
+    if not user.failed_count and not (rules.disable_user_account_days_inactive and stale):
+        return
+    fresh = {"failed_count": 0, "failed_at": None, "last_active_at": now}
+    database.write(lambda tx: tx.execute(update(User).where(User.id == user_id).values(**fresh)))
