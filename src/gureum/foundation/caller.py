@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +43,21 @@ class Caller:
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def scope(self) -> Literal["project", "domain", "system", "unscoped"]:
+        """What the token's roles are held on."""
+        if self.project_id is not None:
+            return "project"
+        if self.domain_id is not None:
+            return "domain"
+        return "system" if self.system else "unscoped"
+
+    @property
     def is_admin(self) -> bool:
-        """Whether the token carries the admin role: sees every project's resources in compute, network and image."""
-        return "admin" in self.roles
+        """Whether the token is an administrator's of the cloud: sees every project's resources in every service.
+
+        The role admin on a domain is a role within that domain alone.
+        """
+        return "admin" in self.roles and self.scope in ("project", "system")
 
     @property
     def is_delegated(self) -> bool:
@@ -64,6 +76,7 @@ class Caller:
             "project_domain_id": self.project_domain_id,
             "domain_id": self.domain_id,
             "system_scope": "all" if self.system else None,
+            "scope": self.scope,
             "roles": list(self.roles),
             "is_admin": self.is_admin,
         }

@@ -44,7 +44,7 @@ def test_use_is_counted_for_the_callers_project(cloud, alice, bob, root):
     cloud.engine.run_due()
     found = usage(alice)
     assert (found["image_size_total"]["usage"], found["image_stage_total"]["usage"]) == (6, 0)
-    assert cloud.as_("loose").get("/image/v2/info/usage").status == 400
+    assert cloud.as_("loose").get("/image/v2/info/usage").status == 403
 
 
 def test_too_many_images(make):

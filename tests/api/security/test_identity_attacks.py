@@ -13,7 +13,7 @@ from gureum.foundation.caller import Caller
 from gureum.foundation.errors import Unauthorized
 from gureum.foundation.http import dialects
 from gureum.foundation.http.app import App
-from gureum.foundation.http.routes import Api, Route
+from gureum.foundation.http.routes import Api, Reply, Route
 from gureum.foundation.policy import Policy, Rule
 
 FORGED = {
@@ -235,18 +235,53 @@ def test_cve_2026_49299_misnamed_policy_fails_start(database):
         application(database, [Route("GET", "/things", lambda call: {}, "get_things")], [Rule("get_thing", "@")])
 
 
-def test_cve_2026_40213_a_handler_that_forgets_its_policy_answers_500_and_writes_nothing(database):
-    from gureum.foundation.db.types import Row
+def add_region(call):
     from gureum.services.identity.catalog.model import Region
 
+    call.tx.add(Region(id="x"))
+
+
+def add_region_after_asking(call):
+    """Asks what the caller may do, as views do, and refuses nothing."""
+    call.allows("make_thing", **call.own_target())
+    add_region(call)
+
+
+async def stream_without_a_rule(_call, _content):
+    return {"thing": {}}
+
+
+def answer_from_memory_without_a_rule(_call):
+    return Reply({"thing": {}})
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        {"handler": add_region},
+        {"handler": add_region_after_asking},
+        {"handler": stream_without_a_rule, "stream": True},
+        {"handler": add_region, "fast": answer_from_memory_without_a_rule},
+    ],
+    ids=["transaction", "allows alone", "stream", "fast"],
+)
+def test_cve_2026_40213_a_handler_that_forgets_its_policy_answers_500_and_writes_nothing(database, way):
+    from gureum.foundation.db.types import Row
+
     Row.metadata.create_all(database.engine)
-    route = Route("POST", "/things", lambda call: call.tx.add(Region(id="x")), "make_thing", target="handler")
-    app = application(database, [route], [Rule("make_thing", "@")])
+    route = Route("POST", "/things", policy="make_thing", target="handler", **way)
+    app = application(database, [route], [Rule("make_thing", "@", unbounded="a test")])
     before = database.counters.commits
     answer = Client(app, {"X-Auth-Token": "good"}).post("/identity/things")
     assert answer.status == 500
     assert b"policy" not in answer.content, "the inner reason is for operators"
     assert database.counters.commits == before
+
+
+def test_a_rule_that_bounds_nobody_refuses_to_start(database):
+    route = Route("GET", "/things", add_region, "read_things")
+    with pytest.raises(ValueError, match="names nothing of its target"):
+        application(database, [route], [Rule("read_things", "role:reader")])
 
 
 def test_a_rule_that_nobody_registered_denies_even_administrators():

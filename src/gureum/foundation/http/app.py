@@ -27,7 +27,7 @@ from gureum.foundation.http import dialects
 from gureum.foundation.http.access import permits
 from gureum.foundation.http.answer import Answer, send_answer
 from gureum.foundation.http.call import Call, token_of
-from gureum.foundation.http.executor import answer_from_memory, answer_of, run_handler
+from gureum.foundation.http.executor import answer_from_memory, run_handler, run_stream
 from gureum.foundation.http.microversions import Version
 from gureum.foundation.http.routes import PUBLIC, Api, Route, Router, parameter_names
 from gureum.foundation.metrics import Metrics
@@ -82,10 +82,15 @@ class App:
             self.mount(api)
 
     def mount(self, api: Api) -> None:
-        """Add an API. Raises ValueError when a route has no registered policy rule."""
+        """Add an API. Raises ValueError for a route without a registered rule, or whose rule bounds nobody."""
         for route in api.routes:
             if route.policy != PUBLIC and route.policy not in self.policy.names:
                 raise ValueError(f"{api.name}: {route.method} {route.path} names the unknown rule {route.policy!r}")
+            if route.policy != PUBLIC and not self.policy.is_bounded(route.policy):
+                raise ValueError(
+                    f"{api.name}: {route.method} {route.path}: the rule {route.policy!r} names nothing of its target;"
+                    " give it a project predicate, or say in the rule's `unbounded` why it needs none"
+                )
         entry = (api, Router(api.routes))
         self.apis.append(api)
         for prefix in (api.prefix, *api.aliases):
@@ -188,9 +193,7 @@ class App:
         if any("\x00" in value for value in parameters) or any("\x00" in v for pair in call.query for v in pair):
             raise BadRequest("The request URL holds a NUL character.")
         if route.stream:
-            if route.target == "caller" and route.policy != PUBLIC:
-                call.enforce(**call.own_target())
-            return answer_of(route, await route.handler(call, _stream(receive), **named))
+            return await run_stream(call, _stream(receive), named)
         body = b""
         if route.method not in ("GET", "HEAD"):
             limit = route.max_body_bytes or self._max_body_bytes

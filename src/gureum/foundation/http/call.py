@@ -92,8 +92,7 @@ class Call(Generic[Deps]):
         self.policy.enforce(rule or self.route.policy, self.caller, target)
 
     def allows(self, rule: str, **target: Any) -> bool:
-        """Whether the rule holds, for views and filters that differ by role."""
-        self.enforced = True
+        """Whether the rule holds, for views and filters that differ by role. Refuses nothing: `enforce` does."""
         return self.policy.allows(rule, self.caller, target)
 
     def own_target(self) -> dict[str, Any]:

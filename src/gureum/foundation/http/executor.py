@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 from sqlalchemy.exc import IntegrityError
@@ -32,7 +33,27 @@ def answer_from_memory(call: Call[Any], body: bytes) -> Answer | None:
     if route.fast is None:
         return None
     reply = route.fast(*_arguments(call, body))
-    return None if reply is None else answer_of(route, reply, call)
+    if reply is None:
+        return None
+    require_enforced(call)
+    return answer_of(route, reply, call)
+
+
+async def run_stream(call: Call[Any], content: AsyncIterator[bytes], parameters: dict[str, str]) -> Answer:
+    """The answer of a route that reads its body itself. Raises ApiError."""
+    route = call.route
+    if route.target == "caller" and route.policy != PUBLIC:
+        call.enforce(**call.own_target())
+    result = await route.handler(call, content, **parameters)
+    require_enforced(call)
+    return answer_of(route, result)
+
+
+def require_enforced(call: Call[Any]) -> None:
+    """Raises Internal when a handler ended well without a rule that was enforced. `Call.allows` enforces nothing."""
+    route = call.route
+    if not call.enforced and route.policy != PUBLIC:
+        raise Internal(internal=f"{route.method} {route.path} enforced no policy rule")
 
 
 def _arguments(call: Call[Any], body: bytes) -> tuple[Any, ...]:
@@ -55,8 +76,7 @@ def _in_transaction(call: Call[Any], arguments: tuple[Any, ...], parameters: dic
     def handle(tx: Tx) -> Any:
         call.tx = tx
         result = route.handler(*arguments, **parameters)
-        if not call.enforced and route.policy != PUBLIC:
-            raise Internal(internal=f"{route.method} {route.path} enforced no policy rule")
+        require_enforced(call)
         return result
 
     mode = route.mode()

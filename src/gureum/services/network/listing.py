@@ -33,6 +33,8 @@ _CONTROL = (
     *("fields", "limit", "marker", "sort_key", "sort_dir", "page_reverse"),
     *("tags", "tags-any", "not-tags", "not-tags-any", "changed_since"),
 )
+IN_QUERIES = "`Listing.reach` is part of each query"
+"""Why the rules that read need no project predicate of their own."""
 FIELDS = ("fields",)
 """The one query parameter of a single resource."""
 

@@ -20,7 +20,7 @@ _PREFIX = "os_compute_api:os-availability-zone:"
 BINARY = "nova-compute"
 
 RULES = (
-    Rule(_PREFIX + "list", "rule:any_authenticated", "List availability zones"),
+    Rule(_PREFIX + "list", "rule:any_authenticated", "List availability zones", unbounded="the same for every project"),
     Rule(_PREFIX + "detail", "rule:admin", "List availability zones with their hosts"),
 )
 

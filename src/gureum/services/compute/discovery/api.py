@@ -17,7 +17,7 @@ MINIMUM: Version = (2, 1)
 MAXIMUM: Version = (2, 96)
 _RULE = "os_compute_api:extensions"
 
-RULES = (Rule(_RULE, "rule:any_authenticated", "List extensions and show one"),)
+RULES = (Rule(_RULE, "rule:any_authenticated", "List extensions and show one", unbounded="the same for every project"),)
 
 _EXTENSIONS = {
     "os-aggregates": "Host aggregates",

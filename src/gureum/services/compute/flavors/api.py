@@ -29,7 +29,7 @@ READ = "os_compute_api:flavors"
 MANAGE = "os_compute_api:os-flavor-manage:"
 
 RULES = (
-    Rule(READ, "@", "List and show flavors"),
+    Rule(READ, "@", "List and show flavors", unbounded="`reach.open_to` is part of each query"),
     Rule(MANAGE + "create", "rule:admin", "Create a flavor"),
     Rule(MANAGE + "update", "rule:admin", "Change a flavor's description"),
     Rule(MANAGE + "delete", "rule:admin", "Delete a flavor"),

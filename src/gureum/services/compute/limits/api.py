@@ -15,7 +15,9 @@ _RULE = "os_compute_api:limits"
 _OTHER = _RULE + ":other_project"
 
 RULES = (
-    Rule(_RULE, "rule:any_authenticated", "Show the limits of one's own project"),
+    Rule(
+        _RULE, "rule:any_authenticated", "Show the limits of one's own project", unbounded="counts the token's project"
+    ),
     Rule(_OTHER, "rule:admin", "Show the limits of another project"),
 )
 

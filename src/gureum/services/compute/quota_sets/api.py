@@ -48,7 +48,9 @@ READER = "rule:project_reader_or_admin"
 RULES = (
     Rule(_SETS + "show", READER, "Show the quotas of a project"),
     Rule(_SETS + "detail", READER, "Show the quotas of a project beside its use"),
-    Rule(_SETS + "defaults", "rule:any_authenticated", "Show the default quotas"),
+    Rule(
+        _SETS + "defaults", "rule:any_authenticated", "Show the default quotas", unbounded="the same for every project"
+    ),
     Rule(_SETS + "update", "rule:admin", "Change the quotas of a project"),
     Rule(_SETS + "delete", "rule:admin", "Give a project the default quotas again"),
     Rule(_CLASSES + "show", "rule:admin", "Show a class of quotas; the default class is every project's default"),

@@ -183,7 +183,7 @@ _CONSOLE = _P + "os-console-output"
 _ACTION = _P + "servers:action"
 
 RULES = (
-    Rule(_ACTION, "@", "Post an action; each action has a rule of its own"),
+    Rule(_ACTION, "@", "Post an action", unbounded="each action has a rule of its own"),
     Rule(_CONSOLE, MEMBER, "Read a server's console log"),
     *(
         Rule(name, ADMIN if "admin-actions" in name else MEMBER, "Run the action on a server")

@@ -136,6 +136,7 @@ def _reach(call: Call[Any], rule: str) -> Select[Any]:
 
 
 def index(call: Call[IdentityDeps]) -> dict[str, Any]:
+    call.enforce(**{_OWNER: call.caller.user_id})
     columns = {"user_id": (Credential.user_id, filters.text), "type": (Credential.type, filters.text)}
     return page(call, "credentials", _reach(call, _LIST), columns, Credential.id, lambda row: _view(call, row))
 

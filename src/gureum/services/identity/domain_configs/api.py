@@ -26,7 +26,12 @@ from gureum.services.identity.projects.model import DEFAULT_DOMAIN, Project
 RULES = (
     Rule("identity:create_domain_config", ADMIN, "Set a domain's configuration"),
     Rule("identity:get_domain_config", ADMIN_OR_SYSTEM_READER, "Show a domain's configuration"),
-    Rule("identity:get_security_compliance_domain_config", "@", "Show the rules for passwords"),
+    Rule(
+        "identity:get_security_compliance_domain_config",
+        "@",
+        "Show the rules for passwords",
+        unbounded="told to whoever sets one",
+    ),
     Rule("identity:update_domain_config", ADMIN, "Change a domain's configuration"),
     Rule("identity:delete_domain_config", ADMIN, "Delete a domain's configuration"),
     Rule("identity:get_domain_config_default", ADMIN_OR_SYSTEM_READER, "Show the defaults"),

@@ -34,7 +34,12 @@ RULES = (
         ADMIN_OR_SYSTEM_READER + " or domain_id:%(target.domain.id)s or project_domain_id:%(target.domain.id)s",
         "Show a domain",
     ),  # fmt: skip
-    Rule("identity:list_domains", ADMIN_OR_SYSTEM_READER + " or role:reader", "List domains; others see their own"),
+    Rule(
+        "identity:list_domains",
+        ADMIN_OR_SYSTEM_READER + " or role:reader",
+        "List domains; others see their own",
+        unbounded="the query",
+    ),
     Rule("identity:create_domain", ADMIN, "Create a domain"),
     Rule("identity:update_domain", ADMIN, "Update a domain"),
     Rule("identity:delete_domain", ADMIN, "Delete a domain"),

@@ -23,13 +23,13 @@ from gureum.services.identity.listing import collection, narrowed, self_link
 from gureum.services.identity.projects.model import Project
 
 RULES = (
-    Rule("identity:get_limit_model", "@", "Show the model of enforcement"),
+    Rule("identity:get_limit_model", "@", "Show the model of enforcement", unbounded="the same for everybody"),
     Rule(
         "identity:get_limit",
         ADMIN_OR_SYSTEM_READER + " or domain_id:%(target.limit.domain_id)s or project_id:%(target.limit.project_id)s",
         "Show a limit",
     ),  # fmt: skip
-    Rule("identity:list_limits", "@", "List limits; others than administrators see their own"),
+    Rule("identity:list_limits", "@", "List limits; others than administrators see their own", unbounded="`_reach`"),
     Rule("identity:create_limits", ADMIN, "Create limits"),
     Rule("identity:update_limit", ADMIN, "Change a limit"),
     Rule("identity:delete_limit", ADMIN, "Delete a limit"),
@@ -162,7 +162,6 @@ def index(call: Call[IdentityDeps]) -> dict[str, Any]:
 def _find(call: Call[IdentityDeps], limit_id: str) -> tuple[Limit, RegisteredLimit]:
     found = call.tx.execute(_reach(call).where(Limit.id == limit_id)).one_or_none()
     if found is None:
-        call.enforced = True
         raise NotFound(f"Could not find limit: {limit_id}.")
     row, registered = found
     owner = call.tx.get(Project, row.owner_id)

@@ -21,8 +21,8 @@ from gureum.services.identity.listing import page, query_of, self_link
 from gureum.services.identity.tokens import revocations
 
 RULES = (
-    Rule("identity:get_registered_limit", "@", "Show a registered limit"),
-    Rule("identity:list_registered_limits", "@", "List registered limits"),
+    Rule("identity:get_registered_limit", "@", "Show a registered limit", unbounded="the same for everybody"),
+    Rule("identity:list_registered_limits", "@", "List registered limits", unbounded="the same for everybody"),
     Rule("identity:create_registered_limits", ADMIN, "Register limits"),
     Rule("identity:update_registered_limit", ADMIN, "Change a registered limit"),
     Rule("identity:delete_registered_limit", ADMIN, "Delete a registered limit"),

@@ -33,7 +33,14 @@ from gureum.services.identity.projects.model import Project
 REQUEST_TOKEN_LIFE = timedelta(hours=8)
 ACCESS_TOKEN_LIFE = timedelta(days=1)
 FORM = "application/x-www-form-urlencoded"
-RULES = (Rule("identity:authorize_request_token", "@", "Lend a program some of one's roles"),)
+RULES = (
+    Rule(
+        "identity:authorize_request_token",
+        "@",
+        "Lend a program some of one's roles",
+        unbounded="roles of the token's user",
+    ),
+)
 
 
 class RoleRef(Struct):

@@ -34,8 +34,8 @@ from gureum.services.identity.tokens import revocations
 
 READ = ADMIN_OR_SYSTEM_READER + " or role:manager"
 RULES = (
-    Rule("identity:get_role", READ, "Show a role"),
-    Rule("identity:list_roles", READ, "List roles"),
+    Rule("identity:get_role", READ, "Show a role", unbounded="roles have no project"),
+    Rule("identity:list_roles", READ, "List roles", unbounded="roles have no project"),
     Rule("identity:create_role", ADMIN, "Create a role"),
     Rule("identity:update_role", ADMIN, "Update a role"),
     Rule("identity:delete_role", ADMIN, "Delete a role"),

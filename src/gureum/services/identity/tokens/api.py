@@ -21,10 +21,10 @@ RULES = (
         "rule:admin or (role:reader and system_scope:all) or role:service or user_id:%(target.token.user_id)s",
     ),  # fmt: skip
     Rule("identity:revoke_token", "rule:admin or user_id:%(target.token.user_id)s"),
-    Rule("identity:get_auth_catalog", "@"),
-    Rule("identity:get_auth_projects", "@"),
-    Rule("identity:get_auth_domains", "@"),
-    Rule("identity:get_auth_system", "@"),
+    Rule("identity:get_auth_catalog", "@", unbounded="of the token's user"),
+    Rule("identity:get_auth_projects", "@", unbounded="of the token's user"),
+    Rule("identity:get_auth_domains", "@", unbounded="of the token's user"),
+    Rule("identity:get_auth_system", "@", unbounded="of the token's user"),
 )
 
 
@@ -103,14 +103,12 @@ def validate(call: Call[IdentityDeps]) -> Reply:
             subject, allow_expired=expired is not None and expired.lower() in ("1", "true")
         )
     except Unauthorized as error:
-        call.enforced = True
         raise NotFound("Could not find token.") from error
     return _validated(call, checked, subject)
 
 
 def _validated(call: Call[IdentityDeps], checked: Checked, subject: str) -> Reply:
     if checked.caller.access_rules is not None and not _knows_access_rules(call):
-        call.enforced = True
         raise NotFound("Could not find token.")
     call.enforce("identity:validate_token", **{"target.token.user_id": checked.payload.user_id})
     content = checked.body_without_catalog if call.param("nocatalog") is not None else checked.body
@@ -132,7 +130,6 @@ def revoke(call: Call[IdentityDeps]) -> None:
     try:
         checked = call.deps.tokens.check(subject)
     except Unauthorized as error:
-        call.enforced = True
         raise NotFound("Could not find token.") from error
     call.enforce(**{"target.token.user_id": checked.payload.user_id})
     call.deps.tokens.revocations.add(call.tx, revocations.AUDIT, checked.payload.audit_ids[0])

@@ -230,7 +230,6 @@ def _reach(call: Call[IdentityDeps], statement: Select[Any]) -> Select[Any]:
 def _find(call: Call[IdentityDeps], trust_id: str) -> Trust:
     row: Trust | None = call.tx.scalar(_reach(call, select(Trust)).where(Trust.id == trust_id))
     if row is None:
-        call.enforced = True
         raise NotFound(f"Could not find trust: {trust_id}.")
     sides = {"target.trust.trustor_user_id": row.trustor_id, "target.trust.trustee_user_id": row.trustee_id}
     call.enforce(**sides)

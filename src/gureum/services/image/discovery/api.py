@@ -18,8 +18,18 @@ from gureum.services.image.imports.request import METHODS
 NEWEST_MINOR = 17
 
 RULES = (
-    Rule("get_schemas", "rule:any_authenticated", "Read the schemas of the image API"),
-    Rule("get_image_info", "rule:any_authenticated", "See the image stores and the import methods"),
+    Rule(
+        "get_schemas",
+        "rule:any_authenticated",
+        "Read the schemas of the image API",
+        unbounded="the same for every project",
+    ),
+    Rule(
+        "get_image_info",
+        "rule:any_authenticated",
+        "See the image stores and the import methods",
+        unbounded="usage counts the token's project",
+    ),
 )
 
 

@@ -29,7 +29,10 @@ RULES = (
 def rules(noun: str, *verbs: tuple[str, str]) -> tuple[Rule, ...]:
     """(rule's name, what it allows) of a noun: reading is everyone's, the rest the administrators'."""
     return tuple(
-        Rule(name, EVERYONE if name.startswith(("get_", "list_")) else ADMIN, f"{told} {noun}") for name, told in verbs
+        Rule(name, EVERYONE, f"{told} {noun}", unbounded="`visible` is part of each query")
+        if name.startswith(("get_", "list_"))
+        else Rule(name, ADMIN, f"{told} {noun}")
+        for name, told in verbs
     )
 
 

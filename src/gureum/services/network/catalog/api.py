@@ -22,9 +22,13 @@ from gureum.services.network.networks.model import Network
 from gureum.services.network.ports.model import IpAllocation
 from gureum.services.network.subnets.model import Subnet
 
+_SAME = "the same for every project"
 RULES = (
+    Rule("get_extension", "@", "See the extensions of the API", unbounded=_SAME),
+    Rule("get_service_provider", "@", "See the service providers, of which there are none", unbounded=_SAME),
+    Rule("list_agents", "@", "List agents", unbounded="without `get_agent` the list is empty"),
     Rule("get_agent", "rule:admin", "See the network agents of hosts; others see an empty list"),
-    Rule("get_availability_zone", "rule:admin or role:reader", "See availability zones"),
+    Rule("get_availability_zone", "rule:admin or role:reader", "See availability zones", unbounded=_SAME),
     Rule("get_network_ip_availability", "rule:admin", "See how many addresses networks have left"),
 )
 _AGENTS = uuid.UUID("3b1a2a4e-8a0c-5f65-9d0a-7f4f4f0f5f11")
@@ -185,9 +189,9 @@ _AVAILABLE = "/v2.0/network-ip-availabilities"
 ROUTES = (
     Route("GET", "/", versions, PUBLIC, transaction="none"),
     Route("GET", "/v2.0", resources, PUBLIC, transaction="none"),
-    Route("GET", "/v2.0/extensions", extensions, "any_authenticated", transaction="none", query=listing.FIELDS),
-    Route("GET", "/v2.0/extensions/{alias}", extension, "any_authenticated", transaction="none"),
-    Route("GET", "/v2.0/agents", agents, "any_authenticated", transaction="none", query=_OF_AGENTS),
+    Route("GET", "/v2.0/extensions", extensions, "get_extension", transaction="none", query=listing.FIELDS),
+    Route("GET", "/v2.0/extensions/{alias}", extension, "get_extension", transaction="none"),
+    Route("GET", "/v2.0/agents", agents, "list_agents", transaction="none", query=_OF_AGENTS),
     Route("GET", "/v2.0/agents/{agent_id}", agent, "get_agent", transaction="none", query=listing.FIELDS),
     Route(
         "GET",
@@ -197,7 +201,7 @@ ROUTES = (
         transaction="none",
         query=_OF_ZONES,
     ),
-    Route("GET", "/v2.0/service-providers", service_providers, "any_authenticated", transaction="none"),
+    Route("GET", "/v2.0/service-providers", service_providers, "get_service_provider", transaction="none"),
     Route("GET", _AVAILABLE, availabilities, "get_network_ip_availability", query=_OF_AVAILABILITIES),
     Route("GET", _AVAILABLE + "/{network_id}", availability, "get_network_ip_availability"),
 )

@@ -26,7 +26,7 @@ from gureum.services.network.standard import AddressText, IdText, NameText, Proj
 from gureum.services.network.subnets.rules import ip_of
 
 RULES = (
-    Rule("get_floatingip", "rule:admin or role:reader", "See own floating IPs"),
+    Rule("get_floatingip", "rule:admin or role:reader", "See own floating IPs", unbounded=listing.IN_QUERIES),
     Rule("create_floatingip", MEMBER, "Create a floating IP"),
     Rule("create_floatingip:floating_ip_address", ADMIN, "Choose a floating IP's address"),
     Rule("update_floatingip", MEMBER, "Update a floating IP"),

@@ -32,7 +32,7 @@ Segment = Annotated[int, Meta(ge=1, le=4094)] | Digits
 PhysicalNetwork = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[0-9A-Za-z_.:-]+\Z")]
 
 RULES = (
-    Rule("get_network", "rule:admin or role:reader", "See networks within reach"),
+    Rule("get_network", "rule:admin or role:reader", "See networks within reach", unbounded=listing.IN_QUERIES),
     Rule("create_network", MEMBER, "Create a network"),
     Rule("update_network", MEMBER, "Update a network"),
     Rule("delete_network", MEMBER, "Delete a network"),

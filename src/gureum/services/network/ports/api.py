@@ -31,7 +31,7 @@ NETWORK_OWNER = "rule:admin or (role:member and project_id:%(network_project_id)
 VnicType = Literal["normal", "direct", "macvtap", "baremetal", "direct-physical", "virtio-forwarder", "smart-nic"]
 
 RULES = (
-    Rule("get_port", "rule:admin or role:reader", "See ports within reach"),
+    Rule("get_port", "rule:admin or role:reader", "See ports within reach", unbounded=listing.IN_QUERIES),
     Rule("get_port:binding", ADMIN, "See where a port is bound"),
     Rule("create_port", MEMBER, "Create a port"),
     Rule("update_port", f"{MEMBER} or (role:member and project_id:%(network_project_id)s)", "Update a port"),

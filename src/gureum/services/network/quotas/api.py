@@ -17,6 +17,7 @@ from gureum.services.network.quotas.rules import DEFAULTS, SERVICE, limits_of, u
 READER = "rule:admin or (role:reader and project_id:%(project_id)s)"
 RULES = (
     Rule("get_quota", READER, "See a project's quotas"),
+    Rule("get_own_quota", "@", "See the token's project", unbounded="shows the token's project"),
     Rule("list_quotas", "rule:admin", "See every project's quotas"),
     Rule("update_quota", "rule:admin", "Change a project's quotas"),
     Rule("delete_quota", "rule:admin", "Put a project's quotas back to the defaults"),
@@ -104,8 +105,8 @@ _AT = "/v2.0/quotas"
 _ONE = _AT + "/{project_id}"
 ROUTES = (
     Route("GET", _AT, index, "list_quotas"),
-    Route("GET", _AT + "/tenant", show_own, "any_authenticated"),
-    Route("GET", _AT + "/project", show_own, "any_authenticated"),
+    Route("GET", _AT + "/tenant", show_own, "get_own_quota"),
+    Route("GET", _AT + "/project", show_own, "get_own_quota"),
     Route("GET", _ONE, show, "get_quota", target="handler"),
     Route("PUT", _ONE, update, "update_quota", body=UpdateQuota),
     Route("DELETE", _ONE, delete, "delete_quota", 204),

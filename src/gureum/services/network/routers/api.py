@@ -33,7 +33,7 @@ from gureum.services.network.subnets.api import RouteBody
 from gureum.services.network.subnets.model import Subnet
 
 RULES = (
-    Rule("get_router", "rule:admin or role:reader", "See own routers"),
+    Rule("get_router", "rule:admin or role:reader", "See own routers", unbounded=listing.IN_QUERIES),
     Rule("get_router:distributed", ADMIN, "See how a router is spread over hosts"),
     Rule("create_router", MEMBER, "Create a router"),
     Rule("create_router:distributed", ADMIN, "Say how a router is spread over hosts"),

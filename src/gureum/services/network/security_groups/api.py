@@ -25,11 +25,11 @@ from gureum.services.network.standard import AddressText, IdText, NameText, Proj
 
 READER = "rule:admin or role:reader"
 RULES = (
-    Rule("get_security_group", READER, "See own security groups"),
+    Rule("get_security_group", READER, "See own security groups", unbounded=listing.IN_QUERIES),
     Rule("create_security_group", MEMBER, "Create a security group"),
     Rule("update_security_group", MEMBER, "Update a security group"),
     Rule("delete_security_group", MEMBER, "Delete a security group"),
-    Rule("get_security_group_rule", READER, "See own security group rules"),
+    Rule("get_security_group_rule", READER, "See own security group rules", unbounded=listing.IN_QUERIES),
     Rule("create_security_group_rule", MEMBER, "Create a security group rule"),
     Rule("delete_security_group_rule", MEMBER, "Delete a security group rule"),
 )

@@ -27,7 +27,7 @@ from gureum.services.network.subnets.model import Subnet, seen_by
 Mode = Literal["slaac", "dhcpv6-stateful", "dhcpv6-stateless"]
 
 RULES = (
-    Rule("get_subnet", "rule:admin or role:reader", "See subnets within reach"),
+    Rule("get_subnet", "rule:admin or role:reader", "See subnets within reach", unbounded=listing.IN_QUERIES),
     Rule("create_subnet", MEMBER, "Create a subnet"),
     Rule("update_subnet", MEMBER, "Update a subnet"),
     Rule("delete_subnet", MEMBER, "Delete a subnet"),
