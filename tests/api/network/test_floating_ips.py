@@ -64,12 +64,18 @@ def test_a_deleted_port_lets_its_floating_ip_go(cloud, alice, make, wan):
     assert cloud.held("floating_ip") == {}
 
 
-def test_a_lost_address_lets_its_floating_ip_go(cloud, alice, make, wan):
+def test_an_address_under_a_floating_ip_stays_until_it_is_let_go(cloud, alice, make, wan):
     network, _, _ = wan
     port = make.port(network)
     made = make.floating_ip(cloud.public_id(), port_id=port["id"])
-    alice.put(f"{AT}/ports/{port['id']}", {"port": {"fixed_ips": [{"ip_address": "10.0.0.77"}]}})
-    assert alice.get(f"{FLOATING}/{made['id']}").json()["floatingip"]["port_id"] is None
+    at, held = f"{AT}/ports/{port['id']}", [{"ip_address": port["fixed_ips"][0]["ip_address"]}]
+    for fixed_ips in ([], [{"ip_address": "10.0.0.77"}], None):
+        assert fault(alice.put(at, {"port": {"fixed_ips": fixed_ips}})) == (409, "PortInUse")
+    assert alice.get(f"{FLOATING}/{made['id']}").json()["floatingip"]["port_id"] == port["id"]
+    assert alice.put(at, {"port": {"fixed_ips": [*held, {"ip_address": "10.0.0.77"}]}}).status == 200
+    assert alice.put(at, {"port": {"fixed_ips": held}}).status == 200
+    alice.put(f"{FLOATING}/{made['id']}", {"floatingip": {"port_id": None}})
+    assert alice.put(at, {"port": {"fixed_ips": []}}).status == 200
 
 
 def test_several_addresses_need_a_choice(cloud, alice, make, wan):

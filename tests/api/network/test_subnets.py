@@ -128,7 +128,6 @@ def test_dhcp_comes_and_goes_with_the_service_ports_address(cloud, alice, make, 
     assert cloud.held("subnet")[subnet["id"]].metadata_ip is not None
     port = alice.get(f"{AT}/ports?device_owner=network:distributed").json()["ports"][0]
     assert port["device_id"] == f"ovnmeta-{network['id']}"
-    assert alice.delete(f"{AT}/ports/{port['id']}").status == 409
     assert alice.put(f"{AT}/ports/{port['id']}", {"port": {"fixed_ips": []}}).status == 409
     assert alice.delete(at).status == 204
     assert cloud.held("port") == {}
@@ -152,6 +151,92 @@ def test_updates_change_what_may_change(cloud, alice, make, network):
     pools = [{"start": "10.0.0.100", "end": "10.0.0.110"}]
     assert alice.put(at, {"subnet": {"allocation_pools": pools}}).json()["subnet"]["allocation_pools"] == pools
     assert make.port(network)["fixed_ips"][0]["ip_address"] == "10.0.0.100"
+
+
+def test_a_service_port_that_its_owner_deletes_comes_back_with_the_next_change_of_a_subnet(cloud, alice, make, network):
+    subnets = [make.subnet(network), make.subnet(network, "10.0.1.0/24")]
+    port = alice.get(f"{AT}/ports?device_owner=network:distributed").json()["ports"][0]
+    assert [one["ip_address"] for one in port["fixed_ips"]] == ["10.0.0.2", "10.0.1.2"]
+    cloud.settle()
+    assert alice.delete(f"{AT}/ports/{port['id']}").status == 204
+    assert cloud.held("port") == {}
+    assert [one.metadata_ip for one in cloud.held("subnet").values() if one.network_id == network["id"]] == [None, None]
+    assert alice.put(f"{AT}/subnets/{subnets[0]['id']}", {"subnet": {"name": "again"}}).status == 200
+    held = cloud.held("subnet")
+    assert all(held[subnet["id"]].metadata_ip is not None for subnet in subnets)
+    assert [one.kind for one in cloud.held("port").values()] == ["metadata"]
+
+
+def test_a_subnet_without_pools_has_dhcp_and_no_metadata_until_it_has_room(cloud, alice, make, network):
+    subnet = make.subnet(network, allocation_pools=[])
+    assert (subnet["allocation_pools"], subnet["enable_dhcp"]) == ([], True)
+    assert cloud.held("port") == {}
+    pools = [{"start": "10.0.0.10", "end": "10.0.0.11"}]
+    alice.put(f"{AT}/subnets/{subnet['id']}", {"subnet": {"allocation_pools": pools}})
+    assert cloud.held("subnet")[subnet["id"]].metadata_ip == "10.0.0.10"
+
+
+@pytest.mark.parametrize(
+    "cidr",
+    [
+        *("0.0.0.0/0", "0.0.0.0/8", "0.1.2.0/24", "0.0.0.0/1", "127.0.0.0/24", "127.0.0.0/8", "64.0.0.0/2"),
+        *("224.0.0.0/24", "239.255.255.0/24", "128.0.0.0/1", "255.255.255.255/32", "255.255.255.0/24"),
+        *("169.254.0.0/16", "169.254.169.0/24", "169.254.169.254/32"),
+        *(
+            "::/0",
+            "::/64",
+            "::1/128",
+            "::ffff:10.0.0.0/120",
+            "fe80::/64",
+            "fe80::a9fe:a9fe/128",
+            "ff02::/64",
+            "8000::/1",
+        ),
+    ],
+)
+def test_ranges_that_no_port_can_use_are_refused(alice, network, cidr):
+    for dhcp in (True, False):
+        body = {"network_id": network["id"], "cidr": cidr, "ip_version": 6 if ":" in cidr else 4, "enable_dhcp": dhcp}
+        assert fault(alice.post(f"{AT}/subnets", {"subnet": body})) == (400, "InvalidInput")
+    assert alice.get(f"{AT}/subnets?network_id={network['id']}").json()["subnets"] == []
+
+
+@pytest.mark.parametrize("gateway", ["224.0.0.1", "127.0.0.1", "0.0.0.0", "255.255.255.255"])
+def test_a_gateway_that_no_router_can_have_is_refused(alice, make, network, gateway):
+    body = {"network_id": network["id"], "cidr": "10.0.0.0/24", "ip_version": 4, "gateway_ip": gateway}
+    assert fault(alice.post(f"{AT}/subnets", {"subnet": body})) == (400, "InvalidInput")
+    subnet = make.subnet(network)
+    answer = alice.put(f"{AT}/subnets/{subnet['id']}", {"subnet": {"gateway_ip": gateway}})
+    assert fault(answer) == (400, "InvalidInput")
+
+
+def test_gateways_may_be_outside_and_link_local(make, network):
+    assert make.subnet(network, gateway_ip="10.9.0.1")["gateway_ip"] == "10.9.0.1"
+    assert make.subnet(network, "fd00:1::/64", gateway_ip="FE80::1")["gateway_ip"] == "fe80::1"
+
+
+def test_the_smallest_subnets_have_no_dhcp_and_an_address_each(alice, make, network):
+    for cidr, addresses in (("10.0.0.0/31", ["10.0.0.0"]), ("10.0.1.7/32", ["10.0.1.7"]), ("fd00::7/128", ["fd00::7"])):
+        subnet = make.subnet(network, cidr, enable_dhcp=False)
+        port = make.port(network, fixed_ips=[{"subnet_id": subnet["id"]}])
+        assert [one["ip_address"] for one in port["fixed_ips"]] == addresses
+    for cidr in ("10.1.0.0/31", "10.1.0.0/32"):
+        body = {"network_id": network["id"], "cidr": cidr, "ip_version": 4}
+        assert fault(alice.post(f"{AT}/subnets", {"subnet": body})) == (400, "InvalidInput")
+
+
+def test_name_servers_and_host_routes_are_bounded(alice, make, network):
+    servers = [f"192.0.2.{n}" for n in range(1, 7)]
+    routes = [{"destination": f"10.9.{n}.0/24", "nexthop": "10.0.0.9"} for n in range(21)]
+    subnet = make.subnet(network, dns_nameservers=servers[:5], host_routes=routes[:20])
+    assert (len(subnet["dns_nameservers"]), len(subnet["host_routes"])) == (5, 20)
+    for attributes, code in (
+        ({"dns_nameservers": servers}, "DNSNameServersExhausted"),
+        ({"host_routes": routes}, "HostRoutesExhausted"),
+    ):
+        assert fault(alice.put(f"{AT}/subnets/{subnet['id']}", {"subnet": attributes})) == (400, code)
+        body = {"network_id": network["id"], "cidr": "10.5.0.0/24", "ip_version": 4, **attributes}
+        assert fault(alice.post(f"{AT}/subnets", {"subnet": body})) == (400, code)
 
 
 def test_a_subnet_in_use_stays(alice, make, network):

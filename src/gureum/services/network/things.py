@@ -20,8 +20,7 @@ from gureum.foundation.db.engine import Tx
 from gureum.foundation.db.prepared import Prepared
 from gureum.services.network.floating_ips.model import FloatingIp
 from gureum.services.network.networks.model import Network
-from gureum.services.network.ports import metadata
-from gureum.services.network.ports.model import ROUTER_GATEWAY, ROUTER_LEG, IpAllocation, Port, PortGroup
+from gureum.services.network.ports.model import METADATA, ROUTER_GATEWAY, ROUTER_LEG, IpAllocation, Port, PortGroup
 from gureum.services.network.routers.model import Router
 from gureum.services.network.routers.rules import gateway_hosts
 from gureum.services.network.security_groups.model import SecurityGroup, SecurityGroupRule
@@ -88,7 +87,7 @@ def _subnets(tx: Tx, ids: Sequence[str], dns_servers: Sequence[str]) -> list[eng
     service = (
         select(IpAllocation.subnet_id, IpAllocation.ip)
         .join(Port, Port.id == IpAllocation.owner_id)
-        .where(IpAllocation.subnet_id.in_(ids), Port.device_owner == metadata.OWNER)
+        .where(IpAllocation.subnet_id.in_(ids), Port.device_owner == METADATA)
     )
     answering = dict(tx.execute(service).all())
     found = select(Subnet, Network.mtu).join(Network, Network.id == Subnet.network_id).where(Subnet.id.in_(ids))
@@ -155,7 +154,7 @@ def _ports(tx: Tx, ids: Sequence[str]) -> list[engine.Thing]:
 
 
 def _kind(device_owner: str) -> Any:
-    if device_owner == metadata.OWNER:
+    if device_owner == METADATA:
         return "metadata"
     return "other" if device_owner.startswith("network:") else "guest"
 

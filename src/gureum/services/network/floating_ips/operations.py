@@ -126,25 +126,30 @@ def _untie(tx: Tx, ctx: NetworkContext, floating: FloatingIp) -> None:
     ctx.changes.mark(tx, "floating_ip", (floating.id,))
 
 
-def let_go(tx: Tx, ctx: NetworkContext, port_id: str, fixed_ips: Sequence[str]) -> None:
-    """Some of a port's addresses go: so do the floating IPs' ties to them. The caller tells the server."""
+def refuse_loss(tx: Tx, port_id: str, fixed_ips: Sequence[str]) -> None:
+    """Raises Conflict when a floating IP leads to one of these addresses of the port, which are to go."""
+    if not fixed_ips:
+        return
     mine = select(FloatingIp).where(FloatingIp.port_id == port_id, FloatingIp.fixed_ip.in_(fixed_ips))
-    _let_go(tx, ctx, tx.scalars(mine).all())
+    floating = tx.scalar(mine.limit(1))
+    if floating is not None:
+        raise errors.conflict(
+            "PortInUse",
+            f"Cannot update the fixed_ips of port {port_id}: floating IP {floating.ip} ({floating.id}) "
+            f"leads to {floating.fixed_ip}. Disassociate it first.",
+        )
 
 
 def let_go_of_ports(tx: Tx, ctx: NetworkContext, port_ids: Sequence[str]) -> None:
     """Whole ports go; whoever takes them from a server tells it."""
-    if _TIED.first(tx, ports=port_ids) is not None:
-        _let_go(tx, ctx, tx.scalars(select(FloatingIp).where(FloatingIp.port_id.in_(port_ids))).all())
+    if _TIED.first(tx, ports=port_ids) is None:
+        return
+    for floating in tx.scalars(select(FloatingIp).where(FloatingIp.port_id.in_(port_ids))).all():
+        _untie(tx, ctx, floating)
+        touch(tx, ctx.changes, "floating_ip", floating)
 
 
 _TIED = Prepared(select(FloatingIp.id).where(FloatingIp.port_id.in_(bindparam("ports", expanding=True))).limit(1))
-
-
-def _let_go(tx: Tx, ctx: NetworkContext, found: Sequence[FloatingIp]) -> None:
-    for floating in found:
-        _untie(tx, ctx, floating)
-        touch(tx, ctx.changes, "floating_ip", floating)
 
 
 def delete_floating_ip(tx: Tx, ctx: NetworkContext, floating: FloatingIp) -> None:

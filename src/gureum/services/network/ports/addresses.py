@@ -158,7 +158,15 @@ def take(tx: Tx, owner_id: str, given: Given, position: int = 0) -> None:
 
 
 def take_any(tx: Tx, ctx: NetworkContext, claim: Claim, subnets: Iterable[Range], position: int = 0) -> Given:
-    """Hold a free address of the first subnet that has one. Raises Conflict.
+    """Hold a free address of the first subnet that has one. Raises Conflict."""
+    given = take_free(tx, ctx, claim, subnets, position)
+    if given is None:
+        raise errors.no_address_left(claim.network_id)
+    return given
+
+
+def take_free(tx: Tx, ctx: NetworkContext, claim: Claim, subnets: Iterable[Range], position: int = 0) -> Given | None:
+    """Hold a free address of the first subnet that has one; None when none has.
 
     The search begins after the last address that this process took: a hint in memory, for a row that every new port
     changes would make them all wait for each other. What is there is mostly free, so it is tried before any look.
@@ -169,7 +177,7 @@ def take_any(tx: Tx, ctx: NetworkContext, claim: Claim, subnets: Iterable[Range]
             if _hold_free(tx, claim.owner_id, given, position):
                 ctx.cursors[subnet.id] = rules.after(ip)
                 return given
-    raise errors.no_address_left(claim.network_id)
+    return None
 
 
 def _hold_free(tx: Tx, owner_id: str, given: Given, position: int) -> bool:

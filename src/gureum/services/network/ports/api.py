@@ -21,7 +21,7 @@ from gureum.services.network.networks.api import LISTING as NETWORKS
 from gureum.services.network.networks.model import Network
 from gureum.services.network.ports import addresses, metadata, operations, rules
 from gureum.services.network.ports.addresses import Given, IpWish
-from gureum.services.network.ports.model import IpAllocation, Port, PortGroup, seen_by
+from gureum.services.network.ports.model import CLOUD_OWNED, FLOATING, METADATA, IpAllocation, Port, PortGroup, seen_by
 from gureum.services.network.quotas.rules import refuse_overrun
 from gureum.services.network.routers.legs import touch_router_of
 from gureum.services.network.security_groups import operations as groups
@@ -223,7 +223,7 @@ def _create_one(call: Call[Any], new: NewPortBody) -> operations.Made:
     security = network.port_security if new.port_security_enabled is UNSET else new.port_security_enabled
     members = _members_of(call, project_id, new.security_groups, security=security)
     mac = rules.check_mac(new.mac_address) if new.mac_address else None
-    pairs = _pairs(new.allowed_address_pairs, mac or "", security=security)
+    pairs = _pairs(call, network.id, new.allowed_address_pairs, mac or "", security=security)
     port = operations.NewPort(
         project_id=project_id,
         fixed_ips=None if new.fixed_ips is None else fixed_ip_wishes(new.fixed_ips),
@@ -256,7 +256,7 @@ def _check_attributes(call: Call[Any], body: NewPortBody | PortChanges, network:
         call.enforce(f"{verb}_port:fixed_ips", **target)
     owner = body.device_owner
     if owner is not UNSET and owner.startswith("network:"):
-        if owner.startswith(("network:router", "network:distributed", "network:floatingip")):
+        if owner.startswith(("network:router", METADATA, FLOATING)):
             raise errors.invalid(f"device_owner {owner} is set by the network service alone")
         call.enforce(f"{verb}_port:device_owner", **target)
     for attribute, name in (("host_id", "binding:host_id"), ("profile", "binding:profile")):
@@ -292,13 +292,18 @@ def fixed_ip_wishes(wanted: Sequence[FixedIpBody]) -> list[IpWish]:
     return [IpWish(one.subnet_id, one.ip_address) for one in wanted]
 
 
-def _pairs(wanted: Sequence[PairBody] | None, mac: str, *, security: bool) -> list[dict[str, str]]:
-    if wanted and not security:
+def _pairs(
+    call: Call[Any], network_id: str, wanted: Sequence[PairBody] | None, mac: str, *, security: bool
+) -> list[dict[str, str]]:
+    if not wanted:
+        return []
+    if not security:
         raise errors.conflict(
             "AddressPairAndPortSecurityRequired",
             "Port Security must be enabled in order to have allowed address pairs on a port.",
         )
-    return rules.check_pairs([(pair.ip_address, pair.mac_address) for pair in wanted or ()], mac)
+    pairs = [(pair.ip_address, pair.mac_address) for pair in wanted]
+    return rules.check_pairs(pairs, mac, metadata.addresses_of(call.tx, network_id))
 
 
 def index(call: Call[Any]) -> dict[str, Any]:
@@ -322,17 +327,15 @@ def update(call: Call[Any], body: UpdatePort, port_id: str) -> dict[str, Any]:
     wanted = body.port
     row, network = _load(call, port_id)
     _check_attributes(call, wanted, network, "update")
-    if row.device_owner == metadata.OWNER and (wanted.fixed_ips is not UNSET or wanted.mac_address is not UNSET):
-        raise errors.conflict("PortInUse", f"The addresses of port {row.id} follow the network's subnets.")
     if wanted.admin_state_up is not UNSET:
         row.admin_state_up = wanted.admin_state_up
     if wanted.mac_address is not UNSET:
         operations.set_mac(call.tx, call.deps, row, wanted.mac_address and rules.check_mac(wanted.mac_address))
     if wanted.fixed_ips is not UNSET:
-        operations.set_addresses(call.tx, call.deps, row, fixed_ip_wishes(wanted.fixed_ips or []))
+        operations.replace_addresses(call.tx, call.deps, row, fixed_ip_wishes(wanted.fixed_ips or []))
     _set_security(call, row, wanted)
     _set_device(row, wanted)
-    _set_binding(row, wanted)
+    _set_binding(call, row, wanted)
     listing.set_texts(row, wanted)
     touch(call.tx, call.deps.changes, "port", row)
     touch_router_of(call.tx, call.deps, row)
@@ -349,7 +352,7 @@ def _set_security(call: Call[Any], row: Port, wanted: PortChanges) -> None:
         found = select(PortGroup.group_id).where(PortGroup.port_id == row.id).limit(1)
         _members_of(call, row.project_id, list(call.tx.scalars(found)), security=False)
     if wanted.allowed_address_pairs is not UNSET:
-        row.pairs = _pairs(wanted.allowed_address_pairs, row.mac, security=security)
+        row.pairs = _pairs(call, row.network_id, wanted.allowed_address_pairs, row.mac, security=security)
     elif row.pairs and not security:
         raise errors.conflict(
             "AddressPairAndPortSecurityRequired",
@@ -364,20 +367,34 @@ def _set_device(row: Port, wanted: PortChanges) -> None:
         value = getattr(wanted, attribute)
         if value is UNSET or value == getattr(row, attribute):
             continue
-        if row.server_id is not None or row.device_owner.startswith(("network:router", "network:distributed")):
+        if row.server_id is not None or row.device_owner in CLOUD_OWNED:
             raise errors.conflict(
                 "PortInUse", f"Unable to complete operation on port {row.id}: it is in use by {row.device_id}."
             )
         setattr(row, attribute, value)
 
 
-def _set_binding(row: Port, wanted: PortChanges) -> None:
+def _set_binding(call: Call[Any], row: Port, wanted: PortChanges) -> None:
     if wanted.vnic_type is not UNSET:
         row.vnic_type = wanted.vnic_type
     if wanted.profile is not UNSET:
         row.profile = wanted.profile or {}
     if wanted.host_id is not UNSET and (wanted.host_id or None) != row.host:
+        _refuse_move(call, row, wanted.host_id or None)
         row.host, row.status = wanted.host_id or None, "DOWN"
+
+
+def _refuse_move(call: Call[Any], row: Port, host: str | None) -> None:
+    """A bound port moves to hosts that exist, a server's port with its server alone. Raises BadRequest, Conflict.
+
+    A port that is not bound yet may be prepared for a host to come.
+    """
+    if row.host and host is not None and host not in call.deps.driver.hosts():
+        raise errors.invalid(f"binding:host_id: there is no host '{host[:64]}'")
+    if row.server_id is not None:
+        raise errors.conflict(
+            "PortInUse", f"Port {row.id} is bound where its server {row.server_id} is; migrate the server instead."
+        )
 
 
 def delete(call: Call[Any], port_id: str) -> None:

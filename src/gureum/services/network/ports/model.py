@@ -13,6 +13,10 @@ from gureum.services.network.standard import Standard
 
 ROUTER_LEG = "network:router_interface"
 ROUTER_GATEWAY = "network:router_gateway"
+FLOATING = "network:floatingip"
+METADATA = "network:distributed"
+CLOUD_OWNED = (ROUTER_LEG, ROUTER_GATEWAY, FLOATING, METADATA)
+"""Owners of the ports that routers, floating IPs and networks make for themselves: no client names them."""
 
 
 class Port(Standard, Row):

@@ -19,9 +19,19 @@ from gureum.foundation.db.prepared import Prepared, insert_into, table_of
 from gureum.services.network import errors
 from gureum.services.network.context import NetworkContext
 from gureum.services.network.floating_ips import operations as floating_ips
-from gureum.services.network.ports import addresses, rules
+from gureum.services.network.ports import addresses, metadata, rules
 from gureum.services.network.ports.addresses import Given, IpWish, Range
-from gureum.services.network.ports.model import IpAllocation, Port, PortGroup
+from gureum.services.network.ports.model import (
+    CLOUD_OWNED,
+    FLOATING,
+    METADATA,
+    ROUTER_GATEWAY,
+    ROUTER_LEG,
+    IpAllocation,
+    Port,
+    PortGroup,
+)
+from gureum.services.network.routers import legs
 from gureum.services.network.standard import touch
 
 
@@ -122,6 +132,8 @@ def set_mac(tx: Tx, ctx: NetworkContext, port: Port, mac: str | None) -> None:
     """Another MAC, a new random one for None. Raises Conflict for a bound port or a MAC in use."""
     if mac == port.mac:
         return
+    if port.device_owner in (FLOATING, METADATA):
+        raise errors.conflict("PortInUse", f"The MAC of port {port.id} follows what it is for, {port.device_id}.")
     if port.host:
         raise errors.conflict(
             "PortBound", f"Unable to complete operation on port {port.id}, port is already bound, port type: ovs."
@@ -133,7 +145,10 @@ def set_mac(tx: Tx, ctx: NetworkContext, port: Port, mac: str | None) -> None:
 
 
 def set_addresses(tx: Tx, ctx: NetworkContext, port: Port, wishes: Sequence[IpWish]) -> None:
-    """Replace the port's addresses; those that are wished again stay. Floating IPs of lost addresses are let go."""
+    """Replace the port's addresses; those that are wished again stay.
+
+    Raises Conflict when a floating IP leads to one that would be lost.
+    """
     subnets = addresses.subnets_of(tx, port.network_id)
     lost = addresses.held(tx, [port.id])[port.id]
     unmet: list[IpWish] = []
@@ -143,17 +158,35 @@ def set_addresses(tx: Tx, ctx: NetworkContext, port: Port, wishes: Sequence[IpWi
             unmet.append(wish)
         else:
             lost.remove(again)
+    floating_ips.refuse_loss(tx, port.id, [given.ip for given in lost])
     for given in lost:
         gone = (IpAllocation.subnet_id == given.subnet_id, IpAllocation.ip == given.ip)
         tx.execute(delete(IpAllocation).where(*gone))
-    if lost:
-        floating_ips.let_go(tx, ctx, port.id, [given.ip for given in lost])
     made = addresses.allocate(tx, ctx, addresses.Claim(port.id, port.network_id, port.mac), subnets, unmet)
     for place, given in enumerate(made, len(wishes) - len(unmet)):  # the guest's first address stays its first
         mine = (IpAllocation.subnet_id == given.subnet_id, IpAllocation.ip == given.ip)
         tx.execute(update(IpAllocation).where(*mine).values(position=place))
     if (lost or unmet) and port.server_id is not None:
         ctx.listener.addresses(tx, [port.server_id])
+
+
+def replace_addresses(tx: Tx, ctx: NetworkContext, port: Port, wishes: Sequence[IpWish]) -> None:
+    """As `set_addresses`, at a client's wish. Raises Conflict for what the cloud needs of its own ports' addresses.
+
+    A router's port stays in the subnets that it is in: the router's own routes take it in and out of them.
+    """
+    if port.device_owner in (FLOATING, METADATA):
+        raise errors.conflict("PortInUse", f"The addresses of port {port.id} follow what it is for, {port.device_id}.")
+    before = sorted(given.subnet_id for given in addresses.held(tx, [port.id])[port.id])
+    set_addresses(tx, ctx, port, wishes)
+    if port.device_owner in (ROUTER_LEG, ROUTER_GATEWAY):
+        after = sorted(given.subnet_id for given in addresses.held(tx, [port.id])[port.id])
+        if after != before:
+            raise errors.conflict(
+                "PortInUse",
+                f"Port {port.id} is router {port.device_id}'s: it keeps one address in each subnet that it is in.",
+            )
+        legs.refuse_own_hops(tx, port.device_id)
 
 
 def _fulfils(given: Given, wish: IpWish) -> bool:
@@ -178,8 +211,11 @@ def delete_ports(tx: Tx, ctx: NetworkContext, port_ids: Sequence[str]) -> None:
 
 
 def delete_port(tx: Tx, ctx: NetworkContext, port: Port) -> None:
-    """Delete one port at a client's wish. Raises Conflict for a port that belongs to a router or to the network."""
-    if port.device_owner.startswith(("network:router", "network:distributed")):
+    """Delete one port at a client's wish. Raises Conflict for a port of a router or of a floating IP."""
+    if port.device_owner == METADATA:
+        metadata.withdraw(tx, ctx, port)
+        return
+    if port.device_owner in CLOUD_OWNED:
         raise errors.conflict(
             "ServicePortInUse",
             f"Port {port.id} cannot be deleted directly via the port API: has device owner {port.device_owner}.",

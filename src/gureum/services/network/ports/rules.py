@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 
 from gureum.services.network import errors
-from gureum.services.network.subnets.rules import Net, Pool, range_of
+from gureum.services.network.subnets.rules import RESERVED, Net, Pool, range_of
 
 WINDOW = 16
 _MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}")
@@ -68,11 +68,16 @@ def new_mac(base: str) -> str:
 
 
 def check_mac(text: str) -> str:
-    """A unicast MAC in lower case with colons. Raises BadRequest."""
+    """A MAC in lower case with colons. Raises BadRequest for none, and for those that nobody has."""
     mac = text.strip().lower().replace("-", ":")
-    if not _MAC.fullmatch(mac) or int(mac[:2], 16) & 1 or mac == "00:00:00:00:00:00":
+    if not _MAC.fullmatch(mac) or mac in ("00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff"):
         raise errors.invalid(f"'{text[:32]}' is not a valid MAC address")
     return mac
+
+
+def is_multicast(mac: str) -> bool:
+    """Whether a MAC is a group's: the API takes it, as its reference says, but no server's interface can have it."""
+    return bool(int(mac[:2], 16) & 1)
 
 
 def automatic_ip(net: Net, mac: str) -> str:
@@ -82,12 +87,19 @@ def automatic_ip(net: Net, mac: str) -> str:
     return str(ipaddress.IPv6Address(int(net.network_address) | int.from_bytes(identifier)))
 
 
-def check_pairs(pairs: Sequence[tuple[str, str | None]], mac: str) -> list[dict[str, str]]:
-    """Allowed address pairs in their stored form; a pair without a MAC has the port's. Raises BadRequest."""
+def check_pairs(
+    pairs: Sequence[tuple[str, str | None]], mac: str, metadata_ips: Collection[str] = ()
+) -> list[dict[str, str]]:
+    """Allowed address pairs in their stored form; a pair without a MAC has the port's.
+
+    An address keeps its host bits and its prefix, in the one spelling of its family. Raises BadRequest for pairs twice,
+    for what no guest may send from (multicast, loopback), and for the addresses that metadata is served at.
+    """
     found: list[dict[str, str]] = []
     for ip, own_mac in pairs:
         net = range_of(ip)
-        text = str(net) if "/" in ip else str(net.network_address)
+        _refuse_pair(net, metadata_ips)
+        text = str(ipaddress.ip_interface(ip)) if "/" in ip else str(net.network_address)
         pair = {"ip_address": text, "mac_address": check_mac(own_mac) if own_mac else mac}
         if pair in found:
             raise errors.invalid(
@@ -96,3 +108,17 @@ def check_pairs(pairs: Sequence[tuple[str, str | None]], mac: str) -> list[dict[
             )
         found.append(pair)
     return found
+
+
+METADATA_SERVICE = ("169.254.169.254", "fe80::a9fe:a9fe")
+
+
+def _refuse_pair(net: Net, metadata_ips: Collection[str]) -> None:
+    for reserved, purpose in RESERVED.items():
+        inside = reserved.version == net.version and int(reserved.network_address) <= int(net.network_address)
+        if inside and int(net.broadcast_address) <= int(reserved.broadcast_address) and not reserved.is_link_local:
+            raise errors.invalid(f"'{net}' is no address of an allowed address pair: it is for {purpose}")
+    if net.num_addresses == 1 and str(net.network_address) in (*METADATA_SERVICE, *metadata_ips):
+        raise errors.invalid(
+            f"'{net.network_address}' is no address of an allowed address pair: metadata is served there"
+        )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from gureum.foundation.db.engine import Tx
+from gureum.services.network import errors
 from gureum.services.network.context import NetworkContext
 from gureum.services.network.ports.model import ROUTER_GATEWAY, ROUTER_LEG, IpAllocation, Port
 from gureum.services.network.routers.model import Router
@@ -38,6 +39,14 @@ def touch_router_of(tx: Tx, ctx: NetworkContext, port: Port) -> None:
     """The router that `port` is a leg of, if it is one."""
     if port.device_owner in (ROUTER_LEG, ROUTER_GATEWAY):
         touch_routers(tx, ctx, [port.device_id])
+
+
+def refuse_own_hops(tx: Tx, router_id: str) -> None:
+    """Raises BadRequest when a route of the router goes to an address that is now the router's own."""
+    own = {leg.ip for owner in (ROUTER_LEG, ROUTER_GATEWAY) for leg in legs_of(tx, router_id, owner)}
+    for _, hop in tx.get_one(Router, router_id).routes:
+        if hop in own:
+            raise errors.invalid(f"Invalid format for routes: the nexthop {hop} is used by router.", "InvalidRoutes")
 
 
 def legs_of(tx: Tx, router_id: str, owner: str = ROUTER_LEG) -> list[LegAddress]:

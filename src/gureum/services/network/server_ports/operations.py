@@ -130,7 +130,10 @@ def remove_address(tx: Tx, ctx: NetworkContext, server_id: str, address: str) ->
     if row is None:
         raise BadRequest(f"Fixed IP {address[:64]} is not associated with instance {server_id}.")
     held = addresses.held(tx, [row.id])[row.id]
-    ports.set_addresses(tx, ctx, row, [IpWish(one.subnet_id, one.ip) for one in held if one.ip != address])
+    try:
+        ports.set_addresses(tx, ctx, row, [IpWish(one.subnet_id, one.ip) for one in held if one.ip != address])
+    except Conflict as error:
+        raise BadRequest(error.public) from error
     touch(tx, ctx.changes, "port", row)
 
 

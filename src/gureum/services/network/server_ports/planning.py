@@ -23,6 +23,7 @@ from gureum.services.network.networks.model import Network
 from gureum.services.network.networks.model import seen_by as networks_seen_by
 from gureum.services.network.ports.addresses import Range
 from gureum.services.network.ports.model import IpAllocation, Port
+from gureum.services.network.ports.rules import is_multicast
 from gureum.services.network.quotas.rules import overrun_of
 from gureum.services.network.security_groups import operations as groups
 from gureum.services.network.security_groups.model import DEFAULT, SecurityGroup
@@ -86,6 +87,8 @@ def _ports(tx: Tx, caller: Caller, port_ids: Sequence[str]) -> dict[str, Port]:
             raise BadRequest(f"Port {port_id} could not be found.")
         if row.server_id or row.device_id or row.device_owner.startswith("network:"):
             raise Conflict(f"Port {port_id} is still in use.")
+        if is_multicast(row.mac):
+            raise BadRequest(f"Port {port_id} has the multicast MAC address {row.mac}, which no interface can have.")
         if port_id not in with_address:
             raise BadRequest(f"Port {port_id} requires a FixedIP in order to be used.")
     return rows

@@ -20,7 +20,7 @@ from gureum.foundation.db.types import Id
 from gureum.services.network.floating_ips.model import FloatingIp
 from gureum.services.network.networks.model import Network
 from gureum.services.network.ports import metadata
-from gureum.services.network.ports.model import IpAllocation, Port
+from gureum.services.network.ports.model import METADATA, IpAllocation, Port
 from gureum.services.network.server_ports.model import Wiring
 from gureum.services.network.server_ports.views import addresses_at
 from gureum.services.network.subnets.model import Subnet
@@ -54,7 +54,7 @@ _PORTS = Prepared(
     .where(
         or_(
             Port.server_id == _SERVER,
-            and_(Port.device_id.in_(_SERVICE_DEVICES), Port.device_owner == metadata.OWNER),
+            and_(Port.device_id.in_(_SERVICE_DEVICES), Port.device_owner == METADATA),
         )
     )
     .order_by(Port.position, Port.created_at, Port.id, IpAllocation.position)

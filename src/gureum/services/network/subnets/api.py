@@ -19,6 +19,7 @@ from gureum.services.network.listing import Listing
 from gureum.services.network.networks.api import MEMBER, own_network
 from gureum.services.network.networks.model import Network
 from gureum.services.network.networks.rules import check_mtu
+from gureum.services.network.ports import metadata
 from gureum.services.network.quotas.rules import refuse_overrun
 from gureum.services.network.standard import AddressText, IdText, NameText, ProjectText, standard_view, touch
 from gureum.services.network.subnets import operations, rules
@@ -45,7 +46,7 @@ class RouteBody(Struct, forbid_unknown_fields=True):
 
 
 Pools = Annotated[list[PoolBody], Meta(max_length=64)]
-Servers = Annotated[list[AddressText], Meta(max_length=16)]
+Servers = Annotated[list[AddressText], Meta(max_length=64)]
 Routes = Annotated[list[RouteBody], Meta(max_length=64)]
 
 
@@ -161,6 +162,7 @@ def _create_one(call: Call[Any], new: NewSubnet) -> Subnet:
     version = int(new.ip_version)
     check_mtu(network.mtu, version)
     net = rules.network_of(new.cidr, version)
+    rules.refuse_reserved(net)
     rules.check_dhcp_room(net, dhcp=new.enable_dhcp)
     rules.check_modes(net, new.ipv6_ra_mode, new.ipv6_address_mode, dhcp=new.enable_dhcp)
     gateway = rules.gateway_of(net, rules.first_host(net) if new.gateway_ip is UNSET else new.gateway_ip)
@@ -191,12 +193,14 @@ def _create_one(call: Call[Any], new: NewSubnet) -> Subnet:
 
 def _servers(wanted: Sequence[str] | None) -> list[str]:
     found = [str(rules.ip_of(text, "nameserver")) for text in wanted or ()]
+    rules.check_amounts(servers=len(found))
     if len(set(found)) != len(found):
         raise errors.invalid("Duplicate nameserver")
     return found
 
 
 def _routes(wanted: Sequence[RouteBody] | None) -> list[tuple[str, str]]:
+    rules.check_amounts(routes=len(wanted or ()))
     return rules.check_routes([(route.destination, route.nexthop) for route in wanted or ()])
 
 
@@ -226,6 +230,8 @@ def update(call: Call[Any], body: UpdateSubnet, subnet_id: str) -> dict[str, Any
     listing.set_texts(row, wanted)
     touch(call.tx, call.deps.changes, "subnet", row)
     call.tx.flush()
+    if operations.wants_metadata(row):
+        metadata.join(call.tx, call.deps, row.project_id, row.network_id)
     return {"subnet": views(call, [row])[0]}
 
 

@@ -10,7 +10,7 @@ from gureum.foundation.db.engine import Tx
 from gureum.services.network import errors
 from gureum.services.network.context import NetworkContext
 from gureum.services.network.ports import addresses, metadata
-from gureum.services.network.ports.model import ROUTER_GATEWAY, ROUTER_LEG, IpAllocation, Port
+from gureum.services.network.ports.model import METADATA, ROUTER_GATEWAY, ROUTER_LEG, IpAllocation, Port
 from gureum.services.network.routers.legs import touch_routers
 from gureum.services.network.standard import touch
 from gureum.services.network.subnets import rules
@@ -29,7 +29,7 @@ def create_subnet(tx: Tx, ctx: NetworkContext, subnet: Subnet) -> Subnet:
     tx.add(subnet)
     tx.flush()
     if wants_metadata(subnet):
-        metadata.join(tx, ctx, subnet.project_id, subnet)
+        metadata.join(tx, ctx, subnet.project_id, subnet.network_id)
     if rules.is_automatic(subnet.ra_mode, subnet.address_mode):
         _address_all(tx, ctx, subnet)
     ctx.changes.mark(tx, "subnet", (subnet.id,))
@@ -57,8 +57,6 @@ def set_dhcp(tx: Tx, ctx: NetworkContext, subnet: Subnet, enabled: bool) -> None
     if wants_metadata(subnet):
         metadata.leave(tx, ctx, subnet)
     subnet.enable_dhcp = enabled
-    if wants_metadata(subnet):
-        metadata.join(tx, ctx, subnet.project_id, subnet)
 
 
 def set_gateway(tx: Tx, ctx: NetworkContext, subnet: Subnet, wanted: str | None) -> None:
@@ -104,7 +102,7 @@ def delete_subnet(tx: Tx, ctx: NetworkContext, subnet: Subnet) -> None:
     ).all()
     automatic = rules.is_automatic(subnet.ra_mode, subnet.address_mode)
     for _, device_owner in owners:
-        own = device_owner == metadata.OWNER
+        own = device_owner == METADATA
         if not own and not (automatic and device_owner is not None and not device_owner.startswith("network:router")):
             raise errors.conflict(
                 "SubnetInUse",

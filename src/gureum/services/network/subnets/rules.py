@@ -1,6 +1,7 @@
 """Pure rules of subnets: ranges, pools, gateways, routes and IPv6 modes.
 
-Source: network API reference, "Subnets"; RFC 4291 section 2.5.1 (interface identifiers of 64 bits for SLAAC).
+Source: network API reference, "Subnets"; RFC 4291 section 2.5.1 (interface identifiers of 64 bits for SLAAC);
+RFC 6890 (addresses of special purpose).
 """
 
 from __future__ import annotations
@@ -14,6 +15,24 @@ from gureum.services.network import errors
 Net = ipaddress.IPv4Network | ipaddress.IPv6Network
 Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 Pool = tuple[str, str]
+MAX_SERVERS = 5
+MAX_ROUTES = 20
+RESERVED = {
+    ipaddress.ip_network(cidr): purpose
+    for cidr, purpose in (
+        ("0.0.0.0/8", "this network"),
+        ("127.0.0.0/8", "loopback"),
+        ("169.254.0.0/16", "link-local addresses and the metadata service"),
+        ("224.0.0.0/4", "multicast"),
+        ("255.255.255.255/32", "broadcast"),
+        ("::/128", "the unspecified address"),
+        ("::1/128", "loopback"),
+        ("::ffff:0:0/96", "IPv4 addresses in IPv6 form"),
+        ("fe80::/10", "link-local addresses"),
+        ("ff00::/8", "multicast"),
+    )
+}
+"""Ranges whose addresses no port can use: hosts take them for something else."""
 AUTOMATIC = ("slaac", "dhcpv6-stateless")
 """IPv6 address modes in which a guest makes its address from its MAC."""
 
@@ -53,6 +72,19 @@ def ip_of(text: str, what: str = "IP address") -> Ip:
     return found
 
 
+def refuse_reserved(net: Net) -> None:
+    """Raises BadRequest for a range with addresses that no port can use."""
+    for reserved, purpose in RESERVED.items():
+        if reserved.version == net.version and reserved.overlaps(net):
+            raise errors.invalid(f"'{net}' is no range for a subnet: {reserved} in it is for {purpose}")
+
+
+def reserved_for(address: Ip) -> str | None:
+    """What an address of special purpose is for; None for one that a port can have."""
+    ranges = RESERVED.items()
+    return next((purpose for net, purpose in ranges if net.version == address.version and address in net), None)
+
+
 def gateway_of(net: Net, wanted: str | None) -> str | None:
     """The gateway address to keep. Raises BadRequest for one that no router can have."""
     if wanted is None:
@@ -60,6 +92,9 @@ def gateway_of(net: Net, wanted: str | None) -> str | None:
     gateway = ip_of(wanted, "gateway_ip")
     if gateway.version != net.version:
         raise errors.invalid(f"gateway_ip '{wanted}' does not match the ip_version '{net.version}'")
+    purpose = None if gateway.is_link_local else reserved_for(gateway)
+    if purpose is not None:
+        raise errors.invalid(f"gateway_ip '{wanted}' is no router's address: it is for {purpose}")
     plain = net.version == 6 or net.prefixlen >= 31
     if (gateway == net.network_address and not plain) or (
         gateway == net.broadcast_address and net.version == 4 and not plain
@@ -68,9 +103,12 @@ def gateway_of(net: Net, wanted: str | None) -> str | None:
     return str(gateway)
 
 
-def first_host(net: Net) -> str:
-    """The gateway of a subnet that names none: the first address after the network's."""
-    return str(net.network_address + 1 if net.num_addresses > 1 else net.network_address)
+def first_host(net: Net) -> str | None:
+    """The gateway of a subnet that names none: the first address after the network's.
+
+    A subnet of one address has none, since that is for its port.
+    """
+    return str(net.network_address + 1) if net.num_addresses > 1 else None
 
 
 def default_pools(net: Net, gateway: str | None) -> list[Pool]:
@@ -162,6 +200,16 @@ def check_routes(routes: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
             raise errors.invalid(f"Duplicate route '{destination}' via '{hop}'")
         found.append(pair)
     return found
+
+
+def check_amounts(servers: int = 0, routes: int = 0) -> None:
+    """Raises BadRequest for more name servers or host routes than a subnet may have."""
+    for what, code, amount, most in (
+        ("DNS nameservers", "DNSNameServersExhausted", servers, MAX_SERVERS),
+        ("host routes", "HostRoutesExhausted", routes, MAX_ROUTES),
+    ):
+        if amount > most:
+            raise errors.invalid(f"Unable to complete operation. The number of {what} exceeds the limit {most}.", code)
 
 
 def is_automatic(ra_mode: str | None, address_mode: str | None) -> bool:
