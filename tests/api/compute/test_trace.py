@@ -67,6 +67,27 @@ def test_the_story_of_a_stop_is_its_call_its_steps_and_its_hosts(logs, tmp_path)
     ]
 
 
+def test_the_story_of_a_failed_create_says_which_host_lacks_what(logs, tmp_path):
+    cloud = SimulatedCloud(tmp_path / "cloud", hosts=1)
+    try:
+        demo, admin = cloud.client("demo"), cloud.client("admin")
+        huge = {"flavor": {"name": "huge", "ram": 1 << 30, "vcpus": 1, "disk": 1}}
+        flavor = admin.post("/compute/v2.1/flavors", huge).json()["flavor"]["id"]
+        quota = {"quota_set": {"ram": -1}}
+        me = demo.get("/identity/v3/auth/tokens", X_Subject_Token=demo.headers["X-Auth-Token"]).json()["token"]
+        assert admin.put(f"/compute/v2.1/os-quota-sets/{me['project']['id']}", quota).status == 200
+        server = {"name": "one", "flavorRef": flavor, "networks": "none", "imageRef": cloud.image()}
+        answer = demo.post("/compute/v2.1/servers", {"server": server}, OpenStack_API_Version="compute 2.79")
+        cloud.settle()
+        one = answer.json()["server"]["id"]
+        details = admin.get(f"/compute/v2.1/servers/{one}").json()["server"]["fault"]["details"]
+    finally:
+        cloud.close()
+    assert "host-1" in details
+    (placed,) = [line for line in story(logs, answer) if ": place -> failed" in line]
+    assert placed == f"gureum.tasks server {one}: place -> failed: {details.removeprefix('place: ')} try=1"
+
+
 def test_each_line_of_a_story_carries_the_user_and_the_project(logs, tmp_path):
     cloud = SimulatedCloud(tmp_path / "cloud", hosts=1)
     try:

@@ -325,7 +325,9 @@ class TaskEngine:
         if self._metrics:
             self._metrics.steps.labels(task.kind, type(outcome).__name__).inc()
         self._ended += 1
-        story.ended(begun, outcome, time.perf_counter() - started, failed=failed)
+        gives_up = not failed and isinstance(outcome, Goto) and outcome.step == lifecycle.failed
+        problem = run.error.get("text", "") if gives_up else ""
+        story.ended(begun, outcome, time.perf_counter() - started, failed=failed, problem=problem)
         self.hooks.after_commit(task, outcome)
         return again
 

@@ -31,12 +31,14 @@ class Begun:
         return cls(task.kind, task.resource_id, task.step, task.attempts + 1, task.reason)
 
 
-def ended(begun: Begun, outcome: Outcome, seconds: float, *, failed: bool) -> None:
-    """Tell what the step came to."""
+def ended(begun: Begun, outcome: Outcome, seconds: float, *, failed: bool, problem: str = "") -> None:
+    """Tell what the step came to; `problem` is why the task goes to its failure step."""
     news = not isinstance(outcome, Wait | Sleep) or outcome.reason != begun.reason
-    level = logging.WARNING if failed else logging.INFO if news else logging.DEBUG
+    level = logging.WARNING if failed or problem else logging.INFO if news else logging.DEBUG
     if logger.isEnabledFor(level):
         words = f"{begun.kind} {begun.resource_id}: {begun.step} -> {_told(begun.step, outcome)}"
+        if problem:
+            words += f": {problem}"
         logger.log(level, "%s try=%d %s", words, begun.tries, log.took(seconds))
 
 
