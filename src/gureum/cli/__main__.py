@@ -12,10 +12,16 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
+from gureum import __version__
 from gureum.cli.terminal import Terminal, default_state, explain
 from gureum.lab.refusal import Refusal
 from gureum.lab.state import StateFolder, open_state
+
+Subcommands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - has no public name
+ROLES = ("api", "worker", "all-in-one", "host")
+"""What `install` takes; `lab/installing.py` says what each is."""
 
 
 def up(given: argparse.Namespace) -> int:
@@ -39,16 +45,38 @@ def down(given: argparse.Namespace) -> int:
     return 0
 
 
+def install(given: argparse.Namespace) -> int:
+    from gureum.cli.install import install_for_people
+
+    return install_for_people(given.roles)
+
+
+def openrc(given: argparse.Namespace) -> int:
+    from gureum.cli.install import print_openrc
+
+    return print_openrc(given.config)
+
+
+def guest_image(given: argparse.Namespace) -> int:
+    from gureum.cli.install import write_guest_image
+
+    return write_guest_image(given.file)
+
+
 def status(given: argparse.Namespace) -> int:
     from gureum.cli.status import print_status
 
-    return print_status(_folder(given))
+    return print_status(_folder(given), given.json)
 
 
 def doctor(given: argparse.Namespace) -> int:
     from gureum.cli.doctor import examine
 
-    return examine(_folder(given), given.config)
+    if given.host:
+        from gureum.cli.doctor import examine_host
+
+        return examine_host(given.json)
+    return examine(_folder(given), given.config, given.json)
 
 
 def logs(given: argparse.Namespace) -> int:
@@ -61,7 +89,7 @@ def logs(given: argparse.Namespace) -> int:
 def trace(given: argparse.Namespace) -> int:
     from gureum.cli.logs import print_trace
 
-    return print_trace(_folder(given), given.request_id)
+    return print_trace(_folder(given), given.request_id, given.json)
 
 
 def enter(given: argparse.Namespace) -> int:
@@ -80,40 +108,47 @@ def test(given: argparse.Namespace) -> int:
 def task_list(given: argparse.Namespace) -> int:
     from gureum.cli.tasks import print_tasks
 
-    return print_tasks(_folder(given), given.all)
+    return print_tasks(given.config or _folder(given).config, given.all, given.json)
 
 
 def keys_rotate(given: argparse.Namespace) -> int:
     from gureum.cli.keys import rotate_keys
 
-    return rotate_keys(_folder(given), given.which)
+    return rotate_keys(given.config or _folder(given).config, given.which, given.json)
 
 
 def parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     whole = argparse.ArgumentParser(prog="gureum", description="A cloud in one command.")
+    whole.add_argument("--version", action="version", version=f"gureum {__version__}")
     commands = whole.add_subparsers(metavar="COMMAND", required=True)
     folder = argparse.ArgumentParser(add_help=False)
     folder.add_argument("--state", default="", metavar="DIR", help="the cloud's folder (default: .gureum in the clone)")
 
+    as_json = argparse.ArgumentParser(add_help=False)
+    as_json.add_argument("--json", action="store_true", help="one JSON document, for programs")
+    shown = [folder, as_json]
+
     one = commands.add_parser("up", parents=[folder], help="start the cloud; install what is missing")
     _up_options(one)
+    _many_machines(commands)
     one = commands.add_parser("down", parents=[folder], help="stop everything that runs; the state stays")
     one.add_argument("--purge", action="store_true", help="remove the state folder too")
     one.set_defaults(run=down)
-    one = commands.add_parser("status", parents=[folder], help="what runs, since when, restarts, memory")
+    one = commands.add_parser("status", parents=shown, help="what runs, since when, restarts, memory")
     one.set_defaults(run=status)
-    one = commands.add_parser("doctor", parents=[folder], help="check the machine, say what mends it")
+    one = commands.add_parser("doctor", parents=shown, help="check the machine, say what mends it")
     one.add_argument(
         "--config", type=Path, metavar="FILE", help="the control plane's (default: the folder's gureum.toml)"
     )
+    one.add_argument("--host", action="store_true", help="check a host of a cloud of several machines")
     one.set_defaults(run=doctor)
     one = commands.add_parser("logs", parents=[folder], help="the last lines of a log")
     one.add_argument("name", nargs="?", default="", help="such as control or host1.agent")
     one.add_argument("-f", "--follow", action="store_true", help="go on as lines come")
     one.add_argument("-n", "--lines", type=int, default=50, help="how many (default 50)")
     one.set_defaults(run=logs)
-    one = commands.add_parser("trace", parents=[folder], help="the story of one request over all processes")
+    one = commands.add_parser("trace", parents=shown, help="the story of one request over all processes")
     one.add_argument("request_id", metavar="REQUEST_ID", help="such as req-...")
     one.set_defaults(run=trace)
     one = commands.add_parser("enter", parents=[folder], help="a shell or a command inside a host's namespaces")
@@ -122,20 +157,34 @@ def parser() -> argparse.ArgumentParser:
     one.set_defaults(run=enter)
     one = commands.add_parser("task", help="the durable tasks behind resources")
     inner = one.add_subparsers(metavar="list", required=True).add_parser(
-        "list", parents=[folder], help="what waits on what"
+        "list", parents=shown, help="what waits on what"
     )
     inner.add_argument("--all", action="store_true", help="those that only wait for a wish, too")
+    inner.add_argument("--config", type=Path, metavar="FILE", help="the control plane's (default: the folder's)")
     inner.set_defaults(run=task_list)
     one = commands.add_parser("keys", help="the keys that seal tokens and stored secrets")
     inner = one.add_subparsers(metavar="rotate", required=True).add_parser(
-        "rotate", parents=[folder], help="a new key, while the cloud runs"
+        "rotate", parents=shown, help="a new key, while the cloud runs"
     )
     inner.add_argument("which", choices=("tokens", "secrets"))
+    inner.add_argument("--config", type=Path, metavar="FILE", help="the control plane's (default: the folder's)")
     inner.set_defaults(run=keys_rotate)
     one = commands.add_parser("test", help="run the tests: all, a tier or a path; what follows goes to pytest")
     one.add_argument("what", nargs="?", default="", metavar="TIER|PATH")
     one.set_defaults(run=test)
     return whole
+
+
+def _many_machines(commands: Subcommands) -> None:
+    one = commands.add_parser("install", help="make this machine run roles of a cloud of several machines (systemd)")
+    one.add_argument("roles", nargs="+", metavar="ROLE", choices=ROLES, help=", ".join(ROLES))
+    one.set_defaults(run=install)
+    one = commands.add_parser("openrc", help="the administrator's variables for the stock client")
+    one.add_argument("--config", type=Path, required=True, metavar="FILE", help="the control plane's gureum.toml")
+    one.set_defaults(run=openrc)
+    one = commands.add_parser("guest-image", help="build the small guest image mini")
+    one.add_argument("file", type=Path, metavar="FILE", help="the qcow2 file to write")
+    one.set_defaults(run=guest_image)
 
 
 def _up_options(one: argparse.ArgumentParser) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 
+from gureum.cli.tables import print_json
 from gureum.lab.checks import Finding, findings
 from gureum.lab.launch import CACHE
 from gureum.lab.plan import choose_options
@@ -17,31 +20,49 @@ _MARKS = {"good": "✓", "note": "•", "bad": "✗"}
 _COLOURS = {"good": "32", "note": "33", "bad": "31"}
 
 
-def examine(state: StateFolder, config: Path | None = None) -> int:
+def examine(state: StateFolder, config: Path | None = None, as_json: bool = False) -> int:
     """Print every finding; exit code 1 when one is bad. `config`: the control plane's, else the state folder's own."""
+    return _print(_machine(state, config), as_json)
+
+
+def examine_host(as_json: bool = False) -> int:
+    """The same of a host of a cloud of several machines."""
+    from gureum.lab.host_checks import host_findings
+
+    return _print(chain(host_findings(), (_acceleration() for _ in range(1))), as_json)
+
+
+def _machine(state: StateFolder, config: Path | None) -> Iterator[Finding]:
     options = choose_options({}, state.remembered())
-    colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    bad = 0
     running = read_pid_file(state.pid_file("control"))
-    for found in findings(state.root, options.listen, options.port):
-        finding = found
+    for finding in findings(state.root, options.listen, options.port):
         if finding.subject == "port" and running:
-            finding = Finding("port", "good", f"{options.listen} port {options.port} is this cloud's own")
-        bad += _show(finding, colours)
-    for finding in _image_stores(state, config):
-        bad += _show(finding, colours)
-    bad += _show(_acceleration(), colours)
-    return 1 if bad else 0
+            yield Finding("port", "good", f"{options.listen} port {options.port} is this cloud's own")
+        else:
+            yield finding
+    yield from _image_stores(state, config)
+    yield _acceleration()
 
 
-def _show(finding: Finding, colours: bool) -> bool:
+def _print(all_findings: Iterable[Finding], as_json: bool) -> int:
+    colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    seen = []
+    for finding in all_findings:
+        seen.append(finding)
+        if not as_json:
+            _show(finding, colours)
+    if as_json:
+        print_json([asdict(finding) for finding in seen])
+    return 1 if any(finding.verdict == "bad" for finding in seen) else 0
+
+
+def _show(finding: Finding, colours: bool) -> None:
     mark = _MARKS[finding.verdict]
     if colours:
         mark = f"\033[{_COLOURS[finding.verdict]}m{mark}\033[0m"
-    print(f" {mark} {finding.subject:<12} {finding.text}")
+    print(f" {mark} {finding.subject:<12} {finding.text}", flush=True)
     if finding.remedy:
-        print(f"   {'':<12} -> {finding.remedy}")
-    return finding.verdict == "bad"
+        print(f"   {'':<12} -> {finding.remedy}", flush=True)
 
 
 def _image_stores(state: StateFolder, config: Path | None) -> Iterator[Finding]:

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-from gureum.lab.refusal import Refusal
-from gureum.lab.state import StateFolder
+from pathlib import Path
+
+from gureum.cli.tables import print_json
+from gureum.lab.state import require_config
 
 
-def rotate_keys(state: StateFolder, which: str) -> int:
-    """`which` is tokens or secrets."""
-    if not state.config.exists():
-        raise Refusal(f"There is no cloud in {state.root}.", "`gureum up` starts one.")
+def rotate_keys(file: Path, which: str, as_json: bool = False) -> int:
+    """`which` is tokens or secrets, `file` the control plane's gureum.toml."""
+    require_config(file)
     from gureum.foundation.config import load
     from gureum.foundation.db.engine import Database
     from gureum.services.identity.key_rotation import rotate_secret_keys, rotate_token_keys
     from gureum.services.identity.service import SECRETS
 
-    config = load(state.config)
+    config = load(file)
     folder = config.path(config.auth.keys)
     if which == "tokens":
         rotate_token_keys(folder)
-        print("A new key seals tokens; those of before stay good until they end.")
+        _tell({"rotated": which}, "A new key seals tokens; those of before stay good until they end.", as_json)
         return 0
     database = Database(config.database.url)
     try:
         count = rotate_secret_keys(database, folder.with_name(SECRETS))
     finally:
         database.close()
-    print(f"A new key seals secrets; {count} were sealed anew.")
+    _tell({"rotated": which, "sealed": count}, f"A new key seals secrets; {count} were sealed anew.", as_json)
     return 0
+
+
+def _tell(facts: dict[str, object], sentence: str, as_json: bool) -> None:
+    if as_json:
+        print_json(facts)
+    else:
+        print(sentence)

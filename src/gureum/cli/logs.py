@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from gureum.cli.tables import print_json
 from gureum.lab.refusal import Refusal
 from gureum.lab.state import StateFolder
 
@@ -29,13 +30,15 @@ def show_logs(state: StateFolder, name: str, lines: int, follow: bool) -> None:
     os.execvp("tail", ["tail", "-n", str(lines), *(["-F"] if follow else []), str(there[name])])  # noqa: S606 - no shell wanted
 
 
-def print_trace(state: StateFolder, request_id: str) -> int:
-    """Print the story of a request. Exit code 1 when nobody spoke of it."""
-    count = 0
-    for _, name, record in trace(state.logs, request_id):
-        print(f"{name:<16} {record}")
-        count += 1
-    if not count:
+def print_trace(state: StateFolder, request_id: str, as_json: bool = False) -> int:
+    """Print the story of a request. Refusal when nobody spoke of it."""
+    story = list(trace(state.logs, request_id))
+    if as_json:
+        print_json([{"began": began, "log": name, "record": record} for began, name, record in story])
+    else:
+        for _, name, record in story:
+            print(f"{name:<16} {record}")
+    if not story:
         raise Refusal(f"No log has a line of {request_id}.", "Ids are in the answer's x-openstack-request-id header.")
     return 0
 
@@ -54,18 +57,23 @@ def _records(file: Path, request_id: str) -> list[tuple[str, str, str]]:
     found: list[tuple[str, str, str]] = []
     name = file.name.partition(".log")[0]
     mine = False
-    whole = re.compile(rf"(?<![\w-]){re.escape(request_id)}(?![\w-])")
     with file.open(errors="replace") as lines:
         for line in lines:
             text = line.rstrip("\n")
             if _STAMP.match(text):
-                mine = bool(whole.search(text))
+                mine = _request_of(text) == request_id
                 if mine:
                     found.append((_began(text), name, text))
             elif mine:
                 stamp, _, record = found[-1]
                 found[-1] = (stamp, name, f"{record}\n{text}")
     return sorted(found, key=lambda one: one[0])
+
+
+def _request_of(line: str) -> str:
+    """The request whose work the line tells: its fifth word. An id within the message is another request's talk."""
+    words = line.split(" ", 5)
+    return words[4] if len(words) == 6 else ""
 
 
 def _began(line: str) -> str:

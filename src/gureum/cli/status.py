@@ -7,6 +7,9 @@ import urllib.error
 import urllib.request
 from typing import Any
 
+import msgspec
+
+from gureum.cli.tables import print_json, print_table
 from gureum.lab.credentials import public_url
 from gureum.lab.launch import read_status
 from gureum.lab.plan import choose_options
@@ -14,37 +17,79 @@ from gureum.lab.process import identify, memory_kib, read_pid_file
 from gureum.lab.state import StateFolder
 
 
-def print_status(state: StateFolder) -> int:
+class DaemonRow(msgspec.Struct, frozen=True):
+    """A daemon as the supervisor sees it; `since` in seconds of the epoch, 0 before its first start."""
+
+    name: str
+    state: str
+    pid: int
+    since: float
+    restarts: int
+    memory_kib: int
+    problem: str
+
+
+class Account(msgspec.Struct, frozen=True):
+    """The whole cloud. `said` is the sentence for people; `healthy` when everything runs."""
+
+    state: str
+    said: str
+    healthy: bool = False
+    since: float = 0.0
+    url: str = ""
+    health: str = ""
+    daemons: tuple[DaemonRow, ...] = ()
+
+
+def print_status(state: StateFolder, as_json: bool = False) -> int:
     """Exit code 0 when everything runs, 3 when something or all does not."""
+    account = take_account(state)
+    if as_json:
+        print_json(msgspec.to_builtins(account))
+        return 0 if account.healthy else 3
+    print(account.said)
+    if account.daemons:
+        _print_table(account)
+    return 0 if account.healthy else 3
+
+
+def take_account(state: StateFolder) -> Account:
+    """What runs, whether or not there is a supervisor."""
     if not state.exists():
-        print(f"There is no cloud in {state.root}.")
-        return 3
+        return Account("absent", f"There is no cloud in {state.root}.")
     supervisor = read_pid_file(state.pid_file("supervisor"))
     found = read_status(state)
-    left = sorted(file.stem for file in state.run.glob("*.pid") if file.stem != "supervisor" and read_pid_file(file))
     if not supervisor:
-        if left:
-            print(f"The supervisor is gone, but these run on: {', '.join(left)}. `gureum up` takes them over.")
-        else:
-            print(
-                f"The cloud in {state.root} is down."
-                + (f" Last: {found['problem']}" if found and found.get("problem") else "")
-            )
-        return 3
+        return _without_supervisor(state, found)
     if not found:
-        print("The supervisor is starting.")
-        return 3
-    options = choose_options({}, state.remembered())
-    url, span = public_url(options), _span(time.time() - found["since"])
-    print(f"The cloud in {state.root} is {found['phase']} for {span}, {url} {_health(url)}")
-    _print_table(found, supervisor.pid)
-    healthy = found["phase"] == "running" and all(one["state"] == "running" for one in found["daemons"].values())
-    return 0 if healthy else 3
+        return Account("starting", "The supervisor is starting.")
+    url = public_url(choose_options({}, state.remembered()))
+    health, phase = _health(url), found["phase"]
+    said = f"The cloud in {state.root} is {phase} for {_span(time.time() - found['since'])}, {url} {health}"
+    own = {"supervisor": {"state": "running", "pid": supervisor.pid, "since": found["since"]}}
+    daemons = tuple(_row(name, one) for name, one in {**own, **found["daemons"]}.items())
+    healthy = phase == "running" and all(one.state == "running" for one in daemons)
+    return Account(phase, said, healthy, found["since"], url, health, daemons)
 
 
-def _print_table(found: dict[str, Any], supervisor: int) -> None:
+def _without_supervisor(state: StateFolder, found: dict[str, Any] | None) -> Account:
+    left = sorted(file.stem for file in state.run.glob("*.pid") if file.stem != "supervisor" and read_pid_file(file))
+    if left:
+        said = f"The supervisor is gone, but these run on: {', '.join(left)}. `gureum up` takes them over."
+        return Account("unattended", said)
+    last = f" Last: {found['problem']}" if found and found.get("problem") else ""
+    return Account("down", f"The cloud in {state.root} is down.{last}")
+
+
+def _row(name: str, one: dict[str, Any]) -> DaemonRow:
+    memory = memory_kib(one["pid"]) if one["pid"] and identify(one["pid"]) else 0
+    return DaemonRow(
+        name, one["state"], one["pid"], one["since"], one.get("restarts", 0), memory, one.get("problem", "")
+    )
+
+
+def _print_table(account: Account) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=box.SIMPLE, pad_edge=False)
@@ -54,21 +99,16 @@ def _print_table(found: dict[str, Any], supervisor: int) -> None:
             justify="right" if title in {"pid", "for", "restarts", "memory"} else "left",
             no_wrap=title != "last problem",
         )
-    total = ours = 0
-    for name, one in {
-        "supervisor": {"state": "running", "pid": supervisor, "since": found["since"]},
-        **found["daemons"],
-    }.items():
-        memory = memory_kib(one["pid"]) if one["pid"] and identify(one["pid"]) else 0
-        total += memory
-        ours += memory if _is_ours(name) else 0
-        colour = {"running": "green", "failed": "red", "restarting": "yellow"}.get(one["state"], "")
+    for one in account.daemons:
+        colour = {"running": "green", "failed": "red", "restarting": "yellow"}.get(one.state, "")
         table.add_row(
-            name, f"[{colour}]{one['state']}[/{colour}]" if colour else one["state"], str(one["pid"] or "-"),
-            _span(time.time() - one["since"]) if one["since"] else "-", str(one.get("restarts", 0)),
-            f"{memory / 1024:.0f} MiB" if memory else "-", one.get("problem", ""),
+            one.name, f"[{colour}]{one.state}[/{colour}]" if colour else one.state, str(one.pid or "-"),
+            _span(time.time() - one.since) if one.since else "-", str(one.restarts),
+            f"{one.memory_kib / 1024:.0f} MiB" if one.memory_kib else "-", one.problem,
         )  # fmt: skip
-    Console().print(table)
+    print_table(table)
+    total = sum(one.memory_kib for one in account.daemons)
+    ours = sum(one.memory_kib for one in account.daemons if _is_ours(one.name))
     print(f"Gureum's own processes take {ours / 1024:.0f} MiB, with the engines {total / 1024:.0f} (PSS).")
 
 

@@ -72,11 +72,11 @@ def config_text(state: StateFolder, options: Options, facts: Facts) -> str:
     return "\n".join(lines) + "\n"
 
 
-def openrc_text(url: str, user: str, project: str, password: str) -> str:
+def openrc_text(url: str, user: str, project: str, password: str, region: str = REGION) -> str:
     """Shell variables for the stock `openstack` client."""
     values = {
         "OS_AUTH_URL": url, "OS_USERNAME": user, "OS_PASSWORD": password, "OS_PROJECT_NAME": project,
-        "OS_USER_DOMAIN_NAME": "Default", "OS_PROJECT_DOMAIN_NAME": "Default", "OS_REGION_NAME": REGION,
+        "OS_USER_DOMAIN_NAME": "Default", "OS_PROJECT_DOMAIN_NAME": "Default", "OS_REGION_NAME": region,
         "OS_IDENTITY_API_VERSION": "3", "OS_IMAGE_API_VERSION": "2",
     }  # fmt: skip
     return "".join(f"export {name}='{value}'\n" for name, value in values.items()) + "unset OS_CLOUD OS_TOKEN\n"

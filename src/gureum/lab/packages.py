@@ -2,7 +2,8 @@
 
 Installing starts no service: the lab brings its own daemons, and the machine's own Open vSwitch or libvirt must not
 appear because of us. A `policy-rc.d` says so while apt runs, unless the machine has one already; on systemd, units that
-do not run are disabled. Standard library only: the launcher uses this before anything is installed.
+do not run are disabled. A host of its own is the other case: there the machine's own daemons are what runs. Standard
+library only: the launcher uses this before anything is installed.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from gureum.lab.engines.host import CACHE_FOLDER, LIBVIRT_FOLDERS
@@ -52,6 +53,22 @@ PYTHON: Mapping[str, str] = {
 }
 """What building libvirt's Python bindings needs."""
 
+CONTROL: Mapping[str, str] = {"qemu-utils": "qemu-img"}
+"""What a control plane on a machine of its own needs."""
+
+HOST: Mapping[str, str] = {
+    **{
+        package: ENGINES[package]
+        for package in (
+            "iproute2", "ethtool", "kmod", "openvswitch-switch", "ovn-host", "libvirt-daemon",
+            "libvirt-daemon-driver-qemu", "libvirt-clients", "qemu-system-x86", "qemu-utils", "qemu-block-extra",
+            "genisoimage", "dosfstools", "e2fsprogs",
+        )
+    },
+    "libvirt-daemon-system": "/lib/systemd/system/libvirtd.service",
+}  # fmt: skip
+"""What a host of its own needs: the engines with their own systemd units."""
+
 TESTS: Mapping[str, str] = {
     "postgresql": "/usr/lib/postgresql/*/bin/pg_ctl",
     "rabbitmq-server": "rabbitmq-server",
@@ -88,8 +105,11 @@ def counted(packages: Sequence[str]) -> str:
     return f"the Debian package{'s' * (len(packages) > 1)} {', '.join(packages)}"
 
 
-def install(packages: Sequence[str], log: Path) -> None:
-    """Install with apt-get, as root, starting no service. Output goes to `log`. Refusal with the remedy on failure."""
+def install(packages: Sequence[str], log: Path, *, services: bool = False) -> None:
+    """Install with apt-get, as root. Output goes to `log`. Refusal with the remedy on failure.
+
+    With `services` the packages' daemons are the machine's own, and Debian starts them; else none is started.
+    """
     command = f"apt-get install {' '.join(packages)}"
     if os.geteuid() != 0:
         raise Refusal(f"These Debian packages are missing: {' '.join(packages)}.", f"Run as root: {command}")
@@ -98,7 +118,7 @@ def install(packages: Sequence[str], log: Path) -> None:
             "This machine has no apt-get, and a real cloud is installed from Debian packages.", "Use --simulate."
         )
     log.parent.mkdir(parents=True, exist_ok=True)
-    with _services_stay_off():
+    with nullcontext() if services else _services_stay_off():
         if not _have_lists():
             _apt(log, "update")
         done = _apt(log, "install", "-y", "--no-install-recommends", *packages)
@@ -107,7 +127,8 @@ def install(packages: Sequence[str], log: Path) -> None:
             done = _apt(log, "install", "-y", "--no-install-recommends", *packages)
     if done:
         raise Refusal(f"apt-get could not install {' '.join(packages)} (its words: {log}).", f"Run: {command}")
-    _disable_units()
+    if not services:
+        _disable_units()
 
 
 def make_libvirt_folders() -> None:

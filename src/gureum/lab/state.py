@@ -143,6 +143,12 @@ def open_state(folder: str | Path) -> StateFolder:
     return StateFolder(root)
 
 
+def require_config(file: Path) -> None:
+    """Refusal when there is no control plane's configuration."""
+    if not file.exists():
+        raise Refusal(f"There is no {file}.", "`gureum up` makes one; of another cloud, name its own with --config.")
+
+
 def write_private(file: Path, text: str) -> None:
     """Write for the owner only (mode 0600), whole or not at all."""
     fresh = file.with_name(file.name + ".new")

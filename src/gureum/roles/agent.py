@@ -1,4 +1,4 @@
-"""The process on a host: `python -m gureum.roles.agent --host NAME --state DIR --bus URL [--settings FILE]`.
+"""The process on a host: `python -m gureum.roles.agent --host NAME --state DIR [--bus URL] [--settings FILE]`.
 
 It builds the driver, the metadata wiring and the agent, serves them on the bus, and tells how the host is. It knows
 no service and no database. The file `agent.ready` in its state folder says that it serves. Ending it (SIGTERM) or
@@ -37,9 +37,11 @@ class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `datapath` is Open vSwitch's: "system" in the kernel, "netdev" in user space. `images` is the only folder that
     images are taken from by path ("" for anywhere); `acceleration_cache` remembers whether KVM works. `prefix`
     begins the names of this agent's network namespaces, and must differ between agents that share them. `ceph_user`
-    opens images in the Ceph cluster of `ceph_conf` ("": none are taken from there).
+    opens images in the Ceph cluster of `ceph_conf` ("": none are taken from there). `bus` is what `--bus` names: in a
+    file that root alone reads, the broker's password is in no list of processes.
     """
 
+    bus: str = ""
     driver: Literal["libvirt", "fake"] = "libvirt"
     metadata: Literal["ovs", "none"] = "ovs"
     host_ip: str = "127.0.0.1"
@@ -77,7 +79,10 @@ def build_driver(state: Path, settings: AgentSettings) -> HypervisorDriver:
         return FakeHypervisor()
     from gureum.drivers.hypervisor.libvirt.acceleration import probe_acceleration
     from gureum.drivers.hypervisor.libvirt.driver import LibvirtDriver, LibvirtOptions
+    from gureum.drivers.hypervisor.libvirt.host_settings import problems
 
+    for problem, remedy in problems():
+        _log.warning("%s. %s", problem, remedy)
     return LibvirtDriver(
         LibvirtOptions(
             accelerator=probe_acceleration(Path(settings.acceleration_cache or state / "acceleration.json")),
@@ -147,12 +152,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="gureum.roles.agent", description="Runs a host's servers.")
     parser.add_argument("--host", required=True, help="the host's name, unique in the cloud")
     parser.add_argument("--state", required=True, type=Path, help="the folder for specs, disks and images")
-    parser.add_argument("--bus", required=True, help="unix:/path or amqp://broker")
+    parser.add_argument("--bus", default="", help="unix:/path or amqp://broker; else the settings' `bus`")
     parser.add_argument("--settings", type=Path, help="a JSON file")
     given = parser.parse_args(arguments)
     settings = read_settings(given.settings)
+    bus_url = given.bus or settings.bus
+    if not bus_url:
+        raise SystemExit(f'no bus is named: write "bus": "amqp://..." into {given.settings or "a file of --settings"}')
     log.configure(f"agent@{given.host}", level=settings.log_level)
-    run(given.host, given.state.resolve(), given.bus, settings)
+    run(given.host, given.state.resolve(), bus_url, settings)
     return 0
 
 

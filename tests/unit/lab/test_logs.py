@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from gureum.cli.logs import print_trace, trace
@@ -21,6 +23,24 @@ def test_lines_of_all_processes_come_in_order_and_others_stay_away(tmp_path):
         line(3, "agent", "req-1", "boots") + line(4, "agent", "req-11", "not this one")
     )
     assert [record.rpartition(" ")[2] for _, _, record in trace(tmp_path, "req-1")] == ["asked", "boots", "done"]
+
+
+def test_request_that_only_speaks_of_the_id_is_no_part_of_its_story(tmp_path):
+    (tmp_path / "control.log").write_text(
+        line(1, "api", "req-1", "asked")
+        + line(2, "api", "req-2", "GET /compute/v2.1/servers/x/os-instance-actions/req-1 -> 200")
+    )
+    assert [record.rpartition(" ")[2] for _, _, record in trace(tmp_path, "req-1")] == ["asked"]
+
+
+def test_story_as_json_for_programs(tmp_path, capsys):
+    state = StateFolder(tmp_path)
+    state.logs.mkdir()
+    state.log("control").write_text(line(1, "api", "req-1", "asked"))
+    assert print_trace(state, "req-1", as_json=True) == 0
+    (told,) = json.loads(capsys.readouterr().out)
+    assert (told["log"], told["began"]) == ("control", "2026-01-31T12:00:01.000000Z")
+    assert told["record"].endswith(" asked")
 
 
 def test_a_traceback_belongs_to_its_line(tmp_path):

@@ -13,6 +13,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
+from gureum.drivers.hypervisor.libvirt.host_settings import settings_text
 from gureum.lab.addressing import tunnel_address
 from gureum.lab.daemon import Daemon, Ready
 from gureum.lab.engines.central import southbound
@@ -27,15 +28,6 @@ _KEEP_MOUNTS = """\
 mount --make-rprivate / 2>/dev/null ||
   for point in $(cut -d' ' -f2 /proc/self/mounts); do mount --make-private "$point" 2>/dev/null || true; done"""
 """No mount made here may reach the machine. Where / is no mount point (a chroot), each mount is told by itself."""
-_QEMU_CONF = """\
-user = "root"
-group = "root"
-security_driver = "none"
-stdio_handler = "file"
-cgroup_controllers = []
-namespaces = []
-remember_owner = 0
-"""
 _LIBVIRT_USER = {
     "passwd": "libvirt-qemu:x:64055:64055::/var/lib/libvirt:/usr/sbin/nologin\n",
     "group": "libvirt-qemu:x:64055:\n",
@@ -88,7 +80,7 @@ def write_host_files(host: LabHost) -> None:
     for name, line in _LIBVIRT_USER.items():
         known = Path("/etc", name).read_text()
         (host.folder / "libvirt" / name).write_text(known if "\nlibvirt-qemu:" in known else known + line)
-    (host.folder / "libvirt/etc/qemu.conf").write_text(_QEMU_CONF)
+    (host.folder / "libvirt/etc/qemu.conf").write_text(settings_text())
     (host.folder / "libvirt/etc/libvirtd.conf").write_text(_LIBVIRTD_CONF.format(uuid=identity))
 
 

@@ -1,0 +1,85 @@
+"""Roles as systemd units, and the settings that a host's libvirt gets."""
+
+from __future__ import annotations
+
+import configparser
+import socket
+from pathlib import Path
+
+import pytest
+
+from gureum.cli.__main__ import ROLES as NAMED
+from gureum.drivers.hypervisor.libvirt import host_settings
+from gureum.drivers.hypervisor.libvirt.host_settings import QEMU_SETTINGS, differing, problems, with_settings
+from gureum.lab.installing import ROLES, unit_text
+from gureum.lab.launch import SOURCE
+
+DEBIAN = """\
+# Master configuration file for the QEMU driver.
+#user = "libvirt-qemu"
+cgroup_controllers = [ "cpu", "devices" ]
+max_core = 0
+"""
+
+
+def unit(name: str) -> configparser.ConfigParser:
+    parsed = configparser.ConfigParser(interpolation=None)
+    parsed.optionxform = str
+    parsed.read_string(unit_text(ROLES[name], Path("/opt/gureum/.venv/bin/python"), Path("/opt/gureum/src")))
+    return parsed
+
+
+def test_command_line_offers_every_role():
+    assert tuple(ROLES) == NAMED
+
+
+@pytest.mark.parametrize("name", ROLES)
+def test_unit_starts_a_module_that_exists_and_ends_it_alone(name):
+    service = unit(name)["Service"]
+    python, _, module, *_ = service["ExecStart"].split()
+    assert python == "/opt/gureum/.venv/bin/python"
+    assert (SOURCE / module.replace(".", "/")).with_suffix(".py").exists()
+    assert (service["KillMode"], service["UMask"], service["Restart"]) == ("process", "0077", "always")
+
+
+def test_control_plane_is_no_root_and_shares_no_folder_with_the_agent():
+    api, host = unit("api")["Service"], unit("host")["Service"]
+    assert (api["User"], host["User"]) == ("gureum", "root")
+    assert api["StateDirectory"] != host["StateDirectory"]
+    assert f"/var/lib/{host['StateDirectory']}" in host["ExecStart"]
+
+
+def test_no_unit_names_a_password_or_a_broker():
+    assert not [name for name in ROLES if "--bus" in unit_text(ROLES[name], Path("p"), Path("s"))]
+
+
+def test_debians_qemu_conf_lacks_every_setting():
+    assert differing(DEBIAN) == [f"{name} = {value}" for name, value in QEMU_SETTINGS.items()]
+
+
+def test_settings_are_written_once_and_the_rest_stays():
+    written = with_settings(DEBIAN)
+    assert differing(written) == []
+    assert '#cgroup_controllers = [ "cpu", "devices" ]' in written
+    assert "\nmax_core = 0\n" in written
+    assert with_settings(written) == written
+
+
+def test_problems_name_the_lines_and_the_remedy(tmp_path, monkeypatch):
+    file = tmp_path / "qemu.conf"
+    file.write_text(with_settings(DEBIAN))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: [])
+    assert list(problems(file)) == []
+    file.write_text(with_settings(DEBIAN).replace("namespaces = []\n", ""))
+    ((problem, remedy),) = problems(file)
+    assert problem == f"{file} lacks: namespaces = []"
+    assert "gureum install host" in remedy
+
+
+def test_host_whose_own_name_resolves_slowly_is_told(tmp_path, monkeypatch):
+    file = tmp_path / "qemu.conf"
+    file.write_text(with_settings(""))
+    monkeypatch.setattr(host_settings, "_SLOW_S", -1.0)
+    ((problem, remedy),) = problems(file)
+    assert "does not resolve at once" in problem
+    assert remedy == f"Run: echo '127.0.1.1 {socket.gethostname()}' >>/etc/hosts"
