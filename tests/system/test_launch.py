@@ -10,11 +10,13 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from gureum.lab import launch
 from gureum.lab.checks import require_port
 from gureum.lab.launch import SOURCE, bring_down, bring_up, read_status
 from gureum.lab.process import read_pid_file
@@ -79,6 +81,14 @@ def test_up_writes_what_people_need_for_their_eyes_only(state, port):
     again, _ = up(state)
     assert not again.fresh
     assert again.options.port == port
+
+
+def test_a_simulated_cloud_has_the_image_that_up_names(state, port, tmp_path, monkeypatch):
+    """Also where no guest image was ever built: the commands that `up` prints begin with it."""
+    monkeypatch.setattr(launch, "CACHE", tmp_path / "cache")
+    up(state, port=port)
+    image = tomllib.loads(state.config.read_text())["bootstrap"]["guest_image"]
+    assert Path(image).read_bytes().startswith(b"QFI\xfb")
 
 
 def test_the_control_plane_is_started_again_and_the_status_says_so(state, port):

@@ -202,7 +202,7 @@ def _prepare(state: StateFolder, options: Options, remembered: dict[str, Any], r
     """Install, build, choose and write everything that the supervisor needs."""
     state.make()
     if options.simulate:
-        facts = Facts(SOURCE, guest_image=_built_image())
+        facts = Facts(SOURCE, guest_image=_built_image() or _blank_image(state))
     else:
         checks.require_uplink(options.uplink)
         absent = packages.missing(packages.ENGINES)
@@ -345,6 +345,14 @@ def _build_image() -> str:
         raise Refusal(
             f"The guest image could not be built: {error}.", "Mend that and run `gureum up` again."
         ) from error
+
+
+def _blank_image(state: StateFolder) -> str:
+    from gureum.lab.guest_image.blank import blank_qcow2
+
+    file = state.root / "mini.qcow2"
+    file.write_bytes(blank_qcow2())
+    return str(file)
 
 
 def _built_image(current: bool = False) -> str:
