@@ -18,13 +18,20 @@ class ConfigError(Exception):
 
 
 class ApiConfig(msgspec.Struct, forbid_unknown_fields=True):
-    """`threads` run transactions; 0 means 2 on SQLite, where more only contend for the interpreter, else 8."""
+    """`threads` run transactions; 0 means 2 on SQLite, where more only contend for the interpreter, else 8.
+
+    Open connections of one process: `connections` in all, `connections_per_address` of one address (IPv6: one /64),
+    which those in the networks `proxies` are not held to; 0 is no limit.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8774
     public_url: str = ""
     threads: int = 0
     max_body_bytes: int = 1 << 20
+    connections: Annotated[int, msgspec.Meta(ge=0)] = 4096
+    connections_per_address: Annotated[int, msgspec.Meta(ge=0)] = 256
+    proxies: list[str] = msgspec.field(default_factory=lambda: ["127.0.0.0/8", "::1/128"])
 
 
 class DatabaseConfig(msgspec.Struct, forbid_unknown_fields=True):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 
-from gureum.roles.entry import configured, ready_file, settle_memory
+from gureum.roles.entry import configured, connection_limits, ready_file, settle_memory
 
 
 def main() -> None:
@@ -17,13 +17,14 @@ def main() -> None:
     from gureum.roles.control import build
 
     ready = ready_file(config, "control")
+    limits = connection_limits(config.api)
     control = build(config)
     try:
         control.prepare()
         control.start_api()
         control.start_workers()
         settle_memory()
-        serve(control.app, config.api.host, config.api.port, on_ready=ready.touch)
+        serve(control.app, config.api.host, config.api.port, on_ready=ready.touch, limits=limits)
     finally:
         ready.unlink(missing_ok=True)
         control.stop()

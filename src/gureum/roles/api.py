@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 
-from gureum.roles.entry import configured, ready_file, settle_memory
+from gureum.roles.entry import configured, connection_limits, ready_file, settle_memory
 
 
 def main() -> None:
@@ -18,12 +18,13 @@ def main() -> None:
     from gureum.roles.control import build
 
     ready = ready_file(config, f"api-{os.getpid()}")
+    limits = connection_limits(config.api)
     control = build(config, alone=False)
     try:
         control.prepare()
         control.start_api(workers=False)
         settle_memory()
-        serve(control.app, config.api.host, config.api.port, on_ready=ready.touch, shared=True)
+        serve(control.app, config.api.host, config.api.port, on_ready=ready.touch, shared=True, limits=limits)
     finally:
         ready.unlink(missing_ok=True)
         control.stop()

@@ -13,9 +13,14 @@ import gc
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gureum.foundation import log
-from gureum.foundation.config import Config, ConfigError, load
+from gureum.foundation.config import ApiConfig, Config, ConfigError, load
+from gureum.foundation.connections import raise_open_files
+
+if TYPE_CHECKING:
+    from gureum.foundation.http.protocol import ConnectionLimits
 
 LOOK_S = 1.0
 WORK_S = 0.025
@@ -38,7 +43,18 @@ def configured(description: str | None, role: str, *, alone: bool = False) -> Co
     except ConfigError as error:
         raise SystemExit(str(error)) from error
     log.configure(role, config.path(config.log.file) if config.log.file else None, config.log.level)
+    raise_open_files()
     return config
+
+
+def connection_limits(section: ApiConfig) -> ConnectionLimits:
+    """The bounds on open connections. Raises SystemExit with a sentence for the operator."""
+    from gureum.foundation.http.protocol import ConnectionLimits
+
+    try:
+        return ConnectionLimits(section.connections, section.connections_per_address, tuple(section.proxies))
+    except ValueError as error:
+        raise SystemExit(f"[api] proxies: {error}") from error
 
 
 def ready_file(config: Config, name: str) -> Path:

@@ -319,3 +319,19 @@ def test_cve_2026_43002_nothing_is_kept_of_those_who_do_not_log_in(world):
     assert world.commits() == before
     assert len(world.tokens._checked) == remembered
     assert not any("u1" in key for keys in world.tokens.facts._memory for key in keys)
+
+
+@pytest.mark.parametrize("path", ["/compute/v2.1/servers", "/identity/v3", "/healthz", "/nowhere"])
+def test_a_websocket_is_not_found(cloud, demo, path, caplog):
+    """RFC 6455, section 4.2.2: a service that is not there is 404, and the handshake ends."""
+    handshake = {
+        "connection": "Upgrade",
+        "upgrade": "WebSocket",
+        "sec-websocket-version": "13",
+        "sec-websocket-key": "AAAAAAAAAAAAAAAAAAAAAA==",
+    }
+    for client in (demo, Client(cloud.control.app)):
+        answer = client.with_headers(**handshake).get(path)
+        assert answer.status == 404
+        assert answer.headers["content-type"] == "application/json"
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]

@@ -115,6 +115,8 @@ class App:
         try:
             if api is None or router is None:
                 raise NotFound(f"No API answers at {path[:200]}.")  # noqa: TRY301 answered just below
+            if headers.get("upgrade", "").lower() == "websocket":
+                raise NotFound("No WebSocket is served at this path.")  # noqa: TRY301 RFC 6455, section 4.2.2
             if api.versions and api.versions.knows(inner):
                 legacy = headers.get(api.versions.legacy_header.lower(), "") if api.versions.legacy_header else ""
                 version = api.versions.requested(headers.get("openstack-api-version", ""), legacy)

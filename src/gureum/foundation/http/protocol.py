@@ -1,0 +1,358 @@
+"""HTTP/1.1 on one connection with every wait and every buffer bounded: uvicorn's protocol, and limits around it.
+
+A head has 64 KiB, 100 header lines, 8 KiB of target and 10 s; what is beyond gets 431, 414 or 408 before any handler.
+Bytes that bring neither a head nor a body further (chunk extensions, trailers) count like those of a head. A client
+that does not read its answer is cut off, and so is one that does not end its body after it was answered. What all
+connections of the process share is in `Edge`. Invariant: one connection costs at most a few hundred KiB, whatever its
+client sends, and an answer never overtakes that of an earlier request.
+Source: RFC 9110 (status codes), RFC 9112 (framing), RFC 6585 (431). Read next: `serve.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import httptools
+import msgspec
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from gureum.foundation.connections import AT_REST, AT_WORK, SILENT, Connections, Limit
+from gureum.foundation.http.budget import Budget
+
+_log = logging.getLogger("gureum.http")
+
+HEAD_BYTES = 64 << 10
+HEADERS = 100
+TARGET_BYTES = 8 << 10
+HEAD_S = 10.0
+PIPELINED = 8
+"""Requests that may wait for the answer of the one before them; no client that we know of sends ahead at all."""
+UNREAD_S = 5.0
+"""How long the rest of a body is read, and dropped, after its request was answered."""
+LINGER_S = 2.0
+LINGER_BYTES = 1 << 20
+STALL_S = 30.0
+STALL_BYTES = 30 << 10
+"""A client reads this much of its answer in `STALL_S`, or loses it: 1 KiB/s."""
+HEADS_BUDGET_BYTES = 8 << 20
+ANSWERS_BUDGET_BYTES = 64 << 20
+ANSWERS_PATIENCE_S = 1.0
+OPERATORS = 32
+"""Connections beyond all limits, for clients on the machine itself."""
+_TOLD_EVERY_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """`in_all` connections, `per_address` of them from one address (IPv6: one /64), 0 for no limit.
+
+    Addresses of the networks `proxies` have no limit of their own: many clients are behind each. Raises ValueError.
+    """
+
+    in_all: int = 4096
+    per_address: int = 256
+    proxies: Sequence[str] = ("127.0.0.0/8", "::1/128")
+
+    def __post_init__(self) -> None:
+        self.networks()
+
+    def networks(self) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+        return [ipaddress.ip_network(text, strict=False) for text in self.proxies]
+
+
+class Edge:
+    """What the connections of one process share."""
+
+    def __init__(self, limits: ConnectionLimits) -> None:
+        self._proxies = limits.networks()
+        self._places: Connections[BoundedProtocol] = Connections(
+            [Limit(limits.in_all), Limit(limits.per_address)], BoundedProtocol.rank
+        )
+        self._operators: Connections[BoundedProtocol] = Connections([Limit(OPERATORS)], BoundedProtocol.rank)
+        self._told_at = -_TOLD_EVERY_S
+        self.heads = Budget(HEADS_BUDGET_BYTES)
+        self.answers = Budget(ANSWERS_BUDGET_BYTES, ANSWERS_PATIENCE_S)
+
+    def admit(self, connection: BoundedProtocol, host: str) -> bool:
+        """Whether a connection from this address may stay; an idle one may have to go for it."""
+        try:
+            address = ipaddress.ip_address(host.partition("%")[0])
+        except ValueError:  # a unix socket
+            address = ipaddress.ip_address("::1")
+        if isinstance(address, ipaddress.IPv6Address):
+            address = address.ipv4_mapped or address
+        proxy = any(address in network for network in self._proxies)
+        group = int(address) >> 64 if address.version == 6 else int(address)
+        if self._places.admit(connection, ((address.version, group),), self._replace, unbounded=proxy):
+            return True
+        self._tell("connections are at their limit; %s is refused", host)
+        return address.is_loopback and self._operators.admit(connection, (), self._replace)
+
+    def leave(self, connection: BoundedProtocol) -> None:
+        """The connection has ended."""
+        self._places.remove(connection)
+        self._operators.remove(connection)
+        self.heads.release(connection)
+        self.answers.release(connection)
+
+    def _replace(self, connection: BoundedProtocol) -> None:
+        self._tell("connections are at their limit; idle ones make room, here one of %s", connection.client)
+        connection.transport.close()
+
+    def _tell(self, text: str, who: object) -> None:
+        now = time.monotonic()
+        if now - self._told_at >= _TOLD_EVERY_S:
+            self._told_at = now
+            _log.warning(text, who)
+
+
+class _RefusedError(Exception):
+    """Raised within the parser's calls, to stop it."""
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection. A subclass with an `edge` is given to uvicorn."""
+
+    edge: ClassVar[Edge]
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._fruitless = 0  # bytes received since a head was complete or a piece of a body came
+        self._piece = 0
+        self._gathered = bytearray()
+        self._in_head = False
+        self._in_body = False
+        self._over = False
+        self._dropped = 0
+        self._unsent = 0
+        self._running: RequestResponseCycle | None = None
+        self._refusal = (400, "The request is not valid HTTP/1.1.")
+        self._timer: asyncio.TimerHandle | None = None
+        self._stall: asyncio.TimerHandle | None = None
+
+    def rank(self) -> int:
+        """How ready the connection is to make room for another one."""
+        if self._running is None:
+            return SILENT
+        return AT_REST if self.cycle.response_complete and not self._in_body else AT_WORK
+
+    # -- the connection --------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if self.edge.admit(self, self.client[0] if self.client else ""):
+            self._timer = self.loop.call_later(HEAD_S, self._late_head)
+        else:
+            self._refuse(503, "Too many connections are open.")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        if self._stall is not None:
+            self._stall.cancel()
+        self.edge.leave(self)
+        self.pipeline.clear()
+        if self._running is not None and not self._running.response_complete:
+            self._tell_disconnected(self._running)
+        super().connection_lost(exc)
+
+    # -- what comes in -----------------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        if self._over:
+            self._drop(len(data))
+            return
+        self._unset_keepalive_if_required()
+        self._fruitless += len(data)
+        if self._gathered or (self._in_head and b"\n" not in data):
+            # The parser adds each piece of a line to a copy of what it has: it gets whole lines instead.
+            self._gathered += data
+            if b"\n" not in data and self._fruitless <= HEAD_BYTES:
+                self.edge.heads.hold(self, self._fruitless, self._late_head)
+                return
+            data = bytes(self._gathered)
+            self._gathered.clear()
+        self._piece = len(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            # RFC 9110, section 7.8: an upgrade may be ignored. The parser cannot go on after it.
+            self._close_after_answers()
+        except httptools.HttpParserError:
+            self._refuse(*self._refusal)
+        else:
+            if self._fruitless > HEAD_BYTES:
+                self._refuse(431, "The request's head is too large.")
+            elif self._in_head or (self._fruitless and not self._in_body):
+                self.edge.heads.hold(self, self._fruitless, self._late_head)
+                if self._timer is None:
+                    self._timer = self.loop.call_later(HEAD_S, self._late_head)
+
+    def on_message_begin(self) -> None:
+        self._in_head = True
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
+        if len(self.headers) > HEADERS:
+            self._stop_parsing(431, f"The request has more than {HEADERS} header fields.")
+
+    def on_headers_complete(self) -> None:
+        large = self._fruitless > HEAD_BYTES or self._piece > HEAD_BYTES
+        if large and sum(len(name) + len(value) + 4 for name, value in self.headers) > HEAD_BYTES:
+            self._stop_parsing(431, "The request's head is too large.")
+        if len(self.url) > TARGET_BYTES:
+            self._stop_parsing(414, f"The request's target is longer than {TARGET_BYTES} bytes.")
+        if not self.headers and self.parser.get_http_version() not in ("1.1", "1.0"):
+            self._stop_parsing(400, "This server speaks HTTP/1.1.")
+        if len(self.pipeline) >= PIPELINED:
+            self._stop_parsing(400, "Too many requests were sent ahead.")
+        super().on_headers_complete()
+        self._in_head = False
+        self._in_body = True
+        self._fruitless = 0
+        if self._timer is not None:
+            self._stop_timer()
+            self.edge.heads.release(self)
+
+    def on_body(self, body: bytes) -> None:
+        self._fruitless = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._fruitless = 0
+        self._in_body = False
+        if self._timer is not None:
+            self._stop_timer()
+        super().on_message_complete()
+        if self.cycle.response_complete and self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _stop_parsing(self, status: int, text: str) -> None:
+        self._refusal = (status, text)
+        raise _RefusedError
+
+    def _late_head(self) -> None:
+        """The time for a head is over, or the memory for unfinished ones."""
+        if self._fruitless or self._in_head:
+            self._refuse(408, "The request's head did not arrive in time.")
+        else:
+            self.transport.close()
+
+    # -- what goes out -----------------------------------------------------------------------------------------
+
+    def on_response_complete(self) -> None:
+        if self._over and not self.pipeline:
+            self.server_state.total_requests += 1
+            self._linger()
+            return
+        super().on_response_complete()
+        if self._in_body and not self.pipeline and not self.transport.is_closing():
+            self._stop_timer()
+            self._timer = self.loop.call_later(UNREAD_S, self.transport.close)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unsent = self.transport.get_write_buffer_size()
+        if self._stall is not None:
+            self._stall.cancel()
+        self._stall = self.loop.call_later(STALL_S, self._look_at_reader)
+        self.edge.answers.hold(self, self._unsent, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
+        self.edge.answers.release(self)
+        super().resume_writing()
+
+    def _look_at_reader(self) -> None:
+        """Nothing is written while writing is paused, so what left the buffer was read."""
+        unsent = self.transport.get_write_buffer_size()
+        if self._unsent - unsent < STALL_BYTES:
+            self.transport.abort()
+            return
+        self._unsent = unsent
+        self.edge.answers.hold(self, unsent, self.transport.abort)
+        self._stall = self.loop.call_later(STALL_S, self._look_at_reader)
+
+    # -- the end -----------------------------------------------------------------------------------------------
+
+    def _refuse(self, status: int, text: str) -> None:
+        """Answer in place of the application; where earlier requests have yet to be answered, only end after those."""
+        _log.info("%s is refused: %d %s", self.client, status, text)
+        self.edge.heads.release(self)
+        if self._in_body:
+            if self.cycle.response_complete:
+                self._over = True
+                self._linger()
+                return
+            if self.pipeline and self.pipeline[0][0] is self.cycle:
+                self.pipeline.popleft()  # the application has not seen it
+                self._close_after_answers()
+                return
+            self._tell_disconnected(self.cycle)
+            if self.cycle.response_started:
+                self._over = True
+                self.transport.close()
+                return
+        elif self._running is not None and not self.cycle.response_complete:
+            self._close_after_answers()
+            return
+        self._answer_refusal(status, text)
+
+    def _answer_refusal(self, status: int, text: str) -> None:
+        self._over = True
+        self._gathered.clear()
+        self.parser = None  # type: ignore[assignment]  # with what it holds of the head
+        body = msgspec.json.encode({"error": {"code": status, "message": text}})
+        fields = [*self.server_state.default_headers, (b"content-type", b"application/json"), (b"connection", b"close")]
+        fields.append((b"content-length", str(len(body)).encode()))
+        lines = [b"%s: %s\r\n" % field for field in fields]
+        self.transport.write(b"".join([STATUS_LINE[status], *lines, b"\r\n", body]))
+        self._linger()
+
+    def _close_after_answers(self) -> None:
+        """Nothing more is read; the answer to the last request that came whole ends the connection."""
+        self._over = True
+        last = self.pipeline[0][0] if self.pipeline else self._running
+        if last is not None:
+            last.keep_alive = False
+
+    @staticmethod
+    def _tell_disconnected(cycle: RequestResponseCycle) -> None:
+        cycle.disconnected = True
+        cycle.message_event.set()
+
+    def _linger(self) -> None:
+        """End our side and drop what still comes, for a moment: closing on unread bytes would reset the answer away."""
+        self._stop_timer()
+        if self.transport.is_closing():
+            return
+        self.transport.write_eof()
+        self._timer = self.loop.call_later(LINGER_S, self.transport.abort)
+
+    def _drop(self, size: int) -> None:
+        self._dropped += size
+        if self._dropped > LINGER_BYTES:
+            self.transport.abort()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

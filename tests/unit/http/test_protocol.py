@@ -1,0 +1,361 @@
+"""Hostile clients of the HTTP edge, over real sockets: each is answered as documented, or cut off in time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from gureum.foundation.http import protocol
+from gureum.foundation.http.protocol import BoundedProtocol, ConnectionLimits
+from gureum.foundation.http.serve import Server
+
+LARGE_ANSWER = 64 << 20
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+async def app(scope, receive, send):
+    """Answers with the number of bytes that the body had; `/large` with many, `/slow` late, `/deaf` without reading."""
+    size = 0
+    more = scope["path"] != "/deaf"
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+        size += len(message.get("body", b""))
+        more = message.get("more_body", False)
+    if scope["path"] == "/slow":
+        await asyncio.sleep(0.5)
+    content = bytes(LARGE_ANSWER) if scope["path"] == "/large" else str(size).encode()
+    length = (b"content-length", str(len(content)).encode())
+    await send({"type": "http.response.start", "status": 200, "headers": [length]})
+    await send({"type": "http.response.body", "body": content})
+
+
+@contextlib.contextmanager
+def served(limits=None) -> Iterator[Server]:
+    ready = threading.Event()
+    server = Server(app, "127.0.0.1", 0, ready.set, limits or ConnectionLimits())
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    assert ready.wait(10)
+    server.address = server.servers[0].sockets[0].getsockname()
+    try:
+        yield server
+    finally:
+        server.should_exit = True
+        thread.join(10)
+
+
+@pytest.fixture(scope="module")
+def server():
+    with served() as server:
+        yield server
+
+
+def connect(server, source="127.0.0.1", *, receive_bytes=0):
+    connection = socket.socket()
+    connection.settimeout(10)
+    if receive_bytes:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+    connection.bind((source, 0))
+    connection.connect(server.address)
+    return connection
+
+
+def answers(connection) -> bytes:
+    """All that comes until the server ends the connection."""
+    text = b""
+    with contextlib.suppress(ConnectionError):
+        while piece := connection.recv(1 << 16):
+            text += piece
+    return text
+
+
+def exchange(server, *pieces: bytes, end=False) -> bytes:
+    with connect(server) as connection:
+        for piece in pieces:
+            with contextlib.suppress(ConnectionError):
+                connection.sendall(piece)
+        if end:
+            connection.shutdown(socket.SHUT_WR)
+        return answers(connection)
+
+
+def statuses(text: bytes) -> list[int]:
+    return [int(part[:3]) for part in text.split(b"HTTP/1.1 ")[1:]]
+
+
+def closing(head: bytes) -> bytes:
+    return head.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+
+
+def is_alive(server) -> bool:
+    return statuses(exchange(server, closing(GET))) == [200]
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (b"GET / HTTP/1.1\r\nA: " + b"a" * (100 << 20), 431),
+        (b"GET / HTTP/1.1\r\nA: " + b"a" * 70_000 + b"\r\n\r\n", 431),
+        (b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 101 + b"\r\n", 431),
+        (b"GET / HTTP/1.1\r\n" + b"A:\r\n" * 1_000_000, 431),
+        (b"GET / HTTP/1.1\r\n" + b"A: %s\r\n" % (b"a" * 1000) * 66 + b"\r\n", 431),
+        (b"GET /" + b"a" * 8200 + b" HTTP/1.1\r\n\r\n", 414),
+        (b"GET /" + b"a" * 1_000_000, 431),
+        (b"\r\n" * 40_000, 431),
+        (b"GET /\r\n\r\n", 400),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\n" * 500, 400),
+        (b"GET / HTTP/1.1\nHost: a\n\n", 400),
+        (b"GET / HTTP/1.1\r\nHost : a\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nA: b\r\n c\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nA: \x00\r\n\r\n", 400),
+        (b"GET /\xff\xfe HTTP/1.1\r\n\r\n", 400),
+        (b"CONNECT a:443 HTTP/1.1\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", 400),
+        (b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nab", 400),
+        (b"POST / HTTP/1.1\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nContent-Length: +1\r\n\r\na", 400),
+        (b"POST / HTTP/1.1\r\nContent-Length: 99999999999999999999999\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n", 400),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n", 400),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1;" + b"a" * 1_000_000, 431),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: " + b"a" * 1_000_000, 431),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + b"A: b\r\n" * 200, 431),
+    ],
+    ids=lambda value: repr(value[:60]) if isinstance(value, bytes) else str(value),
+)
+def test_bad_requests_are_refused(server, request_bytes, status):
+    started = time.monotonic()
+    assert statuses(exchange(server, request_bytes)) == [status]
+    assert time.monotonic() - started < 5
+    assert is_alive(server)
+
+
+def test_requests_at_the_limits_are_answered(server):
+    fields = b"A: %s\r\n" % (b"a" * 600) * 98
+    assert statuses(exchange(server, closing(b"GET /" + b"a" * 8000 + b" HTTP/1.1\r\n" + fields + b"\r\n"))) == [200]
+    chunked = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n0\r\nA: b\r\n\r\n"
+    assert exchange(server, closing(chunked)).endswith(b"3")
+    assert statuses(exchange(server, b"GET / HTTP/1.0\r\n\r\n")) == [200]
+
+
+def test_head_in_single_bytes_is_answered(server):
+    with connect(server) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for number in range(3):
+            for byte in b"POST /%d HTTP/1.1\r\nHost: abc\r\nContent-Length: 3\r\n\r\nabc" % number:
+                connection.send(bytes([byte]))
+            assert connection.recv(1000).endswith(b"\r\n\r\n3")
+
+
+def test_head_in_many_pieces_costs_no_quadratic_work(server, monkeypatch):
+    """Each byte reaches the parser once, in lines, however small the pieces are."""
+    fed = []
+
+    class Parser:
+        def feed_data(self, data):
+            fed.append(bytes(data))
+
+    connection = _unconnected(server)
+    connection.parser = Parser()
+    connection._in_head, connection._fruitless = True, 1
+    for _ in range(60_000):
+        connection.data_received(b"a")
+    assert not fed
+    connection.data_received(b"\n")
+    assert fed == [b"a" * 60_000 + b"\n"]
+
+
+def _unconnected(server) -> BoundedProtocol:
+    loop = asyncio.new_event_loop()
+    made = server.config.http_protocol_class(server.config, server.server_state, {}, _loop=loop)
+    loop.close()
+    made._timer = made.loop  # a timer that runs already
+    return made
+
+
+def test_upgrade_is_ignored_and_ends_the_connection(server):
+    upgrade = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    answer = exchange(server, upgrade)
+    assert statuses(answer) == [200]
+    assert b"connection: close" in answer
+
+
+def test_unfinished_head_is_refused_in_time(server, monkeypatch):
+    monkeypatch.setattr(protocol, "HEAD_S", 0.3)
+    started = time.monotonic()
+    assert statuses(exchange(server, b"GET / HTTP/1.1\r\nA: ")) == [408]
+    assert exchange(server, b"") == b""
+    assert statuses(exchange(server, b"\r\n")) == [408]
+    assert statuses(exchange(server, GET + b"GET / HTT")) == [200, 408]
+    with connect(server) as connection:
+        connection.sendall(GET)
+        assert statuses(connection.recv(1000)) == [200]
+        connection.sendall(b"\r\n")
+        assert statuses(answers(connection)) == [408]
+    assert 1.5 <= time.monotonic() - started < 6
+
+
+def test_dripping_head_has_no_more_time(server, monkeypatch):
+    monkeypatch.setattr(protocol, "HEAD_S", 0.5)
+    with connect(server) as connection:
+        started = time.monotonic()
+        connection.settimeout(0.05)
+        connection.sendall(b"GET / HTTP/1.1\r\n")
+        text = b""
+        while not text and time.monotonic() - started < 5:
+            with contextlib.suppress(ConnectionError):
+                connection.sendall(b"A: b\r\n")
+            with contextlib.suppress(TimeoutError):
+                text = connection.recv(1000)
+    assert statuses(text) == [408]
+    assert time.monotonic() - started < 3
+
+
+def test_unread_rest_of_an_answered_body_ends_in_time(server, monkeypatch):
+    monkeypatch.setattr(protocol, "UNREAD_S", 0.3)
+    started = time.monotonic()
+    assert statuses(exchange(server, b"POST /deaf HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc")) == [200]
+    assert time.monotonic() - started < 3
+
+
+def test_connection_is_kept_when_the_rest_of_a_body_comes(server):
+    with connect(server) as connection:
+        connection.sendall(b"POST /deaf HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc")
+        assert statuses(connection.recv(1000)) == [200]
+        connection.sendall(b"defghi" + GET)
+        assert statuses(connection.recv(1000)) == [200]
+
+
+def test_pipelined_requests_are_answered_in_order_up_to_a_bound(server):
+    posts = [
+        b"POST /%s HTTP/1.1\r\nContent-Length: %d\r\n\r\n%s" % (b"slow" if n == 1 else b"", n, b"a" * n)
+        for n in range(1, 9)
+    ]
+    posts[-1] = closing(posts[-1][:-8]) + b"a" * 8
+    answer = exchange(server, b"".join(posts))
+    assert [part[-1:] for part in answer.split(b"HTTP/1.1 ")[1:]] == [str(n).encode() for n in range(1, 9)]
+    many = exchange(server, b"GET /slow HTTP/1.1\r\n\r\n" + GET * 10_000)
+    assert statuses(many) == [200] * (1 + protocol.PIPELINED)
+    assert is_alive(server)
+
+
+def test_a_refusal_never_overtakes_an_answer(server):
+    for rest in (b"NONSENSE\r\n\r\n", b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n"):
+        assert statuses(exchange(server, b"GET /slow HTTP/1.1\r\n\r\n" + rest)) == [200]
+
+
+def test_broken_body_is_refused_while_the_application_reads_it(server):
+    head = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
+    assert statuses(exchange(server, head, b"nonsense\r\n")) == [400]
+
+
+def test_answer_that_nobody_reads_is_given_up(server, monkeypatch):
+    monkeypatch.setattr(protocol, "STALL_S", 0.3)
+    for request in (b"GET /large HTTP/1.1\r\n\r\n", b"GET /large HTTP/1.1\r\nConnection: close\r\n\r\n"):
+        with connect(server, receive_bytes=4096) as connection:
+            connection.sendall(request)
+            time.sleep(1.5)
+            assert len(answers(connection)) < LARGE_ANSWER
+    assert not server.config.http_protocol_class.edge.answers.total
+
+
+def test_slow_reader_gets_the_whole_answer(server, monkeypatch):
+    monkeypatch.setattr(protocol, "STALL_S", 0.2)
+    with connect(server) as connection:
+        connection.sendall(b"GET /large HTTP/1.1\r\nConnection: close\r\n\r\n")
+        size = 0
+        while piece := connection.recv(1 << 20):
+            size += len(piece)
+            time.sleep(0.005)
+    assert size > LARGE_ANSWER
+
+
+def test_unread_answers_of_many_are_bounded(monkeypatch):
+    with served() as server:
+        server.config.http_protocol_class.edge.answers._limit_bytes = LARGE_ANSWER
+        server.config.http_protocol_class.edge.answers._patience_s = 0
+        with contextlib.ExitStack() as held:
+            for _ in range(3):
+                connection = held.enter_context(connect(server, receive_bytes=4096))
+                connection.sendall(b"GET /large HTTP/1.1\r\n\r\n")
+                connection.recv(1)
+            assert server.config.http_protocol_class.edge.answers.total <= LARGE_ANSWER
+            assert is_alive(server)
+
+
+def test_unfinished_heads_of_many_are_bounded():
+    with served() as server, contextlib.ExitStack() as held:
+        for _ in range(200):
+            held.enter_context(connect(server)).sendall(b"GET / HTTP/1.1\r\nA: " + b"a" * 60_000)
+        assert is_alive(server)
+        assert server.config.http_protocol_class.edge.heads.total <= protocol.HEADS_BUDGET_BYTES
+
+
+def test_idle_connections_of_an_address_make_room_for_its_next_ones():
+    limits = ConnectionLimits(in_all=100, per_address=10, proxies=())
+    with served(limits) as server, contextlib.ExitStack() as held:
+        other = held.enter_context(connect(server, "127.0.0.3"))
+        idle = [held.enter_context(connect(server, "127.0.0.2")) for _ in range(30)]
+        for connection in idle:
+            with contextlib.suppress(ConnectionError):
+                connection.sendall(b"GET / HT")
+        with connect(server, "127.0.0.2") as connection:
+            connection.sendall(GET)
+            assert statuses(connection.recv(1000)) == [200]
+        other.sendall(GET)
+        assert statuses(other.recv(1000)) == [200]
+        assert len(server.server_state.connections) <= 12
+
+
+def test_a_full_server_ends_what_the_largest_address_holds():
+    limits = ConnectionLimits(in_all=20, per_address=0, proxies=())
+    with served(limits) as server, contextlib.ExitStack() as held:
+        other = held.enter_context(connect(server, "127.0.0.3"))
+        for _ in range(30):
+            held.enter_context(connect(server, "127.0.0.2"))
+        for source in ("127.0.0.4", "127.0.0.2"):
+            with connect(server, source) as connection:
+                connection.sendall(GET)
+                assert statuses(connection.recv(1000)) == [200]
+        other.sendall(GET)
+        assert statuses(other.recv(1000)) == [200]
+
+
+def test_connections_at_work_are_not_ended_and_operators_have_places_of_their_own():
+    limits = ConnectionLimits(in_all=3, per_address=2, proxies=("127.0.0.7",))
+    with served(limits) as server, contextlib.ExitStack() as held:
+        busy = [held.enter_context(connect(server, source)) for source in ("127.0.0.2", "127.0.0.2", "127.0.0.7")]
+        for connection in busy:
+            connection.sendall(b"POST / HTTP/1.1\r\nContent-Length: 1\r\n\r\n")
+        time.sleep(0.2)
+        with connect(server, "127.0.0.1") as operator:  # beyond all limits, as it comes from the machine itself
+            operator.sendall(GET)
+            assert statuses(operator.recv(1000)) == [200]
+        for connection in busy:
+            connection.sendall(b"a")
+            assert statuses(connection.recv(1000)) == [200]
+
+
+def test_newcomers_from_elsewhere_are_refused_when_all_are_at_work(monkeypatch):
+    monkeypatch.setattr(protocol, "OPERATORS", 1)
+    with served(ConnectionLimits(in_all=1)) as server, contextlib.ExitStack() as held:
+        for _ in range(2):
+            held.enter_context(connect(server)).sendall(b"POST / HTTP/1.1\r\nContent-Length: 1\r\n\r\n")
+            time.sleep(0.1)
+        assert statuses(exchange(server, GET)) == [503]
+
+
+def test_networks_of_proxies_are_checked():
+    with pytest.raises(ValueError, match="proxy.example"):
+        ConnectionLimits(proxies=("proxy.example",))

@@ -1,0 +1,78 @@
+"""Who makes room for whom when connections are at their limit."""
+
+from __future__ import annotations
+
+from gureum.foundation.connections import AT_REST, AT_WORK, SILENT, Connections, Limit
+from gureum.foundation.http.budget import Budget
+
+
+def connections(*limits, at_work=(), at_rest=()):
+    def rank(name):
+        return AT_WORK if name in at_work else AT_REST if name in at_rest else SILENT
+
+    return Connections(limits, rank)
+
+
+def test_the_oldest_silent_one_of_the_largest_group_makes_room():
+    places, closed = connections(Limit(4), Limit(3), at_rest={"a1"}), []
+    for name in ("b1", "a1", "a2", "a3"):
+        assert places.admit(name, (name[0],), closed.append)
+    assert places.admit("c1", ("c",), closed.append)
+    assert closed == ["a2"]
+    assert len(places) == 4
+
+
+def test_a_newcomer_of_the_largest_group_takes_from_its_own():
+    places, closed = connections(Limit(3), Limit(3)), []
+    for name in ("b1", "a1", "a2", "a3"):
+        assert places.admit(name, (name[0],), closed.append)
+    assert closed == ["a1"]
+
+
+def test_those_at_work_stay():
+    places, closed = connections(Limit(2), Limit(2), at_work={"a1", "a2"}), []
+    assert places.admit("a1", ("a",), closed.append)
+    assert places.admit("a2", ("a",), closed.append)
+    assert not places.admit("b1", ("b",), closed.append)
+    assert not closed
+    places.remove("a1")
+    places.remove("a1")
+    assert places.admit("b1", ("b",), closed.append)
+
+
+def test_limits_of_nested_groups():
+    places, closed = connections(Limit(9), Limit(4), Limit(2, replaces=False)), []
+    for name in ("g1", "g2", "h1", "h2"):
+        assert places.admit(name, ("net", name[0]), closed.append)
+    assert not places.admit("g3", ("net", "g"), closed.append), "a guest does not replace its own"
+    assert places.admit("i1", ("net", "i"), closed.append)
+    assert closed == ["g1"]
+    assert places.admit("x1", ("other", "g"), closed.append)
+    for name in ("g2", "h1", "h2", "i1", "x1"):
+        places.remove(name)
+    assert len(places) == 0
+    assert not places._members
+    assert not places._children
+
+
+def test_unbounded_groups_count_in_all():
+    places, closed = connections(Limit(3), Limit(1)), []
+    for name in ("p1", "p2", "p3", "p4"):
+        assert places.admit(name, ("p",), closed.append, unbounded=True)
+    assert closed == ["p1"]
+
+
+def test_a_budget_gives_up_what_was_held_longest():
+    given_up, now = [], [0.0]
+    budget = Budget(100, 1.0, lambda: now[0])
+    for name in ("a", "b"):
+        budget.hold(name, 40, lambda name=name: given_up.append(name))
+    budget.hold("b", 80, lambda: given_up.append("b"))
+    assert not given_up, "nobody held anything for a second"
+    now[0] = 2.0
+    budget.hold("c", 10, lambda: given_up.append("c"))
+    assert given_up == ["a"]
+    assert budget.total == 90
+    budget.release("b")
+    budget.release("b")
+    assert budget.total == 10
