@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Select
+from sqlalchemy import ColumnElement, Select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from gureum.foundation.errors import BadRequest
@@ -39,11 +39,23 @@ def moment(name: str, value: str) -> datetime:
     """An ISO 8601 time as a naive datetime in UTC."""
     try:
         parsed = datetime.fromisoformat(value.replace(" ", "+") if "T" in value else value)
-    except ValueError as error:
+        return parsed if parsed.tzinfo is None else parsed.astimezone(UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError) as error:
         raise BadRequest(
             f"Invalid input for query parameter {name}: {value[:64]!r} is not an ISO 8601 time."
         ) from error
-    return parsed if parsed.tzinfo is None else parsed.astimezone(UTC).replace(tzinfo=None)
+
+
+def shown_since(column: InstrumentedAttribute[datetime], limit: datetime) -> ColumnElement[bool]:
+    """Of a column that an API shows in whole seconds: what is shown is `limit` or later."""
+    return column >= limit.replace(microsecond=0)
+
+
+def shown_until(column: InstrumentedAttribute[datetime], limit: datetime) -> ColumnElement[bool]:
+    """Of a column that an API shows in whole seconds: what is shown is `limit` or earlier, whatever
+    fraction of a second the database keeps beside it.
+    """
+    return column <= limit.replace(microsecond=999_999)
 
 
 def text(_name: str, value: str) -> str:

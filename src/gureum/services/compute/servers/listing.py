@@ -5,25 +5,41 @@ Source: compute API reference, "List servers", "Filtering, sorting and paginatio
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
 from sqlalchemy import ColumnElement, Select, Text, and_, cast, or_
 from sqlalchemy.orm import InstrumentedAttribute
 
-from gureum.foundation.errors import BadRequest
+from gureum.foundation.errors import BadRequest, Forbidden
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.paging import paging_of
 from gureum.services.compute.deps import ComputeDeps
-from gureum.services.compute.servers.model import Server, states_of
+from gureum.services.compute.servers.model import STATUSES, UNKNOWN, Server, in_status
 from gureum.services.compute.servers.patterns import MAX_PATTERN, BadPattern, literal, matching
 from gureum.services.compute.servers.seen import EVERY_SERVER, SeenServer
 
 MAX_PAGE = 1000
 MAX_NAMES = 20_000
 """So many different names a regular expression is tried on: below what SQLite and PostgreSQL take in one list."""
+
+
+def _lower(_name: str, value: str) -> str:
+    """As ids and states are stored."""
+    return value.lower()
+
+
+def _address(_name: str, value: str) -> str:
+    """As addresses are stored; what is none equals no stored one."""
+    try:
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        return value
+
 
 _SORTABLE = {
     "access_ip_v4": Server.access_ip_v4,
@@ -51,8 +67,8 @@ _SORTABLE = {
     "vm_state": Server.vm_state,
 }
 _EQUAL: dict[str, tuple[InstrumentedAttribute[Any], filters.Convert]] = {
-    "image": (Server.image_id, filters.text),
-    "image_ref": (Server.image_id, filters.text),
+    "image": (Server.image_id, _lower),
+    "image_ref": (Server.image_id, _lower),
     "description": (Server.description, filters.text),
     "display_description": (Server.description, filters.text),
     "launch_index": (Server.launch_index, filters.integer),
@@ -61,15 +77,15 @@ _EQUAL: dict[str, tuple[InstrumentedAttribute[Any], filters.Convert]] = {
     "key_name": (Server.key_name, filters.text),
     "hostname": (Server.hostname, filters.text),
     "availability_zone": (Server.zone, filters.text),
-    "uuid": (Server.id, filters.text),
+    "uuid": (Server.id, _lower),
     "config_drive": (Server.config_drive, filters.boolean),
     "locked": (Server.locked, filters.boolean),
     "user_id": (Server.user_id, filters.text),
-    "vm_state": (Server.vm_state, filters.text),
-    "task_state": (Server.task_state, filters.text),
+    "vm_state": (Server.vm_state, _lower),
+    "task_state": (Server.task_state, _lower),
     "power_state": (Server.power_state, filters.integer),
-    "access_ip_v4": (Server.access_ip_v4, filters.text),
-    "access_ip_v6": (Server.access_ip_v6, filters.text),
+    "access_ip_v4": (Server.access_ip_v4, _address),
+    "access_ip_v6": (Server.access_ip_v6, _address),
 }
 _EQUAL_FOR_ADMIN = {
     "host": (Server.host, filters.text),
@@ -115,12 +131,20 @@ def _visible(call: Call[Any]) -> Select[Any]:
         call.enforce("os_compute_api:servers:index:get_all_tenants", **call.own_target())
     else:
         statement = statement.where(Server.project_id == call.caller.project_id)
+    if _statuses(call) == ["DELETED"]:
+        if not call.caller.is_admin:
+            raise Forbidden("Only administrators may list deleted instances")
+        return statement.where(Server.deleted_at.isnot(None))
     deleted = call.param("deleted")
     if call.param("changes-since") or call.param("changes-before"):
         return statement
     if deleted and call.caller.is_admin and filters.boolean("deleted", deleted):
         return statement.where(Server.deleted_at.isnot(None))
     return statement.where(Server.deleted_at.is_(None))
+
+
+def _statuses(call: Call[Any]) -> list[str]:
+    return [value.upper() for value in call.params("status")]
 
 
 def _everywhere(call: Call[Any]) -> bool:
@@ -135,13 +159,15 @@ def _narrow(call: Call[Any], statement: Select[Any]) -> Select[Any]:
     statement = filters.equals(statement, call.query, allowed)
     if name := call.param("name") or call.param("display_name"):
         statement = statement.where(_named(call, statement, name))
-    statuses = [value.upper() for value in call.params("status")]
-    if statuses:
+    if statuses := _statuses(call):
         statement = statement.where(_in_status(call, statuses))
-    if text := call.param("changes-since"):
-        statement = statement.where(Server.updated_at >= filters.moment("changes-since", text))
-    if text := call.param("changes-before"):
-        statement = statement.where(Server.updated_at <= filters.moment("changes-before", text))
+    since, before = (_moment(call, name) for name in ("changes-since", "changes-before"))
+    if since is not None and before is not None and since > before:
+        raise BadRequest("The value of changes-since must be less than or equal to changes-before.")
+    if since is not None:
+        statement = statement.where(filters.shown_since(Server.updated_at, since))
+    if before is not None:
+        statement = statement.where(filters.shown_until(Server.updated_at, before))
     for parameter in _TAGS:
         if text := call.param(parameter):
             statement = statement.where(_tagged(parameter, text.split(",")))
@@ -149,6 +175,11 @@ def _narrow(call: Call[Any], statement: Select[Any]) -> Select[Any]:
         ids = call.deps.network.servers_with_address(call.tx, addresses)
         statement = statement.where(Server.id.in_(ids))
     return statement
+
+
+def _moment(call: Call[Any], name: str) -> datetime | None:
+    text = call.param(name)
+    return filters.moment(name, text) if text else None
 
 
 def _named(call: Call[Any], statement: Select[Any], text: str) -> ColumnElement[bool]:
@@ -173,26 +204,11 @@ def _named(call: Call[Any], statement: Select[Any], text: str) -> ColumnElement[
 
 
 def _in_status(call: Call[Any], statuses: list[str]) -> ColumnElement[bool]:
-    terms: list[ColumnElement[bool]] = []
-    for status in statuses:
-        pairs = states_of(status)
-        if not pairs and not call.at_least(2, 38):
-            return Server.id.is_(None)
-        if not pairs:
-            raise BadRequest(f"Invalid status value: {status[:32]}")
-        for vm_state, task_state in pairs:
-            if task_state is not None:
-                terms.append(and_(Server.vm_state == vm_state, Server.task_state == task_state))
-                continue
-            others = {task for state, task in _special() if state == vm_state}
-            free = or_(Server.task_state.is_(None), Server.task_state.not_in(sorted(others)))
-            terms.append(and_(Server.vm_state == vm_state, free))
-    return or_(*terms)
-
-
-def _special() -> list[tuple[str, str]]:
-    pairs = [pair for status in ("REBOOT", "HARD_REBOOT", "REBUILD") for pair in states_of(status)]
-    return [(state, task) for state, task in pairs if task is not None]
+    """Servers in any of the statuses. Those that do not exist match nothing; alone they are refused since 2.38."""
+    known = [status for status in statuses if status in STATUSES or status == UNKNOWN]
+    if not known and call.at_least(2, 38):
+        raise BadRequest(f"Invalid status value: {', '.join(statuses)[:64]}")
+    return or_(*(in_status(status) for status in known)) if known else Server.id.is_(None)
 
 
 def _tagged(parameter: str, tags: list[str]) -> ColumnElement[bool]:

@@ -12,7 +12,7 @@ import secrets
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, Text
+from sqlalchemy import ColumnElement, ForeignKey, Index, String, Text, and_, or_
 from sqlalchemy.orm import Mapped, mapped_column
 
 from gureum.foundation import clock
@@ -23,38 +23,55 @@ NO_STATE, RUNNING, PAUSED, SHUTDOWN, CRASHED, SUSPENDED = 0, 1, 3, 4, 6, 7
 
 POWER_STATES = {"running": RUNNING, "paused": PAUSED, "stopped": SHUTDOWN, "crashed": CRASHED, "absent": NO_STATE}
 
-_STATUS = {
-    ("active", "rebooting"): "REBOOT",
-    ("active", "reboot_pending"): "REBOOT",
-    ("active", "reboot_started"): "REBOOT",
-    ("active", "rebooting_hard"): "HARD_REBOOT",
-    ("stopped", "rebooting_hard"): "HARD_REBOOT",
-    ("error", "rebooting_hard"): "HARD_REBOOT",
-    ("active", "rebuilding"): "REBUILD",
-    ("stopped", "rebuilding"): "REBUILD",
-    ("error", "rebuilding"): "REBUILD",
+_REBUILD = dict.fromkeys(("rebuilding", "rebuild_block_device_mapping", "rebuild_spawning"), "REBUILD")
+_RESIZE = dict.fromkeys(("resize_prep", "resize_migrating", "resize_migrated", "resize_finish"), "RESIZE")
+_REBOOT = dict.fromkeys(("rebooting", "reboot_pending", "reboot_started"), "REBOOT")
+_HARD_REBOOT = dict.fromkeys(("rebooting_hard", "reboot_pending_hard", "reboot_started_hard"), "HARD_REBOOT")
+_MIGRATE = {"migrating": "MIGRATING"}
+_TASKS = {
+    "active": {**_REBOOT, **_HARD_REBOOT, **_REBUILD, **_RESIZE, **_MIGRATE, "updating_password": "PASSWORD"},
+    "stopped": {**_HARD_REBOOT, **_REBUILD, **_RESIZE},
+    "error": {**_HARD_REBOOT, **_REBUILD},
+    "resized": {"resize_reverting": "REVERT_RESIZE"},
+    "paused": _MIGRATE,
 }
+"""vm_state -> the task_states that have a status of their own. Source: compute API guide, "Server concepts"."""
 _STATUS_OF_STATE = {
     "building": "BUILD",
     "active": "ACTIVE",
     "stopped": "SHUTOFF",
     "paused": "PAUSED",
     "suspended": "SUSPENDED",
+    "rescued": "RESCUE",
+    "resized": "VERIFY_RESIZE",
+    "shelved": "SHELVED",
+    "shelved_offloaded": "SHELVED_OFFLOADED",
     "error": "ERROR",
+    "soft-delete": "SOFT_DELETED",
     "deleted": "DELETED",
 }
+"""Every state of the reference, whether or not a server gets there in this cloud."""
+UNKNOWN = "UNKNOWN"
+STATUSES = frozenset({*_STATUS_OF_STATE.values(), *(name for tasks in _TASKS.values() for name in tasks.values())})
 
 
 def status_of(vm_state: str, task_state: str | None) -> str:
     """The status word of the compute API."""
-    return _STATUS.get((vm_state, task_state or ""), _STATUS_OF_STATE.get(vm_state, "UNKNOWN"))
+    return _TASKS.get(vm_state, {}).get(task_state or "") or _STATUS_OF_STATE.get(vm_state, UNKNOWN)
 
 
-def states_of(status: str) -> list[tuple[str, str | None]]:
-    """The (vm_state, task_state) pairs that show as `status`; a task_state of None stands for any other."""
-    pairs: list[tuple[str, str | None]] = [pair for pair, name in _STATUS.items() if name == status]
-    pairs += [(state, None) for state, name in _STATUS_OF_STATE.items() if name == status]
-    return pairs
+def in_status(status: str) -> ColumnElement[bool]:
+    """The condition that a row of `servers` shows as `status`, one of `STATUSES` or UNKNOWN."""
+    terms: list[ColumnElement[bool]] = []
+    for vm_state, name in _STATUS_OF_STATE.items():
+        tasks = _TASKS.get(vm_state, {})
+        own = sorted(task for task, shown in tasks.items() if shown == status)
+        if name == status:
+            others = or_(Server.task_state.is_(None), Server.task_state.not_in(sorted(tasks)))
+            terms.append(and_(Server.vm_state == vm_state, others) if tasks else Server.vm_state == vm_state)
+        elif own:
+            terms.append(and_(Server.vm_state == vm_state, Server.task_state.in_(own)))
+    return or_(*terms) if terms else Server.vm_state.not_in(sorted(_STATUS_OF_STATE))
 
 
 class Worded:
@@ -98,6 +115,7 @@ class Server(Worded, Row):
     key_name: Mapped[str | None] = mapped_column(Name)
     key_data: Mapped[str | None] = mapped_column(Text)
     user_data: Mapped[str | None] = mapped_column(Text)
+    files: Mapped[list[dict[str, str]]] = mapped_column(Json, default=list)
     admin_password: Mapped[str | None] = mapped_column(String(255))
     seed: Mapped[str] = mapped_column(String(64), default=lambda: secrets.token_hex(32))
     config_drive: Mapped[bool] = mapped_column(default=False)
