@@ -26,6 +26,7 @@ OFFERED = {
         "interface_attach": True,
         "live_migration": False,
         "metadata_service": True,
+        "personality": True,
         "pause": True,
         "rescue": False,
         "resize": False,

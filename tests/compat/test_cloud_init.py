@@ -19,6 +19,7 @@ from gureum.agents.metadata.server import MetadataServer
 
 READER = Path(__file__).with_name("cloud_init_reader.py")
 USER_DATA = b"#cloud-config\nruncmd: [[touch, /done]]\n"
+FILES = {"/etc/motd": b"Hello\n", "/opt/key": bytes(range(256))}
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def cloud(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(cloud):
-    """A server with a key, user data, metadata, and a port with an address of each kind."""
+    """A server with a key, user data, files, metadata, and a port with an address of each kind."""
     demo = cloud.client("demo")
     network = cloud.network(demo, cidr="10.0.0.0/24")
     automatic = {"ip_version": 6, "ipv6_ra_mode": "slaac", "ipv6_address_mode": "slaac", "cidr": "fd00::/64"}
@@ -59,14 +60,22 @@ def server(cloud):
     port = {"network_id": fixed, "fixed_ips": [{"subnet_id": last}]}
     port_id = demo.post("/network/v2.0/ports", {"port": port}).json()["port"]["id"]
     key = demo.post("/compute/v2.1/os-keypairs", {"keypair": {"name": "mine"}}).json()["keypair"]
-    server_id = cloud.server(
-        demo,
-        imageRef=cloud.image(),
-        networks=[{"uuid": network}, {"port": port_id}],
-        key_name="mine",
-        user_data=base64.b64encode(USER_DATA).decode(),
-        metadata={"tier": "web"},
-    )
+    body = {
+        "name": "one",
+        "flavorRef": "42",
+        "imageRef": cloud.image(),
+        "networks": [{"uuid": network}, {"port": port_id}],
+        "key_name": "mine",
+        "user_data": base64.encodebytes(USER_DATA).decode(),
+        "metadata": {"tier": "web"},
+        "personality": [
+            {"path": path, "contents": base64.encodebytes(content).decode()} for path, content in FILES.items()
+        ],
+    }
+    with_files = {"OpenStack_API_Version": "compute 2.56"}
+    answer = demo.post("/compute/v2.1/servers", {"server": body}, **with_files)
+    assert answer.status == 202, answer.content
+    server_id = answer.json()["server"]["id"]
     cloud.settle()
     seen = demo.get(f"/compute/v2.1/servers/{server_id}").json()["server"]
     assert seen["status"] == "ACTIVE", seen
@@ -97,6 +106,7 @@ def check(found: dict, server: dict) -> None:
     assert meta["public_keys"] == {"mine": server["public_key"]}
     assert len(base64.b64decode(meta["random_seed"])) == 512
     assert base64.b64decode(found["userdata"]) == USER_DATA
+    assert {path: base64.b64decode(content) for path, content in found["files"].items()} == FILES
     devices = {one["name"]: one for one in found["network"]["config"] if one["type"] == "physical"}
     macs = [nic["OS-EXT-IPS-MAC:mac_addr"] for nics in server["addresses"].values() for nic in nics]
     assert {one["mac_address"] for one in devices.values()} == set(macs)

@@ -131,17 +131,6 @@ def test_certificates_that_nobody_would_check_are_refused(cloud, demo, image):
     assert demo.get(f"{SERVERS}/{server}", **NEW).json()["server"]["OS-EXT-SRV-ATTR:hostname"] == "two"
 
 
-def test_files_that_nobody_would_inject_are_refused(cloud, demo, image):
-    files = [{"path": "/etc/motd", "contents": "aGVsbG8="}]
-    answer = post(demo, image, version="2.56", personality=files)
-    assert answer.status == 400
-    assert "personality" in answer.json()["badRequest"]["message"]
-    server = made(demo, image)
-    host_of(cloud, server)
-    rebuild = {"rebuild": {"imageRef": image, "personality": files}}
-    assert demo.post(f"{SERVERS}/{server}/action", rebuild, **at("2.56")).status == 400
-
-
 def test_the_quota_of_a_groups_members_holds(cloud, demo, image):
     admin = cloud.client()
     project = admin.get("/identity/v3/projects?name=demo").json()["projects"][0]["id"]

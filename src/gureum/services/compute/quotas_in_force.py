@@ -6,7 +6,8 @@ compute administration guide, "Manage unified limits quotas", for the names of u
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import base64
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -140,6 +141,7 @@ class Asked:
     ram_mib: int
     count: int
     metadata_items: int
+    files: Sequence[Mapping[str, str]] = ()
 
 
 def check_servers(deps: ComputeDeps, tx: Tx, project_id: str, user_id: str, asked: Asked) -> None:
@@ -154,6 +156,24 @@ def check_servers(deps: ComputeDeps, tx: Tx, project_id: str, user_id: str, aske
     over += class_overruns(deps, tx, project_id, {name: n * count for name, n in asked.resources.items()})
     _refuse(over)
     _check_metadata(limits | own, asked.metadata_items)
+    _check_files(limits | own, asked.files)
+
+
+def check_files(deps: ComputeDeps, tx: Tx, project_id: str, user_id: str, files: Sequence[Mapping[str, str]]) -> None:
+    """Whether a server may have these injected files, contents in base64. Raises OverQuota."""
+    _check_files(limits_of_user(deps, tx, project_id, user_id), files)
+
+
+def _check_files(limits: dict[str, int], files: Sequence[Mapping[str, str]]) -> None:
+    if not files:
+        return
+    asked = {
+        "injected_files": len(files),
+        "injected_file_path_bytes": max(len(file["path"].encode()) for file in files),
+        "injected_file_content_bytes": max(len(base64.b64decode(file["contents"])) for file in files),
+    }
+    for overrun in overruns(limits, {}, asked):
+        raise OverQuota(f"Quota exceeded for injected files ({overrun}).")
 
 
 def check_classes(deps: ComputeDeps, tx: Tx, project_id: str, resources: Mapping[str, int]) -> None:

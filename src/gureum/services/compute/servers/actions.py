@@ -23,6 +23,7 @@ from gureum.foundation.http.microversions import Version
 from gureum.foundation.http.routes import Reply, Route
 from gureum.foundation.policy import Rule
 from gureum.services.compute.deps import ComputeDeps
+from gureum.services.compute.quotas_in_force import check_files
 from gureum.services.compute.servers import bodies, operations, snapshots, versions, views
 from gureum.services.compute.servers.model import Server
 
@@ -67,11 +68,11 @@ def _lock(call: Call[ComputeDeps], server: Server, payload: Any) -> None:
     reason = None
     if call.at_least(2, 73) and payload is not None:
         reason = converted(payload, bodies.Lock, "lock").locked_reason
-    operations.lock(server, call.caller, reason)
+    operations.lock(call.tx, server, call.caller, reason)
 
 
 def _unlock(call: Call[ComputeDeps], server: Server, _payload: Any) -> None:
-    operations.unlock(server, call.caller)
+    operations.unlock(call.tx, server, call.caller)
 
 
 def _delete(call: Call[ComputeDeps], server: Server, _payload: Any) -> None:
@@ -81,6 +82,14 @@ def _delete(call: Call[ComputeDeps], server: Server, _payload: Any) -> None:
 def _user_data(payload: bodies.Rebuild) -> str | None | UnsetType:
     given = payload.user_data
     return UNSET if isinstance(given, UnsetType) else operations.checked_user_data(given)
+
+
+def _files(call: Call[ComputeDeps], payload: bodies.Rebuild) -> list[dict[str, str]] | UnsetType:
+    if isinstance(payload.personality, UnsetType):
+        return UNSET
+    files = operations.checked_files(payload.personality)
+    check_files(call.deps, call.tx, call.caller.project_id or "", call.caller.user_id, files)
+    return files
 
 
 def _refuse_fields_of_other_versions(call: Call[ComputeDeps], payload: bodies.Rebuild) -> None:
@@ -96,6 +105,7 @@ def _refuse_fields_of_other_versions(call: Call[ComputeDeps], payload: bodies.Re
 def _rebuild(call: Call[ComputeDeps], server: Server, payload: bodies.Rebuild) -> Reply:
     _refuse_fields_of_other_versions(call, payload)
     operations.refuse_what_is_not_offered(payload)
+    files = _files(call, payload)
     password = payload.adminPass if payload.adminPass is not UNSET else operations.new_password()
 
     def change(row: Server) -> None:
@@ -108,6 +118,7 @@ def _rebuild(call: Call[ComputeDeps], server: Server, payload: bodies.Rebuild) -
             ("access_ip_v6", payload.accessIPv6),
             ("user_data", _user_data(payload)),
             ("hostname", payload.hostname or UNSET),
+            ("files", files),
         ):
             if value is not UNSET:
                 setattr(row, attribute, value)
@@ -132,6 +143,7 @@ def _reset_state(call: Call[ComputeDeps], server: Server, payload: bodies.ResetS
         server.fault, server.done_spec = None, 0
         call.deps.tasks.signal(call.tx, "server", [server.id])
     server.updated_at = clock.utcnow()
+    operations.record_done(call.tx, call.caller, server, "resetState")
 
 
 def _add_group(call: Call[ComputeDeps], server: Server, payload: bodies.SecurityGroupAction) -> None:

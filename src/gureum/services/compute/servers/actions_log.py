@@ -1,6 +1,7 @@
 """What was asked of a server, by whom and how it ended. Source: compute API reference, "Servers actions".
 
-One record is one action with one event: the verb's task is one piece of work here, not a chain of messages.
+One record is one action with the events that the reference gives it, all with the action's times: the verb's task is
+one piece of work here, not a chain of messages.
 """
 
 from __future__ import annotations
@@ -32,12 +33,19 @@ RULES = (
     Rule(_EVENTS, "rule:admin", "See the traceback and the host of a server action's events"),
     Rule(_DETAILS, "rule:admin", "See the details of a server action's events"),
 )
-_VERB = {
-    "create": "compute__do_build_and_run_instance",
-    "delete": "compute_terminate_instance",
-    "createImage": "compute_snapshot_instance",
-    "createBackup": "compute_backup_instance",
+_EVENTS_OF: dict[str, tuple[str, ...]] = {
+    "create": ("compute__do_build_and_run_instance",),
+    "delete": ("compute_terminate_instance",),
+    "rebuild": ("compute_rebuild_instance", "rebuild_server"),
+    "createImage": ("compute_snapshot_instance",),
+    "createBackup": ("compute_backup_instance",),
+    "attach_interface": ("compute_attach_interface",),
+    "detach_interface": ("compute_detach_interface",),
+    "lock": ("api_lock",),
+    "unlock": ("api_unlock",),
+    "resetState": (),
 }
+"""What is not here has one event, named after it."""
 
 
 def index(call: Call[ComputeDeps], server_id: str) -> dict[str, Any]:
@@ -62,7 +70,8 @@ def show(call: Call[ComputeDeps], server_id: str, request_id: str) -> dict[str, 
     view = _view(row)
     privileged = call.allows(_EVENTS, **call.own_target())
     if privileged or call.at_least(2, 51):
-        view["events"] = [_event(call, server, row, privileged=privileged)]
+        names = _EVENTS_OF.get(row.action, (f"compute_{row.action}_instance",))
+        view["events"] = [_event(call, server, row, name, privileged=privileged) for name in names]
     return {"instanceAction": view}
 
 
@@ -119,9 +128,9 @@ def _view(row: ServerAction) -> dict[str, Any]:
     }
 
 
-def _event(call: Call[Any], server: Server, row: ServerAction, *, privileged: bool) -> dict[str, Any]:
+def _event(call: Call[Any], server: Server, row: ServerAction, name: str, *, privileged: bool) -> dict[str, Any]:
     event: dict[str, Any] = {
-        "event": _VERB.get(row.action, f"compute_{row.action}_instance"),
+        "event": name,
         "start_time": _time(row.started_at),
         "finish_time": _time(row.finished_at),
         "result": None if row.finished_at is None else "Error" if row.message else "Success",

@@ -57,6 +57,7 @@ def create(call: Call[ComputeDeps], body: Any) -> Reply:
         **_placement(call, new),
         key_name=new.key_name,
         user_data=operations.checked_user_data(new.user_data),
+        files=operations.checked_files(getattr(new, "personality", ())),
         admin_password=password,
         config_drive=_flag("config_drive", new.config_drive),
         metadata=new.metadata,

@@ -40,8 +40,10 @@ class WantedNic(Struct, forbid_unknown_fields=True):
 
 
 class File(Struct, forbid_unknown_fields=True):
-    path: Text255
-    contents: Annotated[str, Meta(max_length=16384)]
+    """A file of `personality`, contents in base64; quotas bound number, path and size."""
+
+    path: Annotated[str, Meta(min_length=1)]
+    contents: str
 
 
 _RENAMED = {"disk_config": "OS-DCF:diskConfig"}

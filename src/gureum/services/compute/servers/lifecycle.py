@@ -276,7 +276,7 @@ class ServerLifecycle:
         state = {"vm_state": "deleted", "task_state": None, "power_state": NO_STATE}
         times = dict.fromkeys(("deleted_at", "terminated_at", "updated_at"), clock.utcnow())
         secrets = dict.fromkeys(("user_data", "key_data", "admin_password"))
-        if not _RELEASED.run(tx, of=server_id, seed="", **state, **times, **secrets):
+        if not _RELEASED.run(tx, of=server_id, seed="", files=[], **state, **times, **secrets):
             raise _gone(server_id)
         _finish_action(tx, server_id)
         return Done()
@@ -341,7 +341,7 @@ _RELEASED = update_of(
     Server,
     *("vm_state", "task_state", "power_state"),
     *("deleted_at", "terminated_at", "updated_at"),
-    *("user_data", "key_data", "admin_password", "seed"),
+    *("user_data", "key_data", "admin_password", "seed", "files"),
 )
 
 

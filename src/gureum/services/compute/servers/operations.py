@@ -10,7 +10,7 @@ import binascii
 import ipaddress
 import secrets
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +27,7 @@ from gureum.services.compute.flavors.model import Flavor, FlavorAccess
 from gureum.services.compute.hosts.model import Host
 from gureum.services.compute.keypairs.model import Keypair
 from gureum.services.compute.quotas_in_force import Asked, check_classes, check_members, check_servers
+from gureum.services.compute.servers.bodies import File
 from gureum.services.compute.servers.groups import ServerGroup, ServerGroupMember
 from gureum.services.compute.servers.hints import Hints, within_reach
 from gureum.services.compute.servers.lifecycle import KIND
@@ -52,6 +53,7 @@ class ServerRequest:
     host: str | None = None
     key_name: str | None = None
     user_data: str | None = None
+    files: list[dict[str, str]] = field(default_factory=list)
     admin_password: str | None = None
     config_drive: bool = False
     metadata: dict[str, str] = field(default_factory=dict)
@@ -75,7 +77,7 @@ def create_servers(deps: ComputeDeps, tx: Tx, caller: Caller, request: ServerReq
     image = deps.image.boot_image(tx, caller, request.image_id)
     _check_fit(flavor, image, may_lack_disk=request.may_lack_disk)
     resources = resources_of(flavor, kept_of(image))
-    asked = Asked(resources, flavor["vcpus"], flavor["ram"], request.count, len(request.metadata))
+    asked = Asked(resources, flavor["vcpus"], flavor["ram"], request.count, len(request.metadata), request.files)
     check_servers(deps, tx, project_id, caller.user_id, asked)
     key = own_keypair(tx, caller, request.key_name)
     _check_zone(tx, request)
@@ -126,6 +128,7 @@ def _values(
         "key_name": key.name if key else None,
         "key_data": key.public_key if key else None,
         "user_data": request.user_data,
+        "files": request.files,
         "admin_password": request.admin_password,
         "config_drive": request.config_drive,
         "meta": dict(request.metadata),
@@ -228,6 +231,14 @@ def record_action(tx: Tx, caller: Caller, server_id: str, action: str, host: str
     """Note a verb in the transaction that begins it."""
     who = {"user_id": caller.user_id, "project_id": caller.project_id or ""}
     _RECORD.run(tx, server_id=server_id, action=action, request_id=log.request_id.get(), host=host, **who)
+
+
+def record_done(tx: Tx, caller: Caller, server: Server, action: str) -> None:
+    """Note a verb that is done with the transaction: no host is asked."""
+    who = {"user_id": caller.user_id, "project_id": caller.project_id or "", "host": server.host}
+    now = clock.utcnow()
+    times = {"started_at": now, "updated_at": now, "finished_at": now}
+    tx.add(ServerAction(server_id=server.id, action=action, request_id=log.request_id.get(), **who, **times))
 
 
 # -- finding ---------------------------------------------------------------------------------------------
@@ -366,15 +377,17 @@ def delete(deps: ComputeDeps, tx: Tx, caller: Caller, server: Any) -> None:
     deps.tasks.signal(tx, KIND, [server.id], divert="destroy")
 
 
-def lock(server: Server, caller: Caller, reason: str | None) -> None:
+def lock(tx: Tx, server: Server, caller: Caller, reason: str | None) -> None:
     server.locked, server.locked_reason = True, reason
     server.locked_by = "owner" if caller.project_id == server.project_id else "admin"
+    record_done(tx, caller, server, "lock")
 
 
-def unlock(server: Server, caller: Caller) -> None:
+def unlock(tx: Tx, server: Server, caller: Caller) -> None:
     if server.locked and server.locked_by == "admin" and not caller.is_admin:
         raise Forbidden(f"Instance {server.id} was locked by an administrator.")
     server.locked, server.locked_reason, server.locked_by = False, None, None
+    record_done(tx, caller, server, "unlock")
 
 
 def refresh(deps: ComputeDeps, tx: Tx, server: Server) -> None:
@@ -388,22 +401,35 @@ def refresh(deps: ComputeDeps, tx: Tx, server: Server) -> None:
 
 
 def checked_user_data(text: str | None) -> str | None:
-    """Base64 as the API demands. Raises BadRequest."""
-    if text is None:
-        return None
-    try:
-        base64.b64decode(text.encode(), validate=True)
-    except (binascii.Error, UnicodeEncodeError, ValueError) as error:
-        raise BadRequest("Invalid input for field/attribute user_data: it must be base64.") from error
+    """Base64, kept as it was sent. Raises BadRequest."""
+    if text is not None:
+        decoded("user_data", text)
     return text
+
+
+def decoded(name: str, text: str) -> bytes:
+    """The bytes of a base64 text, whose lines may be broken anywhere, as MIME does (RFC 2045). Raises BadRequest."""
+    try:
+        return base64.b64decode(text.translate(_LINE_BREAKS).encode("ascii"), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise BadRequest(f"Invalid input for field/attribute {name}: it must be base64.") from error
+
+
+_LINE_BREAKS = dict.fromkeys(map(ord, " \t\r\n"))
 
 
 def refuse_what_is_not_offered(asked: Any) -> None:
     """Of a create or a rebuild: nobody may think that something is done which nothing here does. Raises BadRequest."""
     if getattr(asked, "trusted_image_certificates", None) not in (None, UNSET):
         raise BadRequest("trusted_image_certificates: this cloud does not verify signatures of images.")
-    if getattr(asked, "personality", ()):
-        raise BadRequest("personality: this cloud injects no files into images; user_data can write them.")
+
+
+def checked_files(personality: Sequence[File]) -> list[dict[str, str]]:
+    """The files that a server's metadata carries, contents in base64 without line breaks. Raises BadRequest."""
+    return [
+        {"path": file.path, "contents": base64.b64encode(decoded("personality", file.contents)).decode()}
+        for file in personality
+    ]
 
 
 def checked_address(name: str, text: str, version: int) -> str:

@@ -19,8 +19,11 @@ from gureum.services.compute.servers.model import Server, Worded
 
 _GROUP = select(ServerGroupMember.group_id).where(ServerGroupMember.server_id == Server.id).limit(1)
 
+_NEVER_SHOWN = ("files",)
+"""Columns that may be large and that only the server's guest reads."""
+
 EVERY_SERVER: Select[Any] = select(
-    *Server.__table__.c,
+    *(column for column in Server.__table__.c if column.key not in _NEVER_SHOWN),
     Host.seen_at.label("host_seen_at"),
     Host.forced_down.label("host_forced_down"),
     _GROUP.scalar_subquery().label("group_id"),

@@ -46,6 +46,7 @@ def _guest(server: Any, wiring: Wiring) -> GuestData:
         network_data=msgspec.json.encode(wiring.network_data).decode(),
         vendor_data="{}",
         user_data=server.user_data or "",
+        content={_content_name(index): file["contents"] for index, file in enumerate(server.files)},
         ec2=ec2_data(server, wiring.addresses),
     )
 
@@ -73,7 +74,17 @@ def meta_data(server: Any) -> dict[str, Any]:
     if server.key_data:
         document["public_keys"] = {server.key_name: server.key_data}
         document["keys"] = [{"name": server.key_name, "type": "ssh", "data": server.key_data}]
+    if server.files:
+        document["files"] = [
+            {"content_path": f"/content/{_content_name(index)}", "path": file["path"]}
+            for index, file in enumerate(server.files)
+        ]
     return document
+
+
+def _content_name(index: int) -> str:
+    """Where below openstack/content an injected file stands."""
+    return f"{index:04}"
 
 
 def ec2_data(server: Any, addresses: list[Address]) -> dict[str, str]:
