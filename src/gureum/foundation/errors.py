@@ -77,6 +77,12 @@ class NotAcceptable(ApiError):
     default = "The requested version is not supported."
 
 
+class RequestTimeout(ApiError):
+    status = 408
+    title = "Request Timeout"
+    default = "The request did not arrive in time."
+
+
 class Conflict(ApiError):
     status = 409
     title = "Conflict"

