@@ -24,7 +24,7 @@ from gureum.foundation.caller import AccessRule, Caller
 from gureum.foundation.db.engine import Database
 from gureum.foundation.errors import ApiError, BadRequest, Internal, MethodNotAllowed, NotFound, Unauthorized
 from gureum.foundation.http import dialects
-from gureum.foundation.http.access import permits
+from gureum.foundation.http.access import is_quick, permits
 from gureum.foundation.http.answer import Answer, send_answer
 from gureum.foundation.http.call import Call, token_of
 from gureum.foundation.http.executor import answer_from_memory, run_handler, run_stream
@@ -132,7 +132,7 @@ class App:
                     f"'{caller.project_id}'"
                 )
             if caller.access_rules is not None:
-                self._check_access(caller.access_rules, api, method, path)
+                await self._check_access(caller.access_rules, api, method, path)
             call = Call(route, api.deps, caller, request_id, self.policy, self.database)
             call.query = _query(scope["query_string"])
             call.headers = headers
@@ -181,11 +181,13 @@ class App:
         log.project_id.set(caller.project_id or "-")
         return caller
 
-    def _check_access(self, rules: tuple[AccessRule, ...], api: Api, method: str, path: str) -> None:
+    async def _check_access(self, rules: tuple[AccessRule, ...], api: Api, method: str, path: str) -> None:
         """A narrowed token opens what its rules name, and its own validation. Raises Unauthorized."""
         if api.name == "identity" and method == "GET" and path.rstrip("/").endswith("/v3/auth/tokens"):
             return
-        if not permits(rules, api.name, method, path, api.prefix):
+        check = partial(permits, rules, api.name, method, path, api.prefix)
+        quick = is_quick(rules, path)
+        if not (check() if quick else await asyncio.get_running_loop().run_in_executor(self.pool, check)):
             raise self._unauthorized()
 
     def _unauthorized(self) -> Unauthorized:
