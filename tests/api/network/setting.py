@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from tests.api.client import Client
 
 from gureum.drivers.network.fake import FakeNetworkDriver
-from gureum.foundation import ids
+from gureum.foundation import clock, ids
 from gureum.foundation.caller import Caller
 from gureum.foundation.config import NetworkConfig
 from gureum.foundation.db.engine import Database
@@ -16,6 +17,7 @@ from gureum.foundation.db.types import Row
 from gureum.foundation.errors import Unauthorized
 from gureum.foundation.http.app import App
 from gureum.foundation.policy import Policy
+from gureum.foundation.quota import NO_UNIFIED_LIMITS
 from gureum.foundation.tasks.store import Tasks
 from gureum.services.network.facade import NetworkFacade
 from gureum.services.network.service import NetworkDeps, parts
@@ -36,6 +38,22 @@ def authenticate(token):
     return CALLERS[token]
 
 
+PROJECTS = {f"p{n}": datetime(2026, 1, 1 + n, tzinfo=UTC).replace(tzinfo=None) for n in range(3)}
+
+
+class Projects:
+    """What identity says of projects."""
+
+    def project_ids(self, _tx):
+        return list(PROJECTS)
+
+    def project_created_at(self, _tx, project_id):
+        return PROJECTS.get(project_id)
+
+    def limits(self, _service, _project_id):
+        return NO_UNIFIED_LIMITS
+
+
 @dataclass
 class Cloud:
     """Everything a test may look into."""
@@ -45,6 +63,7 @@ class Cloud:
     driver: Any
     facade: NetworkFacade
     writer: NetworkWriter
+    project_times: dict[str, str]
 
     def client(self, token: str) -> Client:
         return Client(self.app, {"X-Auth-Token": token})
@@ -124,8 +143,8 @@ def bootstrap(database: Database) -> None:
 def open_cloud(database: Database, driver: Any = None, config: NetworkConfig | None = None) -> Cloud:
     """A cloud with two hosts over a bootstrapped database; its writer runs when the test says so."""
     driver = driver or FakeNetworkDriver(["h1", "h2"])
-    service, facade = parts(NetworkDeps(database, Tasks(), driver, None, config or NetworkConfig()))
+    service, facade = parts(NetworkDeps(database, Tasks(), driver, Projects(), config or NetworkConfig()))
     app = App(service.apis, database, Policy(service.rules), authenticate, authenticate, public_url="http://cloud")
     writer = service.on_start[0].__self__
     writer._unwatch = driver.watch_ports(writer._hear)
-    return Cloud(app, database, driver, facade, writer)
+    return Cloud(app, database, driver, facade, writer, {name: clock.iso(made) for name, made in PROJECTS.items()})

@@ -62,7 +62,7 @@ def test_everything_the_api_makes_is_taken_and_given_back(on_ovn):
         {"protocol": "ipv6-icmp", "ethertype": "IPv6"},
         {"protocol": "gre", "remote_ip_prefix": "10.0.0.0/8"},
         {"protocol": "udp", "remote_group_id": group["id"]},
-        {"remote_ip_prefix": "0.0.0.0/0", "direction": "egress"},
+        {"protocol": "udp", "remote_ip_prefix": "0.0.0.0/0", "direction": "egress"},
     ):
         make.rule(group["id"], **attributes)
     port = make.port(network, security_groups=[group["id"]], allowed_address_pairs=[{"ip_address": "10.0.0.77"}])

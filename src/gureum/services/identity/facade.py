@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import BindParameter, Select, select
 
@@ -63,6 +64,13 @@ class IdentityFacade:
     def project_id(self, tx: Tx, name: str) -> str | None:
         """The id of a project of the default domain by its name."""
         return tx.scalar(select(Project.id).where(Project.domain_id == "default", Project.name == name))
+
+    def project_ids(self, tx: Tx) -> list[str]:
+        """Every project of every domain."""
+        return list(tx.scalars(select(Project.id)))
+
+    def project_created_at(self, tx: Tx, project_id: str) -> datetime | None:
+        return tx.scalar(select(Project.created_at).where(Project.id == project_id))
 
     def user_name(self, tx: Tx, user_id: str) -> str | None:
         return tx.scalar(select(User.name).where(User.id == user_id))

@@ -5,15 +5,18 @@ Read next: `changes.py`, which carries each change to the network writer.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from gureum.drivers.network.interface import NetworkDriver
+from gureum.foundation import clock
 from gureum.foundation.config import NetworkConfig
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.quota import NO_UNIFIED_LIMITS, UnifiedLimitsOf
 from gureum.services.network.changes import Changes
 
+_START = clock.utcnow()
 PortListener = Callable[[Tx, list[str]], None]
 """(tx, server ids) called inside the transaction that recorded what became of these servers' ports."""
 
@@ -38,5 +41,9 @@ class NetworkContext:
     changes: Changes
     listener: Listener
     limits: UnifiedLimitsOf = lambda _project_id: NO_UNIFIED_LIMITS
+    project_ids: Callable[[Tx], Sequence[str]] = lambda _tx: ()
+    """Every project of the cloud."""
+    project_created_at: Callable[[Tx, str], datetime | None] = lambda _tx, _project_id: _START
+    """When a project was made; None for one that is not there."""
     cursors: dict[str, str] = field(default_factory=dict)
     """Subnet id -> where the search for a free address begins: a hint of this process, right or wrong."""

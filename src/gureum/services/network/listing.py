@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
@@ -21,11 +21,14 @@ from gureum.foundation.caller import Caller
 from gureum.foundation.db.prepared import Prepared, row_type
 from gureum.foundation.errors import BadRequest, PreconditionFailed
 from gureum.foundation.http import filters
+from gureum.foundation.http.body import converted
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.paging import paging_of
 from gureum.services.network import errors
+from gureum.services.network.spellings import spelling_of
 
-Filter = tuple[InstrumentedAttribute[Any], filters.Convert]
+New = TypeVar("New")
+Filter = InstrumentedAttribute[Any]
 NOBODY = "-"
 """The project of a caller without one: owns nothing."""
 
@@ -44,8 +47,9 @@ class Listing:
     """How a noun is listed.
 
     `seen_by(project)` is the predicate of what a project may see; `views(call, rows)` renders a whole page, loading
-    each relation with one statement; `filters` are plain columns, `special` filters make their own predicate from the
-    values; `extra_rows(call)` are rows to show that are not written yet.
+    each relation with one statement; `filters` are plain columns, whose types and spellings say how a value is read;
+    `special` filters make their own predicate from the values; `extra_rows(call)` are rows to show that are not written
+    yet, `extra_row(call, id)` is one of them.
     """
 
     single: str
@@ -57,6 +61,7 @@ class Listing:
     special: Mapping[str, Callable[[list[str]], ColumnElement[bool]]] = field(default_factory=dict)
     path: str = ""
     extra_rows: Callable[[Call[Any]], list[Any]] = lambda _call: []
+    extra_row: Callable[[Call[Any], str], Any | None] = lambda _call, _resource_id: None
 
     def reach(self, caller: Caller) -> ColumnElement[bool]:
         """What the caller may see: everything for an administrator."""
@@ -73,13 +78,49 @@ class Listing:
 def standard_filters(model: Any) -> dict[str, Filter]:
     """The filters that every noun with standard attributes has."""
     return {
-        "id": (model.id, filters.text),
-        "name": (model.name, filters.text),
-        "description": (model.description, filters.text),
-        "project_id": (model.project_id, filters.text),
-        "tenant_id": (model.project_id, filters.text),
-        "revision_number": (model.revision, filters.integer),
+        "id": model.id,
+        "name": model.name,
+        "description": model.description,
+        "project_id": model.project_id,
+        "tenant_id": model.project_id,
+        "revision_number": model.revision,
     }
+
+
+def always(word: str, model: Any) -> Callable[[list[str]], ColumnElement[bool]]:
+    """The filter of an attribute that has the same value everywhere, a word in any case."""
+
+    def predicate(values: list[str]) -> ColumnElement[bool]:
+        asked = word.lower() in {value.lower() for value in values}
+        some: ColumnElement[bool] = model.id.isnot(None) if asked else model.id.is_(None)
+        return some
+
+    return predicate
+
+
+def reader_of(column: InstrumentedAttribute[Any]) -> filters.Convert:
+    """How a filter's value is read to be compared with a column: as values of the column are stored."""
+    spelling = spelling_of(column)
+    if spelling is not None:
+        return lambda _name, value: spelling(value)
+    return _READERS.get(column.type.python_type, filters.text)
+
+
+_READERS: Mapping[type, filters.Convert] = {bool: filters.boolean, int: filters.integer}
+
+
+@lru_cache(maxsize=64)
+def _readers(listing: Listing) -> Mapping[str, tuple[InstrumentedAttribute[Any], filters.Convert]]:
+    return {name: (column, reader_of(column)) for name, column in listing.filters.items()}
+
+
+def is_asked_for(call: Call[Any], listing: Listing, row: Any) -> bool:
+    """Whether the plain filters of the query let a row through that no table holds yet."""
+    asked: dict[str, list[Any]] = {}
+    for name, value in call.query:
+        if name in listing.filters:
+            asked.setdefault(name, []).append(_readers(listing)[name][1](name, value))
+    return all(getattr(row, listing.filters[name].key) in values for name, values in asked.items())
 
 
 def own(model: Any) -> Callable[[Any], ColumnElement[bool]]:
@@ -97,8 +138,7 @@ def index(call: Call[Any], listing: Listing) -> dict[str, Any]:
     if not call.query:
         return {listing.plural: listing.views(call, [*_every_row(call, listing), *listing.extra_rows(call)])}
     base = _filtered(call, select(*listing.columns()).where(listing.reach(call.caller)), listing)
-    sortable = {name: column for name, (column, _) in listing.filters.items()}
-    paging = paging_of(call, sortable, unique=listing.model.id)
+    paging = paging_of(call, listing.filters, unique=listing.model.id)
     backwards = filters.boolean("page_reverse", call.param("page_reverse") or "false")
     if backwards:
         paging = replace(paging, keys=tuple(replace(key, descending=not key.descending) for key in paging.keys))
@@ -187,7 +227,7 @@ def find(call: Call[Any], listing: Listing, resource_id: str) -> Any:
     else:
         row = _one_of_project(listing).first(call.tx, wanted=resource_id, project=call.caller.project_id or NOBODY)
     if row is None:
-        row = next((one for one in listing.extra_rows(call) if one.id == resource_id), None)
+        row = listing.extra_row(call, resource_id)
     if row is None:
         raise errors.missing(listing.single, resource_id)
     return row
@@ -255,7 +295,7 @@ def _filtered(call: Call[Any], statement: Select[Any], listing: Listing) -> Sele
             special.setdefault(name, []).append(value)
         elif name not in listing.filters and name not in _CONTROL:
             raise BadRequest(f"Invalid filter: {name[:64]!r} is not an attribute to filter by.", code="HTTPBadRequest")
-    statement = filters.equals(statement, call.query, listing.filters)
+    statement = filters.equals(statement, call.query, _readers(listing))
     for name, values in special.items():
         statement = statement.where(listing.special[name](values))
     since = call.param("changed_since")
@@ -313,11 +353,35 @@ def owner_of(call: Call[Any], requested: str, rule: str) -> str:
     return project_id
 
 
-def single_or_bulk(single: Any, bulk: Any, name: str) -> list[Any]:
-    """The one new resource of a body or its list of them. Raises BadRequest for none or both."""
-    if (single is msgspec.UNSET) == (bulk is msgspec.UNSET):
-        raise BadRequest(f"Unable to find '{name}' in request body.", code="HTTPBadRequest")
-    return [single] if bulk is msgspec.UNSET else list(bulk)
+MOST_AT_ONCE = 1000
+
+
+def new_resources(body: dict[str, Any], listing: Listing, kind: type[New]) -> tuple[list[New], bool]:
+    """The new resources of a body, and whether it is a list of them (bulk).
+
+    Each of a list stands for itself or under its own name, `{"networks": [{"network": {...}}]}`. Raises BadRequest.
+    """
+    for name in body:
+        if name not in (listing.single, listing.plural):
+            raise BadRequest(f"Invalid input: Object contains unknown field `{name[:64]}`", code="HTTPBadRequest")
+    single: list[New] = [converted(body[name], kind, name) for name in (listing.single,) if name in body]
+    several = _bulk(body[listing.plural], listing, kind) if listing.plural in body else []
+    if bool(single) == bool(several):
+        raise BadRequest(f"Unable to find '{listing.single}' in request body.", code="HTTPBadRequest")
+    return single or several, not single
+
+
+def _bulk(value: Any, listing: Listing, kind: type[New]) -> list[New]:
+    items = converted(value, list[Any], listing.plural)
+    if not 1 <= len(items) <= MOST_AT_ONCE:
+        raise BadRequest(f"Invalid input: `{listing.plural}` holds 1 to {MOST_AT_ONCE}.", code="HTTPBadRequest")
+    made: list[New] = []
+    for place, item in enumerate(items):
+        at, inner = f"{listing.plural}[{place}]", item
+        if isinstance(item, dict) and item.keys() == {listing.single}:
+            at, inner = f"{at}.{listing.single}", item[listing.single]
+        made.append(converted(inner, kind, at))
+    return made
 
 
 def created(call: Call[Any], listing: Listing, rows: list[Any], *, bulk: bool) -> dict[str, Any]:

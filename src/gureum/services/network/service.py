@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from gureum.drivers.network.interface import NetworkDriver
@@ -52,6 +52,8 @@ def parts(deps: NetworkDeps) -> tuple[ServiceParts, NetworkFacade]:
     """The mountable parts and the facade. The writer starts with the process's workers."""
     limits = partial(deps.identity.limits, SERVICE) if deps.identity else lambda _project_id: NO_UNIFIED_LIMITS
     ctx = NetworkContext(deps.config, deps.driver, deps.changes, Listener(), limits)
+    if deps.identity is not None:
+        ctx = replace(ctx, project_ids=deps.identity.project_ids, project_created_at=deps.identity.project_created_at)
     writer = NetworkWriter(deps.database, ctx, lambda: deps.tasks.owner)
     routes = tuple(route for part in _PARTS for route in part.ROUTES)
     rules = tuple(rule for part in _PARTS for rule in part.RULES)

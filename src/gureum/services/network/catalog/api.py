@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from gureum.foundation import clock
+from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import PUBLIC, Route
 from gureum.foundation.policy import Rule
@@ -88,7 +89,8 @@ def agents(call: Call[Any]) -> dict[str, Any]:
     found = [_agent(host, alive=alive) for host, alive in sorted(hosts.items())]
     for name, value in call.query:
         if name in _AGENT_FILTERS:
-            found = [one for one in found if str(one[name]).lower() == value.lower()]
+            asked = filters.boolean(name, value) if name in ("alive", "admin_state_up") else value
+            found = [one for one in found if one[name] == asked]
     return {"agents": listing.select_fields(call, found)}
 
 
@@ -131,7 +133,7 @@ def availability_zones(call: Call[Any]) -> dict[str, Any]:
     ]
     for name, value in call.query:
         if name in _OF_ZONES:
-            found = [one for one in found if one[name] == value]
+            found = [one for one in found if one[name] == (value if name == "name" else value.lower())]
     return {"availability_zones": found}
 
 
@@ -147,7 +149,7 @@ def availabilities(call: Call[Any]) -> dict[str, Any]:
     for name, column in columns.items():
         if call.params(name):
             statement = statement.where(column.in_(call.params(name)))
-    versions_wanted = [int(value) for value in call.params("ip_version") if value in ("4", "6")]
+    versions_wanted = [filters.integer("ip_version", value) for value in call.params("ip_version")]
     return {"network_ip_availabilities": _availabilities(call, call.tx.execute(statement).all(), versions_wanted)}
 
 

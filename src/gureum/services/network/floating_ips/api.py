@@ -8,7 +8,6 @@ from typing import Any
 from msgspec import UNSET, Struct, UnsetType
 from sqlalchemy import select
 
-from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
@@ -101,12 +100,12 @@ LISTING = Listing(
     views=views,
     filters={name: entry for name, entry in listing.standard_filters(FloatingIp).items() if name != "name"}
     | {
-        "floating_network_id": (FloatingIp.network_id, filters.text),
-        "floating_ip_address": (FloatingIp.ip, filters.text),
-        "port_id": (FloatingIp.port_id, filters.text),
-        "fixed_ip_address": (FloatingIp.fixed_ip, filters.text),
-        "router_id": (FloatingIp.router_id, filters.text),
-        "status": (FloatingIp.status, filters.text),
+        "floating_network_id": FloatingIp.network_id,
+        "floating_ip_address": FloatingIp.ip,
+        "port_id": FloatingIp.port_id,
+        "fixed_ip_address": FloatingIp.fixed_ip,
+        "router_id": FloatingIp.router_id,
+        "status": FloatingIp.status,
     },
 )
 

@@ -6,6 +6,8 @@ from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from gureum.foundation.db.types import Id, Row
+from gureum.services.network import spellings
+from gureum.services.network.spellings import spelled
 from gureum.services.network.standard import Standard
 
 
@@ -15,9 +17,9 @@ class FloatingIp(Standard, Row):
     __tablename__ = "floating_ips"
 
     network_id: Mapped[str] = mapped_column(Id, index=True)
-    ip: Mapped[str] = mapped_column(String(64))
+    ip: Mapped[str] = mapped_column(String(64), info=spelled(spellings.address))
     mac: Mapped[str] = mapped_column(String(17))
     port_id: Mapped[str | None] = mapped_column(Id, index=True)
-    fixed_ip: Mapped[str | None] = mapped_column(String(64))
+    fixed_ip: Mapped[str | None] = mapped_column(String(64), info=spelled(spellings.address))
     router_id: Mapped[str | None] = mapped_column(Id, index=True)
-    status: Mapped[str] = mapped_column(String(8), default="DOWN")
+    status: Mapped[str] = mapped_column(String(8), default="DOWN", info=spelled(spellings.upper))

@@ -10,7 +10,6 @@ from sqlalchemy import bindparam, select
 
 from gureum.foundation.db.prepared import Prepared
 from gureum.foundation.errors import Forbidden
-from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
@@ -145,24 +144,24 @@ LISTING = Listing(
     views=views,
     filters=listing.standard_filters(Network)
     | {
-        "admin_state_up": (Network.admin_state_up, filters.boolean),
-        "shared": (Network.shared, filters.boolean),
-        "router:external": (Network.external, filters.boolean),
-        "is_default": (Network.is_default, filters.boolean),
-        "mtu": (Network.mtu, filters.integer),
-        "port_security_enabled": (Network.port_security, filters.boolean),
-        "provider:network_type": (Network.network_type, filters.text),
-        "provider:physical_network": (Network.physical_network, filters.text),
-        "provider:segmentation_id": (Network.vlan, filters.integer),
+        "admin_state_up": Network.admin_state_up,
+        "shared": Network.shared,
+        "router:external": Network.external,
+        "is_default": Network.is_default,
+        "mtu": Network.mtu,
+        "port_security_enabled": Network.port_security,
+        "provider:network_type": Network.network_type,
+        "provider:physical_network": Network.physical_network,
+        "provider:segmentation_id": Network.vlan,
     },
-    special={"status": lambda values: Network.id.isnot(None) if "ACTIVE" in values else Network.id.is_(None)},
+    special={"status": listing.always("ACTIVE", Network)},
 )
 
 
-def create(call: Call[Any], body: CreateNetwork) -> dict[str, Any]:
-    wanted = listing.single_or_bulk(body.network, body.networks, "network")
+def create(call: Call[Any], body: dict[str, Any]) -> dict[str, Any]:
+    wanted, bulk = listing.new_resources(body, LISTING, NewNetwork)
     rows = [_create_one(call, new) for new in wanted]
-    return listing.created(call, LISTING, rows, bulk=body.networks is not UNSET)
+    return listing.created(call, LISTING, rows, bulk=bulk)
 
 
 def _create_one(call: Call[Any], new: NewNetwork) -> Network:
@@ -243,7 +242,7 @@ _AT = "/v2.0/networks"
 _ONE = _AT + "/{network_id}"
 ROUTES = (
     Route("GET", _AT, index, "get_network", query=LISTING.query()),
-    Route("POST", _AT, create, "create_network", 201, body=CreateNetwork, target="handler"),
+    Route("POST", _AT, create, "create_network", 201, body=dict[str, Any], described=CreateNetwork, target="handler"),
     Route("GET", _ONE, show, "get_network", quick=True, query=listing.FIELDS),
     Route("PUT", _ONE, update, "update_network", body=UpdateNetwork, target="handler", also=(412,)),
     Route("DELETE", _ONE, delete, "delete_network", 204, target="handler", also=(412,)),

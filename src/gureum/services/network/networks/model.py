@@ -8,6 +8,8 @@ from sqlalchemy import ColumnElement, String, or_
 from sqlalchemy.orm import Mapped, mapped_column
 
 from gureum.foundation.db.types import Json, Row
+from gureum.services.network import spellings
+from gureum.services.network.spellings import spelled
 from gureum.services.network.standard import Standard
 
 OVERLAY = "geneve"
@@ -24,7 +26,7 @@ class Network(Standard, Row):
     is_default: Mapped[bool] = mapped_column(default=False)
     port_security: Mapped[bool] = mapped_column(default=True)
     mtu: Mapped[int]
-    network_type: Mapped[str] = mapped_column(String(16), default=OVERLAY)
+    network_type: Mapped[str] = mapped_column(String(16), default=OVERLAY, info=spelled(spellings.lower))
     physical_network: Mapped[str | None] = mapped_column(String(64))
     vlan: Mapped[int | None]
     zone_hints: Mapped[list[str]] = mapped_column(Json, default=list)

@@ -10,11 +10,10 @@ from sqlalchemy import ColumnElement, and_, bindparam, or_, select
 
 from gureum.foundation.db.prepared import Prepared, as_tuple
 from gureum.foundation.errors import BadRequest, Forbidden
-from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
-from gureum.services.network import errors, listing
+from gureum.services.network import errors, listing, spellings
 from gureum.services.network.listing import Listing
 from gureum.services.network.networks.api import ADMIN, MEMBER
 from gureum.services.network.networks.api import LISTING as NETWORKS
@@ -164,11 +163,12 @@ def _with_address(values: list[str]) -> ColumnElement[bool]:
         by_kind.setdefault(kind, []).append(wanted)
     holds: list[ColumnElement[bool]] = []
     if "ip_address" in by_kind:
-        holds.append(IpAllocation.ip.in_(by_kind["ip_address"]))
+        holds.append(IpAllocation.ip.in_([spellings.address(text) for text in by_kind["ip_address"]]))
     if "subnet_id" in by_kind:
         holds.append(IpAllocation.subnet_id.in_(by_kind["subnet_id"]))
     if "ip_address_substr" in by_kind:
-        holds.append(or_(*(IpAllocation.ip.contains(part, autoescape=True) for part in by_kind["ip_address_substr"])))
+        parts = [part.lower() for part in by_kind["ip_address_substr"]]
+        holds.append(or_(*(IpAllocation.ip.contains(part, autoescape=True) for part in parts)))
     return Port.id.in_(select(IpAllocation.owner_id).where(and_(*holds)))
 
 
@@ -188,14 +188,14 @@ LISTING = Listing(
     views=views,
     filters=listing.standard_filters(Port)
     | {
-        "network_id": (Port.network_id, filters.text),
-        "mac_address": (Port.mac, lambda _name, value: value.lower()),
-        "admin_state_up": (Port.admin_state_up, filters.boolean),
-        "status": (Port.status, filters.text),
-        "device_id": (Port.device_id, filters.text),
-        "device_owner": (Port.device_owner, filters.text),
-        "port_security_enabled": (Port.port_security, filters.boolean),
-        "binding:vnic_type": (Port.vnic_type, filters.text),
+        "network_id": Port.network_id,
+        "mac_address": Port.mac,
+        "admin_state_up": Port.admin_state_up,
+        "status": Port.status,
+        "device_id": Port.device_id,
+        "device_owner": Port.device_owner,
+        "port_security_enabled": Port.port_security,
+        "binding:vnic_type": Port.vnic_type,
     },
     special={
         "fixed_ips": _with_address,
@@ -206,13 +206,13 @@ LISTING = Listing(
 )
 
 
-def create(call: Call[Any], body: CreatePort) -> dict[str, Any]:
-    wanted = listing.single_or_bulk(body.port, body.ports, "port")
+def create(call: Call[Any], body: dict[str, Any]) -> dict[str, Any]:
+    wanted, bulk = listing.new_resources(body, LISTING, NewPortBody)
     made = [_create_one(call, new) for new in wanted]
     call.tx.flush()
     binding = call.allows("get_port:binding", **call.own_target())
     found = [_view(one.port, one.given, one.groups, binding=binding) for one in made]
-    return {"port": found[0]} if body.ports is UNSET else {"ports": found}
+    return {"ports": found} if bulk else {"port": found[0]}
 
 
 def _create_one(call: Call[Any], new: NewPortBody) -> operations.Made:
@@ -406,7 +406,7 @@ _AT = "/v2.0/ports"
 _ONE = _AT + "/{port_id}"
 ROUTES = (
     Route("GET", _AT, index, "get_port", query=LISTING.query()),
-    Route("POST", _AT, create, "create_port", 201, body=CreatePort, target="handler"),
+    Route("POST", _AT, create, "create_port", 201, body=dict[str, Any], described=CreatePort, target="handler"),
     Route("GET", _ONE, show, "get_port", quick=True, query=listing.FIELDS),
     Route("PUT", _ONE, update, "update_port", body=UpdatePort, target="handler", also=(412,)),
     Route("DELETE", _ONE, delete, "delete_port", 204, target="handler", also=(412,)),

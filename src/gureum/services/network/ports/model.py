@@ -8,7 +8,9 @@ from sqlalchemy import ColumnElement, Index, String, UniqueConstraint, or_, sele
 from sqlalchemy.orm import Mapped, mapped_column
 
 from gureum.foundation.db.types import Id, Json, Name, Row
+from gureum.services.network import spellings
 from gureum.services.network.networks.model import Network
+from gureum.services.network.spellings import spelled
 from gureum.services.network.standard import Standard
 
 ROUTER_LEG = "network:router_interface"
@@ -30,13 +32,13 @@ class Port(Standard, Row):
     __table_args__ = (UniqueConstraint("network_id", "mac"), Index("ix_ports_device_id", "device_id"))
 
     network_id: Mapped[str] = mapped_column(Id)
-    mac: Mapped[str] = mapped_column(String(17))
+    mac: Mapped[str] = mapped_column(String(17), info=spelled(spellings.mac))
     admin_state_up: Mapped[bool] = mapped_column(default=True)
-    status: Mapped[str] = mapped_column(String(8), default="DOWN")
+    status: Mapped[str] = mapped_column(String(8), default="DOWN", info=spelled(spellings.upper))
     device_id: Mapped[str] = mapped_column(Name, default="")
     device_owner: Mapped[str] = mapped_column(Name, default="")
     host: Mapped[str | None] = mapped_column(Name)
-    vnic_type: Mapped[str] = mapped_column(String(32), default="normal")
+    vnic_type: Mapped[str] = mapped_column(String(32), default="normal", info=spelled(spellings.lower))
     profile: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
     port_security: Mapped[bool] = mapped_column(default=True)
     pairs: Mapped[list[Any]] = mapped_column(Json, default=list)
@@ -52,7 +54,7 @@ class IpAllocation(Row):
     __tablename__ = "ip_allocations"
 
     subnet_id: Mapped[str] = mapped_column(Id, primary_key=True)
-    ip: Mapped[str] = mapped_column(String(64), primary_key=True)
+    ip: Mapped[str] = mapped_column(String(64), primary_key=True, info=spelled(spellings.address))
     owner_id: Mapped[str] = mapped_column(Id, index=True)
     position: Mapped[int] = mapped_column(default=0)
 

@@ -12,7 +12,7 @@ import socket
 from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 
-from gureum.services.network import errors
+from gureum.services.network import errors, spellings
 from gureum.services.network.subnets.rules import RESERVED, Net, Pool, range_of
 
 WINDOW = 16
@@ -69,7 +69,7 @@ def new_mac(base: str) -> str:
 
 def check_mac(text: str) -> str:
     """A MAC in lower case with colons. Raises BadRequest for none, and for those that nobody has."""
-    mac = text.strip().lower().replace("-", ":")
+    mac = spellings.mac(text)
     if not _MAC.fullmatch(mac) or mac in ("00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff"):
         raise errors.invalid(f"'{text[:32]}' is not a valid MAC address")
     return mac

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
-from sqlalchemy import ColumnElement
 
 from gureum.foundation import ids
 from gureum.foundation.errors import Forbidden
-from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
@@ -128,10 +126,6 @@ def _view(row: Any, given: Sequence[Given], *, spread: bool) -> dict[str, Any]:
     return view
 
 
-def _with_status(values: list[str]) -> ColumnElement[bool]:
-    return Router.id.isnot(None) if "ACTIVE" in values else Router.id.is_(None)
-
-
 LISTING = Listing(
     single="router",
     plural="routers",
@@ -140,10 +134,10 @@ LISTING = Listing(
     views=views,
     filters=listing.standard_filters(Router)
     | {
-        "admin_state_up": (Router.admin_state_up, filters.boolean),
-        "enable_snat": (Router.enable_snat, filters.boolean),
+        "admin_state_up": Router.admin_state_up,
+        "enable_snat": Router.enable_snat,
     },
-    special={"status": _with_status},
+    special={"status": listing.always("ACTIVE", Router)},
 )
 
 

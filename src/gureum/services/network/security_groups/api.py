@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
-from types import SimpleNamespace
 from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -15,12 +13,12 @@ from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
-from gureum.services.network import errors, listing
+from gureum.services.network import errors, listing, spellings
 from gureum.services.network.listing import Listing
 from gureum.services.network.networks.api import MEMBER
 from gureum.services.network.quotas.rules import refuse_overrun
-from gureum.services.network.security_groups import operations, rules
-from gureum.services.network.security_groups.model import DEFAULT, SecurityGroup, SecurityGroupRule
+from gureum.services.network.security_groups import operations, rules, unwritten
+from gureum.services.network.security_groups.model import ETHERTYPE, SecurityGroup, SecurityGroupRule
 from gureum.services.network.standard import AddressText, IdText, NameText, ProjectText, standard_view, touch
 
 READER = "rule:admin or role:reader"
@@ -33,7 +31,6 @@ RULES = (
     Rule("create_security_group_rule", MEMBER, "Create a security group rule"),
     Rule("delete_security_group_rule", MEMBER, "Delete a security group rule"),
 )
-_BEGINNING = datetime(2026, 1, 1)  # noqa: DTZ001 database times are naive UTC
 
 
 class NewGroup(Struct, forbid_unknown_fields=True):
@@ -126,79 +123,20 @@ def _rule_view(row: Any) -> dict[str, Any]:
     }
 
 
-def _project_shown(call: Call[Any]) -> str | None:
-    """The project whose default group is looked for: the one that an administrator asks for, else the caller's."""
-    asked = call.param("project_id") or call.param("tenant_id")
-    return asked if asked and call.caller.is_admin else call.caller.project_id
-
-
-def _unwritten_default(call: Call[Any]) -> list[Any]:
-    """A project's default group when it is not written yet and the query does not exclude it."""
-    project_id = _project_shown(call)
-    if not project_id:
-        return []
-    shown = {
-        "id": operations.default_id(project_id),
-        "name": DEFAULT,
-        "project_id": project_id,
-        "tenant_id": project_id,
-    }
-    shown |= {"description": "Default security group", "stateful": "true", "shared": "false", "revision_number": "1"}
-    wanted: dict[str, set[str]] = {}
-    for name, value in call.query:
-        if name in ("tags", "tags-any", "marker"):
-            return []
-        if name in shown:
-            wanted.setdefault(name, set()).add(value.lower() if name in ("stateful", "shared") else value)
-    if any(shown[name] not in values for name, values in wanted.items()):
-        return []
-    if call.tx.scalar(select(SecurityGroup.id).where(SecurityGroup.id == shown["id"])) is not None:
-        return []
-    made = [_dated(rule) for rule in operations.default_rules(project_id)]
-    group = SecurityGroup(id=shown["id"], project_id=project_id, name=DEFAULT, description=shown["description"])
-    group.stateful, group.tags, group.revision = True, [], 1
-    return [SimpleNamespace(**_columns(_dated(group)), unwritten=made)]
-
-
-def _dated(row: Any) -> Any:
-    row.created_at = row.updated_at = _BEGINNING
-    return row
-
-
-def _columns(row: Any) -> dict[str, Any]:
-    return {column.key: getattr(row, column.key) for column in type(row).__mapper__.column_attrs}
-
-
-def _unwritten_rules(call: Call[Any]) -> list[Any]:
-    """The rules of a project's unwritten default group that the query does not exclude."""
-    project_id = _project_shown(call)
-    if not project_id:
-        return []
-    group_id = operations.default_id(project_id)
-    if call.tx.scalar(select(SecurityGroup.id).where(SecurityGroup.id == group_id)) is not None:
-        return []
-    found = []
-    for rule in operations.default_rules(project_id):
-        shown = _rule_view(_dated(rule))
-        asked = {name for name, _ in call.query if name in RULE_LISTING.filters}
-        if all(str(shown[name]) in call.params(name) for name in asked):
-            found.append(rule)
-    return found
-
-
-LISTING = Listing(
+LISTING: Listing = Listing(
     single="security_group",
     plural="security_groups",
     model=SecurityGroup,
     seen_by=listing.own(SecurityGroup),
     views=views,
-    filters=listing.standard_filters(SecurityGroup) | {"stateful": (SecurityGroup.stateful, filters.boolean)},
+    filters=listing.standard_filters(SecurityGroup) | {"stateful": SecurityGroup.stateful},
     special={
         "shared": lambda values: (
             SecurityGroup.id.is_(None) if filters.boolean("shared", values[-1]) else SecurityGroup.id.isnot(None)
         )
     },
-    extra_rows=_unwritten_default,
+    extra_rows=lambda call: unwritten.groups(call, LISTING),
+    extra_row=unwritten.group,
 )
 
 
@@ -208,40 +146,39 @@ def _rules_seen_by(project: Any) -> ColumnElement[bool]:
     return or_(SecurityGroupRule.project_id == project, SecurityGroupRule.group_id.in_(own_groups))
 
 
-RULE_LISTING = Listing(
+def _of_protocol(values: list[str]) -> ColumnElement[bool]:
+    """A protocol by any of its names or its number."""
+    return SecurityGroupRule.protocol.in_([name for value in values for name in rules.names_of(value)])
+
+
+RULE_LISTING: Listing = Listing(
     single="security_group_rule",
     plural="security_group_rules",
     model=SecurityGroupRule,
     seen_by=_rules_seen_by,
     views=_rule_views,
     filters={
-        "id": (SecurityGroupRule.id, filters.text),
-        "project_id": (SecurityGroupRule.project_id, filters.text),
-        "tenant_id": (SecurityGroupRule.project_id, filters.text),
-        "security_group_id": (SecurityGroupRule.group_id, filters.text),
-        "direction": (SecurityGroupRule.direction, filters.text),
-        "ethertype": (SecurityGroupRule.ethertype, filters.text),
-        "protocol": (SecurityGroupRule.protocol, filters.text),
-        "port_range_min": (SecurityGroupRule.port_min, filters.integer),
-        "port_range_max": (SecurityGroupRule.port_max, filters.integer),
-        "remote_ip_prefix": (SecurityGroupRule.prefix, filters.text),
-        "remote_group_id": (SecurityGroupRule.remote_group_id, filters.text),
-        "description": (SecurityGroupRule.description, filters.text),
-        "revision_number": (SecurityGroupRule.revision, filters.integer),
+        "id": SecurityGroupRule.id,
+        "project_id": SecurityGroupRule.project_id,
+        "tenant_id": SecurityGroupRule.project_id,
+        "security_group_id": SecurityGroupRule.group_id,
+        "direction": SecurityGroupRule.direction,
+        "ethertype": SecurityGroupRule.ethertype,
+        "port_range_min": SecurityGroupRule.port_min,
+        "port_range_max": SecurityGroupRule.port_max,
+        "remote_ip_prefix": SecurityGroupRule.prefix,
+        "remote_group_id": SecurityGroupRule.remote_group_id,
+        "description": SecurityGroupRule.description,
+        "revision_number": SecurityGroupRule.revision,
     },
-    extra_rows=_unwritten_rules,
+    special={"protocol": _of_protocol},
+    extra_rows=lambda call: unwritten.rules(call, RULE_LISTING),
+    extra_row=unwritten.rule,
 )
 
 
-def written(call: Call[Any], group_id: str) -> None:
-    """Make the caller's default group real before a write that names it."""
-    project_id = call.caller.project_id
-    if project_id and group_id == operations.default_id(project_id):
-        operations.materialise(call.tx, call.deps, project_id)
-
-
-def create(call: Call[Any], body: CreateGroup) -> dict[str, Any]:
-    wanted = listing.single_or_bulk(body.security_group, body.security_groups, "security_group")
+def create(call: Call[Any], body: dict[str, Any]) -> dict[str, Any]:
+    wanted, bulk = listing.new_resources(body, LISTING, NewGroup)
     rows = []
     for new in wanted:
         project_id = listing.owner_of(call, new.project_id or new.tenant_id, "create_security_group")
@@ -251,7 +188,7 @@ def create(call: Call[Any], body: CreateGroup) -> dict[str, Any]:
         group = SecurityGroup(project_id=project_id, name=new.name, description=new.description, stateful=new.stateful)
         operations.create_group(call.tx, call.deps, group)
         rows.append(group)
-    return listing.created(call, LISTING, rows, bulk=body.security_groups is not UNSET)
+    return listing.created(call, LISTING, rows, bulk=bulk)
 
 
 def index(call: Call[Any]) -> dict[str, Any]:
@@ -263,7 +200,7 @@ def show(call: Call[Any], group_id: str) -> dict[str, Any]:
 
 
 def update(call: Call[Any], body: UpdateGroup, group_id: str) -> dict[str, Any]:
-    written(call, group_id)
+    unwritten.write(call, group_id)
     row: SecurityGroup = listing.load(call, LISTING, group_id)
     wanted = body.security_group
     if wanted.name is not UNSET:
@@ -277,24 +214,24 @@ def update(call: Call[Any], body: UpdateGroup, group_id: str) -> dict[str, Any]:
 
 
 def delete(call: Call[Any], group_id: str) -> None:
-    written(call, group_id)
+    unwritten.write(call, group_id)
     row = listing.load(call, LISTING, group_id)
     operations.delete_group(call.tx, call.deps, row, force_default=call.caller.is_admin)
 
 
-def create_rule(call: Call[Any], body: CreateRule) -> dict[str, Any]:
-    wanted = listing.single_or_bulk(body.security_group_rule, body.security_group_rules, "security_group_rule")
+def create_rule(call: Call[Any], body: dict[str, Any]) -> dict[str, Any]:
+    wanted, bulk = listing.new_resources(body, RULE_LISTING, NewRule)
     if len({new.security_group_id for new in wanted}) > 1:
         raise errors.invalid(
             "Only allowed to update rules for one security profile at a time", "SecurityGroupNotSingleGroupRules"
         )
     rows = [_create_rule(call, new) for new in wanted]
-    return listing.created(call, RULE_LISTING, rows, bulk=body.security_group_rules is not UNSET)
+    return listing.created(call, RULE_LISTING, rows, bulk=bulk)
 
 
 def _create_rule(call: Call[Any], new: NewRule) -> SecurityGroupRule:
     call.enforce("create_security_group_rule", **call.own_target())
-    written(call, new.security_group_id)
+    unwritten.write(call, new.security_group_id)
     group: SecurityGroup = listing.load_within_reach(call, LISTING, new.security_group_id)
     project_id = listing.owner_of(
         call, new.project_id or new.tenant_id or group.project_id, "create_security_group_rule"
@@ -307,8 +244,8 @@ def _create_rule(call: Call[Any], new: NewRule) -> SecurityGroupRule:
 
 
 def _checked(call: Call[Any], new: NewRule) -> SecurityGroupRule:
-    ethertype = {"ipv4": "IPv4", "ipv6": "IPv6"}.get((new.ethertype or "IPv4").lower())
-    if ethertype is None:
+    ethertype = ETHERTYPE(new.ethertype or "IPv4")
+    if ethertype not in ("IPv4", "IPv6"):
         raise errors.invalid(
             f"Security group rule for ethertype '{new.ethertype}' not supported. Allowed values are ['IPv4', 'IPv6'].",
             "SecurityGroupRuleInvalidEtherType",
@@ -322,7 +259,7 @@ def _checked(call: Call[Any], new: NewRule) -> SecurityGroupRule:
         )
     prefix = rules.prefix_of(new.remote_ip_prefix, ethertype)
     if new.remote_group_id is not None:
-        written(call, new.remote_group_id)
+        unwritten.write(call, new.remote_group_id)
         listing.load_within_reach(call, LISTING, new.remote_group_id)
     return SecurityGroupRule(
         group_id=new.security_group_id,
@@ -331,7 +268,7 @@ def _checked(call: Call[Any], new: NewRule) -> SecurityGroupRule:
         protocol=protocol,
         port_min=low,
         port_max=high,
-        prefix=new.remote_ip_prefix,
+        prefix=new.remote_ip_prefix and spellings.interface(new.remote_ip_prefix),
         normal_prefix=prefix,
         remote_group_id=new.remote_group_id,
         description=new.description or "",
@@ -351,9 +288,7 @@ def show_rule(call: Call[Any], rule_id: str) -> dict[str, Any]:
 
 
 def delete_rule(call: Call[Any], rule_id: str) -> None:
-    project_id = call.caller.project_id
-    if project_id and rule_id in {rule.id for rule in operations.default_rules(project_id)}:
-        operations.materialise(call.tx, call.deps, project_id)
+    unwritten.write(call, rule_id)
     operations.remove_rule(call.tx, call.deps, listing.load(call, RULE_LISTING, rule_id))
 
 
@@ -363,12 +298,23 @@ _RULES_AT = "/v2.0/security-group-rules"
 _ONE_RULE = _RULES_AT + "/{rule_id}"
 ROUTES = (
     Route("GET", _AT, index, "get_security_group", query=LISTING.query()),
-    Route("POST", _AT, create, "create_security_group", 201, body=CreateGroup, target="handler"),
+    Route(
+        "POST", _AT, create, "create_security_group", 201, body=dict[str, Any], described=CreateGroup, target="handler"
+    ),
     Route("GET", _ONE, show, "get_security_group", query=listing.FIELDS),
     Route("PUT", _ONE, update, "update_security_group", body=UpdateGroup, target="handler", also=(412,)),
     Route("DELETE", _ONE, delete, "delete_security_group", 204, target="handler", also=(412,)),
     Route("GET", _RULES_AT, index_rules, "get_security_group_rule", query=RULE_LISTING.query()),
-    Route("POST", _RULES_AT, create_rule, "create_security_group_rule", 201, body=CreateRule, target="handler"),
+    Route(
+        "POST",
+        _RULES_AT,
+        create_rule,
+        "create_security_group_rule",
+        201,
+        body=dict[str, Any],
+        described=CreateRule,
+        target="handler",
+    ),
     Route("GET", _ONE_RULE, show_rule, "get_security_group_rule", query=listing.FIELDS),
     Route("DELETE", _ONE_RULE, delete_rule, "delete_security_group_rule", 204, target="handler", also=(412,)),
 )

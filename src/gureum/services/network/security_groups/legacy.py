@@ -72,14 +72,14 @@ class LegacySecurityGroups:
             statement = statement.where(SecurityGroup.project_id == caller.project_id)
         groups = list(tx.scalars(statement))
         default = operations.default_id(caller.project_id or "")
-        unwritten = [] if any(group.id == default for group in groups) else self._unwritten(caller)
+        unwritten = [] if any(group.id == default for group in groups) else self._unwritten(tx, caller)
         return [*unwritten, *self._views(tx, groups)]
 
     def show(self, tx: Tx, caller: Caller, group_id: str) -> dict[str, Any]:
         """Raises NotFound."""
         group = self._find(tx, caller, group_id)
         if group is None:
-            return self._unwritten(caller)[0]
+            return self._unwritten(tx, caller)[0]
         return self._views(tx, [group])[0]
 
     def create(self, tx: Tx, caller: Caller, name: str, description: str) -> dict[str, Any]:
@@ -133,7 +133,7 @@ class LegacySecurityGroups:
     def remove_rule(self, tx: Tx, caller: Caller, rule_id: str) -> None:
         """Raises NotFound."""
         project_id = caller.project_id or ""
-        if rule_id in {rule.id for rule in operations.default_rules(project_id)}:
+        if rule_id in operations.default_ids(project_id):
             operations.materialise(tx, self._ctx, project_id)
             tx.flush()
         statement = select(SecurityGroupRule).where(SecurityGroupRule.id == rule_id)
@@ -168,12 +168,12 @@ class LegacySecurityGroups:
         assert group is not None
         return group
 
-    def _unwritten(self, caller: Caller) -> list[dict[str, Any]]:
-        project_id = caller.project_id or ""
-        group_id = operations.default_id(project_id)
-        group = SecurityGroup(id=group_id, project_id=project_id, name=DEFAULT, description="Default security group")
-        entering = [rule for rule in operations.default_rules(project_id) if rule.direction == INGRESS]
-        return shown([group], entering, {group_id: DEFAULT})
+    def _unwritten(self, tx: Tx, caller: Caller) -> list[dict[str, Any]]:
+        default = operations.default_group(tx, self._ctx, caller.project_id or "")
+        if default is None:
+            return []
+        entering = [rule for rule in default.rules if rule.direction == INGRESS]
+        return shown([default.group], entering, {default.group.id: DEFAULT})
 
     def _views(self, tx: Tx, groups: Sequence[SecurityGroup]) -> list[dict[str, Any]]:
         mine = (SecurityGroupRule.group_id.in_([group.id for group in groups]), SecurityGroupRule.direction == INGRESS)

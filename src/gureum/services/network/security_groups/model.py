@@ -9,9 +9,12 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from gureum.foundation import clock, ids
 from gureum.foundation.db.types import Id, Row
+from gureum.services.network import spellings
+from gureum.services.network.spellings import spelled
 from gureum.services.network.standard import Standard
 
 DEFAULT = "default"
+ETHERTYPE = spellings.word_of("IPv4", "IPv6")
 
 
 class SecurityGroup(Standard, Row):
@@ -23,20 +26,20 @@ class SecurityGroup(Standard, Row):
 
 
 class SecurityGroupRule(Row):
-    """`prefix` is the remote prefix as the client wrote it; `normal_prefix` the range that it means."""
+    """`prefix` is the remote prefix with the client's host bits; `normal_prefix` the range that it means."""
 
     __tablename__ = "security_group_rules"
 
     id: Mapped[str] = mapped_column(Id, primary_key=True, default=ids.new_uuid)
     project_id: Mapped[str] = mapped_column(Id, index=True)
     group_id: Mapped[str] = mapped_column(Id, index=True)
-    direction: Mapped[str] = mapped_column(String(8))
-    ethertype: Mapped[str] = mapped_column(String(4))
+    direction: Mapped[str] = mapped_column(String(8), info=spelled(spellings.lower))
+    ethertype: Mapped[str] = mapped_column(String(4), info=spelled(ETHERTYPE))
     protocol: Mapped[str | None] = mapped_column(String(16))
     port_min: Mapped[int | None]
     port_max: Mapped[int | None]
-    prefix: Mapped[str | None] = mapped_column(String(64))
-    normal_prefix: Mapped[str | None] = mapped_column(String(64))
+    prefix: Mapped[str | None] = mapped_column(String(64), info=spelled(spellings.interface))
+    normal_prefix: Mapped[str | None] = mapped_column(String(64), info=spelled(spellings.network))
     remote_group_id: Mapped[str | None] = mapped_column(Id, index=True)
     description: Mapped[str] = mapped_column(String(255), default="")
     revision: Mapped[int] = mapped_column(default=0)

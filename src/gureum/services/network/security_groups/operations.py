@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 
 from sqlalchemy import bindparam, delete, exists, or_, select
 
+from gureum.foundation import ids
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.db.prepared import Prepared
 from gureum.services.network import errors
@@ -22,7 +25,7 @@ from gureum.services.network.security_groups.model import DEFAULT, SecurityGroup
 from gureum.services.network.standard import touch
 
 _SPACE = uuid.UUID("5b0f2c5e-3f4e-5d8a-9a55-0f6d2f7d1c11")
-_EPOCH_RULES = (("egress", "IPv4"), ("egress", "IPv6"), ("ingress", "IPv4"), ("ingress", "IPv6"))
+_FIRST_RULES = (("egress", "IPv4"), ("egress", "IPv6"), ("ingress", "IPv4"), ("ingress", "IPv6"))
 
 
 @lru_cache(maxsize=4096)
@@ -31,12 +34,27 @@ def default_id(project_id: str) -> str:
     return str(uuid.uuid5(_SPACE, project_id))
 
 
-def default_rules(project_id: str) -> list[SecurityGroupRule]:
-    """All may leave; members of the group may enter."""
+@lru_cache(maxsize=4096)
+def default_ids(project_id: str) -> frozenset[str]:
+    """The ids of a project's default group and of its first rules."""
+    return frozenset((default_id(project_id), *(_rule_id(project_id, *kind) for kind in _FIRST_RULES)))
+
+
+def may_be_default(resource_id: str) -> bool:
+    """Whether an id is made as those of default groups are; all other ids are random."""
+    return ids.is_uuid(resource_id) and uuid.UUID(resource_id).version == 5
+
+
+def _rule_id(project_id: str, direction: str, ethertype: str) -> str:
+    return str(uuid.uuid5(_SPACE, f"{project_id}/{direction}/{ethertype}"))
+
+
+def default_rules(project_id: str, created_at: datetime) -> list[SecurityGroupRule]:
+    """All may leave; members of the group may enter. In the order of their ids, as a group shows them."""
     group_id = default_id(project_id)
-    return [
+    rules_of_group = [
         SecurityGroupRule(
-            id=str(uuid.uuid5(_SPACE, f"{project_id}/{direction}/{ethertype}")),
+            id=_rule_id(project_id, direction, ethertype),
             project_id=project_id,
             group_id=group_id,
             direction=direction,
@@ -44,9 +62,36 @@ def default_rules(project_id: str) -> list[SecurityGroupRule]:
             remote_group_id=group_id if direction == "ingress" else None,
             description="",
             revision=0,
+            created_at=created_at,
+            updated_at=created_at,
         )
-        for direction, ethertype in _EPOCH_RULES
+        for direction, ethertype in _FIRST_RULES
     ]
+    return sorted(rules_of_group, key=lambda rule: rule.id)
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultGroup:
+    """A project's default group with its rules, not written."""
+
+    group: SecurityGroup
+    rules: list[SecurityGroupRule]
+
+
+def default_group(tx: Tx, ctx: NetworkContext, project_id: str) -> DefaultGroup | None:
+    """What a project's default group is before anything changed it: as old as the project. None without the project."""
+    created_at = ctx.project_created_at(tx, project_id)
+    if created_at is None:
+        return None
+    group = SecurityGroup(
+        id=default_id(project_id),
+        project_id=project_id,
+        name=DEFAULT,
+        description="Default security group",
+        created_at=created_at,
+        updated_at=created_at,
+    )
+    return DefaultGroup(group, default_rules(project_id, created_at))
 
 
 FIRST_RULES = 2
@@ -74,10 +119,12 @@ def materialise(tx: Tx, ctx: NetworkContext, project_id: str) -> str:
 
 def write_default(tx: Tx, ctx: NetworkContext, project_id: str) -> None:
     """Make the project's default group real, which it is not."""
-    group_id = default_id(project_id)
-    tx.add(SecurityGroup(id=group_id, project_id=project_id, name=DEFAULT, description="Default security group"))
-    tx.add_all(default_rules(project_id))
-    ctx.changes.mark(tx, "security_group", (group_id,))
+    made = default_group(tx, ctx, project_id)
+    if made is None:
+        raise errors.missing("security_group", default_id(project_id))
+    tx.add(made.group)
+    tx.add_all(made.rules)
+    ctx.changes.mark(tx, "security_group", (made.group.id,))
 
 
 def resolve(tx: Tx, ctx: NetworkContext, project_id: str, wanted: Sequence[str], *, any_project: bool) -> list[str]:
@@ -160,7 +207,7 @@ def allowance_of(rule: SecurityGroupRule) -> rules.Allowance:
         rules.number_of(rule.protocol),
         rule.port_min,
         rule.port_max,
-        rule.normal_prefix,
+        None if rule.normal_prefix in rules.EVERYWHERE else rule.normal_prefix,
         rule.remote_group_id,
     )
 

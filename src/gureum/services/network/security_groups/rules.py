@@ -40,6 +40,8 @@ WITH_PORTS = frozenset({6, 17, 132})
 not be held to, so it is refused.
 """
 ICMP = frozenset({1, 58})
+EVERYWHERE = ("0.0.0.0/0", "::/0")
+"""Remote prefixes that mean the same as none."""
 IPV6_ONLY = frozenset({41, 43, 44, 58, 59, 60})
 
 
@@ -70,6 +72,13 @@ def protocol_of(wanted: str | int | None) -> str | None:
         "and integer representations [0 to 255] are supported.",
         "SecurityGroupRuleInvalidProtocol",
     )
+
+
+def names_of(protocol: str) -> list[str]:
+    """Every form in which a protocol is kept: its names and its number; none for what is no protocol."""
+    text = protocol.lower()
+    number = PROTOCOLS.get(text, int(text) if text.isascii() and text.isdigit() else None)
+    return [] if number is None else [str(number), *(name for name, one in PROTOCOLS.items() if one == number)]
 
 
 def canonical(protocol: str | None, ethertype: str) -> str | None:

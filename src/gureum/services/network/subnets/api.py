@@ -131,13 +131,13 @@ LISTING = Listing(
     views=views,
     filters=listing.standard_filters(Subnet)
     | {
-        "network_id": (Subnet.network_id, filters.text),
-        "ip_version": (Subnet.ip_version, filters.integer),
-        "cidr": (Subnet.cidr, filters.text),
-        "gateway_ip": (Subnet.gateway_ip, filters.text),
-        "enable_dhcp": (Subnet.enable_dhcp, filters.boolean),
-        "ipv6_ra_mode": (Subnet.ra_mode, filters.text),
-        "ipv6_address_mode": (Subnet.address_mode, filters.text),
+        "network_id": Subnet.network_id,
+        "ip_version": Subnet.ip_version,
+        "cidr": Subnet.cidr,
+        "gateway_ip": Subnet.gateway_ip,
+        "enable_dhcp": Subnet.enable_dhcp,
+        "ipv6_ra_mode": Subnet.ra_mode,
+        "ipv6_address_mode": Subnet.address_mode,
     },
     special={
         "shared": _as_network("shared", Network.shared),
@@ -147,10 +147,10 @@ LISTING = Listing(
 )
 
 
-def create(call: Call[Any], body: CreateSubnet) -> dict[str, Any]:
-    wanted = listing.single_or_bulk(body.subnet, body.subnets, "subnet")
+def create(call: Call[Any], body: dict[str, Any]) -> dict[str, Any]:
+    wanted, bulk = listing.new_resources(body, LISTING, NewSubnet)
     rows = [_create_one(call, new) for new in wanted]
-    return listing.created(call, LISTING, rows, bulk=body.subnets is not UNSET)
+    return listing.created(call, LISTING, rows, bulk=bulk)
 
 
 def _create_one(call: Call[Any], new: NewSubnet) -> Subnet:
@@ -243,7 +243,7 @@ _AT = "/v2.0/subnets"
 _ONE = _AT + "/{subnet_id}"
 ROUTES = (
     Route("GET", _AT, index, "get_subnet", query=LISTING.query()),
-    Route("POST", _AT, create, "create_subnet", 201, body=CreateSubnet, target="handler"),
+    Route("POST", _AT, create, "create_subnet", 201, body=dict[str, Any], described=CreateSubnet, target="handler"),
     Route("GET", _ONE, show, "get_subnet", quick=True, query=listing.FIELDS),
     Route("PUT", _ONE, update, "update_subnet", body=UpdateSubnet, target="handler", also=(412,)),
     Route("DELETE", _ONE, delete, "delete_subnet", 204, target="handler", also=(412,)),

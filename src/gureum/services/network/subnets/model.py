@@ -8,8 +8,10 @@ from sqlalchemy import ColumnElement, String, or_, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from gureum.foundation.db.types import Id, Json, Row
+from gureum.services.network import spellings
 from gureum.services.network.networks.model import Network
 from gureum.services.network.networks.model import seen_by as networks_seen_by
+from gureum.services.network.spellings import spelled
 from gureum.services.network.standard import Standard
 
 
@@ -20,14 +22,14 @@ class Subnet(Standard, Row):
 
     network_id: Mapped[str] = mapped_column(Id, index=True)
     ip_version: Mapped[int]
-    cidr: Mapped[str] = mapped_column(String(64))
-    gateway_ip: Mapped[str | None] = mapped_column(String(64))
+    cidr: Mapped[str] = mapped_column(String(64), info=spelled(spellings.network))
+    gateway_ip: Mapped[str | None] = mapped_column(String(64), info=spelled(spellings.address))
     enable_dhcp: Mapped[bool] = mapped_column(default=True)
     pools: Mapped[list[Any]] = mapped_column(Json)
     dns_servers: Mapped[list[str]] = mapped_column(Json, default=list)
     host_routes: Mapped[list[Any]] = mapped_column(Json, default=list)
-    ra_mode: Mapped[str | None] = mapped_column(String(32))
-    address_mode: Mapped[str | None] = mapped_column(String(32))
+    ra_mode: Mapped[str | None] = mapped_column(String(32), info=spelled(spellings.lower))
+    address_mode: Mapped[str | None] = mapped_column(String(32), info=spelled(spellings.lower))
 
 
 def seen_by(project: Any) -> ColumnElement[bool]:

@@ -18,6 +18,7 @@ from gureum.services.network.networks import api as networks
 from gureum.services.network.ports import api as ports
 from gureum.services.network.routers import api as routers
 from gureum.services.network.security_groups import api as security_groups
+from gureum.services.network.security_groups import unwritten
 from gureum.services.network.subnets import api as subnets
 
 MAX_TAGS = 50
@@ -47,7 +48,7 @@ def _check(tag: str) -> None:
 
 def _load(call: Call[Any], place: Listing, resource_id: str) -> Any:
     if place.single == "security_group":
-        security_groups.written(call, resource_id)
+        unwritten.write(call, resource_id)
     row = listing.load_within_reach(call, place, resource_id)
     call.enforce(project_id=row.project_id, tenant_id=row.project_id, network_project_id=None)
     return row
