@@ -1,0 +1,26 @@
+"""Every write of a request is rolled back after the handler answered, so that each persona finds the same cloud.
+
+Nothing that runs after a commit runs. A request of several transactions does not see what its earlier ones wrote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from unittest.mock import patch
+
+from gureum.foundation.db.engine import Database
+
+
+@contextmanager
+def rolled_back(database: Database) -> Iterator[None]:
+    """Inside of the block, whatever `database` writes is undone."""
+
+    def write_once(work, *, alone):
+        with database._alone() if alone else nullcontext(), database._transaction(database._writes) as tx:
+            result = work(tx)
+            tx.flush()
+            return result, []
+
+    with patch.object(database, "_write_once", write_once):
+        yield
