@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import threading
 import time
-from collections.abc import Iterator
 
 import pytest
+from tests.served import closing, rest_of, served, statuses
 
 from gureum.foundation.http import protocol
 from gureum.foundation.http.protocol import BoundedProtocol, ConnectionLimits
-from gureum.foundation.http.serve import Server
 
 LARGE_ANSWER = 64 << 20
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -37,66 +35,14 @@ async def app(scope, receive, send):
     await send({"type": "http.response.body", "body": content})
 
 
-@contextlib.contextmanager
-def served(limits=None) -> Iterator[Server]:
-    ready = threading.Event()
-    server = Server(app, "127.0.0.1", 0, ready.set, limits or ConnectionLimits())
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    assert ready.wait(10)
-    server.address = server.servers[0].sockets[0].getsockname()
-    try:
-        yield server
-    finally:
-        server.should_exit = True
-        thread.join(10)
-
-
 @pytest.fixture(scope="module")
 def server():
-    with served() as server:
+    with served(app) as server:
         yield server
-
-
-def connect(server, source="127.0.0.1", *, receive_bytes=0):
-    connection = socket.socket()
-    connection.settimeout(10)
-    if receive_bytes:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
-    connection.bind((source, 0))
-    connection.connect(server.address)
-    return connection
-
-
-def answers(connection) -> bytes:
-    """All that comes until the server ends the connection."""
-    text = b""
-    with contextlib.suppress(ConnectionError):
-        while piece := connection.recv(1 << 16):
-            text += piece
-    return text
-
-
-def exchange(server, *pieces: bytes, end=False) -> bytes:
-    with connect(server) as connection:
-        for piece in pieces:
-            with contextlib.suppress(ConnectionError):
-                connection.sendall(piece)
-        if end:
-            connection.shutdown(socket.SHUT_WR)
-        return answers(connection)
-
-
-def statuses(text: bytes) -> list[int]:
-    return [int(part[:3]) for part in text.split(b"HTTP/1.1 ")[1:]]
-
-
-def closing(head: bytes) -> bytes:
-    return head.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
 
 
 def is_alive(server) -> bool:
-    return statuses(exchange(server, closing(GET))) == [200]
+    return statuses(server.exchange(closing(GET))) == [200]
 
 
 @pytest.mark.parametrize(
@@ -136,21 +82,21 @@ def is_alive(server) -> bool:
 )
 def test_bad_requests_are_refused(server, request_bytes, status):
     started = time.monotonic()
-    assert statuses(exchange(server, request_bytes)) == [status]
+    assert statuses(server.exchange(request_bytes)) == [status]
     assert time.monotonic() - started < 5
     assert is_alive(server)
 
 
 def test_requests_at_the_limits_are_answered(server):
     fields = b"A: %s\r\n" % (b"a" * 600) * 98
-    assert statuses(exchange(server, closing(b"GET /" + b"a" * 8000 + b" HTTP/1.1\r\n" + fields + b"\r\n"))) == [200]
+    assert statuses(server.exchange(closing(b"GET /" + b"a" * 8000 + b" HTTP/1.1\r\n" + fields + b"\r\n"))) == [200]
     chunked = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n0\r\nA: b\r\n\r\n"
-    assert exchange(server, closing(chunked)).endswith(b"3")
-    assert statuses(exchange(server, b"GET / HTTP/1.0\r\n\r\n")) == [200]
+    assert server.exchange(closing(chunked)).endswith(b"3")
+    assert statuses(server.exchange(b"GET / HTTP/1.0\r\n\r\n")) == [200]
 
 
 def test_head_in_single_bytes_is_answered(server):
-    with connect(server) as connection:
+    with server.connect() as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for number in range(3):
             for byte in b"POST /%d HTTP/1.1\r\nHost: abc\r\nContent-Length: 3\r\n\r\nabc" % number:
@@ -178,7 +124,7 @@ def test_head_in_many_pieces_costs_no_quadratic_work(server, monkeypatch):
 
 def _unconnected(server) -> BoundedProtocol:
     loop = asyncio.new_event_loop()
-    made = server.config.http_protocol_class(server.config, server.server_state, {}, _loop=loop)
+    made = server.server.config.http_protocol_class(server.server.config, server.server.server_state, {}, _loop=loop)
     loop.close()
     made._timer = made.loop  # a timer that runs already
     return made
@@ -186,7 +132,7 @@ def _unconnected(server) -> BoundedProtocol:
 
 def test_upgrade_is_ignored_and_ends_the_connection(server):
     upgrade = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
-    answer = exchange(server, upgrade)
+    answer = server.exchange(upgrade)
     assert statuses(answer) == [200]
     assert b"connection: close" in answer
 
@@ -194,21 +140,21 @@ def test_upgrade_is_ignored_and_ends_the_connection(server):
 def test_unfinished_head_is_refused_in_time(server, monkeypatch):
     monkeypatch.setattr(protocol, "HEAD_S", 0.3)
     started = time.monotonic()
-    assert statuses(exchange(server, b"GET / HTTP/1.1\r\nA: ")) == [408]
-    assert exchange(server, b"") == b""
-    assert statuses(exchange(server, b"\r\n")) == [408]
-    assert statuses(exchange(server, GET + b"GET / HTT")) == [200, 408]
-    with connect(server) as connection:
+    assert statuses(server.exchange(b"GET / HTTP/1.1\r\nA: ")) == [408]
+    assert server.exchange(b"") == b""
+    assert statuses(server.exchange(b"\r\n")) == [408]
+    assert statuses(server.exchange(GET + b"GET / HTT")) == [200, 408]
+    with server.connect() as connection:
         connection.sendall(GET)
         assert statuses(connection.recv(1000)) == [200]
         connection.sendall(b"\r\n")
-        assert statuses(answers(connection)) == [408]
+        assert statuses(rest_of(connection)) == [408]
     assert 1.5 <= time.monotonic() - started < 6
 
 
 def test_dripping_head_has_no_more_time(server, monkeypatch):
     monkeypatch.setattr(protocol, "HEAD_S", 0.5)
-    with connect(server) as connection:
+    with server.connect() as connection:
         started = time.monotonic()
         connection.settimeout(0.05)
         connection.sendall(b"GET / HTTP/1.1\r\n")
@@ -225,12 +171,12 @@ def test_dripping_head_has_no_more_time(server, monkeypatch):
 def test_unread_rest_of_an_answered_body_ends_in_time(server, monkeypatch):
     monkeypatch.setattr(protocol, "UNREAD_S", 0.3)
     started = time.monotonic()
-    assert statuses(exchange(server, b"POST /deaf HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc")) == [200]
+    assert statuses(server.exchange(b"POST /deaf HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc")) == [200]
     assert time.monotonic() - started < 3
 
 
 def test_connection_is_kept_when_the_rest_of_a_body_comes(server):
-    with connect(server) as connection:
+    with server.connect() as connection:
         connection.sendall(b"POST /deaf HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc")
         assert statuses(connection.recv(1000)) == [200]
         connection.sendall(b"defghi" + GET)
@@ -243,36 +189,36 @@ def test_pipelined_requests_are_answered_in_order_up_to_a_bound(server):
         for n in range(1, 9)
     ]
     posts[-1] = closing(posts[-1][:-8]) + b"a" * 8
-    answer = exchange(server, b"".join(posts))
+    answer = server.exchange(b"".join(posts))
     assert [part[-1:] for part in answer.split(b"HTTP/1.1 ")[1:]] == [str(n).encode() for n in range(1, 9)]
-    many = exchange(server, b"GET /slow HTTP/1.1\r\n\r\n" + GET * 10_000)
+    many = server.exchange(b"GET /slow HTTP/1.1\r\n\r\n" + GET * 10_000)
     assert statuses(many) == [200] * (1 + protocol.PIPELINED)
     assert is_alive(server)
 
 
 def test_a_refusal_never_overtakes_an_answer(server):
     for rest in (b"NONSENSE\r\n\r\n", b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n"):
-        assert statuses(exchange(server, b"GET /slow HTTP/1.1\r\n\r\n" + rest)) == [200]
+        assert statuses(server.exchange(b"GET /slow HTTP/1.1\r\n\r\n" + rest)) == [200]
 
 
 def test_broken_body_is_refused_while_the_application_reads_it(server):
     head = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
-    assert statuses(exchange(server, head, b"nonsense\r\n")) == [400]
+    assert statuses(server.exchange(head, b"nonsense\r\n")) == [400]
 
 
 def test_answer_that_nobody_reads_is_given_up(server, monkeypatch):
     monkeypatch.setattr(protocol, "STALL_S", 0.3)
     for request in (b"GET /large HTTP/1.1\r\n\r\n", b"GET /large HTTP/1.1\r\nConnection: close\r\n\r\n"):
-        with connect(server, receive_bytes=4096) as connection:
+        with server.connect(receive_bytes=4096) as connection:
             connection.sendall(request)
             time.sleep(1.5)
-            assert len(answers(connection)) < LARGE_ANSWER
-    assert not server.config.http_protocol_class.edge.answers.total
+            assert len(rest_of(connection)) < LARGE_ANSWER
+    assert not server.edge.answers.total
 
 
 def test_slow_reader_gets_the_whole_answer(server, monkeypatch):
     monkeypatch.setattr(protocol, "STALL_S", 0.2)
-    with connect(server) as connection:
+    with server.connect() as connection:
         connection.sendall(b"GET /large HTTP/1.1\r\nConnection: close\r\n\r\n")
         size = 0
         while piece := connection.recv(1 << 20):
@@ -282,50 +228,50 @@ def test_slow_reader_gets_the_whole_answer(server, monkeypatch):
 
 
 def test_unread_answers_of_many_are_bounded(monkeypatch):
-    with served() as server:
-        server.config.http_protocol_class.edge.answers._limit_bytes = LARGE_ANSWER
-        server.config.http_protocol_class.edge.answers._patience_s = 0
+    with served(app) as server:
+        server.edge.answers._limit_bytes = LARGE_ANSWER
+        server.edge.answers._patience_s = 0
         with contextlib.ExitStack() as held:
             for _ in range(3):
-                connection = held.enter_context(connect(server, receive_bytes=4096))
+                connection = held.enter_context(server.connect(receive_bytes=4096))
                 connection.sendall(b"GET /large HTTP/1.1\r\n\r\n")
                 connection.recv(1)
-            assert server.config.http_protocol_class.edge.answers.total <= LARGE_ANSWER
+            assert server.edge.answers.total <= LARGE_ANSWER
             assert is_alive(server)
 
 
 def test_unfinished_heads_of_many_are_bounded():
-    with served() as server, contextlib.ExitStack() as held:
+    with served(app) as server, contextlib.ExitStack() as held:
         for _ in range(200):
-            held.enter_context(connect(server)).sendall(b"GET / HTTP/1.1\r\nA: " + b"a" * 60_000)
+            held.enter_context(server.connect()).sendall(b"GET / HTTP/1.1\r\nA: " + b"a" * 60_000)
         assert is_alive(server)
-        assert server.config.http_protocol_class.edge.heads.total <= protocol.HEADS_BUDGET_BYTES
+        assert server.edge.heads.total <= protocol.HEADS_BUDGET_BYTES
 
 
 def test_idle_connections_of_an_address_make_room_for_its_next_ones():
     limits = ConnectionLimits(in_all=100, per_address=10, proxies=())
-    with served(limits) as server, contextlib.ExitStack() as held:
-        other = held.enter_context(connect(server, "127.0.0.3"))
-        idle = [held.enter_context(connect(server, "127.0.0.2")) for _ in range(30)]
+    with served(app, limits) as server, contextlib.ExitStack() as held:
+        other = held.enter_context(server.connect("127.0.0.3"))
+        idle = [held.enter_context(server.connect("127.0.0.2")) for _ in range(30)]
         for connection in idle:
             with contextlib.suppress(ConnectionError):
                 connection.sendall(b"GET / HT")
-        with connect(server, "127.0.0.2") as connection:
+        with server.connect("127.0.0.2") as connection:
             connection.sendall(GET)
             assert statuses(connection.recv(1000)) == [200]
         other.sendall(GET)
         assert statuses(other.recv(1000)) == [200]
-        assert len(server.server_state.connections) <= 12
+        assert server.connections() <= 12
 
 
 def test_a_full_server_ends_what_the_largest_address_holds():
     limits = ConnectionLimits(in_all=20, per_address=0, proxies=())
-    with served(limits) as server, contextlib.ExitStack() as held:
-        other = held.enter_context(connect(server, "127.0.0.3"))
+    with served(app, limits) as server, contextlib.ExitStack() as held:
+        other = held.enter_context(server.connect("127.0.0.3"))
         for _ in range(30):
-            held.enter_context(connect(server, "127.0.0.2"))
+            held.enter_context(server.connect("127.0.0.2"))
         for source in ("127.0.0.4", "127.0.0.2"):
-            with connect(server, source) as connection:
+            with server.connect(source) as connection:
                 connection.sendall(GET)
                 assert statuses(connection.recv(1000)) == [200]
         other.sendall(GET)
@@ -334,12 +280,12 @@ def test_a_full_server_ends_what_the_largest_address_holds():
 
 def test_connections_at_work_are_not_ended_and_operators_have_places_of_their_own():
     limits = ConnectionLimits(in_all=3, per_address=2, proxies=("127.0.0.7",))
-    with served(limits) as server, contextlib.ExitStack() as held:
-        busy = [held.enter_context(connect(server, source)) for source in ("127.0.0.2", "127.0.0.2", "127.0.0.7")]
+    with served(app, limits) as server, contextlib.ExitStack() as held:
+        busy = [held.enter_context(server.connect(source)) for source in ("127.0.0.2", "127.0.0.2", "127.0.0.7")]
         for connection in busy:
             connection.sendall(b"POST / HTTP/1.1\r\nContent-Length: 1\r\n\r\n")
         time.sleep(0.2)
-        with connect(server, "127.0.0.1") as operator:  # beyond all limits, as it comes from the machine itself
+        with server.connect("127.0.0.1") as operator:  # beyond all limits, as it comes from the machine itself
             operator.sendall(GET)
             assert statuses(operator.recv(1000)) == [200]
         for connection in busy:
@@ -349,11 +295,11 @@ def test_connections_at_work_are_not_ended_and_operators_have_places_of_their_ow
 
 def test_newcomers_from_elsewhere_are_refused_when_all_are_at_work(monkeypatch):
     monkeypatch.setattr(protocol, "OPERATORS", 1)
-    with served(ConnectionLimits(in_all=1)) as server, contextlib.ExitStack() as held:
+    with served(app, ConnectionLimits(in_all=1)) as server, contextlib.ExitStack() as held:
         for _ in range(2):
-            held.enter_context(connect(server)).sendall(b"POST / HTTP/1.1\r\nContent-Length: 1\r\n\r\n")
+            held.enter_context(server.connect()).sendall(b"POST / HTTP/1.1\r\nContent-Length: 1\r\n\r\n")
             time.sleep(0.1)
-        assert statuses(exchange(server, GET)) == [503]
+        assert statuses(server.exchange(GET)) == [503]
 
 
 def test_networks_of_proxies_are_checked():

@@ -62,6 +62,17 @@ def text(_name: str, value: str) -> str:
     return value
 
 
+LONGEST_LIST = 200
+
+
+def names(name: str, values: list[str]) -> list[list[str]]:
+    """Lists of names with commas between, each name once. More than 200 are refused: databases bound a condition."""
+    lists = [list(dict.fromkeys(part for part in value.split(",") if part)) for value in values]
+    if sum(map(len, lists)) > LONGEST_LIST:
+        raise BadRequest(f"Invalid input for query parameter {name}: more than {LONGEST_LIST} values.")
+    return lists
+
+
 Convert = Callable[[str, str], Any]
 
 

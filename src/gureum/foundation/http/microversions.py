@@ -29,6 +29,10 @@ def text(version: Version) -> str:
     return f"{version[0]}.{version[1]}"
 
 
+LONGEST_HEADER = 1024
+"""Of `OpenStack-API-Version`: one version for each service of a cloud is far shorter."""
+
+
 @dataclass(frozen=True, slots=True)
 class Versions:
     """An API's range. `service` is the name in the header, `legacy_header` an older header of its own.
@@ -44,6 +48,8 @@ class Versions:
 
     def requested(self, header: str, legacy: str = "") -> Version:
         """The version that a request means. Raises BadRequest or NotAcceptable as the specification says."""
+        if len(header) > LONGEST_HEADER:
+            raise BadRequest(f"The header OpenStack-API-Version is longer than {LONGEST_HEADER} characters.")
         wanted = ""
         for part in header.split(","):
             service, _, number = part.strip().partition(" ")

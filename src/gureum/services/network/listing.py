@@ -316,8 +316,8 @@ def _tag_predicates(call: Call[Any], model: Any) -> list[ColumnElement[bool]]:
         ("not-tags", and_, True),
         ("not-tags-any", or_, True),
     ):
-        for value in call.params(name):
-            tagged = [_tagged(model, tag) for tag in value.split(",") if tag]
+        for tags in filters.names(name, call.params(name)):
+            tagged = [_tagged(model, tag) for tag in tags]
             if tagged:
                 found.append(not_(join(*tagged)) if negated else join(*tagged))
     return found

@@ -169,8 +169,9 @@ def _narrow(call: Call[Any], statement: Select[Any]) -> Select[Any]:
     if before is not None:
         statement = statement.where(filters.shown_until(Server.updated_at, before))
     for parameter in _TAGS:
-        if text := call.param(parameter):
-            statement = statement.where(_tagged(parameter, text.split(",")))
+        (tags,) = filters.names(parameter, [call.param(parameter) or ""])
+        if tags:
+            statement = statement.where(_tagged(parameter, tags))
     if addresses := call.params("ip") + call.params("ip6"):
         ids = call.deps.network.servers_with_address(call.tx, addresses)
         statement = statement.where(Server.id.in_(ids))
