@@ -21,8 +21,16 @@ _COLOURS = {"good": "32", "note": "33", "bad": "31"}
 
 
 def examine(state: StateFolder, config: Path | None = None, as_json: bool = False) -> int:
-    """Print every finding; exit code 1 when one is bad. `config`: the control plane's, else the state folder's own."""
-    return _print(_machine(state, config), as_json)
+    """Print every finding; exit code 1 when one is bad. With `config`, of that control plane and nothing else."""
+    return _print(_control(config, state) if config else _machine(state), as_json)
+
+
+def _control(config: Path, state: StateFolder) -> Iterator[Finding]:
+    """The control plane of a file that an operator wrote."""
+    from gureum.lab.control_checks import control_findings
+
+    yield from control_findings(config)
+    yield from _image_stores(state, config)
 
 
 def examine_host(as_json: bool = False) -> int:
@@ -32,7 +40,7 @@ def examine_host(as_json: bool = False) -> int:
     return _print(chain(host_findings(), (_acceleration() for _ in range(1))), as_json)
 
 
-def _machine(state: StateFolder, config: Path | None) -> Iterator[Finding]:
+def _machine(state: StateFolder) -> Iterator[Finding]:
     options = choose_options({}, state.remembered())
     running = read_pid_file(state.pid_file("control"))
     for finding in findings(state.root, options.listen, options.port):
@@ -40,7 +48,7 @@ def _machine(state: StateFolder, config: Path | None) -> Iterator[Finding]:
             yield Finding("port", "good", f"{options.listen} port {options.port} is this cloud's own")
         else:
             yield finding
-    yield from _image_stores(state, config)
+    yield from _image_stores(state, None)
     yield _acceleration()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from gureum.cli.tables import print_json
@@ -18,6 +19,7 @@ def rotate_keys(file: Path, which: str, as_json: bool = False) -> int:
 
     config = load(file)
     folder = config.path(config.auth.keys)
+    _become_owner(folder)
     if which == "tokens":
         rotate_token_keys(folder)
         _tell({"rotated": which}, "A new key seals tokens; those of before stay good until they end.", as_json)
@@ -29,6 +31,14 @@ def rotate_keys(file: Path, which: str, as_json: bool = False) -> int:
         database.close()
     _tell({"rotated": which, "sealed": count}, f"A new key seals secrets; {count} were sealed anew.", as_json)
     return 0
+
+
+def _become_owner(folder: Path) -> None:
+    """Root makes the new key as the control plane's user, who could not read root's."""
+    if os.geteuid() == 0 and folder.exists():
+        owner = folder.stat()
+        os.setegid(owner.st_gid)
+        os.seteuid(owner.st_uid)
 
 
 def _tell(facts: dict[str, object], sentence: str, as_json: bool) -> None:

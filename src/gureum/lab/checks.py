@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -79,6 +81,17 @@ def require_uplink(uplink: str) -> None:
         uplink.replace("-", "").replace(".", "").replace("_", "").isalnum() and Path("/sys/class/net", uplink).exists()
     ):
         raise Refusal(f"There is no network interface {uplink!r}.", "See `ip link` for their names.")
+
+
+def url_answers(url: str) -> str:
+    """Empty when it answers 200, else what it does."""
+    try:
+        with urllib.request.urlopen(url, timeout=3) as answer:  # noqa: S310 - our own http address
+            return "" if answer.status == 200 else f"answers {answer.status}"
+    except urllib.error.HTTPError as error:
+        return f"answers {error.code}"
+    except OSError:
+        return "does not answer"
 
 
 def port_owner(port: int) -> str:

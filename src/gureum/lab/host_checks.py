@@ -6,6 +6,7 @@ Slow answers of libvirt are measured, not guessed: the agent makes the same call
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,11 +14,14 @@ from pathlib import Path
 
 from gureum.drivers.hypervisor.libvirt.host_settings import problems
 from gureum.lab.checks import Finding
+from gureum.lab.engines.datapath import has_family
 from gureum.lab.installing import HOST_STATE, ROLES, SETTINGS
 from gureum.lab.packages import HOST, missing
 
 _SLOW_S = 3.0
 _ANSWER_S = 40
+_LEAST_FLOWS = 10
+SYSTEM_ID = Path("/etc/openvswitch/system-id.conf")
 _EXTERNAL_IDS = ("system-id", "hostname", "ovn-remote", "ovn-encap-type", "ovn-encap-ip", "ovn-bridge")
 
 
@@ -63,6 +67,7 @@ def _switch() -> Iterator[Finding]:
         yield Finding("switch", "bad", f"external-ids lacks {', '.join(absent)}", remedy)
     else:
         yield Finding("switch", "good", "Open vSwitch answers; OVN's settings are there")
+    yield from _identity(text)
     connected, problem = _run(["ovn-appctl", "-t", "ovn-controller", "connection-status"])
     if problem or connected.strip() != "connected":
         said = problem or connected.strip()
@@ -70,6 +75,31 @@ def _switch() -> Iterator[Finding]:
         yield Finding("OVN", "bad", f"ovn-controller has no southbound database: {said}", remedy)
     else:
         yield Finding("OVN", "good", "ovn-controller is connected")
+
+
+def _identity(external_ids: str) -> Iterator[Finding]:
+    """Debian's start of Open vSwitch takes the chassis' name from a file, and makes one up where there is none."""
+    try:
+        named = SYSTEM_ID.read_text().strip()
+    except OSError:
+        named = ""
+    if not re.search(rf'system-id="?{re.escape(named)}"?[,}}]', external_ids):
+        text = (
+            f"{SYSTEM_ID} says {named!r}, which is not external-ids:system-id: after a restart OVN knows no such host"
+        )
+        yield Finding(
+            "switch", "bad", text, f"Write the name into {SYSTEM_ID}; on OVN's machine: ovn-sbctl chassis-del"
+        )
+    flows, problem = _run(["ovs-ofctl", "dump-flows", "br-int"])
+    if problem or len(flows.splitlines()) < _LEAST_FLOWS:
+        text = f"ovn-controller has written no flows into br-int {problem}".strip()
+        yield Finding("switch", "bad", text, "Its reason: tail /var/log/ovn/ovn-controller.log")
+    errors, _ = _run(["ovs-vsctl", "--timeout=5", "--bare", "--columns=error", "find", "interface", "error!=[]"])
+    if errors.strip():
+        yield Finding("switch", "bad", errors.strip().splitlines()[0], "See: ovs-vsctl show")
+    if not has_family("ovs_datapath") and "ovn-bridge-datapath-type=netdev" not in external_ids.replace('"', ""):
+        remedy = 'modprobe openvswitch, or docs/operate/many-machines.md, part "Without the kernel\'s module"'
+        yield Finding("switch", "bad", "the kernel has no Open vSwitch, and its user-space datapath is not set", remedy)
 
 
 def _agent_settings(file: Path) -> Finding:

@@ -1,0 +1,77 @@
+"""What `doctor --host` makes of what the engines say."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from gureum.lab import host_checks
+
+IDS = (
+    '{hostname=host1, ovn-bridge=br-int, ovn-bridge-datapath-type=netdev, ovn-encap-ip="10.0.0.3", '
+    'ovn-encap-type=geneve, ovn-remote="tcp:10.0.0.1:6642", system-id=host1}\n'
+)
+
+
+@pytest.fixture
+def engines(tmp_path, monkeypatch):
+    """Answers of the engines by program; all is well until a test changes one."""
+    answers = {
+        "virsh": ("", ""),
+        "ovs-vsctl": (IDS, ""),
+        "ovs-ofctl": ("flow\n" * 500, ""),
+        "ovn-appctl": ("connected\n", ""),
+        "systemctl": ("active\n", ""),
+    }
+    system_id = tmp_path / "system-id.conf"
+    system_id.write_text("host1\n")
+    (tmp_path / "agent.ready").touch()
+    monkeypatch.setattr(host_checks, "SYSTEM_ID", system_id)
+    monkeypatch.setattr(host_checks, "HOST_STATE", tmp_path)
+    monkeypatch.setattr(host_checks, "missing", lambda _packages: ())
+    monkeypatch.setattr(host_checks, "problems", lambda: iter(()))
+    monkeypatch.setattr(host_checks, "_run", lambda words: ("", "") if "find" in words else answers[words[0]])
+    settings = tmp_path / "agent.json"
+    settings.write_text(json.dumps({"bus": "amqp://gureum:secret@10.0.0.1//"}))
+    settings.chmod(0o600)
+    return answers
+
+
+def bad(tmp_path) -> list[str]:
+    return [found.text for found in host_checks.host_findings(tmp_path / "agent.json") if found.verdict == "bad"]
+
+
+def test_sound_host_has_nothing_bad(engines, tmp_path):
+    assert bad(tmp_path) == []
+
+
+def test_slow_libvirt_is_measured(engines, tmp_path, monkeypatch):
+    monkeypatch.setattr(host_checks, "_SLOW_S", -1.0)
+    (text,) = bad(tmp_path)
+    assert text.endswith("to say what QEMU can do")
+
+
+@pytest.mark.parametrize(
+    ("program", "answer", "words"),
+    [
+        ("ovs-vsctl", (IDS.replace("ovn-encap-ip", "x"), ""), "external-ids lacks ovn-encap-ip"),
+        ("ovs-vsctl", (IDS.replace("system-id=host1", "system-id=other"), ""), "is not external-ids:system-id"),
+        ("ovs-ofctl", ("one\n", ""), "has written no flows into br-int"),
+        ("ovn-appctl", ("not connected\n", ""), "ovn-controller has no southbound database: not connected"),
+        ("systemctl", ("failed\n", "status 3"), "gureum-agent.service is failed"),
+        ("virsh", ("", "cannot connect"), "it does not answer: cannot connect"),
+    ],
+)
+def test_each_engine_that_is_wrong_is_named(engines, tmp_path, program, answer, words):
+    engines[program] = answer
+    (text,) = bad(tmp_path)
+    assert words in text
+
+
+def test_settings_that_others_read_or_that_name_no_bus(engines, tmp_path):
+    file = tmp_path / "agent.json"
+    file.chmod(0o644)
+    assert bad(tmp_path) == [f"others can read {file}, a password is in it"]
+    file.write_text("{}")
+    assert bad(tmp_path) == [f"{file} names no bus"]
