@@ -27,6 +27,7 @@ from gureum.agents.metadata.wiring import LoopbackWiring, Wiring
 from gureum.drivers.hypervisor.interface import HypervisorDriver
 from gureum.foundation import log
 from gureum.foundation.bus.open import open_bus
+from gureum.foundation.connections import raise_open_files
 
 _log = logging.getLogger("gureum.roles.agent")
 
@@ -160,6 +161,7 @@ def main(arguments: list[str] | None = None) -> int:
     if not bus_url:
         raise SystemExit(f'no bus is named: write "bus": "amqp://..." into {given.settings or "a file of --settings"}')
     log.configure(f"agent@{given.host}", level=settings.log_level)
+    raise_open_files()
     run(given.host, given.state.resolve(), bus_url, settings)
     return 0
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import threading
 import time
 
 import pytest
 
 from gureum.agents.hypervisor.protocol import GuestData, ServerSpec
+from gureum.agents.metadata import http
 from gureum.agents.metadata.http import BadRequest, _parse
 from gureum.agents.metadata.server import MetadataServer
+from gureum.foundation.connections import Limit
 
 
 class Passwords:
@@ -126,6 +130,73 @@ def test_a_slow_guest_takes_connections_from_itself_alone(server):
     finally:
         for connection in held:
             connection.close()
+
+
+def half_requests(server, held, sources, network="net-a", each=6):
+    for source in sources:
+        for _ in range(each):
+            connection = socket.create_connection(server.addresses[network], timeout=5, source_address=(source, 0))
+            held.enter_context(connection)
+            with contextlib.suppress(ConnectionError):
+                connection.sendall(b"GET / HTTP/1.1\r\n")
+
+
+def test_half_requests_of_one_network_leave_others_alone(server):
+    """66 of them from 11 addresses took every place of the host: other tenants' guests were reset for 10 s."""
+    with contextlib.ExitStack() as held:
+        half_requests(server, held, [f"127.0.1.{n}" for n in range(1, 40)])
+        assert get(server, network="net-b") == (200, b"three")
+        assert get(server) == (200, b"one"), "nor do they shut out the other guests of their own network"
+        assert len(server._open) <= 66
+
+
+def test_half_requests_of_many_networks_leave_others_alone(server, monkeypatch):
+    monkeypatch.setattr(server._open, "_limits", (Limit(20), Limit(10), Limit(6, replaces=False)))
+    with contextlib.ExitStack() as held:
+        half_requests(server, held, [f"127.0.1.{n}" for n in range(1, 9)])
+        for source in ("127.0.0.2", "127.0.0.2", "127.0.0.2"):
+            assert get(server, network="net-b", source=source) == (200, b"three")
+
+
+def test_a_guest_at_its_limit_is_served_again_when_its_time_is_over(server, monkeypatch):
+    monkeypatch.setattr(http.read_request, "__defaults__", (0.3,))
+    with contextlib.ExitStack() as held:
+        half_requests(server, held, ["127.0.0.2"])
+        began = time.monotonic()
+        while time.monotonic() - began < 5:
+            with contextlib.suppress(OSError, IndexError):
+                assert get(server) == (200, b"one")
+                break
+            time.sleep(0.05)
+        assert time.monotonic() - began < 4
+    deadline = time.monotonic() + 5
+    while len(server._open) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert len(server._open) == 0
+
+
+def test_a_request_in_single_bytes_is_read_once(server):
+    request = b"POST /openstack/latest/password HTTP/1.1\r\nContent-Length: 4\r\n\r\nabcd"
+    with socket.create_connection(server.addresses["net-a"], timeout=5, source_address=("127.0.0.2", 0)) as connection:
+        for byte in request:
+            connection.sendall(bytes([byte]))
+        assert connection.recv(1000).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_host_without_threads_to_spare_goes_on_later(server, monkeypatch):
+    start = threading.Thread.start
+    failures = [RuntimeError("can't start new thread")] * 2
+
+    def scarce(thread):
+        if thread.name == "metadata-guest" and failures:
+            raise failures.pop()
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", scarce)
+    for _ in range(2):
+        with pytest.raises((OSError, IndexError)):
+            get(server)
+    assert get(server) == (200, b"one")
 
 
 def test_a_closed_network_answers_no_more(server):

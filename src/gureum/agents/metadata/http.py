@@ -40,22 +40,22 @@ class Request:
 def read_request(connection: socket.socket, timeout_s: float = REQUEST_TIMEOUT_S) -> Request | None:
     """The connection's request; None when the peer left without one. Raises BadRequest, OSError."""
     deadline = time.monotonic() + timeout_s
-    received = b""
-    while b"\r\n\r\n" not in received:
+    received = bytearray()
+    while (end := received.find(b"\r\n\r\n")) < 0:
         if len(received) > HEAD_LIMIT_BYTES:
             raise BadRequest(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         piece = _receive(connection, deadline)
         if not piece:
             return None
         received += piece
-    head, body = received.split(b"\r\n\r\n", 1)
-    method, path, length = _parse(head)
-    while len(body) < length:
+    method, path, length = _parse(bytes(received[:end]))
+    begin = end + 4
+    while len(received) < begin + length:
         piece = _receive(connection, deadline)
         if not piece:
             return None
-        body += piece
-    return Request(method, path, body[:length])
+        received += piece
+    return Request(method, path, bytes(received[begin : begin + length]))
 
 
 def answer_bytes(status: HTTPStatus, body: bytes = b"", content_type: str = "", *, head: bool = False) -> bytes:

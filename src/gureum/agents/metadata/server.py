@@ -3,7 +3,8 @@
 Who asks is decided by the network that the socket belongs to and the connection's source address, which port
 security ties to one port on this host; headers such as X-Forwarded-For or X-Instance-ID are never read
 (CVE-2013-6419, CVE-2014-0056). An address that is no guest's gets 404.
-Invariant: a guest that is slow or asks too often takes connections from itself alone.
+Invariant: a guest that is slow or asks too often takes connections from itself alone, the guests of a network from that
+network alone: where all places are taken, whoever holds most of them gives up one that has not asked yet.
 Read next: `formats.py` for the documents, `service.py` for where the sockets come from.
 """
 
@@ -13,19 +14,29 @@ import logging
 import selectors
 import socket
 import threading
-from collections import Counter
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Protocol
 
 from gureum.agents.hypervisor.protocol import ServerSpec
 from gureum.agents.metadata import formats
-from gureum.agents.metadata.http import BadRequest, Request, answer_bytes, hang_up, read_request
+from gureum.agents.metadata.http import (
+    REQUEST_TIMEOUT_S,
+    BadRequest,
+    Request,
+    answer_bytes,
+    hang_up,
+    read_request,
+)
+from gureum.foundation.connections import AT_REST, AT_WORK, SILENT, Connections, Limit
 
 _log = logging.getLogger("gureum.agents.metadata")
 
-_MAX_CONNECTIONS = 64
-_MAX_PER_GUEST = 6
+_LIMITS = (Limit(512), Limit(64), Limit(6, replaces=False))
+"""Of the host, of each network, of each guest. A connection is a thread."""
+_PAUSE_S = 0.1
 _MAX_PASSWORD_BYTES = 4096
 _PASSWORD_PATHS = {f"/openstack/{version}/password" for version in (*formats.OPENSTACK_VERSIONS[1:], formats.LATEST)}
 
@@ -43,6 +54,20 @@ class Passwords(Protocol):
         ...
 
 
+class _Connection:
+    """An accepted connection of a guest. `rank` says whether it may make room for another one."""
+
+    def __init__(self, socket: socket.socket, who: tuple[str, str]) -> None:
+        self.socket = socket
+        self.who = who
+        self.rank = SILENT
+
+    def cut(self) -> None:
+        """Its thread wakes up and ends."""
+        with suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+
+
 class MetadataServer:
     """One accepting thread for all networks; a short-lived thread for each connection."""
 
@@ -52,7 +77,7 @@ class MetadataServer:
         self._selector = selectors.DefaultSelector()
         self._lock = threading.Lock()
         self._listening: dict[str, socket.socket] = {}
-        self._busy: Counter[tuple[str, str]] = Counter()
+        self._open: Connections[_Connection] = Connections(_LIMITS, lambda connection: connection.rank)
         self._wake_read, self._wake_write = socket.socketpair()
         self._wake_read.setblocking(False)
         self._selector.register(self._wake_read, selectors.EVENT_READ, "")
@@ -107,8 +132,9 @@ class MetadataServer:
                     continue
                 try:
                     self._accept(network_id)
-                except OSError as error:
+                except (OSError, RuntimeError) as error:  # no descriptor or no thread: neither comes back at once
                     _log.warning("network %s: accept: %s", network_id, error)
+                    time.sleep(_PAUSE_S)
 
     def _accept(self, network_id: str) -> None:
         with self._lock:
@@ -116,44 +142,52 @@ class MetadataServer:
         if listening is None:
             return
         try:
-            connection, peer = listening.accept()
+            accepted, peer = listening.accept()
         except BlockingIOError:
             return
-        who = (network_id, str(peer[0]))
+        connection = _Connection(accepted, (network_id, str(peer[0])))
         with self._lock:
-            allowed = self._busy[who] < _MAX_PER_GUEST and self._busy.total() < _MAX_CONNECTIONS
-            if allowed:
-                self._busy[who] += 1
-        if not allowed:
-            connection.close()
+            admitted = self._open.admit(connection, connection.who, _Connection.cut)
+        if not admitted:
+            accepted.close()
             return
-        threading.Thread(target=self._serve, args=(connection, who), name="metadata-guest", daemon=True).start()
-
-    def _serve(self, connection: socket.socket, who: tuple[str, str]) -> None:
         try:
-            with connection:
-                connection.sendall(self._answer(connection, who))
-                hang_up(connection)
+            threading.Thread(target=self._serve, args=(connection,), name="metadata-guest", daemon=True).start()
+        except RuntimeError:
+            self._forget(connection)
+            accepted.close()
+            raise
+
+    def _serve(self, connection: _Connection) -> None:
+        try:
+            with connection.socket:
+                answer = self._answer(connection)
+                connection.socket.settimeout(REQUEST_TIMEOUT_S)
+                connection.socket.sendall(answer)
+                connection.rank = AT_REST
+                hang_up(connection.socket)
         except OSError as error:
-            _log.debug("network %s, guest %s: %s", *who, error)
+            _log.debug("network %s, guest %s: %s", *connection.who, error)
         except Exception:
-            _log.exception("network %s, guest %s", *who)
+            _log.exception("network %s, guest %s", *connection.who)
         finally:
-            with self._lock:
-                self._busy[who] -= 1
-                if self._busy[who] <= 0:
-                    del self._busy[who]
+            self._forget(connection)
 
-    def _answer(self, connection: socket.socket, who: tuple[str, str]) -> bytes:
+    def _forget(self, connection: _Connection) -> None:
+        with self._lock:
+            self._open.remove(connection)
+
+    def _answer(self, connection: _Connection) -> bytes:
         try:
-            request = read_request(connection)
+            request = read_request(connection.socket)
         except BadRequest as refused:
             return answer_bytes(refused.status)
+        connection.rank = AT_WORK
         if request is None:
             return b""
-        spec = self._find_guest(*who)
+        spec = self._find_guest(*connection.who)
         if spec is None:
-            _log.info("network %s: %s is no guest of this host", *who)
+            _log.info("network %s: %s is no guest of this host", *connection.who)
             return answer_bytes(HTTPStatus.NOT_FOUND)
         if request.method == "POST" and request.path.rstrip("/") in _PASSWORD_PATHS:
             return self._keep_password(spec, request)
