@@ -277,6 +277,14 @@ def test_a_floating_ip_moves_between_routers(driver, scene):
     assert driver.observe()[key_of(moved)] == 2
 
 
+def test_a_floating_ip_that_leads_to_no_guest_needs_no_port(driver, scene):
+    driver.apply(scene.everything())
+    moved = dataclasses.replace(scene.floating, revision=2, port_id=None)
+    driver.apply([moved])
+    driver.apply([], [key_of(scene.port)])
+    assert driver.observe()[key_of(moved)] == 2
+
+
 def unsound(scene):
     rule = scene.group.rules[0]
     return [

@@ -156,3 +156,88 @@ def test_the_external_network_stays_while_it_is_used_and_takes_loose_addresses_w
     alice.put(f"{AT}/routers/{router['id']}", {"router": {"external_gateway_info": None}})
     assert root.delete(at).status == 204
     assert alice.get(f"{FLOATING}/{made['id']}").status == 404
+
+
+@pytest.fixture
+def held_ports(cloud, root):
+    """The ports of floating IPs that an administrator sees in the external network."""
+
+    def read():
+        query = f"network_id={cloud.public_id()}&device_owner=network:floatingip"
+        return root.get(f"{AT}/ports?{query}").json()["ports"]
+
+    return read
+
+
+def test_a_floating_ip_has_a_port_in_its_network(cloud, alice, root, make, wan, held_ports):
+    made = make.floating_ip(cloud.public_id())
+    [port] = held_ports()
+    assert (port["device_id"], port["project_id"], port["status"], port["security_groups"]) == (
+        made["id"],
+        "",
+        "N/A",
+        [],
+    )
+    assert [one["ip_address"] for one in port["fixed_ips"]] == [made["floating_ip_address"]]
+    assert alice.get(f"{AT}/ports/{port['id']}").status == 404
+    assert alice.get(f"{AT}/quotas/p1/details.json").json()["quota"]["port"]["used"] == 2  # a leg and a service port
+    assert port["id"] not in cloud.held("port")
+    alice.delete(f"{FLOATING}/{made['id']}")
+    assert held_ports() == []
+    assert root.post(FLOATING, {"floatingip": _again(cloud, made)}).status == 201
+
+
+def _again(cloud, made):
+    return {"floating_network_id": cloud.public_id(), "floating_ip_address": made["floating_ip_address"]}
+
+
+def test_the_port_of_a_floating_ip_is_not_for_clients(cloud, root, make, held_ports):
+    make.floating_ip(cloud.public_id())
+    at = f"{AT}/ports/{held_ports()[0]['id']}"
+    assert fault(root.delete(at)) == (409, "ServicePortInUse")
+    for changes in ({"fixed_ips": []}, {"mac_address": None}, {"device_id": ""}, {"device_owner": "compute:nova"}):
+        assert fault(root.put(at, {"port": changes})) == (409, "PortInUse"), changes
+
+
+def test_an_external_network_goes_with_its_unused_floating_ips(cloud, root, held_ports):
+    theirs = Maker(root)
+    outside = theirs.network(**{"router:external": True})
+    theirs.subnet(outside, "203.0.113.0/24")
+    theirs.floating_ip(outside["id"])
+    assert root.delete(f"{AT}/networks/{outside['id']}").status == 204
+    assert root.get(f"{AT}/ports?network_id={outside['id']}").json()["ports"] == []
+    assert root.get(FLOATING).json()["floatingips"] == []
+
+
+def test_another_projects_port_on_ones_own_network_is_refused(cloud, alice, bob, root, make, wan):
+    network, _, _ = wan
+    root.put(f"{AT}/networks/{network['id']}", {"network": {"shared": True}})
+    guest = Maker(bob).port(network)
+    body = {"floating_network_id": cloud.public_id(), "port_id": guest["id"]}
+    assert fault(alice.post(FLOATING, {"floatingip": body})) == (400, "BadRequest")
+    mine = make.floating_ip(cloud.public_id())
+    answer = alice.put(f"{FLOATING}/{mine['id']}", {"floatingip": {"port_id": guest["id"]}})
+    assert fault(answer) == (400, "BadRequest")
+    unseen = make.port(make.network())
+    answer = bob.post(FLOATING, {"floatingip": {**body, "port_id": unseen["id"]}})
+    assert fault(answer) == (404, "PortNotFound")
+
+
+def test_a_routers_leg_may_have_a_floating_ip_which_the_gateways_host_answers(cloud, alice, make, wan):
+    leg = alice.get(f"{AT}/ports?device_owner=network:router_interface").json()["ports"][0]
+    floating = make.floating_ip(cloud.public_id(), port_id=leg["id"])
+    held = cloud.held("floating_ip")[floating["id"]]
+    assert (held.fixed_ip, held.port_id) == ("10.0.0.1", None)
+    service = alice.get(f"{AT}/ports?device_owner=network:distributed").json()["ports"][0]
+    dhcp = make.port(wan[0], device_owner="network:dhcp")
+    for port in (service, dhcp):
+        body = {"floating_network_id": cloud.public_id(), "port_id": port["id"]}
+        assert fault(alice.post(FLOATING, {"floatingip": body})) == (400, "BadRequest")
+
+
+def test_a_port_with_a_floating_ip_becomes_a_leg(cloud, alice, make, wan):
+    port = make.port(wan[0])
+    floating = make.floating_ip(cloud.public_id(), port_id=port["id"])
+    assert cloud.held("floating_ip")[floating["id"]].port_id == port["id"]
+    make.add_leg(make.router(), port_id=port["id"])
+    assert cloud.held("floating_ip")[floating["id"]].port_id is None

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import select
 from tests.api.network.setting import AT
 
-from gureum.services.network.floating_ips.model import FloatingIp
 from gureum.services.network.ports import rules
+from gureum.services.network.ports.model import Port
 
 
 @pytest.fixture
@@ -54,5 +54,5 @@ def test_a_mac_that_is_always_taken_is_a_conflict(network, alice, monkeypatch):
 def test_floating_ips_share_no_mac_with_what_is_on_their_wire(cloud, make, wan, drawn):
     made = [make.floating_ip(cloud.public_id())["id"] for _ in range(3)]
     with cloud.database.read() as tx:
-        macs = tx.scalars(select(FloatingIp.mac).where(FloatingIp.id.in_(made))).all()
+        macs = tx.scalars(select(Port.mac).where(Port.device_id.in_(made))).all()
     assert len(set(macs)) == 3

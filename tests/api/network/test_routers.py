@@ -37,7 +37,7 @@ def test_a_router_has_the_documented_keys(root, make):
     }
     assert set(made) == keys
     assert (made["status"], made["admin_state_up"], made["external_gateway_info"]) == ("ACTIVE", False, None)
-    assert set(root.get(f"{ROUTERS}/{made['id']}").json()["router"]) - keys == {"distributed", "ha"}
+    assert set(root.get(f"{ROUTERS}/{made['id']}").json()["router"]) == keys
 
 
 def test_a_leg_by_subnet_comes_and_goes_with_its_port(cloud, alice, make):
@@ -197,7 +197,17 @@ def test_changes_by_owners_and_others(cloud, alice, bob, make):
     for answer in (bob.get(at), bob.put(at, {"router": {}}), bob.delete(at)):
         assert fault(answer) == (404, "RouterNotFound")
     assert alice.put(at, {"router": {"colour": 1}}).status == 400
-    assert alice.put(at, {"router": {"distributed": True}}).status == 403
+
+
+@pytest.mark.parametrize("attribute", ["distributed", "ha"])
+@pytest.mark.parametrize("value", [True, False, None])
+def test_how_a_router_is_spread_is_no_attribute(alice, root, make, attribute, value):
+    """Their extensions, dvr and l3-ha, are not listed: every router is distributed, its gateway on several hosts."""
+    at = f"{ROUTERS}/{make.router()['id']}"
+    for client in (alice, root):
+        assert client.post(ROUTERS, {"router": {attribute: value}}).status == 400
+        assert client.put(at, {"router": {attribute: value}}).status == 400
+    assert not {"dvr", "l3-ha"} & {one["alias"] for one in alice.get(f"{AT}/extensions").json()["extensions"]}
 
 
 def test_gateways_follow_the_hosts_that_come_and_not_their_moments_of_weakness(cloud, make, wan):
@@ -215,3 +225,21 @@ def test_gateways_follow_the_hosts_that_come_and_not_their_moments_of_weakness(c
     after = cloud.held("router")[router["id"]].gateway.hosts
     assert chosen[2] not in after
     assert set(chosen) - {chosen[2]} < set(after)
+
+
+def test_a_gateway_waits_for_a_subnet_of_its_network(cloud, alice, root, make):
+    theirs = Maker(root)
+    outside = theirs.network(**{"router:external": True})
+    router = make.router(external_gateway_info={"network_id": outside["id"]})
+    info = {"network_id": outside["id"], "external_fixed_ips": [], "enable_snat": True}
+    assert router["external_gateway_info"] == info
+    assert cloud.held("router")[router["id"]].gateway is None
+    subnet = theirs.subnet(outside, "203.0.113.0/24")
+    theirs.subnet(outside, "203.0.114.0/24")
+    theirs.subnet(outside, "2001:db8:1::/64")
+    shown = alice.get(f"{ROUTERS}/{router['id']}").json()["router"]["external_gateway_info"]["external_fixed_ips"]
+    assert [one["subnet_id"] for one in shown][0] == subnet["id"]
+    assert [":" in one["ip_address"] for one in shown] == [False, True]
+    assert cloud.held("router")[router["id"]].gateway.addresses[0] == f"{shown[0]['ip_address']}/24"
+    assert alice.delete(f"{ROUTERS}/{router['id']}").status == 204
+    assert root.get(f"{AT}/ports?network_id={outside['id']}&device_owner=network:router_gateway").json()["ports"] == []

@@ -130,14 +130,14 @@ class Router:
 
 @dataclass(frozen=True, slots=True)
 class FloatingIp:
-    """A distributed 1:1 address translation: it moves with the guest's port."""
+    """A 1:1 address translation. It moves with the guest's port; for one of no guest's, the gateway host does it."""
 
     id: str
     revision: int
     router_id: str
     floating_ip: str
     fixed_ip: str
-    port_id: str
+    port_id: str | None
     mac: str  # answers ARP for the floating address on the guest's host
 
 

@@ -77,7 +77,9 @@ def references(thing: Thing) -> tuple[Key, ...]:
             others = (rule.remote_group_id for rule in thing.rules)
             found.extend(("security_group", other) for other in others if other is not None and other != thing.id)
         case FloatingIp():
-            found.extend((("router", thing.router_id), ("port", thing.port_id)))
+            found.append(("router", thing.router_id))
+            if thing.port_id is not None:
+                found.append(("port", thing.port_id))
     return tuple(dict.fromkeys(found))
 
 

@@ -14,13 +14,22 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import BindParameter, bindparam, func, select
+from sqlalchemy.orm import aliased
 
 from gureum.drivers.network import interface as engine
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.db.prepared import Prepared
 from gureum.services.network.floating_ips.model import FloatingIp
 from gureum.services.network.networks.model import Network
-from gureum.services.network.ports.model import METADATA, ROUTER_GATEWAY, ROUTER_LEG, IpAllocation, Port, PortGroup
+from gureum.services.network.ports.model import (
+    METADATA,
+    PARTS,
+    ROUTER_GATEWAY,
+    ROUTER_LEG,
+    IpAllocation,
+    Port,
+    PortGroup,
+)
 from gureum.services.network.routers.model import Router
 from gureum.services.network.routers.rules import gateway_hosts
 from gureum.services.network.security_groups.model import SecurityGroup, SecurityGroupRule
@@ -60,7 +69,7 @@ def revisions(tx: Tx) -> dict[tuple[engine.Kind, str], int]:
     for kind, model in _MODELS.items():
         columns = select(model.id, model.revision)
         if kind == "port":
-            columns = columns.where(Port.device_owner.not_in((ROUTER_LEG, ROUTER_GATEWAY)))
+            columns = columns.where(Port.device_owner.not_in(PARTS))
         elif kind == "floating_ip":
             columns = columns.where(FloatingIp.port_id.isnot(None))
         found |= {(kind, thing_id): revision for thing_id, revision in tx.execute(columns)}
@@ -123,7 +132,7 @@ _PORTS = Prepared(
     )
     .join(Network, Network.id == Port.network_id)
     .outerjoin(IpAllocation, IpAllocation.owner_id == Port.id)
-    .where(Port.id.in_(_IDS), Port.device_owner.not_in((ROUTER_LEG, ROUTER_GATEWAY)))
+    .where(Port.id.in_(_IDS), Port.device_owner.not_in(PARTS))
     .order_by(IpAllocation.position, IpAllocation.subnet_id, IpAllocation.ip)
 )
 
@@ -242,12 +251,24 @@ def _with_length(leg: Any) -> str:
 
 
 def _floating_ips(tx: Tx, ids: Sequence[str]) -> list[engine.Thing]:
-    tied = select(FloatingIp).where(FloatingIp.id.in_(ids), FloatingIp.port_id.isnot(None))
+    own = aliased(Port)
+    tied = (
+        select(FloatingIp, own.mac, Port.device_owner)
+        .join(own, own.id == FloatingIp.own_port_id)
+        .join(Port, Port.id == FloatingIp.port_id)
+        .where(FloatingIp.id.in_(ids))
+    )
     return [
         engine.FloatingIp(
-            row.id, row.revision, row.router_id or "", row.ip, row.fixed_ip or "", row.port_id or "", row.mac
+            id=row.id,
+            revision=row.revision,
+            router_id=row.router_id or "",
+            floating_ip=row.ip,
+            fixed_ip=row.fixed_ip or "",
+            port_id=None if owner in PARTS else row.port_id,
+            mac=mac,
         )
-        for row in tx.scalars(tied)
+        for row, mac, owner in tx.execute(tied)
     ]
 
 

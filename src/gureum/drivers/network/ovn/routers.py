@@ -36,13 +36,13 @@ def router(thing: Router, around: Surroundings) -> Picture:
 
 
 def floating_ip(thing: FloatingIp) -> Picture:
-    """A NAT row that the host of `thing.port_id` carries out by itself."""
+    """A NAT row that the host of `thing.port_id` carries out by itself, or without one the gateway's host."""
     columns: dict[str, Value] = {
         "type": "dnat_and_snat",
         "external_ip": thing.floating_ip,
         "logical_ip": thing.fixed_ip,
-        "logical_port": [thing.port_id],
-        "external_mac": [thing.mac.lower()],
+        "logical_port": [] if thing.port_id is None else [thing.port_id],
+        "external_mac": [] if thing.port_id is None else [thing.mac.lower()],
     }
     row = WantedRow(RowKey("floating_ip", thing.id), "NAT", columns, parent=RowKey("router", thing.router_id))
     return Picture(("floating_ip", thing.id), thing.revision, references(thing), (row,))

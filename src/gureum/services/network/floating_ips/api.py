@@ -19,7 +19,7 @@ from gureum.services.network.networks.api import ADMIN, MEMBER
 from gureum.services.network.networks.api import LISTING as NETWORKS
 from gureum.services.network.ports.addresses import IpWish
 from gureum.services.network.ports.api import LISTING as PORTS
-from gureum.services.network.ports.model import Port
+from gureum.services.network.ports.model import METADATA, Port
 from gureum.services.network.quotas.rules import refuse_overrun
 from gureum.services.network.standard import AddressText, IdText, NameText, ProjectText, standard_view, touch
 from gureum.services.network.subnets.rules import ip_of
@@ -132,12 +132,16 @@ def create(call: Call[Any], body: CreateFloatingIp) -> dict[str, Any]:
 
 
 def _target(call: Call[Any], row: FloatingIp, port_id: str, fixed_ip: str | None) -> operations.Target:
-    """A port within reach that belongs to the floating IP's project."""
+    """A port within reach that may have a floating IP. Raises NotFound, BadRequest (another project's, a service's)."""
     port: Port = listing.load_within_reach(call, PORTS, port_id)
     if not call.caller.is_admin and port.project_id != row.project_id:
-        raise errors.missing("port", port_id)
-    if port.device_owner.startswith("network:"):
-        raise errors.invalid(f"Bad floatingip request: Port {port_id} belongs to the network itself.", "BadRequest")
+        raise errors.invalid(
+            f"Bad floatingip request: Cannot process floating IP association with Port {port_id}, "
+            "since that port is owned by a different project.",
+            "BadRequest",
+        )
+    if port.device_owner in ("network:dhcp", METADATA):
+        raise errors.invalid(f"Bad floatingip request: Port {port_id} serves the network itself.", "BadRequest")
     return operations.Target(port, str(ip_of(fixed_ip)) if fixed_ip else None)
 
 

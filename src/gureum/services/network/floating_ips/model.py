@@ -12,13 +12,16 @@ from gureum.services.network.standard import Standard
 
 
 class FloatingIp(Standard, Row):
-    """`port_id`, `fixed_ip` and `router_id` are set together, the address is ACTIVE; or none is, and it is DOWN."""
+    """`port_id`, `fixed_ip` and `router_id` are set together, the address is ACTIVE; or none is, and it is DOWN.
+
+    `own_port_id` is the port that holds the address in the external network; it is nobody's in the API.
+    """
 
     __tablename__ = "floating_ips"
 
     network_id: Mapped[str] = mapped_column(Id, index=True)
     ip: Mapped[str] = mapped_column(String(64), info=spelled(spellings.address))
-    mac: Mapped[str] = mapped_column(String(17))
+    own_port_id: Mapped[str] = mapped_column(Id)
     port_id: Mapped[str | None] = mapped_column(Id, index=True)
     fixed_ip: Mapped[str | None] = mapped_column(String(64), info=spelled(spellings.address))
     router_id: Mapped[str | None] = mapped_column(Id, index=True)

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, select, union_all
+from sqlalchemy import select
 
 from gureum.foundation import ids
 from gureum.foundation.db.engine import Tx
-from gureum.foundation.db.prepared import Prepared
 from gureum.services.network import errors
 from gureum.services.network.context import NetworkContext
+from gureum.services.network.floating_ips import ties
 from gureum.services.network.floating_ips.model import FloatingIp
 from gureum.services.network.networks.model import Network
-from gureum.services.network.ports import addresses, rules
+from gureum.services.network.ports import addresses
+from gureum.services.network.ports import operations as ports
 from gureum.services.network.ports.addresses import IpWish
-from gureum.services.network.ports.model import ROUTER_LEG, IpAllocation, Port
+from gureum.services.network.ports.model import FLOATING, ROUTER_LEG, IpAllocation, Port
 from gureum.services.network.routers.model import Router
-from gureum.services.network.standard import touch
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,7 @@ class Target:
 
 
 def create_floating_ip(tx: Tx, ctx: NetworkContext, floating: FloatingIp, network: Network, wish: IpWish) -> FloatingIp:
-    """Take an address of the external `network` for `floating`. Raises BadRequest, Conflict."""
+    """Take an address of the external `network` for `floating`, by a port of its own. Raises BadRequest, Conflict."""
     if not network.external:
         raise errors.invalid(
             f"Bad floatingip request: Network {network.id} is not a valid external network.", "BadRequest"
@@ -40,9 +39,18 @@ def create_floating_ip(tx: Tx, ctx: NetworkContext, floating: FloatingIp, networ
         raise errors.invalid(
             f"Bad floatingip request: Network {network.id} does not contain any IPv4 subnet.", "BadRequest"
         )
-    floating.id, floating.network_id, floating.mac = ids.new_uuid(), network.id, _free_mac(tx, ctx, network.id)
-    claim = addresses.Claim(floating.id, network.id, floating.mac)
-    floating.ip = addresses.allocate(tx, ctx, claim, subnets, [wish])[0].ip
+    floating.id, floating.network_id = ids.new_uuid(), network.id
+    new = ports.NewPort(
+        project_id="",
+        fixed_ips=[wish],
+        port_security=False,
+        device_id=floating.id,
+        device_owner=FLOATING,
+        status="N/A",
+        announced=False,
+    )
+    made = ports.create_port(tx, ctx, network, new, subnets)
+    floating.own_port_id, floating.ip = made.port.id, made.given[0].ip
     tx.add(floating)
     return floating
 
@@ -74,19 +82,12 @@ def associate(tx: Tx, ctx: NetworkContext, floating: FloatingIp, target: Target)
     if router_id is None:
         raise _no_gateway(floating, port, fixed.subnet_id)
     if floating.port_id not in (None, port.id):
-        _tell(tx, ctx, floating.port_id)
+        ties.tell(tx, ctx, floating.port_id)
     floating.port_id, floating.fixed_ip, floating.router_id = port.id, fixed.ip, router_id
     floating.status = "ACTIVE"
     ctx.changes.mark(tx, "port", (port.id,))
     ctx.changes.mark(tx, "floating_ip", (floating.id,))
-    _tell(tx, ctx, port.id)
-
-
-def _tell(tx: Tx, ctx: NetworkContext, port_id: str | None) -> None:
-    """The guest behind the port learns its floating addresses from its metadata."""
-    server_id = tx.scalar(select(Port.server_id).where(Port.id == port_id))
-    if server_id is not None:
-        ctx.listener.addresses(tx, [server_id])
+    ties.tell(tx, ctx, port.id)
 
 
 def _no_gateway(floating: FloatingIp, port: Port, subnet_id: str) -> Exception:
@@ -116,56 +117,14 @@ def _router_between(tx: Tx, subnet_id: str, external_network_id: str) -> str | N
 def dissociate(tx: Tx, ctx: NetworkContext, floating: FloatingIp) -> None:
     """The address stays, leading nowhere."""
     if floating.port_id is not None:
-        _tell(tx, ctx, floating.port_id)
-        _untie(tx, ctx, floating)
-
-
-def _untie(tx: Tx, ctx: NetworkContext, floating: FloatingIp) -> None:
-    floating.port_id = floating.fixed_ip = floating.router_id = None
-    floating.status = "DOWN"
-    ctx.changes.mark(tx, "floating_ip", (floating.id,))
-
-
-def refuse_loss(tx: Tx, port_id: str, fixed_ips: Sequence[str]) -> None:
-    """Raises Conflict when a floating IP leads to one of these addresses of the port, which are to go."""
-    if not fixed_ips:
-        return
-    mine = select(FloatingIp).where(FloatingIp.port_id == port_id, FloatingIp.fixed_ip.in_(fixed_ips))
-    floating = tx.scalar(mine.limit(1))
-    if floating is not None:
-        raise errors.conflict(
-            "PortInUse",
-            f"Cannot update the fixed_ips of port {port_id}: floating IP {floating.ip} ({floating.id}) "
-            f"leads to {floating.fixed_ip}. Disassociate it first.",
-        )
-
-
-def let_go_of_ports(tx: Tx, ctx: NetworkContext, port_ids: Sequence[str]) -> None:
-    """Whole ports go; whoever takes them from a server tells it."""
-    if _TIED.first(tx, ports=port_ids) is None:
-        return
-    for floating in tx.scalars(select(FloatingIp).where(FloatingIp.port_id.in_(port_ids))).all():
-        _untie(tx, ctx, floating)
-        touch(tx, ctx.changes, "floating_ip", floating)
-
-
-_TIED = Prepared(select(FloatingIp.id).where(FloatingIp.port_id.in_(bindparam("ports", expanding=True))).limit(1))
+        ties.tell(tx, ctx, floating.port_id)
+        ties.untie(tx, ctx, floating)
 
 
 def delete_floating_ip(tx: Tx, ctx: NetworkContext, floating: FloatingIp) -> None:
     """The address is free again."""
     if floating.port_id is not None:
-        _tell(tx, ctx, floating.port_id)
-    addresses.free(tx, [floating.id])
+        ties.tell(tx, ctx, floating.port_id)
+    ports.delete_ports(tx, ctx, [floating.own_port_id])
     ctx.changes.mark(tx, "floating_ip", (floating.id,))
     tx.delete(floating)
-
-
-def _free_mac(tx: Tx, ctx: NetworkContext, network_id: str) -> str:
-    """One that neither a floating IP nor a port of the network has: all of them are on one wire."""
-    while True:
-        mac = rules.new_mac(ctx.config.base_mac)
-        floating = select(FloatingIp.id).where(FloatingIp.network_id == network_id, FloatingIp.mac == mac)
-        port = select(Port.id).where(Port.network_id == network_id, Port.mac == mac)
-        if tx.scalar(union_all(floating, port).limit(1)) is None:
-            return mac

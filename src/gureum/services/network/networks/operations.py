@@ -13,7 +13,7 @@ from gureum.services.network.floating_ips.model import FloatingIp
 from gureum.services.network.networks import rules
 from gureum.services.network.networks.model import OVERLAY, Network
 from gureum.services.network.ports import metadata
-from gureum.services.network.ports.model import METADATA, IpAllocation, Port
+from gureum.services.network.ports.model import FLOATING, METADATA, IpAllocation, Port
 from gureum.services.network.routers.legs import touch_routers
 from gureum.services.network.standard import touch
 from gureum.services.network.subnets.model import Subnet
@@ -114,7 +114,7 @@ def delete_network(tx: Tx, ctx: NetworkContext, network: Network) -> None:
 
     Raises Conflict while anything else uses it.
     """
-    used = exists().where(Port.network_id == network.id, Port.device_owner != METADATA)
+    used = exists().where(Port.network_id == network.id, Port.device_owner.not_in((METADATA, FLOATING)))
     tied = exists().where(FloatingIp.network_id == network.id, FloatingIp.port_id.isnot(None))
     if tx.scalar(select(used | tied)):
         raise errors.conflict(
@@ -125,6 +125,7 @@ def delete_network(tx: Tx, ctx: NetworkContext, network: Network) -> None:
     subnets = tx.scalars(select(Subnet.id).where(Subnet.network_id == network.id)).all()
     metadata.remove(tx, ctx, network.id)
     tx.execute(delete(FloatingIp).where(FloatingIp.network_id == network.id))
+    tx.execute(delete(Port).where(Port.network_id == network.id, Port.device_owner == FLOATING))
     if subnets:
         tx.execute(delete(IpAllocation).where(IpAllocation.subnet_id.in_(subnets)))
         tx.execute(delete(Subnet).where(Subnet.id.in_(subnets)))

@@ -21,6 +21,10 @@ CLOUD_OWNED = (ROUTER_LEG, ROUTER_GATEWAY, FLOATING, METADATA)
 """Owners of the ports that routers, floating IPs and networks make for themselves: no client names them."""
 
 
+PARTS = (ROUTER_LEG, ROUTER_GATEWAY, FLOATING)
+"""Owners of the ports that the engine holds as parts of something else, not as ports."""
+
+
 class Port(Standard, Row):
     """`device_id` and `device_owner` are what the API shows and its users may write; compute alone sets `server_id`.
 
@@ -49,7 +53,7 @@ class Port(Standard, Row):
 
 
 class IpAllocation(Row):
-    """An address in use: by a port, or by a floating IP. The primary key is what makes an address nobody else's."""
+    """An address in use, by a port. The primary key is what makes an address nobody else's."""
 
     __tablename__ = "ip_allocations"
 

@@ -1,7 +1,7 @@
 """Creating, changing and deleting ports, one transaction each.
 
 Invariants: an address row exists for every fixed IP; a port in use by a server is deleted with its floating IPs let
-go; a router's leg is only touched through its router. Read next: `addresses.py`, `../floating_ips/operations.py`.
+go; a router's leg is only touched through its router. Read next: `addresses.py`, `../floating_ips/ties.py`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from gureum.foundation.db.engine import Tx
 from gureum.foundation.db.prepared import Prepared, insert_into, table_of
 from gureum.services.network import errors
 from gureum.services.network.context import NetworkContext
-from gureum.services.network.floating_ips import operations as floating_ips
+from gureum.services.network.floating_ips import ties
 from gureum.services.network.ports import addresses, metadata, rules
 from gureum.services.network.ports.addresses import Given, IpWish, Range
 from gureum.services.network.ports.model import (
@@ -158,7 +158,7 @@ def set_addresses(tx: Tx, ctx: NetworkContext, port: Port, wishes: Sequence[IpWi
             unmet.append(wish)
         else:
             lost.remove(again)
-    floating_ips.refuse_loss(tx, port.id, [given.ip for given in lost])
+    ties.refuse_loss(tx, port.id, [given.ip for given in lost])
     for given in lost:
         gone = (IpAllocation.subnet_id == given.subnet_id, IpAllocation.ip == given.ip)
         tx.execute(delete(IpAllocation).where(*gone))
@@ -203,7 +203,7 @@ def delete_ports(tx: Tx, ctx: NetworkContext, port_ids: Sequence[str]) -> None:
     """
     if not port_ids:
         return
-    floating_ips.let_go_of_ports(tx, ctx, port_ids)
+    ties.let_go_of_ports(tx, ctx, port_ids)
     addresses.free(tx, port_ids)
     _LEAVE.run(tx, ports=port_ids)
     _DELETE.run(tx, ports=port_ids)

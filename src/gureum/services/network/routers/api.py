@@ -32,9 +32,7 @@ from gureum.services.network.subnets.model import Subnet
 
 RULES = (
     Rule("get_router", "rule:admin or role:reader", "See own routers", unbounded=listing.IN_QUERIES),
-    Rule("get_router:distributed", ADMIN, "See how a router is spread over hosts"),
     Rule("create_router", MEMBER, "Create a router"),
-    Rule("create_router:distributed", ADMIN, "Say how a router is spread over hosts"),
     Rule("update_router", MEMBER, "Update a router"),
     Rule("delete_router", MEMBER, "Delete a router"),
     Rule("add_router_interface", MEMBER, "Give a router a leg"),
@@ -63,8 +61,6 @@ class NewRouter(Struct, forbid_unknown_fields=True):
     tenant_id: ProjectText = ""
     admin_state_up: bool = True
     external_gateway_info: GatewayBody | None = None
-    distributed: bool | None = None
-    ha: bool | None = None
     availability_zone_hints: list[str] = []
 
 
@@ -74,8 +70,6 @@ class RouterChanges(Struct, forbid_unknown_fields=True):
     admin_state_up: bool | UnsetType = UNSET
     external_gateway_info: GatewayBody | UnsetType | None = UNSET
     routes: Routes | UnsetType | None = UNSET
-    distributed: bool | None = None
-    ha: bool | None = None
 
 
 class CreateRouter(Struct, forbid_unknown_fields=True):
@@ -101,11 +95,10 @@ class InterfaceBody(Struct, forbid_unknown_fields=True):
 
 def views(call: Call[Any], rows: Sequence[Any]) -> list[dict[str, Any]]:
     given = addresses.held(call.tx, [row.gateway_port_id for row in rows if row.gateway_port_id])
-    spread = call.allows("get_router:distributed", **call.own_target())
-    return [_view(row, given.get(row.gateway_port_id or "", []), spread=spread) for row in rows]
+    return [_view(row, given.get(row.gateway_port_id or "", [])) for row in rows]
 
 
-def _view(row: Any, given: Sequence[Given], *, spread: bool) -> dict[str, Any]:
+def _view(row: Any, given: Sequence[Given]) -> dict[str, Any]:
     gateway = None
     if row.external_network_id is not None:
         gateway = {
@@ -113,7 +106,7 @@ def _view(row: Any, given: Sequence[Given], *, spread: bool) -> dict[str, Any]:
             "external_fixed_ips": [{"subnet_id": one.subnet_id, "ip_address": one.ip} for one in given],
             "enable_snat": row.enable_snat,
         }
-    view = standard_view(row) | {
+    return standard_view(row) | {
         "status": "ACTIVE",
         "admin_state_up": row.admin_state_up,
         "external_gateway_info": gateway,
@@ -121,9 +114,6 @@ def _view(row: Any, given: Sequence[Given], *, spread: bool) -> dict[str, Any]:
         "availability_zone_hints": list(row.zone_hints),
         "availability_zones": zones.NAMES,
     }
-    if spread:
-        view |= {"distributed": True, "ha": True}
-    return view
 
 
 LISTING = Listing(
@@ -144,7 +134,6 @@ LISTING = Listing(
 def create(call: Call[Any], body: CreateRouter) -> dict[str, Any]:
     new = body.router
     project_id = listing.owner_of(call, new.project_id or new.tenant_id, "create_router")
-    _check_spread(call, new)
     zones.check(new.availability_zone_hints)
     refuse_overrun(call.deps, call.tx, "router", project_id)
     router = Router(
@@ -161,15 +150,6 @@ def create(call: Call[Any], body: CreateRouter) -> dict[str, Any]:
     call.deps.changes.mark(call.tx, "router", (router.id,))
     call.tx.flush()
     return {"router": views(call, [router])[0]}
-
-
-def _check_spread(call: Call[Any], wanted: NewRouter | RouterChanges) -> None:
-    """Every router is distributed, its gateway stands ready on several hosts: nothing else can be had."""
-    for value in (wanted.distributed, wanted.ha):
-        if value is not None:
-            call.enforce("create_router:distributed", **call.own_target())
-        if value is False:
-            raise errors.invalid("every router of this cloud is distributed with a highly available gateway")
 
 
 def _set_gateway(call: Call[Any], router: Router, wanted: GatewayBody | None, verb: str) -> None:
@@ -211,7 +191,6 @@ def show(call: Call[Any], router_id: str) -> dict[str, Any]:
 def update(call: Call[Any], body: UpdateRouter, router_id: str) -> dict[str, Any]:
     wanted = body.router
     row: Router = listing.load(call, LISTING, router_id)
-    _check_spread(call, wanted)
     if wanted.admin_state_up is not UNSET:
         row.admin_state_up = wanted.admin_state_up
     if wanted.external_gateway_info is not UNSET:

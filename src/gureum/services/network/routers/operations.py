@@ -11,6 +11,7 @@ from sqlalchemy import exists, select
 from gureum.foundation.db.engine import Tx
 from gureum.services.network import errors
 from gureum.services.network.context import NetworkContext
+from gureum.services.network.floating_ips import ties
 from gureum.services.network.floating_ips.model import FloatingIp
 from gureum.services.network.networks.model import Network
 from gureum.services.network.ports import addresses
@@ -98,6 +99,7 @@ def add_port(tx: Tx, ctx: NetworkContext, router: Router, port: Port) -> Leg:
         _refuse_subnet(router, one.subnet_id, cidrs[one.subnet_id], legs)
     port.device_id, port.device_owner, port.status = router.id, ROUTER_LEG, "ACTIVE"
     touch(tx, ctx.changes, "port", port)
+    ties.touch_ties(tx, ctx, port.id)
     touch(tx, ctx.changes, "router", router)
     return Leg(port.id, port.network_id, [one.subnet_id for one in given])
 
@@ -180,8 +182,6 @@ def set_gateway(tx: Tx, ctx: NetworkContext, router: Router, wish: GatewayWish) 
         status="ACTIVE",
     )
     made = ports.create_port(tx, ctx, network, wanted)
-    if not made.given:
-        raise errors.no_address_left(network.id)
     router.external_network_id, router.gateway_port_id = network.id, made.port.id
 
 

@@ -229,6 +229,7 @@ def update(call: Call[Any], body: UpdateSubnet, subnet_id: str) -> dict[str, Any
         row.host_routes = _routes(wanted.host_routes)
     listing.set_texts(row, wanted)
     touch(call.tx, call.deps.changes, "subnet", row)
+    operations.touch_network(call.tx, call.deps, row)
     call.tx.flush()
     if operations.wants_metadata(row):
         metadata.join(call.tx, call.deps, row.project_id, row.network_id)

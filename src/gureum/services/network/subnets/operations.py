@@ -9,6 +9,7 @@ from sqlalchemy import delete, select
 from gureum.foundation.db.engine import Tx
 from gureum.services.network import errors
 from gureum.services.network.context import NetworkContext
+from gureum.services.network.networks.model import Network
 from gureum.services.network.ports import addresses, metadata
 from gureum.services.network.ports.model import METADATA, ROUTER_GATEWAY, ROUTER_LEG, IpAllocation, Port
 from gureum.services.network.routers.legs import touch_routers
@@ -32,8 +33,30 @@ def create_subnet(tx: Tx, ctx: NetworkContext, subnet: Subnet) -> Subnet:
         metadata.join(tx, ctx, subnet.project_id, subnet.network_id)
     if rules.is_automatic(subnet.ra_mode, subnet.address_mode):
         _address_all(tx, ctx, subnet)
+    else:
+        _address_gateways(tx, ctx, subnet)
     ctx.changes.mark(tx, "subnet", (subnet.id,))
+    touch_network(tx, ctx, subnet)
     return subnet
+
+
+def touch_network(tx: Tx, ctx: NetworkContext, subnet: Subnet) -> None:
+    """A network's revision rises with its subnets (network API reference, "Resource revision numbers")."""
+    touch(tx, ctx.changes, "network", tx.get_one(Network, subnet.network_id))
+
+
+def _address_gateways(tx: Tx, ctx: NetworkContext, subnet: Subnet) -> None:
+    """Routers that leave through the network without an address of this IP version get one."""
+    gateways = select(Port).where(Port.network_id == subnet.network_id, Port.device_owner == ROUTER_GATEWAY)
+    ranges = [one for one in addresses.subnets_of(tx, subnet.network_id) if one.id == subnet.id]
+    for port in tx.scalars(gateways).all():
+        held = addresses.held(tx, [port.id])[port.id]
+        if any((":" in given.ip) == (subnet.ip_version == 6) for given in held):
+            continue
+        claim = addresses.Claim(port.id, port.network_id, port.mac)
+        if addresses.take_free(tx, ctx, claim, ranges, len(held)) is not None:
+            touch(tx, ctx.changes, "port", port)
+            touch_routers(tx, ctx, [port.device_id])
 
 
 def _address_all(tx: Tx, ctx: NetworkContext, subnet: Subnet) -> None:
@@ -116,4 +139,5 @@ def delete_subnet(tx: Tx, ctx: NetworkContext, subnet: Subnet) -> None:
             touch(tx, ctx.changes, "port", port)
         tx.execute(delete(IpAllocation).where(IpAllocation.subnet_id == subnet.id))
     ctx.changes.mark(tx, "subnet", (subnet.id,))
+    touch_network(tx, ctx, subnet)
     tx.delete(subnet)

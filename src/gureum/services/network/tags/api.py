@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from gureum.foundation import clock
 from gureum.foundation.errors import NotFound
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
@@ -19,6 +18,7 @@ from gureum.services.network.ports import api as ports
 from gureum.services.network.routers import api as routers
 from gureum.services.network.security_groups import api as security_groups
 from gureum.services.network.security_groups import unwritten
+from gureum.services.network.standard import touch
 from gureum.services.network.subnets import api as subnets
 
 MAX_TAGS = 50
@@ -51,11 +51,18 @@ def _load(call: Call[Any], place: Listing, resource_id: str) -> Any:
         unwritten.write(call, resource_id)
     row = listing.load_within_reach(call, place, resource_id)
     call.enforce(project_id=row.project_id, tenant_id=row.project_id, network_project_id=None)
+    listing.refuse_other_revision(call, row)
     return row
 
 
-def _store(row: Any, tags: list[str]) -> None:
-    row.tags, row.updated_at = tags, clock.utcnow()
+def _store(call: Call[Any], place: Listing, row: Any, tags: list[str]) -> None:
+    """The resource's revision rises: a request may be for the revision that it saw (`If-Match`)."""
+    if tags != row.tags:
+        row.tags = tags
+        touch(call.tx, call.deps.changes, _KINDS.get(place.single, place.single), row)
+
+
+_KINDS: dict[str, Any] = {"floatingip": "floating_ip"}
 
 
 def _routes(collection: str, place: Listing, noun: str) -> tuple[Route, ...]:
@@ -73,7 +80,7 @@ def _routes(collection: str, place: Listing, noun: str) -> tuple[Route, ...]:
         tags = list(dict.fromkeys(body.tags))
         for tag in tags:
             _check(tag)
-        _store(row, tags)
+        _store(call, place, row, tags)
         return {"tags": tags}
 
     def add(call: Call[Any], resource_id: str, tag: str) -> None:
@@ -82,16 +89,16 @@ def _routes(collection: str, place: Listing, noun: str) -> tuple[Route, ...]:
         if tag not in row.tags:
             if len(row.tags) >= MAX_TAGS:
                 raise errors.invalid(f"a resource has at most {MAX_TAGS} tags")
-            _store(row, [*row.tags, tag])
+            _store(call, place, row, [*row.tags, tag])
 
     def remove(call: Call[Any], resource_id: str, tag: str) -> None:
         row = _load(call, place, resource_id)
         if tag not in row.tags:
             raise NotFound(f"Tag {tag[:MAX_LENGTH]} could not be found.", code="TagNotFound")
-        _store(row, [one for one in row.tags if one != tag])
+        _store(call, place, row, [one for one in row.tags if one != tag])
 
     def clear(call: Call[Any], resource_id: str) -> None:
-        _store(_load(call, place, resource_id), [])
+        _store(call, place, _load(call, place, resource_id), [])
 
     at = f"/v2.0/{collection}/{{resource_id}}/tags"
     see, change = f"get_{noun}", f"update_{noun}"

@@ -25,7 +25,7 @@ def _floating_ips() -> None:
         "floating_ips",
         sa.Column("network_id", sa.String(length=36), nullable=False),
         sa.Column("ip", sa.String(length=64), nullable=False),
-        sa.Column("mac", sa.String(length=17), nullable=False),
+        sa.Column("own_port_id", sa.String(length=36), nullable=False),
         sa.Column("port_id", sa.String(length=36), nullable=True),
         sa.Column("fixed_ip", sa.String(length=64), nullable=True),
         sa.Column("router_id", sa.String(length=36), nullable=True),
