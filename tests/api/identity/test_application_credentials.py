@@ -175,7 +175,7 @@ def test_names_are_the_users_own(world, admin, demo):
 
 def test_it_needs_a_project(world):
     system = world.client("admin", {"system": {"all": True}})
-    assert create(system).status == 400
+    assert create(system).status == 403
 
 
 def test_nobody_lists_or_makes_others_credentials(world, admin, demo):
@@ -185,7 +185,9 @@ def test_nobody_lists_or_makes_others_credentials(world, admin, demo):
     assert demo.get(everyone).status == demo.get(theirs).status == demo.delete(theirs).status == 403
     assert demo.post(everyone, {"application_credential": {"name": "mine"}}).status == 403
     mine = one(demo, given)
-    assert demo.get(mine).status == demo.delete(mine).status == 404
+    assert demo.get(mine).status == demo.delete(mine).status == 403
+    unknown = mine.replace(given["id"], "0" * 32)
+    assert demo.get(unknown).status == demo.delete(unknown).status == 404
     assert (
         admin.post(
             f"{V3}/users/{own(demo)['user']['id']}/application_credentials", {"application_credential": {"name": "x"}}

@@ -55,7 +55,7 @@ def test_create_show_change_list_delete(demo):
     assert [c["id"] for c in demo.get(ALL).json()["credentials"]] == [made["id"]]
     assert demo.get(f"{ALL}?type=totp").json()["credentials"] == []
     assert demo.delete(one).status == 204
-    assert demo.get(one).status == 404
+    assert demo.get(one).status == 403
 
 
 def test_secrets_are_sealed_in_the_database(cloud, demo):
@@ -82,8 +82,10 @@ def test_cve_2019_19687_everyone_lists_everyones_credentials(admin, demo):
     assert demo.get(ALL).json()["credentials"] == []
     assert demo.get(f"{ALL}?user_id={made['user_id']}").json()["credentials"] == []
     one = f"{ALL}/{made['id']}"
-    assert demo.get(one).status == demo.delete(one).status == 404
-    assert demo.patch(one, {"credential": {"blob": BLOB}}).status == 404
+    assert demo.get(one).status == demo.delete(one).status == 403
+    assert demo.patch(one, {"credential": {"blob": BLOB}}).status == 403
+    assert demo.get(f"{ALL}/unknown").status == demo.delete(f"{ALL}/unknown").status == 403
+    assert admin.get(f"{ALL}/unknown").status == admin.delete(f"{ALL}/unknown").status == 404
     assert create(demo, user_id=made["user_id"], blob=BLOB.replace("an-", "x-")).status == 403
     assert [c["id"] for c in admin.get(ALL).json()["credentials"]] == [made["id"]]
 

@@ -77,7 +77,8 @@ def test_keys_are_their_users(world, admin, demo):
     assert demo.get(theirs).status == demo.get(f"{theirs}/{given['access']}").status == 403
     assert demo.delete(f"{theirs}/{given['access']}").status == 403
     assert demo.post(theirs, {"tenant_id": given["tenant_id"]}).status == 403
-    assert demo.get(f"{keys_of(demo)}/{given['access']}").status == 404
+    assert demo.get(f"{keys_of(demo)}/{given['access']}").status == 403
+    assert demo.get(f"{keys_of(demo)}/unknown").status == demo.get(f"{theirs}/unknown").status == 404
 
 
 def test_cve_2026_33551_delegated_tokens_make_and_see_no_keys(world, demo):

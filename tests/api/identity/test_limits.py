@@ -97,7 +97,8 @@ def test_everyone_sees_its_own_limits(world, admin, demo):
     mine, theirs = limit(admin, project_id=project), limit(admin, project_id=own(admin)["project"]["id"])
     assert [row["id"] for row in demo.get(LIMITS).json()["limits"]] == [mine["id"]]
     assert demo.get(f"{LIMITS}/{mine['id']}").status == 200
-    assert demo.get(f"{LIMITS}/{theirs['id']}").status == 404
+    assert demo.get(f"{LIMITS}/{theirs['id']}").status == 403
+    assert demo.get(f"{LIMITS}/unknown").status == demo.delete(f"{LIMITS}/unknown").status == 404
     assert demo.patch(f"{LIMITS}/{mine['id']}", {"limit": {"resource_limit": 99}}).status == 403
     assert demo.delete(f"{LIMITS}/{mine['id']}").status == 403
     body = {"service_id": mine["service_id"], "resource_name": "ram", "resource_limit": 5, "project_id": project}

@@ -85,7 +85,7 @@ def boss(world, domain):
 
 
 def test_a_domains_manager_manages_its_users_groups_and_projects(world, boss, domain):
-    user = made(boss, "users", "user", {"name": "eve", "password": "eve-secret"})
+    user = made(boss, "users", "user", {"name": "eve", "password": "eve-secret", "domain_id": domain})
     group = made(boss, "groups", "group", {"name": "g"})
     project = made(boss, "projects", "project", {"name": "p"})
     assert boss.put(f"{V3}/groups/{group}/users/{user}").status == 204
@@ -138,7 +138,7 @@ def test_a_domains_manager_makes_no_administrators(world, admin, boss, domain):
     """Neither by the role itself, nor by one that implies it, nor by the services' own."""
     almighty = made(admin, "roles", "role", {"name": "almighty"})
     assert admin.put(f"{V3}/roles/{almighty}/implies/{world.role('service')}").status == 201
-    eve = made(boss, "users", "user", {"name": "eve"})
+    eve = made(boss, "users", "user", {"name": "eve", "domain_id": domain})
     for role in (world.role("admin"), world.role("service"), almighty):
         one = f"{V3}/domains/{domain}/users/{eve}/roles/{role}"
         assert boss.put(one).status == 403

@@ -158,23 +158,22 @@ def test_inherited_to_the_projects_of_a_domain(world, admin):
     assert world.login(identity, {"project": {"id": child}}).status == 401
 
 
-def test_assignments_of_a_tree(world):
+def test_assignments_of_a_tree(world, admin):
     parent = world.project("parent")
     child = world.project("child", parent_id=parent)
     user, worker = world.user("boss"), world.user("eve")
     world.grant(f"projects/{parent}", f"users/{user}", "manager")
     world.grant(f"projects/{child}", f"users/{worker}", "member")
     boss = world.client("boss", {"project": {"id": parent}})
-    rows = assignments(boss, f"scope.project.id={parent}&include_subtree=1")
-    assert {row["user"]["id"] for row in rows} == {user, worker}
-    assert boss.get(f"{ASSIGNMENTS}?include_subtree=1").status == 400
-    assert (
-        boss.get(
-            f"{ASSIGNMENTS}?scope.project.id={found(world.client(), 'projects', 'admin')}&include_subtree=1"
-        ).status
-        == 403
-    )
-    assert boss.get(ASSIGNMENTS).status == 403
+    world.grant("system", f"users/{user}", "reader")
+    readers = (world.client("boss", {"system": {"all": True}}), world.domain_user("rita", "default", "reader"))
+    tree = f"scope.project.id={parent}&include_subtree=1"
+    for reader in (admin, *readers):
+        assert {row["user"]["id"] for row in assignments(reader, tree)} == {user, worker}
+    assert admin.get(f"{ASSIGNMENTS}?include_subtree=1").status == 400
+    assert boss.get(f"{ASSIGNMENTS}?{tree}").status == boss.get(ASSIGNMENTS).status == 403
+    stranger = world.domain_user("mallory", world.domain("d"), "admin")
+    assert stranger.get(f"{ASSIGNMENTS}?{tree}").status == 403
 
 
 def test_a_domains_reader_sees_its_domains_assignments_alone(world, admin):

@@ -58,7 +58,7 @@ def test_cve_2019_19687_everyone_lists_everyones_application_credentials(world):
         assert demo.get(url).status == 403
     mine = f"{V3}/users/{own(demo)['user']['id']}/application_credentials"
     assert demo.get(mine).json()["application_credentials"] == []
-    assert demo.get(f"{mine}/{given['id']}").status == 404
+    assert demo.get(f"{mine}/{given['id']}").status == 403
     assert demo.get(f"{mine}?user_id={own(admin)['user']['id']}").json()["application_credentials"] == []
 
 

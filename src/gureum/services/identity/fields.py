@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, Struct
 
 from gureum.foundation.errors import BadRequest, Conflict, Forbidden
 from gureum.foundation.http.call import Call
+from gureum.foundation.policy import Scope
 from gureum.foundation.shapes import converted
 
 ProjectName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"\S")]
@@ -20,6 +21,10 @@ Tag = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^,/]*\Z")]
 
 ADMIN = "rule:admin_required"
 ADMIN_OR_SYSTEM_READER = "rule:admin_required or (role:reader and system_scope:all)"
+CLOUD: tuple[Scope, ...] = ("system", "project")
+"""The scopes of rules for what belongs to the whole cloud: its administrators hold admin on the system or a project."""
+PERSONAL: tuple[Scope, ...] = ("system", "project", "unscoped")
+"""The scopes of rules for a user's own secrets and delegations, which no token of a domain touches."""
 
 
 def extra_of(body: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:

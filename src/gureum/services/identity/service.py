@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from gureum.foundation.config import AuthConfig, IdentityConfig
 from gureum.foundation.db.engine import Database
 from gureum.foundation.http import dialects
 from gureum.foundation.http.routes import Api
-from gureum.foundation.policy import EVERY_SCOPE
 from gureum.foundation.service import ServiceParts
 from gureum.foundation.tasks.lifecycle import Reconciler
 from gureum.services.identity import discovery
@@ -43,7 +41,7 @@ def parts(
     receipts = Receipts(token_keys, options.receipt_lifetime_s)
     deps = IdentityDeps(database, tokens, passwords, secrets, options, receipts)
     routes = tuple(route for noun in NOUNS for route in noun.ROUTES)
-    rules = tuple(replace(rule, scopes=EVERY_SCOPE) for noun in NOUNS for rule in noun.RULES)
+    rules = tuple(rule for noun in NOUNS for rule in noun.RULES)
     api = Api("identity", "/identity", dialects.identity, (*discovery.ROUTES, *routes), deps)
     reconcilers = (
         Reconciler("purge-revocations", 600.0, facade.purge_revocations),

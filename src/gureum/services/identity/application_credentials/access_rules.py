@@ -21,14 +21,20 @@ from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
 from gureum.services.identity.application_credentials.model import ApplicationCredential, StoredAccessRule
 from gureum.services.identity.deps import IdentityDeps
-from gureum.services.identity.fields import ADMIN_OR_SYSTEM_READER
+from gureum.services.identity.fields import PERSONAL
 from gureum.services.identity.listing import page, query_of
 
+_SYSTEM_READER = "(role:reader and system_scope:all)"
 _OWN = " or user_id:%(target.user.id)s"
 RULES = (
-    Rule("identity:list_access_rules", ADMIN_OR_SYSTEM_READER + _OWN, "List a user's access rules"),
-    Rule("identity:get_access_rule", ADMIN_OR_SYSTEM_READER + _OWN, "Show an access rule"),
-    Rule("identity:delete_access_rule", "rule:admin_required" + _OWN, "Delete an access rule"),
+    Rule("identity:list_access_rules", _SYSTEM_READER + _OWN, "List a user's access rules", scopes=PERSONAL),
+    Rule("identity:get_access_rule", _SYSTEM_READER + _OWN, "Show an access rule", scopes=PERSONAL),
+    Rule(
+        "identity:delete_access_rule",
+        "(role:admin and system_scope:all)" + _OWN,
+        "Delete an access rule",
+        scopes=PERSONAL,
+    ),
 )
 METHODS = ("POST", "GET", "HEAD", "PATCH", "PUT", "DELETE")
 

@@ -19,7 +19,7 @@ from gureum.foundation.policy import Rule
 from gureum.services.identity.application_credentials.access_rules import RuleRef, stored, views_of
 from gureum.services.identity.application_credentials.model import ApplicationCredential
 from gureum.services.identity.deps import IdentityDeps
-from gureum.services.identity.fields import ADMIN_OR_SYSTEM_READER, Description, LongName
+from gureum.services.identity.fields import ADMIN_OR_SYSTEM_READER, PERSONAL, Description, LongName
 from gureum.services.identity.listing import page, query_of
 from gureum.services.identity.roles.model import GLOBAL, Role
 from gureum.services.identity.tokens import revocations
@@ -27,10 +27,25 @@ from gureum.services.identity.tokens.facts import CredentialFacts
 
 OWN = "user_id:%(target.user.id)s"
 RULES = (
-    Rule("identity:get_application_credential", f"{ADMIN_OR_SYSTEM_READER} or {OWN}", "Show an application credential"),
-    Rule("identity:list_application_credentials", f"{ADMIN_OR_SYSTEM_READER} or {OWN}", "List application credentials"),
+    Rule(
+        "identity:get_application_credential",
+        f"{ADMIN_OR_SYSTEM_READER} or {OWN}",
+        "Show an application credential",
+        scopes=PERSONAL,
+    ),
+    Rule(
+        "identity:list_application_credentials",
+        f"{ADMIN_OR_SYSTEM_READER} or {OWN}",
+        "List application credentials",
+        scopes=PERSONAL,
+    ),
     Rule("identity:create_application_credential", OWN, "Create an application credential"),
-    Rule("identity:delete_application_credential", f"rule:admin_required or {OWN}", "Delete an application credential"),
+    Rule(
+        "identity:delete_application_credential",
+        f"rule:admin_required or {OWN}",
+        "Delete an application credential",
+        scopes=PERSONAL,
+    ),
 )
 
 
@@ -152,11 +167,12 @@ def index(call: Call[IdentityDeps], user_id: str) -> dict[str, Any]:
 
 
 def _find(call: Call[IdentityDeps], user_id: str, credential_id: str) -> ApplicationCredential:
+    """The credential, if the caller may see that of the path's user, and of the user whose it really is."""
     call.enforce(**{"target.user.id": user_id})
-    mine = (ApplicationCredential.id == credential_id, ApplicationCredential.user_id == user_id)
-    row = call.tx.scalar(select(ApplicationCredential).where(*mine))
+    row: ApplicationCredential | None = call.tx.get(ApplicationCredential, credential_id)
     if row is None:
         raise NotFound(f"Could not find Application Credential: {credential_id}.")
+    call.enforce(**{"target.user.id": row.user_id})
     return row
 
 

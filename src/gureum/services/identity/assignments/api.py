@@ -8,20 +8,20 @@ system) and whether it is inherited.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Select, or_, select
 
-from gureum.foundation.db.engine import Tx
 from gureum.foundation.errors import BadRequest, Forbidden, NotFound
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
-from gureum.foundation.policy import Rule
+from gureum.foundation.policy import EVERY_SCOPE, Rule
+from gureum.services.identity.assignments.authority import Grant, cloud_wide_roles
 from gureum.services.identity.assignments.effective import effective, views_of
-from gureum.services.identity.assignments.model import SYSTEM, Assignment, with_implied
+from gureum.services.identity.assignments.model import SYSTEM, Assignment
 from gureum.services.identity.deps import IdentityDeps
-from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER
+from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, CLOUD
 from gureum.services.identity.groups.model import Group, GroupMember
 from gureum.services.identity.listing import collection
 from gureum.services.identity.projects.hierarchy import subtree
@@ -31,36 +31,55 @@ from gureum.services.identity.roles.model import Role
 from gureum.services.identity.tokens import revocations
 from gureum.services.identity.users.model import User
 
-PRIVILEGED = frozenset({"admin", "service"})
-READ_DOMAIN = " or (role:reader and domain_id:%(target.domain_id)s)"
+_ACTOR = "(domain_id:%(target.user.domain_id)s or domain_id:%(target.group.domain_id)s)"
+_TARGET = "(domain_id:%(target.project.domain_id)s or domain_id:%(target.domain.id)s)"
+_INSIDE = f"{_ACTOR} and {_TARGET}"
+_OWN_ROLE = "(domain_id:%(target.role.domain_id)s or None:%(target.role.domain_id)s)"
+_GRANTS = (
+    f"{ADMIN} or ({_INSIDE} and {_OWN_ROLE} and False:%(target.role.is_admin)s"
+    " and (role:admin or (role:manager and rule:domain_managed_target_role)))"
+)
+_READS_DOMAIN = " or (role:reader and domain_id:%(target.domain_id)s)"
 RULES = (
-    Rule("identity:check_grant", ADMIN_OR_SYSTEM_READER + READ_DOMAIN, "Check a role grant"),
-    Rule("identity:list_grants", ADMIN_OR_SYSTEM_READER + READ_DOMAIN, "List role grants"),
     Rule(
-        "identity:create_grant",
-        ADMIN + " or (role:manager and domain_id:%(target.domain_id)s and domain_id:%(target.actor.domain_id)s"
-        " and False:%(target.role.is_admin)s)",
-        "Grant a role",
-    ),  # fmt: skip
+        "domain_managed_target_role",
+        "'manager':%(target.role.name)s or 'member':%(target.role.name)s or 'reader':%(target.role.name)s",
+        "The roles that the manager of a domain hands out",
+        EVERY_SCOPE,
+    ),
     Rule(
-        "identity:revoke_grant",
-        ADMIN + " or (role:manager and domain_id:%(target.domain_id)s and False:%(target.role.is_admin)s)",
-        "Revoke a role",
-    ),  # fmt: skip
-    Rule("identity:check_system_grant_for_user", ADMIN_OR_SYSTEM_READER, "Check a role on the system"),
-    Rule("identity:list_system_grants_for_user", ADMIN_OR_SYSTEM_READER, "List roles on the system"),
-    Rule("identity:create_system_grant_for_user", ADMIN, "Grant a role on the system"),
-    Rule("identity:revoke_system_grant_for_user", ADMIN, "Revoke a role on the system"),
+        "identity:check_grant",
+        f"{ADMIN_OR_SYSTEM_READER} or (role:reader and {_INSIDE} and {_OWN_ROLE})",
+        "Check a role grant",
+        EVERY_SCOPE,
+    ),
+    Rule(
+        "identity:list_grants", f"{ADMIN_OR_SYSTEM_READER} or (role:reader and {_INSIDE})", "List grants", EVERY_SCOPE
+    ),
+    Rule("identity:create_grant", _GRANTS, "Grant a role", EVERY_SCOPE),
+    Rule("identity:revoke_grant", _GRANTS, "Revoke a role", EVERY_SCOPE),
+    *(
+        Rule(f"identity:{verb}_system_{noun}_for_{actor}", check, scopes=CLOUD)
+        for actor in ("user", "group")
+        for verb, noun, check in (
+            ("check", "grant", ADMIN_OR_SYSTEM_READER),
+            ("list", "grants", ADMIN_OR_SYSTEM_READER),
+            ("create", "grant", ADMIN),
+            ("revoke", "grant", ADMIN),
+        )
+    ),
     Rule(
         "identity:list_role_assignments",
-        ADMIN_OR_SYSTEM_READER + " or (role:reader and domain_id:%(domain_id)s)",
+        ADMIN_OR_SYSTEM_READER + _READS_DOMAIN,
         "List role assignments",
-    ),  # fmt: skip
+        EVERY_SCOPE,
+    ),
     Rule(
         "identity:list_role_assignments_for_tree",
-        ADMIN + " or (role:manager and project_id:%(target.project.id)s)",
+        ADMIN_OR_SYSTEM_READER + _READS_DOMAIN,
         "List role assignments of a tree",
-    ),  # fmt: skip
+        EVERY_SCOPE,
+    ),
 )
 
 
@@ -86,13 +105,11 @@ def _checked(call: Call[Any], form: Form, actor_id: str, target_id: str, role_id
     role = tx.get(Role, role_id) if role_id else None
     domain_id = None if target is None else (target.id if target.is_domain else target.domain_id)
     actor: User | Group | None = tx.get(User, actor_id) if form.actor_kind == "user" else tx.get(Group, actor_id)
-    call.enforce(
-        **{
-            "target.domain_id": domain_id,
-            "target.actor.domain_id": actor.domain_id if actor else None,
-            "target.role.is_admin": str(role is not None and _is_privileged(tx, role)),
-        }
-    )
+    grant = Grant(form.actor_kind, actor.domain_id if actor else None, form.target_kind, domain_id)
+    if role is not None:
+        cloud_wide = role.id in cloud_wide_roles(tx)
+        grant = replace(grant, role_name=role.name, role_domain_id=role.domain_id, cloud_wide=cloud_wide)
+    call.enforce(**grant.facts())
     if form.target_kind != "system" and (target is None or (form.target_kind == "domain" and not target.is_domain)):
         raise NotFound(f"Could not find {form.target_kind}: {target_id}.")
     if actor is None and call.route.method != "DELETE":
@@ -102,12 +119,6 @@ def _checked(call: Call[Any], form: Form, actor_id: str, target_id: str, role_id
     if role is not None and role.domain_id not in (None, domain_id) and call.route.method == "PUT":
         raise Forbidden("A domain's own role is granted on that domain and its projects alone.")
     return role
-
-
-def _is_privileged(tx: Tx, role: Role) -> bool:
-    """Whether the role is, or implies, one that reaches beyond a domain: its manager may not hand it out."""
-    names = tx.scalars(select(Role.name).where(Role.id.in_(sorted(with_implied(tx, [role.id])))))
-    return not PRIVILEGED.isdisjoint(names)
 
 
 def _key(form: Form, actor_id: str, target_id: str, role_id: str) -> tuple[str, str, str, str, str, bool]:
@@ -162,8 +173,9 @@ def _handlers(form: Form) -> dict[str, Callable[..., Any]]:
 
 def _routes(form: Form) -> list[Route]:
     calls = _handlers(form)
-    noun = "system_grant_for_user" if form.target_kind == "system" else "grant"
-    nouns = "system_grants_for_user" if form.target_kind == "system" else "grants"
+    of_system = form.target_kind == "system"
+    noun = f"system_grant_for_{form.actor_kind}" if of_system else "grant"
+    nouns = f"system_grants_for_{form.actor_kind}" if of_system else "grants"
     path = form.path + ("/inherited_to_projects" if form.inherited else "")
     one = form.path + "/{role_id}" + ("/inherited_to_projects" if form.inherited else "")
     return [
@@ -201,11 +213,13 @@ def _scopes(call: Call[IdentityDeps]) -> set[str] | None:
     """The projects that are asked for, None for any; the rule that this needs is enforced here."""
     project_id = call.param("scope.project.id")
     if call.param("include_subtree") is None:
-        call.enforce(domain_id=call.caller.domain_id)
+        call.enforce(**{"target.domain_id": call.caller.domain_id})
         return {project_id} if project_id else None
     if not project_id:
         raise BadRequest("scope.project.id must be given with include_subtree.")
-    call.enforce("identity:list_role_assignments_for_tree", **{"target.project.id": project_id})
+    top = call.tx.get(Project, project_id)
+    domain_id = None if top is None else top.domain_id
+    call.enforce("identity:list_role_assignments_for_tree", **{"target.domain_id": domain_id})
     return {project_id, *(row.id for row in subtree(call.tx, project_id))}
 
 
@@ -214,7 +228,7 @@ def _by_scope(call: Call[IdentityDeps], statement: Select[Any]) -> Select[Any]:
         statement = statement.where(Assignment.target_kind == "domain", Assignment.target_id == domain_id)
     if call.param("scope.system") is not None:
         statement = statement.where(Assignment.target_kind == "system")
-    if call.caller.domain_id and not call.caller.is_admin:
+    if call.caller.domain_id:
         inside = select(Project.id).where(Project.domain_id == call.caller.domain_id)
         mine = or_(Assignment.target_id == call.caller.domain_id, Assignment.target_id.in_(inside))
         statement = statement.where(Assignment.target_kind != "system", mine)

@@ -16,26 +16,28 @@ from gureum.foundation.errors import BadRequest, Conflict, Forbidden, NotFound
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
-from gureum.foundation.policy import Rule
+from gureum.foundation.policy import EVERY_SCOPE, Rule
 from gureum.services.identity.catalog.model import Endpoint, Region, Service
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.endpoint_policies.model import PolicyAssociation
-from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, Description, extra_of, typed
+from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, CLOUD, Description, extra_of, typed
 from gureum.services.identity.limits.model import Limit, RegisteredLimit
 from gureum.services.identity.listing import page, query_of, self_link
 from gureum.services.identity.tokens import revocations
 
-_READ = {"region": "@", "service": ADMIN_OR_SYSTEM_READER, "endpoint": ADMIN_OR_SYSTEM_READER}
-RULES = tuple(
-    Rule(f"identity:{verb}", check, unbounded="regions are the same for everybody" if check == "@" else "")
-    for noun, read in _READ.items()
-    for verb, check in (
-        (f"get_{noun}", read),
-        (f"list_{noun}s", read),
-        (f"create_{noun}", ADMIN),
-        (f"update_{noun}", ADMIN),
-        (f"delete_{noun}", ADMIN),
-    )
+_SAME = "regions are the same for everybody"
+RULES = (
+    Rule("identity:get_region", "@", "Show a region", EVERY_SCOPE, _SAME),
+    Rule("identity:list_regions", "@", "List regions", EVERY_SCOPE, _SAME),
+    *(
+        Rule(f"identity:{verb}_{noun}", ADMIN_OR_SYSTEM_READER, scopes=CLOUD)
+        for verb, noun in (("get", "service"), ("list", "services"), ("get", "endpoint"), ("list", "endpoints"))
+    ),
+    *(
+        Rule(f"identity:{verb}_{noun}", ADMIN, scopes=CLOUD)
+        for noun in ("region", "service", "endpoint")
+        for verb in ("create", "update", "delete")
+    ),
 )
 Text255 = Annotated[str, Meta(max_length=255)]
 Interface = Literal["public", "internal", "admin"]

@@ -12,14 +12,14 @@ from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
-from sqlalchemy import Select, select
+from sqlalchemy import select
 
 from gureum.foundation import ids
 from gureum.foundation.errors import BadRequest, Conflict, Forbidden, NotFound
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
-from gureum.foundation.policy import Rule
+from gureum.foundation.policy import EVERY_SCOPE, Rule
 from gureum.services.identity.credentials.model import Credential
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.fields import ADMIN_OR_SYSTEM_READER, IdText, extra_of, typed
@@ -31,11 +31,16 @@ _OWNER = "target.credential.user_id"
 _OWN = f"user_id:%({_OWNER})s"
 _LIST = "identity:list_credentials"
 RULES = (
-    Rule("identity:get_credential", f"{ADMIN_OR_SYSTEM_READER} or {_OWN}", "Show a credential"),
-    Rule(_LIST, f"{ADMIN_OR_SYSTEM_READER} or {_OWN}", "List credentials"),
-    Rule("identity:create_credential", f"rule:admin_required or {_OWN}", "Create a credential"),
-    Rule("identity:update_credential", f"rule:admin_required or {_OWN}", "Change a credential's secret"),
-    Rule("identity:delete_credential", f"rule:admin_required or {_OWN}", "Delete a credential"),
+    Rule("identity:get_credential", f"{ADMIN_OR_SYSTEM_READER} or {_OWN}", "Show a credential", scopes=EVERY_SCOPE),
+    Rule(_LIST, f"{ADMIN_OR_SYSTEM_READER} or {_OWN}", "List credentials", EVERY_SCOPE),
+    Rule("identity:create_credential", f"rule:admin_required or {_OWN}", "Create a credential", scopes=EVERY_SCOPE),
+    Rule(
+        "identity:update_credential",
+        f"rule:admin_required or {_OWN}",
+        "Change a credential's secret",
+        scopes=EVERY_SCOPE,
+    ),
+    Rule("identity:delete_credential", f"rule:admin_required or {_OWN}", "Delete a credential", scopes=EVERY_SCOPE),
 )
 EC2 = "ec2"
 BINDINGS = ("trust_id", "app_cred_id", "access_token_id", "access_id")
@@ -126,26 +131,23 @@ def _check_same_binding(present: dict[str, Any], changed: dict[str, Any]) -> Non
             raise BadRequest(f"The {name} of a credential of the type ec2 cannot be changed.")
 
 
-def _reach(call: Call[Any], rule: str) -> Select[Any]:
-    """The credentials that the caller may see: its own, everybody's for those whom the rule lets see them."""
-    statement = select(Credential)
-    if not call.allows(rule, **{_OWNER: None}):
-        statement = statement.where(Credential.user_id == call.caller.user_id)
-    refuse_delegated(call)
-    return statement
-
-
 def index(call: Call[IdentityDeps]) -> dict[str, Any]:
+    """The caller's own, everybody's for those whom the rule lets see them."""
     call.enforce(**{_OWNER: call.caller.user_id})
+    refuse_delegated(call)
+    statement = select(Credential)
+    if not call.allows(_LIST, **{_OWNER: None}):
+        statement = statement.where(Credential.user_id == call.caller.user_id)
     columns = {"user_id": (Credential.user_id, filters.text), "type": (Credential.type, filters.text)}
-    return page(call, "credentials", _reach(call, _LIST), columns, Credential.id, lambda row: _view(call, row))
+    return page(call, "credentials", statement, columns, Credential.id, lambda row: _view(call, row))
 
 
 def _find(call: Call[IdentityDeps], credential_id: str) -> Credential:
-    row: Credential | None = call.tx.scalar(_reach(call, call.route.policy).where(Credential.id == credential_id))
+    refuse_delegated(call)
+    row: Credential | None = call.tx.get(Credential, credential_id)
+    call.enforce(**{_OWNER: row.user_id if row else None})
     if row is None:
         raise NotFound(f"Could not find credential: {credential_id}.")
-    call.enforce(**{_OWNER: row.user_id})
     return row
 
 

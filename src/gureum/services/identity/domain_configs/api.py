@@ -14,27 +14,28 @@ from msgspec import Struct
 from gureum.foundation.errors import Forbidden, NotFound
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Reply, Route
-from gureum.foundation.policy import Rule
+from gureum.foundation.policy import EVERY_SCOPE, Rule
 from gureum.foundation.shapes import json_decoder
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.domain_configs import options
 from gureum.services.identity.domain_configs.model import DomainConfig
 from gureum.services.identity.domain_configs.options import Settings
-from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER
+from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, CLOUD
 from gureum.services.identity.projects.model import DEFAULT_DOMAIN, Project
 
 RULES = (
-    Rule("identity:create_domain_config", ADMIN, "Set a domain's configuration"),
-    Rule("identity:get_domain_config", ADMIN_OR_SYSTEM_READER, "Show a domain's configuration"),
+    Rule("identity:create_domain_config", ADMIN, "Set a domain's configuration", scopes=CLOUD),
+    Rule("identity:get_domain_config", ADMIN_OR_SYSTEM_READER, "Show a domain's configuration", scopes=CLOUD),
     Rule(
         "identity:get_security_compliance_domain_config",
         "@",
         "Show the rules for passwords",
         unbounded="told to whoever sets one",
+        scopes=EVERY_SCOPE,
     ),
-    Rule("identity:update_domain_config", ADMIN, "Change a domain's configuration"),
-    Rule("identity:delete_domain_config", ADMIN, "Delete a domain's configuration"),
-    Rule("identity:get_domain_config_default", ADMIN_OR_SYSTEM_READER, "Show the defaults"),
+    Rule("identity:update_domain_config", ADMIN, "Change a domain's configuration", scopes=CLOUD),
+    Rule("identity:delete_domain_config", ADMIN, "Delete a domain's configuration", scopes=CLOUD),
+    Rule("identity:get_domain_config_default", ADMIN_OR_SYSTEM_READER, "Show the defaults", scopes=CLOUD),
 )
 _COMPLIANCE = "security_compliance"
 

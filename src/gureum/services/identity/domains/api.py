@@ -12,11 +12,12 @@ from gureum.foundation.errors import Forbidden, NotFound
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
-from gureum.foundation.policy import Rule
+from gureum.foundation.policy import EVERY_SCOPE, Rule
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.fields import (
     ADMIN,
     ADMIN_OR_SYSTEM_READER,
+    CLOUD,
     check_mutable,
     extra_of,
     merged_options,
@@ -33,16 +34,17 @@ RULES = (
         "identity:get_domain",
         ADMIN_OR_SYSTEM_READER + " or domain_id:%(target.domain.id)s or project_domain_id:%(target.domain.id)s",
         "Show a domain",
+        scopes=EVERY_SCOPE,
     ),  # fmt: skip
     Rule(
         "identity:list_domains",
-        ADMIN_OR_SYSTEM_READER + " or role:reader",
-        "List domains; others see their own",
-        unbounded="the query",
+        ADMIN_OR_SYSTEM_READER + " or (role:reader and domain_id:%(target.domain.id)s)",
+        "List domains; the token of a domain sees its own",
+        EVERY_SCOPE,
     ),
-    Rule("identity:create_domain", ADMIN, "Create a domain"),
-    Rule("identity:update_domain", ADMIN, "Update a domain"),
-    Rule("identity:delete_domain", ADMIN, "Delete a domain"),
+    Rule("identity:create_domain", ADMIN, "Create a domain", scopes=CLOUD),
+    Rule("identity:update_domain", ADMIN, "Update a domain", scopes=CLOUD),
+    Rule("identity:delete_domain", ADMIN, "Delete a domain", scopes=CLOUD),
 )
 KNOWN = frozenset({"id", "name", "description", "enabled", "tags", "options", "links"})
 
@@ -64,13 +66,15 @@ def _view(call: Call[Any], row: Project) -> dict[str, Any]:
     }
 
 
-def _find(call: Call[Any], domain_id: str) -> Project:
+def _find(call: Call[Any], domain_id: str) -> Project | None:
     row = call.tx.get(Project, domain_id)
-    row = row if row is not None and row.is_domain else None
-    call.enforce(**{"target.domain.id": row.id if row else None})
-    if row is None:
+    return row if row is not None and row.is_domain else None
+
+
+def _found(domain: Project | None, domain_id: str) -> Project:
+    if domain is None:
         raise NotFound(f"Could not find domain: {domain_id}.")
-    return row
+    return domain
 
 
 def create(call: Call[IdentityDeps], body: DomainBody) -> dict[str, Any]:
@@ -100,25 +104,30 @@ _COLUMNS = {
 
 
 def index(call: Call[IdentityDeps]) -> dict[str, Any]:
+    call.enforce(**{"target.domain.id": call.caller.domain_id})
     statement = select(Project).where(Project.is_domain.is_(True))
-    if not (call.caller.is_admin or call.caller.system):
-        statement = statement.where(Project.id == (call.caller.domain_id or call.caller.project_domain_id))
+    if call.caller.domain_id:
+        statement = statement.where(Project.id == call.caller.domain_id)
     return page(call, "domains", statement, _COLUMNS, Project.id, lambda row: _view(call, row))
 
 
 def show(call: Call[IdentityDeps], domain_id: str) -> dict[str, Any]:
-    return {"domain": _view(call, _find(call, domain_id))}
+    row = _find(call, domain_id)
+    call.enforce(**{"target.domain.id": row.id if row else None})
+    return {"domain": _view(call, _found(row, domain_id))}
 
 
 def update(call: Call[IdentityDeps], body: DomainBody, domain_id: str) -> dict[str, Any]:
-    row = _find(call, domain_id)
+    row = _found(_find(call, domain_id), domain_id)
+    call.enforce(**{"target.domain.id": row.id})
     if row.id == DEFAULT_DOMAIN and body.domain.get("enabled") is False:
         raise Forbidden("The default domain may not be disabled.")
     return {"domain": _view(call, projects.change(call, row, body.domain))}
 
 
 def delete(call: Call[IdentityDeps], domain_id: str) -> None:
-    row = _find(call, domain_id)
+    row = _found(_find(call, domain_id), domain_id)
+    call.enforce(**{"target.domain.id": row.id})
     check_mutable("domain", row.options)
     delete_domain(call, row)
 
@@ -126,7 +135,7 @@ def delete(call: Call[IdentityDeps], domain_id: str) -> None:
 _ALL = "/v3/domains"
 _ONE = _ALL + "/{domain_id}"
 ROUTES = (
-    Route("GET", _ALL, index, "identity:list_domains", query=query_of(*_COLUMNS)),
+    Route("GET", _ALL, index, "identity:list_domains", target="handler", query=query_of(*_COLUMNS)),
     Route("POST", _ALL, create, "identity:create_domain", 201, body=DomainBody),
     Route("GET", _ONE, show, "identity:get_domain", target="handler"),
     Route("PATCH", _ONE, update, "identity:update_domain", body=DomainBody, target="handler"),

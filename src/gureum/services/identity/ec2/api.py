@@ -28,7 +28,7 @@ from gureum.services.identity.credentials.model import Credential
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.ec2.model import UsedSignature
 from gureum.services.identity.ec2.signatures import Claim, Signed, Unsigned, ec2_claim, s3_claim
-from gureum.services.identity.fields import ADMIN_OR_SYSTEM_READER, IdText
+from gureum.services.identity.fields import ADMIN_OR_SYSTEM_READER, CLOUD, PERSONAL, IdText
 from gureum.services.identity.listing import collection
 from gureum.services.identity.projects.model import Project
 from gureum.services.identity.tokens.granting import grant_token
@@ -37,13 +37,28 @@ from gureum.services.identity.users.model import User
 
 EC2 = "ec2"
 _OWN = " or user_id:%(target.credential.user_id)s"
+_MEMBER = " or (role:member and user_id:%(target.credential.user_id)s)"
 RULES = (
-    Rule("identity:ec2_get_credential", ADMIN_OR_SYSTEM_READER + _OWN, "Show an EC2 access key"),
-    Rule("identity:ec2_list_credentials", ADMIN_OR_SYSTEM_READER + _OWN, "List a user's EC2 access keys"),
-    Rule("identity:ec2_create_credential", "rule:admin_required" + _OWN, "Make an EC2 access key"),
-    Rule("identity:ec2_delete_credential", "rule:admin_required" + _OWN, "Delete an EC2 access key"),
-    Rule("identity:ec2tokens_validate", "rule:admin_required or role:service", "Get the token of a signed EC2 request"),
-    Rule("identity:s3tokens_validate", "rule:admin_required or role:service", "Get the token of a signed S3 request"),
+    Rule("identity:ec2_get_credential", ADMIN_OR_SYSTEM_READER + _OWN, "Show an EC2 access key", scopes=PERSONAL),
+    Rule(
+        "identity:ec2_list_credentials", ADMIN_OR_SYSTEM_READER + _OWN, "List a user's EC2 access keys", scopes=PERSONAL
+    ),
+    Rule("identity:ec2_create_credential", "rule:admin_required" + _MEMBER, "Make an EC2 access key", scopes=PERSONAL),
+    Rule(
+        "identity:ec2_delete_credential", "rule:admin_required" + _MEMBER, "Delete an EC2 access key", scopes=PERSONAL
+    ),
+    Rule(
+        "identity:ec2tokens_validate",
+        "rule:admin_required or role:service",
+        "Get the token of a signed EC2 request",
+        scopes=CLOUD,
+    ),
+    Rule(
+        "identity:s3tokens_validate",
+        "rule:admin_required or role:service",
+        "Get the token of a signed S3 request",
+        scopes=CLOUD,
+    ),
 )
 Short = Annotated[str, Meta(max_length=255)]
 Texts = dict[str, Annotated[str, Meta(max_length=8192)]]
@@ -83,10 +98,6 @@ def _view(call: Call[IdentityDeps], row: Credential) -> dict[str, Any]:
     }
 
 
-def _keys_of(user_id: str) -> Any:
-    return select(Credential).where(Credential.type == EC2, Credential.user_id == user_id)
-
-
 def _enforce(call: Call[IdentityDeps], user_id: str) -> None:
     call.enforce(**{"target.credential.user_id": user_id})
     refuse_delegated(call)
@@ -118,24 +129,26 @@ def _credential_id(access: str) -> str:
 
 def index(call: Call[IdentityDeps], user_id: str) -> dict[str, Any]:
     _enforce(call, user_id)
-    rows = call.tx.scalars(_keys_of(user_id).order_by(Credential.id))
+    mine = select(Credential).where(Credential.type == EC2, Credential.user_id == user_id)
+    rows = call.tx.scalars(mine.order_by(Credential.id))
     return collection(call, "credentials", [_view(call, row) for row in rows])
 
 
-def _find(call: Call[IdentityDeps], user_id: str, access: str) -> Credential:
-    _enforce(call, user_id)
-    row: Credential | None = call.tx.scalar(_keys_of(user_id).where(Credential.id == _credential_id(access)))
-    if row is None:
+def _find(call: Call[IdentityDeps], access: str) -> Credential:
+    """The key, whose owner the rule is asked about, whatever user the path names. Raises NotFound before Forbidden."""
+    row: Credential | None = call.tx.get(Credential, _credential_id(access))
+    if row is None or row.type != EC2:
         raise NotFound(f"Could not find credential: {access}.")
+    _enforce(call, row.user_id)
     return row
 
 
-def show(call: Call[IdentityDeps], user_id: str, access: str) -> dict[str, Any]:
-    return {"credential": _view(call, _find(call, user_id, access))}
+def show(call: Call[IdentityDeps], access: str, **_user: str) -> dict[str, Any]:
+    return {"credential": _view(call, _find(call, access))}
 
 
-def delete(call: Call[IdentityDeps], user_id: str, access: str) -> None:
-    call.tx.delete(_find(call, user_id, access))
+def delete(call: Call[IdentityDeps], access: str, **_user: str) -> None:
+    call.tx.delete(_find(call, access))
 
 
 # -- tokens ----------------------------------------------------------------------------------------------

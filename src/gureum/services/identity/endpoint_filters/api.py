@@ -23,7 +23,7 @@ from gureum.services.identity.endpoint_filters.model import (
     fits,
     given_to,
 )
-from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, Description, LongName, taken
+from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, CLOUD, Description, LongName, taken
 from gureum.services.identity.listing import collection, page, query_of, self_link
 from gureum.services.identity.projects.api import view_of as project_view
 from gureum.services.identity.projects.model import Project
@@ -50,8 +50,8 @@ _WRITES = (
     "remove_endpoint_from_project",
 )
 RULES = (
-    *(Rule(f"identity:{name}", ADMIN_OR_SYSTEM_READER) for name in _READS),
-    *(Rule(f"identity:{name}", ADMIN) for name in _WRITES),
+    *(Rule(f"identity:{name}", ADMIN_OR_SYSTEM_READER, scopes=CLOUD) for name in _READS),
+    *(Rule(f"identity:{name}", ADMIN, scopes=CLOUD) for name in _WRITES),
 )
 
 

@@ -20,7 +20,7 @@ from gureum.services.identity.catalog.api import endpoint_view
 from gureum.services.identity.catalog.model import Endpoint, Region, Service
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.endpoint_policies.model import PolicyAssociation
-from gureum.services.identity.fields import ADMIN
+from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, CLOUD
 from gureum.services.identity.listing import collection
 from gureum.services.identity.policies.api import view_of as policy_view
 from gureum.services.identity.policies.model import PolicyDocument
@@ -28,12 +28,12 @@ from gureum.services.identity.policies.model import PolicyDocument
 _KINDS = ("endpoint", "service", "region_and_service")
 RULES = (
     *(
-        Rule(f"identity:{verb}_policy_association_for_{kind}", ADMIN)
+        Rule(f"identity:{verb}_policy_association_for_{kind}", check, scopes=CLOUD)
         for kind in _KINDS
-        for verb in ("create", "check", "delete")
+        for verb, check in (("create", ADMIN), ("check", ADMIN_OR_SYSTEM_READER), ("delete", ADMIN))
     ),
-    Rule("identity:get_policy_for_endpoint", ADMIN, "Show the policy in force at an endpoint"),
-    Rule("identity:list_endpoints_for_policy", ADMIN, "List the endpoints at which a policy is in force"),
+    Rule("identity:get_policy_for_endpoint", ADMIN_OR_SYSTEM_READER, "Show the policy of an endpoint", CLOUD),
+    Rule("identity:list_endpoints_for_policy", ADMIN_OR_SYSTEM_READER, "List the endpoints of a policy", CLOUD),
 )
 _MODELS: Mapping[str, Any] = {"endpoint_id": Endpoint, "service_id": Service, "region_id": Region}
 Key = tuple[str, str, str]

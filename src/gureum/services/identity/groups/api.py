@@ -13,7 +13,8 @@ from gureum.foundation.errors import BadRequest, NotFound
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
-from gureum.foundation.policy import Rule
+from gureum.foundation.policy import EVERY_SCOPE, Rule
+from gureum.services.identity.assignments.authority import check_reach
 from gureum.services.identity.assignments.model import Assignment
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.fields import (
@@ -37,23 +38,35 @@ from gureum.services.identity.users.model import User
 IN_DOMAIN = " or (role:manager and domain_id:%(target.group.domain_id)s)"
 BOTH_IN_DOMAIN = IN_DOMAIN.replace(")s)", ")s and domain_id:%(target.user.domain_id)s)")
 READ_DOMAIN = " or (role:reader and domain_id:%(target.group.domain_id)s)"
+READ_BOTH = READ_DOMAIN.replace(")s)", ")s and domain_id:%(target.user.domain_id)s)")
 RULES = (
-    Rule("identity:get_group", ADMIN_OR_SYSTEM_READER + READ_DOMAIN, "Show a group"),
+    Rule("identity:get_group", ADMIN_OR_SYSTEM_READER + READ_DOMAIN, "Show a group", scopes=EVERY_SCOPE),
     Rule(
-        "identity:list_groups", ADMIN_OR_SYSTEM_READER + " or (role:reader and domain_id:%(domain_id)s)", "List groups"
+        "identity:list_groups",
+        ADMIN_OR_SYSTEM_READER + " or (role:reader and domain_id:%(target.domain_id)s)",
+        "List groups",
+        scopes=EVERY_SCOPE,
     ),
-    Rule("identity:create_group", ADMIN + IN_DOMAIN, "Create a group"),
-    Rule("identity:update_group", ADMIN + IN_DOMAIN, "Update a group"),
-    Rule("identity:delete_group", ADMIN + IN_DOMAIN, "Delete a group"),
-    Rule("identity:list_users_in_group", ADMIN_OR_SYSTEM_READER + READ_DOMAIN, "List a group's users"),
+    Rule("identity:create_group", ADMIN + IN_DOMAIN, "Create a group", scopes=EVERY_SCOPE),
+    Rule("identity:update_group", ADMIN + IN_DOMAIN, "Update a group", scopes=EVERY_SCOPE),
+    Rule("identity:delete_group", ADMIN + IN_DOMAIN, "Delete a group", scopes=EVERY_SCOPE),
+    Rule(
+        "identity:list_users_in_group", ADMIN_OR_SYSTEM_READER + READ_DOMAIN, "List a group's users", scopes=EVERY_SCOPE
+    ),
     Rule(
         "identity:list_groups_for_user",
         ADMIN_OR_SYSTEM_READER + users.READ_DOMAIN + users.OWN,
         "List a user's groups",
+        scopes=EVERY_SCOPE,
     ),
-    Rule("identity:add_user_to_group", ADMIN + BOTH_IN_DOMAIN, "Add a user to a group"),
-    Rule("identity:remove_user_from_group", ADMIN + IN_DOMAIN, "Remove a user from a group"),
-    Rule("identity:check_user_in_group", ADMIN_OR_SYSTEM_READER + READ_DOMAIN, "Check a user in a group"),
+    Rule("identity:add_user_to_group", ADMIN + BOTH_IN_DOMAIN, "Add a user to a group", scopes=EVERY_SCOPE),
+    Rule("identity:remove_user_from_group", ADMIN + BOTH_IN_DOMAIN, "Remove a user from a group", scopes=EVERY_SCOPE),
+    Rule(
+        "identity:check_user_in_group",
+        ADMIN_OR_SYSTEM_READER + READ_BOTH,
+        "Check a user in a group",
+        scopes=EVERY_SCOPE,
+    ),
 )
 KNOWN = frozenset({"id", "name", "description", "domain_id", "links"})
 
@@ -127,9 +140,9 @@ _COLUMNS = {"name": (Group.name, filters.text), "domain_id": (Group.domain_id, f
 
 
 def index(call: Call[IdentityDeps]) -> dict[str, Any]:
-    call.enforce(domain_id=call.caller.domain_id)
+    call.enforce(**{"target.domain_id": call.caller.domain_id})
     statement = select(Group)
-    if call.caller.domain_id and not call.caller.is_admin:
+    if call.caller.domain_id:
         statement = statement.where(Group.domain_id == call.caller.domain_id)
     return page(call, "groups", statement, _COLUMNS, Group.id, lambda row: view_of(call, row))
 
@@ -140,6 +153,7 @@ def show(call: Call[IdentityDeps], group_id: str) -> dict[str, Any]:
 
 def update(call: Call[IdentityDeps], body: GroupBody, group_id: str) -> dict[str, Any]:
     row = _find(call, group_id)
+    check_reach(call, row)
     wanted = typed(GroupChange, body.group)
     if wanted.domain_id is not UNSET and wanted.domain_id != row.domain_id:
         raise BadRequest("The domain_id of a group may not be changed.")
@@ -153,7 +167,10 @@ def update(call: Call[IdentityDeps], body: GroupBody, group_id: str) -> dict[str
 
 
 def delete(call: Call[IdentityDeps], group_id: str) -> None:
+    if call.tx.get(Group, group_id) is None:
+        raise NotFound(f"Could not find group: {group_id}.")
     row = _find(call, group_id)
+    check_reach(call, row)
     mine = (Assignment.actor_kind == "group", Assignment.actor_id == row.id)
     call.tx.execute(delete_from(Assignment).where(*mine))
     call.tx.execute(delete_from(Group).where(Group.id == row.id))
@@ -163,6 +180,8 @@ def delete(call: Call[IdentityDeps], group_id: str) -> None:
 def list_users(call: Call[IdentityDeps], group_id: str) -> dict[str, Any]:
     row = _find(call, group_id)
     statement = select(User).join(GroupMember).where(GroupMember.group_id == row.id).order_by(User.name)
+    if call.caller.domain_id:
+        statement = statement.where(User.domain_id == call.caller.domain_id)
     found = call.tx.scalars(users.expiring(call, statement))
     return collection(call, "users", [users.view_of(call, user) for user in found])
 
@@ -170,14 +189,18 @@ def list_users(call: Call[IdentityDeps], group_id: str) -> dict[str, Any]:
 def groups_of_user(call: Call[IdentityDeps], user_id: str) -> dict[str, Any]:
     users.find(call, user_id)
     statement = select(Group).join(GroupMember).where(GroupMember.user_id == user_id).order_by(Group.name)
+    if call.caller.domain_id:
+        statement = statement.where(Group.domain_id == call.caller.domain_id)
     return collection(call, "groups", [view_of(call, row) for row in call.tx.scalars(statement)])
 
 
 def _member(call: Call[Any], group_id: str, user_id: str) -> GroupMember | None:
     user = call.tx.get(User, user_id)
-    _find(call, group_id, user)
+    group = _find(call, group_id, user)
     if user is None:
         raise NotFound(f"Could not find user: {user_id}.")
+    if call.route.method != "GET":
+        check_reach(call, group, user)
     return call.tx.get(GroupMember, (group_id, user_id))
 
 

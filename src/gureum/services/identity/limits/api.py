@@ -13,9 +13,9 @@ from gureum.foundation.errors import BadRequest, Conflict, NotFound
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
-from gureum.foundation.policy import Rule
+from gureum.foundation.policy import EVERY_SCOPE, Rule
 from gureum.services.identity.deps import IdentityDeps
-from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, Description, IdText
+from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, CLOUD, Description, IdText
 from gureum.services.identity.limits import rules
 from gureum.services.identity.limits.model import Limit, RegisteredLimit
 from gureum.services.identity.limits.registered import Amount, Short, find_registered, stale
@@ -23,16 +23,29 @@ from gureum.services.identity.listing import collection, narrowed, self_link
 from gureum.services.identity.projects.model import Project
 
 RULES = (
-    Rule("identity:get_limit_model", "@", "Show the model of enforcement", unbounded="the same for everybody"),
+    Rule(
+        "identity:get_limit_model",
+        "@",
+        "Show the model of enforcement",
+        unbounded="the same for everybody",
+        scopes=EVERY_SCOPE,
+    ),
     Rule(
         "identity:get_limit",
         ADMIN_OR_SYSTEM_READER + " or domain_id:%(target.limit.domain_id)s or project_id:%(target.limit.project_id)s",
         "Show a limit",
+        scopes=EVERY_SCOPE,
     ),  # fmt: skip
-    Rule("identity:list_limits", "@", "List limits; others than administrators see their own", unbounded="`_reach`"),
-    Rule("identity:create_limits", ADMIN, "Create limits"),
-    Rule("identity:update_limit", ADMIN, "Change a limit"),
-    Rule("identity:delete_limit", ADMIN, "Delete a limit"),
+    Rule(
+        "identity:list_limits",
+        "@",
+        "List limits; others than administrators see their own",
+        unbounded="`_reach`",
+        scopes=EVERY_SCOPE,
+    ),
+    Rule("identity:create_limits", ADMIN, "Create limits", scopes=CLOUD),
+    Rule("identity:update_limit", ADMIN, "Change a limit", scopes=CLOUD),
+    Rule("identity:delete_limit", ADMIN, "Delete a limit", scopes=CLOUD),
 )
 
 
@@ -137,11 +150,12 @@ _COLUMNS: dict[str, tuple[InstrumentedAttribute[Any], filters.Convert]] = {
 }
 
 
+_ALL_LIMITS: Any = select(Limit, RegisteredLimit).join(RegisteredLimit, RegisteredLimit.id == Limit.registered_limit_id)
+
+
 def _reach(call: Call[IdentityDeps]) -> Any:
     """Everybody's limits for administrators and readers of the system, else those of the caller's own scope."""
-    joined = RegisteredLimit.id == Limit.registered_limit_id
-    statement: Any = select(Limit, RegisteredLimit).join(RegisteredLimit, joined)
-    caller = call.caller
+    statement, caller = _ALL_LIMITS, call.caller
     if caller.is_admin or (caller.system and "reader" in caller.roles):
         return statement
     if caller.domain_id:
@@ -160,7 +174,7 @@ def index(call: Call[IdentityDeps]) -> dict[str, Any]:
 
 
 def _find(call: Call[IdentityDeps], limit_id: str) -> tuple[Limit, RegisteredLimit]:
-    found = call.tx.execute(_reach(call).where(Limit.id == limit_id)).one_or_none()
+    found = call.tx.execute(_ALL_LIMITS.where(Limit.id == limit_id)).one_or_none()
     if found is None:
         raise NotFound(f"Could not find limit: {limit_id}.")
     row, registered = found

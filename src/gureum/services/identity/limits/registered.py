@@ -12,20 +12,32 @@ from gureum.foundation.errors import BadRequest, Conflict, Forbidden, NotFound
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
-from gureum.foundation.policy import Rule
+from gureum.foundation.policy import EVERY_SCOPE, Rule
 from gureum.services.identity.catalog.model import Region, Service
 from gureum.services.identity.deps import IdentityDeps
-from gureum.services.identity.fields import ADMIN, Description
+from gureum.services.identity.fields import ADMIN, CLOUD, Description
 from gureum.services.identity.limits.model import Limit, RegisteredLimit
 from gureum.services.identity.listing import page, query_of, self_link
 from gureum.services.identity.tokens import revocations
 
 RULES = (
-    Rule("identity:get_registered_limit", "@", "Show a registered limit", unbounded="the same for everybody"),
-    Rule("identity:list_registered_limits", "@", "List registered limits", unbounded="the same for everybody"),
-    Rule("identity:create_registered_limits", ADMIN, "Register limits"),
-    Rule("identity:update_registered_limit", ADMIN, "Change a registered limit"),
-    Rule("identity:delete_registered_limit", ADMIN, "Delete a registered limit"),
+    Rule(
+        "identity:get_registered_limit",
+        "@",
+        "Show a registered limit",
+        unbounded="the same for everybody",
+        scopes=EVERY_SCOPE,
+    ),
+    Rule(
+        "identity:list_registered_limits",
+        "@",
+        "List registered limits",
+        unbounded="the same for everybody",
+        scopes=EVERY_SCOPE,
+    ),
+    Rule("identity:create_registered_limits", ADMIN, "Register limits", scopes=CLOUD),
+    Rule("identity:update_registered_limit", ADMIN, "Change a registered limit", scopes=CLOUD),
+    Rule("identity:delete_registered_limit", ADMIN, "Delete a registered limit", scopes=CLOUD),
 )
 Amount = Annotated[int, Meta(ge=-1, le=2**63 - 1)]
 Short = Annotated[str, Meta(min_length=1, max_length=255)]

@@ -14,7 +14,7 @@ from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
 from gureum.services.identity.deps import IdentityDeps
-from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, Description
+from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, CLOUD, PERSONAL, Description
 from gureum.services.identity.listing import collection, page, query_of, self_link
 from gureum.services.identity.oauth.model import AccessToken, Consumer
 from gureum.services.identity.roles.api import view_of as role_view
@@ -23,16 +23,16 @@ from gureum.services.identity.tokens import revocations
 
 _OWN = "rule:admin_required or user_id:%(target.user.id)s"
 RULES = (
-    Rule("identity:get_consumer", ADMIN_OR_SYSTEM_READER, "Show a consumer"),
-    Rule("identity:list_consumers", ADMIN_OR_SYSTEM_READER, "List consumers"),
-    Rule("identity:create_consumer", ADMIN, "Register a consumer"),
-    Rule("identity:update_consumer", ADMIN, "Change a consumer's description"),
-    Rule("identity:delete_consumer", ADMIN, "Delete a consumer with its tokens"),
-    Rule("identity:list_access_tokens", _OWN, "List a user's access tokens"),
-    Rule("identity:get_access_token", _OWN, "Show an access token"),
-    Rule("identity:delete_access_token", _OWN, "Delete an access token"),
-    Rule("identity:list_access_token_roles", _OWN, "List an access token's roles"),
-    Rule("identity:get_access_token_role", _OWN, "Show an access token's role"),
+    Rule("identity:get_consumer", ADMIN_OR_SYSTEM_READER, "Show a consumer", scopes=CLOUD),
+    Rule("identity:list_consumers", ADMIN_OR_SYSTEM_READER, "List consumers", scopes=CLOUD),
+    Rule("identity:create_consumer", ADMIN, "Register a consumer", scopes=CLOUD),
+    Rule("identity:update_consumer", ADMIN, "Change a consumer's description", scopes=CLOUD),
+    Rule("identity:delete_consumer", ADMIN, "Delete a consumer with its tokens", scopes=CLOUD),
+    Rule("identity:list_access_tokens", _OWN, "List a user's access tokens", scopes=PERSONAL),
+    Rule("identity:get_access_token", _OWN, "Show an access token", scopes=PERSONAL),
+    Rule("identity:delete_access_token", _OWN, "Delete an access token", scopes=PERSONAL),
+    Rule("identity:list_access_token_roles", _OWN, "List an access token's roles", scopes=PERSONAL),
+    Rule("identity:get_access_token_role", _OWN, "Show an access token's role", scopes=PERSONAL),
 )
 
 

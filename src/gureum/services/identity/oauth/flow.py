@@ -25,7 +25,7 @@ from gureum.foundation.policy import Rule
 from gureum.services.identity.assignments.model import ancestors, direct_roles, with_implied
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.ec2.model import UsedSignature
-from gureum.services.identity.fields import IdText
+from gureum.services.identity.fields import PERSONAL, IdText
 from gureum.services.identity.oauth.model import AccessToken, Consumer, RequestToken
 from gureum.services.identity.oauth.signatures import OauthRequest, Unsigned, parsed
 from gureum.services.identity.projects.model import Project
@@ -39,6 +39,7 @@ RULES = (
         "@",
         "Lend a program some of one's roles",
         unbounded="roles of the token's user",
+        scopes=PERSONAL,
     ),
 )
 

@@ -14,16 +14,16 @@ from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
-from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, extra_of, typed
+from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, CLOUD, extra_of, typed
 from gureum.services.identity.listing import page, query_of, self_link
 from gureum.services.identity.policies.model import PolicyDocument
 
 RULES = (
-    Rule("identity:get_policy", ADMIN_OR_SYSTEM_READER, "Show a policy document"),
-    Rule("identity:list_policies", ADMIN_OR_SYSTEM_READER, "List policy documents"),
-    Rule("identity:create_policy", ADMIN, "Create a policy document"),
-    Rule("identity:update_policy", ADMIN, "Change a policy document"),
-    Rule("identity:delete_policy", ADMIN, "Delete a policy document"),
+    Rule("identity:get_policy", ADMIN_OR_SYSTEM_READER, "Show a policy document", scopes=CLOUD),
+    Rule("identity:list_policies", ADMIN_OR_SYSTEM_READER, "List policy documents", scopes=CLOUD),
+    Rule("identity:create_policy", ADMIN, "Create a policy document", scopes=CLOUD),
+    Rule("identity:update_policy", ADMIN, "Change a policy document", scopes=CLOUD),
+    Rule("identity:delete_policy", ADMIN, "Delete a policy document", scopes=CLOUD),
 )
 _KNOWN = frozenset({"id", "type", "blob", "links"})
 _MAX_BLOB_BYTES = 65_536

@@ -15,7 +15,7 @@ from gureum.foundation.errors import BadRequest, Forbidden, NotFound
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Reply, Route
-from gureum.foundation.policy import Rule
+from gureum.foundation.policy import EVERY_SCOPE, Rule
 from gureum.services.identity.assignments.model import ancestors
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.fields import (
@@ -42,10 +42,15 @@ IN_DOMAIN = " or (role:manager and domain_id:%(target.project.domain_id)s)"
 READ_DOMAIN = " or (role:reader and domain_id:%(target.project.domain_id)s)"
 OWN = " or project_id:%(target.project.id)s"
 RULES = (
-    Rule("identity:get_project", ADMIN_OR_SYSTEM_READER + READ_DOMAIN + OWN, "Show a project"),
-    Rule("identity:list_projects", ADMIN_OR_SYSTEM_READER + " or role:reader and domain_id:%(domain_id)s", "List"),
-    Rule("identity:create_project", ADMIN + IN_DOMAIN, "Create a project"),
-    Rule("identity:update_project", ADMIN + IN_DOMAIN, "Update a project"),
+    Rule("identity:get_project", ADMIN_OR_SYSTEM_READER + READ_DOMAIN + OWN, "Show a project", scopes=EVERY_SCOPE),
+    Rule(
+        "identity:list_projects",
+        ADMIN_OR_SYSTEM_READER + " or (role:reader and domain_id:%(target.domain_id)s)",
+        "List",
+        scopes=EVERY_SCOPE,
+    ),
+    Rule("identity:create_project", ADMIN + IN_DOMAIN, "Create a project", scopes=EVERY_SCOPE),
+    Rule("identity:update_project", ADMIN + IN_DOMAIN, "Update a project", scopes=EVERY_SCOPE),
 )
 KNOWN = frozenset(
     {"id", "name", "description", "enabled", "domain_id", "parent_id", "is_domain", "tags", "options", "links"}
@@ -179,8 +184,8 @@ _EVERY = Prepared(select(*table_of(Project).c).where(Project.is_domain.is_(False
 
 
 def index(call: Call[IdentityDeps]) -> dict[str, Any]:
-    call.enforce(domain_id=call.caller.domain_id)
-    within = call.caller.domain_id if call.caller.domain_id and not call.caller.is_admin else None
+    within = call.caller.domain_id
+    call.enforce(**{"target.domain_id": within})
     if not call.query and within is None:
         return collection(call, "projects", [view_of(call, row) for row in _EVERY.all(call.tx)])
     domains = call.param("is_domain")

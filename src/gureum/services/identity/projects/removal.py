@@ -11,7 +11,7 @@ from sqlalchemy import select
 from gureum.foundation.errors import Forbidden
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
-from gureum.foundation.policy import Rule
+from gureum.foundation.policy import EVERY_SCOPE, Rule
 from gureum.services.identity.application_credentials.model import ApplicationCredential
 from gureum.services.identity.assignments.model import Assignment
 from gureum.services.identity.deps import IdentityDeps
@@ -24,7 +24,7 @@ from gureum.services.identity.roles.model import Role
 from gureum.services.identity.tokens import revocations
 from gureum.services.identity.users.model import User
 
-RULES = (Rule("identity:delete_project", ADMIN + IN_DOMAIN, "Delete a project"),)
+RULES = (Rule("identity:delete_project", ADMIN + IN_DOMAIN, "Delete a project", scopes=EVERY_SCOPE),)
 
 
 def delete(call: Call[IdentityDeps], project_id: str) -> None:

@@ -10,7 +10,7 @@ from msgspec import Struct
 from gureum.foundation.errors import BadRequest, NotFound
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Reply, Route
-from gureum.foundation.policy import Rule
+from gureum.foundation.policy import EVERY_SCOPE, Rule
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, check_mutable, typed
 from gureum.services.identity.listing import self_link
@@ -18,12 +18,22 @@ from gureum.services.identity.projects.api import IN_DOMAIN, OWN, READ_DOMAIN, T
 from gureum.services.identity.projects.model import Project
 
 RULES = (
-    Rule("identity:list_project_tags", ADMIN_OR_SYSTEM_READER + READ_DOMAIN + OWN, "List a project's tags"),
-    Rule("identity:get_project_tag", ADMIN_OR_SYSTEM_READER + READ_DOMAIN + OWN, "Check a project's tag"),
-    Rule("identity:update_project_tags", ADMIN + IN_DOMAIN, "Replace a project's tags"),
-    Rule("identity:create_project_tag", ADMIN + IN_DOMAIN, "Add a tag to a project"),
-    Rule("identity:delete_project_tags", ADMIN + IN_DOMAIN, "Remove a project's tags"),
-    Rule("identity:delete_project_tag", ADMIN + IN_DOMAIN, "Remove a tag of a project"),
+    Rule(
+        "identity:list_project_tags",
+        ADMIN_OR_SYSTEM_READER + READ_DOMAIN + OWN,
+        "List a project's tags",
+        scopes=EVERY_SCOPE,
+    ),
+    Rule(
+        "identity:get_project_tag",
+        ADMIN_OR_SYSTEM_READER + READ_DOMAIN + OWN,
+        "Check a project's tag",
+        scopes=EVERY_SCOPE,
+    ),
+    Rule("identity:update_project_tags", ADMIN + IN_DOMAIN, "Replace a project's tags", scopes=EVERY_SCOPE),
+    Rule("identity:create_project_tag", ADMIN + IN_DOMAIN, "Add a tag to a project", scopes=EVERY_SCOPE),
+    Rule("identity:delete_project_tags", ADMIN + IN_DOMAIN, "Remove a project's tags", scopes=EVERY_SCOPE),
+    Rule("identity:delete_project_tag", ADMIN + IN_DOMAIN, "Remove a tag of a project", scopes=EVERY_SCOPE),
 )
 
 

@@ -13,12 +13,13 @@ from gureum.foundation.errors import Forbidden, NotFound
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
-from gureum.foundation.policy import Rule
+from gureum.foundation.policy import EVERY_SCOPE, Rule
 from gureum.services.identity.assignments.model import with_implied
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.fields import (
     ADMIN,
     ADMIN_OR_SYSTEM_READER,
+    CLOUD,
     Description,
     IdText,
     LongName,
@@ -32,18 +33,33 @@ from gureum.services.identity.listing import narrowed, page, query_of, self_link
 from gureum.services.identity.roles.model import GLOBAL, ImpliedRole, Role
 from gureum.services.identity.tokens import revocations
 
-READ = ADMIN_OR_SYSTEM_READER + " or role:manager"
 RULES = (
-    Rule("identity:get_role", READ, "Show a role", unbounded="roles have no project"),
-    Rule("identity:list_roles", READ, "List roles", unbounded="roles have no project"),
-    Rule("identity:create_role", ADMIN, "Create a role"),
-    Rule("identity:update_role", ADMIN, "Update a role"),
-    Rule("identity:delete_role", ADMIN, "Delete a role"),
-    Rule("identity:list_implied_roles", ADMIN_OR_SYSTEM_READER, "List what a role implies"),
-    Rule("identity:get_implied_role", ADMIN_OR_SYSTEM_READER, "Show an inference rule"),
-    Rule("identity:create_implied_role", ADMIN, "Make a role imply another"),
-    Rule("identity:delete_implied_role", ADMIN, "Remove an inference rule"),
-    Rule("identity:list_role_inference_rules", ADMIN_OR_SYSTEM_READER, "List all inference rules"),
+    Rule(
+        "identity:get_role",
+        ADMIN_OR_SYSTEM_READER
+        + " or (role:manager and rule:domain_managed_target_role) or (role:admin and scope:domain)",
+        "Show a role; managers see those that managers of a domain hand out",
+        EVERY_SCOPE,
+    ),
+    Rule(
+        "identity:list_roles",
+        ADMIN_OR_SYSTEM_READER + " or (role:manager and scope:domain)",
+        "List roles",
+        EVERY_SCOPE,
+        "the roles of the cloud are the same for all domains",
+    ),
+    Rule("identity:get_domain_role", ADMIN_OR_SYSTEM_READER, "Show a domain's own role", CLOUD),
+    Rule("identity:list_domain_roles", ADMIN_OR_SYSTEM_READER, "List a domain's own roles", CLOUD),
+    *(
+        Rule(f"identity:{verb}_{noun}", ADMIN, scopes=CLOUD)
+        for noun in ("role", "domain_role")
+        for verb in ("create", "update", "delete")
+    ),
+    Rule("identity:list_implied_roles", ADMIN_OR_SYSTEM_READER, "List what a role implies", CLOUD),
+    Rule("identity:get_implied_role", ADMIN_OR_SYSTEM_READER, "Show an inference rule", CLOUD),
+    Rule("identity:create_implied_role", ADMIN, "Make a role imply another", CLOUD),
+    Rule("identity:delete_implied_role", ADMIN, "Remove an inference rule", CLOUD),
+    Rule("identity:list_role_inference_rules", ADMIN_OR_SYSTEM_READER, "List all inference rules", CLOUD),
 )
 KNOWN = frozenset({"id", "name", "description", "domain_id", "options", "links"})
 NEVER_IMPLIED = frozenset({"admin"})
@@ -86,8 +102,17 @@ def find(call: Call[Any], role_id: str) -> Role:
     return row
 
 
+def _found(call: Call[Any], verb: str, role_id: str) -> Role:
+    """The role, if the caller may do that to one of its kind. Raises NotFound before Forbidden."""
+    row = find(call, role_id)
+    rule = f"identity:{verb}_domain_role" if row.domain_id else f"identity:{verb}_role"
+    call.enforce(rule, **{"target.role.name": row.name, "target.role.domain_id": row.domain_id or "None"})
+    return row
+
+
 def create(call: Call[IdentityDeps], body: RoleBody) -> dict[str, Any]:
     new = typed(NewRole, body.role)
+    call.enforce("identity:create_domain_role" if new.domain_id else None)
     scope = new.domain_id or GLOBAL
     if call.tx.scalar(select(Role.id).where(Role.scope == scope, Role.name == new.name)):
         raise taken("role", new.name)
@@ -107,16 +132,18 @@ _COLUMNS = {"name": (Role.name, filters.text)}
 
 
 def index(call: Call[IdentityDeps]) -> dict[str, Any]:
-    statement = select(Role).where(Role.scope == (call.param("domain_id") or GLOBAL))
+    domain_id = call.param("domain_id")
+    call.enforce("identity:list_domain_roles" if domain_id else None)
+    statement = select(Role).where(Role.scope == (domain_id or GLOBAL))
     return page(call, "roles", statement, _COLUMNS, Role.id, lambda row: view_of(call, row))
 
 
 def show(call: Call[IdentityDeps], role_id: str) -> dict[str, Any]:
-    return {"role": view_of(call, find(call, role_id))}
+    return {"role": view_of(call, _found(call, "get", role_id))}
 
 
 def update(call: Call[IdentityDeps], body: RoleBody, role_id: str) -> dict[str, Any]:
-    row = find(call, role_id)
+    row = _found(call, "update", role_id)
     wanted = typed(RoleChange, body.role)
     check_mutable("role", row.options, body.role)
     if wanted.name is not UNSET and wanted.name != row.name:
@@ -132,7 +159,7 @@ def update(call: Call[IdentityDeps], body: RoleBody, role_id: str) -> dict[str, 
 
 
 def delete(call: Call[IdentityDeps], role_id: str) -> None:
-    row = find(call, role_id)
+    row = _found(call, "delete", role_id)
     check_mutable("role", row.options)
     call.tx.execute(delete_from(Role).where(Role.id == row.id))
     call.deps.tokens.revocations.add(call.tx, revocations.STALE_ALL, row.id)
@@ -213,11 +240,11 @@ _ONE = _ALL + "/{role_id}"
 _IMPLIES = _ONE + "/implies"
 _RULE = _IMPLIES + "/{implied_id}"
 ROUTES = (
-    Route("GET", _ALL, index, "identity:list_roles", query=query_of(*_COLUMNS, "domain_id")),
-    Route("POST", _ALL, create, "identity:create_role", 201, body=RoleBody),
-    Route("GET", _ONE, show, "identity:get_role"),
-    Route("PATCH", _ONE, update, "identity:update_role", body=RoleBody),
-    Route("DELETE", _ONE, delete, "identity:delete_role", 204),
+    Route("GET", _ALL, index, "identity:list_roles", target="handler", query=query_of(*_COLUMNS, "domain_id")),
+    Route("POST", _ALL, create, "identity:create_role", 201, body=RoleBody, target="handler"),
+    Route("GET", _ONE, show, "identity:get_role", target="handler"),
+    Route("PATCH", _ONE, update, "identity:update_role", body=RoleBody, target="handler"),
+    Route("DELETE", _ONE, delete, "identity:delete_role", 204, target="handler"),
     Route("GET", _IMPLIES, list_implied, "identity:list_implied_roles"),
     Route("PUT", _RULE, imply, "identity:create_implied_role", 201),
     Route("GET", _RULE, show_implied, "identity:get_implied_role"),

@@ -6,7 +6,7 @@ from gureum.foundation import clock
 from gureum.foundation.errors import BadRequest, NotFound, Unauthorized
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import PUBLIC, Reply, Route
-from gureum.foundation.policy import Rule
+from gureum.foundation.policy import EVERY_SCOPE, Rule
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.tokens import revocations
 from gureum.services.identity.tokens.bodies import AuthBody, CredentialMethod, Scope
@@ -19,12 +19,13 @@ RULES = (
     Rule(
         "identity:validate_token",
         "rule:admin or (role:reader and system_scope:all) or role:service or user_id:%(target.token.user_id)s",
+        scopes=EVERY_SCOPE,
     ),  # fmt: skip
-    Rule("identity:revoke_token", "rule:admin or user_id:%(target.token.user_id)s"),
-    Rule("identity:get_auth_catalog", "@", unbounded="of the token's user"),
-    Rule("identity:get_auth_projects", "@", unbounded="of the token's user"),
-    Rule("identity:get_auth_domains", "@", unbounded="of the token's user"),
-    Rule("identity:get_auth_system", "@", unbounded="of the token's user"),
+    Rule("identity:revoke_token", "rule:admin or user_id:%(target.token.user_id)s", scopes=EVERY_SCOPE),
+    Rule("identity:get_auth_catalog", "@", unbounded="of the token's user", scopes=EVERY_SCOPE),
+    Rule("identity:get_auth_projects", "@", unbounded="of the token's user", scopes=EVERY_SCOPE),
+    Rule("identity:get_auth_domains", "@", unbounded="of the token's user", scopes=EVERY_SCOPE),
+    Rule("identity:get_auth_system", "@", unbounded="of the token's user", scopes=EVERY_SCOPE),
 )
 
 

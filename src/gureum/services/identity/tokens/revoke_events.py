@@ -15,11 +15,12 @@ from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
 from gureum.services.identity.deps import IdentityDeps
+from gureum.services.identity.fields import CLOUD
 from gureum.services.identity.listing import collection
 from gureum.services.identity.tokens import revocations
 from gureum.services.identity.tokens.revocations import Revocation
 
-RULES = (Rule("identity:list_revoke_events", "rule:admin_required or role:service", "List revocation events"),)
+RULES = (Rule("identity:list_revoke_events", "rule:admin_required or role:service", "List revocation events", CLOUD),)
 _NAMES = {
     revocations.AUDIT: "audit_id",
     revocations.CHAIN: "audit_chain_id",

@@ -19,7 +19,7 @@ from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
 from gureum.services.identity.assignments.model import ancestors, direct_roles, with_implied
 from gureum.services.identity.deps import IdentityDeps
-from gureum.services.identity.fields import ADMIN_OR_SYSTEM_READER, IdText, LongName
+from gureum.services.identity.fields import ADMIN_OR_SYSTEM_READER, PERSONAL, IdText, LongName
 from gureum.services.identity.listing import collection, page, query_of, self_link
 from gureum.services.identity.projects.model import Project
 from gureum.services.identity.roles.model import GLOBAL, Role
@@ -32,14 +32,24 @@ _TRUSTOR = " or user_id:%(target.trust.trustor_user_id)s"
 _TRUSTEE = " or user_id:%(target.trust.trustee_user_id)s"
 _SEES = ADMIN_OR_SYSTEM_READER + _TRUSTOR + _TRUSTEE
 RULES = (
-    Rule("identity:create_trust", "user_id:%(target.trust.trustor_user_id)s", "Create a trust"),
-    Rule("identity:list_trusts", ADMIN_OR_SYSTEM_READER, "List all trusts"),
-    Rule("identity:list_trusts_for_trustor", ADMIN_OR_SYSTEM_READER + _TRUSTOR, "List the trusts that a user gave"),
-    Rule("identity:list_trusts_for_trustee", ADMIN_OR_SYSTEM_READER + _TRUSTEE, "List the trusts given to a user"),
-    Rule("identity:get_trust", _SEES, "Show a trust"),
-    Rule("identity:list_roles_for_trust", _SEES, "List the roles of a trust"),
-    Rule("identity:get_role_for_trust", _SEES, "Show a role of a trust"),
-    Rule("identity:delete_trust", "rule:admin_required" + _TRUSTOR, "Delete a trust"),
+    Rule("identity:create_trust", "user_id:%(target.trust.trustor_user_id)s", "Create a trust", scopes=PERSONAL),
+    Rule("identity:list_trusts", ADMIN_OR_SYSTEM_READER, "List all trusts", scopes=PERSONAL),
+    Rule(
+        "identity:list_trusts_for_trustor",
+        ADMIN_OR_SYSTEM_READER + _TRUSTOR,
+        "List the trusts that a user gave",
+        scopes=PERSONAL,
+    ),
+    Rule(
+        "identity:list_trusts_for_trustee",
+        ADMIN_OR_SYSTEM_READER + _TRUSTEE,
+        "List the trusts given to a user",
+        scopes=PERSONAL,
+    ),
+    Rule("identity:get_trust", _SEES, "Show a trust", scopes=PERSONAL),
+    Rule("identity:list_roles_for_trust", _SEES, "List the roles of a trust", scopes=PERSONAL),
+    Rule("identity:get_role_for_trust", _SEES, "Show a role of a trust", scopes=PERSONAL),
+    Rule("identity:delete_trust", "rule:admin_required" + _TRUSTOR, "Delete a trust", scopes=PERSONAL),
 )
 
 

@@ -20,7 +20,8 @@ from gureum.foundation.errors import BadRequest, NotFound
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import PUBLIC, Route
-from gureum.foundation.policy import Rule
+from gureum.foundation.policy import EVERY_SCOPE, Rule
+from gureum.services.identity.assignments.authority import check_reach
 from gureum.services.identity.assignments.model import Assignment
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.fields import (
@@ -47,14 +48,25 @@ from gureum.services.identity.users.own_password import OwnPasswordBody, change_
 
 IN_DOMAIN = " or (role:manager and domain_id:%(target.user.domain_id)s)"
 READ_DOMAIN = " or (role:reader and domain_id:%(target.user.domain_id)s)"
+OMITTED = " or (role:admin and domain_id:%(target.user.omitted_domain_id)s)"
 OWN = " or user_id:%(target.user.id)s"
 RULES = (
-    Rule("identity:get_user", ADMIN_OR_SYSTEM_READER + READ_DOMAIN + OWN, "Show a user"),
-    Rule("identity:list_users", ADMIN_OR_SYSTEM_READER + " or (role:reader and domain_id:%(domain_id)s)", "List users"),
-    Rule("identity:create_user", ADMIN + IN_DOMAIN, "Create a user"),
-    Rule("identity:update_user", ADMIN + IN_DOMAIN, "Update a user"),
-    Rule("identity:delete_user", ADMIN + IN_DOMAIN, "Delete a user"),
-    Rule("identity:list_user_projects", ADMIN_OR_SYSTEM_READER + READ_DOMAIN + OWN, "List a user's projects"),
+    Rule("identity:get_user", ADMIN_OR_SYSTEM_READER + READ_DOMAIN + OWN, "Show a user", scopes=EVERY_SCOPE),
+    Rule(
+        "identity:list_users",
+        ADMIN_OR_SYSTEM_READER + " or (role:reader and domain_id:%(target.domain_id)s)",
+        "List users",
+        scopes=EVERY_SCOPE,
+    ),
+    Rule("identity:create_user", ADMIN + IN_DOMAIN + OMITTED, "Create a user", scopes=EVERY_SCOPE),
+    Rule("identity:update_user", ADMIN + IN_DOMAIN, "Update a user", scopes=EVERY_SCOPE),
+    Rule("identity:delete_user", ADMIN + IN_DOMAIN, "Delete a user", scopes=EVERY_SCOPE),
+    Rule(
+        "identity:list_user_projects",
+        ADMIN_OR_SYSTEM_READER + READ_DOMAIN + OWN,
+        "List a user's projects",
+        scopes=EVERY_SCOPE,
+    ),
 )
 KNOWN = frozenset(
     {
@@ -132,7 +144,8 @@ def find(call: Call[Any], user_id: str, rule: str | None = None) -> User:
 def create(call: Call[IdentityDeps], body: UserBody) -> dict[str, Any]:
     new = typed(NewUser, body.user)
     domain_id = new.domain_id or scope_domain(call)
-    call.enforce(**{"target.user.domain_id": domain_id})
+    omitted = None if new.domain_id else domain_id
+    call.enforce(**{"target.user.domain_id": new.domain_id, "target.user.omitted_domain_id": omitted})
     options = options_of(UserOptions, {}, new.options)
     if new.password is not None:
         compliance.check_strength(call.deps.options, new.password)
@@ -177,9 +190,9 @@ _COLUMNS = {
 
 
 def index(call: Call[IdentityDeps]) -> dict[str, Any]:
-    call.enforce(domain_id=call.caller.domain_id)
+    call.enforce(**{"target.domain_id": call.caller.domain_id})
     statement = select(User)
-    if call.caller.domain_id and not call.caller.is_admin:
+    if call.caller.domain_id:
         statement = statement.where(User.domain_id == call.caller.domain_id)
     statement, now = expiring(call, statement), clock.utcnow()
     return page(call, "users", statement, _COLUMNS, User.id, lambda row: view_of(call, row, now), plain=User)
@@ -214,7 +227,7 @@ def update(call: Call[IdentityDeps], body: UserBody, user_id: str) -> dict[str, 
     wanted = typed(UserChange, body.user)
     with call.database.read() as tx:
         call.tx = tx
-        find(call, user_id)
+        check_reach(call, find(call, user_id))
     password = wanted.password if wanted.password is not UNSET else None
     if password is not None:
         compliance.check_strength(call.deps.options, password)
@@ -223,6 +236,7 @@ def update(call: Call[IdentityDeps], body: UserBody, user_id: str) -> dict[str, 
     def write(tx: Tx) -> dict[str, Any]:
         call.tx = tx
         row = find(call, user_id)
+        check_reach(call, row)
         _apply(call, row, wanted, hashed)
         row.extra = {**row.extra, **extra_of(body.user, KNOWN)}
         return {"user": view_of(call, row)}
@@ -255,6 +269,7 @@ def _apply(call: Call[IdentityDeps], row: User, wanted: UserChange, hashed: str 
 
 def delete(call: Call[IdentityDeps], user_id: str) -> None:
     row = find(call, user_id)
+    check_reach(call, row)
     call.deps.tokens.revocations.add(call.tx, revocations.USER, row.id)
     mine = (Assignment.actor_kind == "user", Assignment.actor_id == row.id)
     call.tx.execute(delete_from(Assignment).where(*mine))
