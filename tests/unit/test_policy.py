@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from gureum.foundation.caller import Caller
 from gureum.foundation.errors import Forbidden
 from gureum.foundation.policy import EVERY_SCOPE, Policy, Rule
+from gureum.foundation.policy.operators_file import SETTLED_S, PolicyFileError
 
 RULES = [Rule("one", "rule:admin"), Rule("two", "rule:project_reader")]
 ADMIN = Caller(user_id="u1", project_id="p1", roles=("admin",))
@@ -101,6 +104,174 @@ def test_a_name_that_no_rule_has_is_reported_unless_others_refer_to_it(tmp_path,
     assert [record.getMessage() for record in caplog.records] == [
         f"policy file {file}: no rule is named onne, and no other rule refers to it"
     ]
+
+
+# -- accidents with the operator's file ------------------------------------------------------------------
+
+TIGHT = '"two": "!"\n'
+
+
+@pytest.fixture
+def tightened(tmp_path):
+    """A policy whose file refuses everybody what the default grants a reader, and that file."""
+    file = tmp_path / "policy.yaml"
+    written(file, TIGHT, 1)
+    policy = Policy(RULES, file)
+    assert not reads(policy)
+    return policy, file
+
+
+def reads(policy: Policy) -> bool:
+    return policy.allows("two", READER, {"project_id": "p1"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"two": \'@\n',
+        "- two\n",
+        "two\n",
+        '"two":\n',
+        '"two": true\n',
+        '"two": []\n',
+        "1: '@'\n",
+        '"two": "rule:one"\n"one": "rule:two"\n',
+        '"two": "not rule:two"\n',
+        "[" * 300,
+        b"\xff\xfe",
+    ],
+)
+def test_a_file_that_is_no_policy_changes_nothing_and_is_logged_once(tightened, caplog, text):
+    policy, file = tightened
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    os.utime(file, (1_002, 1_002))
+    for _ in range(3):
+        policy.reload()
+    assert not reads(policy)
+    assert len(caplog.records) == 1
+    assert "is not used, the rules from before stay" in caplog.text
+
+
+def test_a_file_that_is_removed_or_hidden_opens_nothing(tightened, caplog):
+    policy, file = tightened
+    file.unlink()
+    policy.reload()
+    file.mkdir()
+    policy.reload()
+    file.rmdir()
+    file.symlink_to(file)
+    policy.reload()
+    assert not reads(policy)
+    assert len(caplog.records) == 3
+    file.unlink()
+    written(file, "", 2)
+    policy.reload()
+    assert reads(policy), "an empty file means the defaults"
+
+
+def test_a_folder_that_cannot_be_read_opens_nothing(tightened, monkeypatch):
+    policy, file = tightened
+
+    def denied(*_args, **_options):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", denied)
+    policy.reload()
+    assert not reads(policy)
+
+
+def test_a_change_within_the_same_second_and_size_is_seen(tightened):
+    policy, file = tightened
+    written(file, '"two": "@"\n', 1)
+    policy.reload()
+    assert reads(policy)
+
+
+def test_a_half_written_file_is_left_until_it_is_whole(tightened, monkeypatch):
+    policy, file = tightened
+    file.write_text("")
+    policy.reload()
+    assert not reads(policy)
+    file.write_text('"two": "role:reader"\n')
+    policy.reload()
+    assert not reads(policy)
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + SETTLED_S)
+    policy.reload()
+    assert reads(policy)
+
+
+def test_a_process_does_not_start_without_the_file_that_it_was_given(tmp_path):
+    file = tmp_path / "policy.yaml"
+    with pytest.raises(PolicyFileError, match="No such file"):
+        Policy(RULES, file)
+    for text in ("- x\n", '"one": "rule:two"\n"two": "rule:one"\n'):
+        file.write_text(text)
+        with pytest.raises(PolicyFileError):
+            Policy(RULES, file)
+
+
+@pytest.mark.parametrize(
+    "check", ["not nonsense", "role:reader or nonsense", "not (role:x or", "http:x and", "role:reader @"]
+)
+def test_a_check_that_is_not_understood_allows_nobody(tmp_path, caplog, check):
+    """Below a `not`, and beside an `or`, "nobody" in the place of a part would allow somebody."""
+    file = tmp_path / "policy.yaml"
+    written(file, f'"two": "{check}"\n', 1)
+    policy = Policy(RULES, file)
+    assert not reads(policy)
+    assert "is not understood, so the rule allows nobody" in caplog.text
+
+
+def test_an_operators_file_makes_no_cloud_administrators_of_a_domains(tmp_path):
+    """The field's own policy files say `admin_required: role:admin`."""
+    file = tmp_path / "policy.yaml"
+    written(file, '"admin_required": "role:admin or role:boss"\n"context_is_admin": ""\n', 1)
+    rules = [
+        Rule("cloud", "rule:admin_required", scopes=EVERY_SCOPE),
+        Rule("open", "rule:context_is_admin", scopes=EVERY_SCOPE),
+    ]
+    policy = Policy(rules, file)
+    boss = Caller(user_id="u1", system=True, roles=("boss",))
+    domain_boss = Caller(user_id="u1", domain_id="d1", roles=("boss", "admin"))
+    assert [policy.allows(name, boss, {}) for name in ("cloud", "open")] == [True, True]
+    assert [policy.allows(name, domain_boss, {}) for name in ("cloud", "open")] == [False, False]
+
+
+def test_no_old_answer_is_left_after_a_reload_under_load(tmp_path):
+    """Threads ask all the time while the file is replaced 50 times; what a thread asks after a reload is the new rule."""
+    file, new = tmp_path / "policy.yaml", tmp_path / "new.yaml"
+    written(file, TIGHT, 0)
+    policy = Policy(RULES, file)
+    in_force = False
+    turn = threading.Event()
+    wrong, asked = [], 0
+
+    def ask(number: int) -> None:
+        nonlocal asked
+        while not turn.is_set():
+            before = in_force
+            answer = policy.allows("two", READER, {"project_id": "p1", "number": asked % (number + 2)})
+            asked += 1
+            time.sleep(0)
+            if before == in_force and before is not None and answer is not before:
+                wrong.append((before, answer))
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for change in range(1, 51):
+        in_force = None  # either is right while the file is replaced
+        written(new, TIGHT if change % 2 == 0 else '"two": "role:reader"\n', change)
+        new.replace(file)
+        policy.reload()
+        in_force = change % 2 == 1
+        assert reads(policy) is in_force
+    turn.set()
+    for thread in threads:
+        thread.join()
+    assert asked > 1_000
+    assert not wrong
 
 
 @pytest.mark.parametrize(

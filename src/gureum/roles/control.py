@@ -20,12 +20,13 @@ from gureum.drivers.network.interface import NetworkDriver
 from gureum.foundation.bus.interface import Bus
 from gureum.foundation.bus.open import open_bus
 from gureum.foundation.bus.typed import Topic
-from gureum.foundation.config import Config
+from gureum.foundation.config import Config, ConfigError
 from gureum.foundation.db.engine import Database, Tx
 from gureum.foundation.db.schema import ensure_schema
 from gureum.foundation.http.app import App
 from gureum.foundation.metrics import Metrics
-from gureum.foundation.policy import Policy
+from gureum.foundation.policy import Policy, Rule
+from gureum.foundation.policy.operators_file import PolicyFileError
 from gureum.foundation.service import ServiceParts
 from gureum.foundation.tasks.engine import EngineOptions, TaskEngine
 from gureum.foundation.tasks.store import Tasks
@@ -209,7 +210,7 @@ def build(config: Config, *, alone: bool = True) -> Control:
 
     parts = [identity_parts, placement_parts, image_parts, network_parts, compute_parts]
     rules = [rule for part in parts for rule in part.rules]
-    policy = Policy(rules, config.path(config.policy.file) if config.policy.file else None)
+    policy = _policy(config, rules)
     for part in parts:
         engine.register(part.lifecycles, part.reconcilers)
     app = App(
@@ -231,6 +232,14 @@ def build(config: Config, *, alone: bool = True) -> Control:
     )
     control.read_revocations = identity_facade.read_revocations
     return control
+
+
+def _policy(config: Config, rules: list[Rule]) -> Policy:
+    """Raises ConfigError for an operator's file that cannot be used: without it, this cloud would grant more."""
+    try:
+        return Policy(rules, config.path(config.policy.file) if config.policy.file else None)
+    except PolicyFileError as error:
+        raise ConfigError(f"[policy] file: {error}") from error
 
 
 def _prepare(

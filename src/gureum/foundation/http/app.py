@@ -198,6 +198,8 @@ class App:
         named = dict(zip(parameter_names(route.path), parameters, strict=True))
         if any("\x00" in value for value in parameters) or any("\x00" in v for pair in call.query for v in pair):
             raise BadRequest("The request URL holds a NUL character.")
+        if route.policy != PUBLIC:
+            self.policy.require_scope(route.policy, call.caller)  # before a handler reads, whose rule says more
         if route.stream:
             return await run_stream(call, stream(receive), named)
         body = b""

@@ -7,7 +7,6 @@ a rule that nobody registered denies. Read next: `http/routes.py`, where every r
 from __future__ import annotations
 
 import logging
-import re
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,6 +17,13 @@ from oslo_policy import _checks, _parser  # `policy` beside them loads oslo.conf
 
 from gureum.foundation.caller import Caller
 from gureum.foundation.errors import Forbidden
+from gureum.foundation.policy.operators_file import (
+    OperatorsFile,
+    PolicyFileError,
+    compiled,
+    problems,
+    require_no_circle,
+)
 
 log = logging.getLogger("gureum.policy")
 
@@ -25,15 +31,15 @@ _checks.extension_checks = {}
 """No checks of other packages: to look for them through all that is installed took 60 ms of each start and loaded
 `requests` for the checks that ask another server, which have no place inside a transaction."""
 
-RELOAD_S = 2.0
 CACHED_ANSWERS = 8192
 CLOUD_ROLES = ("admin", "service")
-_REFERENCE = re.compile(r"rule:([^\s()]+)")
+
+CLOUD_ADMINISTRATORS = ("admin", "admin_required", "context_is_admin")
+"""Rules that are never true for a token of a domain, whatever an operator's file puts in their place."""
+_NOT_OF_A_DOMAIN = " and not scope:domain"
 
 SHARED_RULES: dict[str, str] = {
-    "admin": "role:admin and not scope:domain",
-    "admin_required": "role:admin and not scope:domain",
-    "context_is_admin": "role:admin and not scope:domain",
+    **dict.fromkeys(CLOUD_ADMINISTRATORS, "role:admin" + _NOT_OF_A_DOMAIN),
     "project_manager": "role:manager and project_id:%(project_id)s",
     "project_member": "role:member and project_id:%(project_id)s",
     "project_reader": "role:reader and project_id:%(project_id)s",
@@ -71,45 +77,55 @@ class Policy:
     """All rules of a process. Reads the override file again when it changes."""
 
     def __init__(self, rules: Iterable[Rule] = (), override: Path | None = None) -> None:
+        """Raises PolicyFileError for an override file that cannot be used."""
         self._defaults = {name: Rule(name, check, scopes=EVERY_SCOPE) for name, check in SHARED_RULES.items()}
-        self._override = override
-        self._stamp: float | None = None
+        self._file = OperatorsFile(override) if override else None
+        self._overrides = self._file.first() if self._file else {}
         self._lock = threading.Lock()
         self.add(rules)
 
     def add(self, rules: Iterable[Rule]) -> None:
-        """Register defaults; a name may be registered once."""
+        """Register defaults; a name may be registered once. Raises PolicyFileError if overrides refer in a circle."""
         for rule in rules:
             if rule.name in self._defaults:
                 raise ValueError(f"policy rule {rule.name} is registered twice")
             self._defaults[rule.name] = rule
-        self._ruleset = self._bare = self._compile({})
-        self.reload()
+        self._bare = self._compile({})
+        self._ruleset = self._compile(self._overrides)
+        self._report()
 
     def _compile(self, overrides: Mapping[str, str]) -> _Ruleset:
+        """Raises PolicyFileError."""
         parsed = {text: _parser.parse_rule(text) for text in {rule.check for rule in self._defaults.values()}}
-        defaults = {name: parsed[rule.check] for name, rule in self._defaults.items()}
-        return _Ruleset(_Checks(defaults | {name: _parser.parse_rule(text) for name, text in overrides.items()}))
+        checks = {name: parsed[rule.check] for name, rule in self._defaults.items()}
+        for name, text in overrides.items():
+            bound = _NOT_OF_A_DOMAIN if name in CLOUD_ADMINISTRATORS else ""
+            checks[name] = compiled(f"({text or '@'}){bound}" if bound else text)
+        require_no_circle(checks)
+        return _Ruleset(_Checks(checks))
 
     def reload(self) -> None:
-        """Take the override file's rules if it changed since the last look. A broken file changes nothing."""
-        if self._override is None:
+        """Take the override file's rules if its text changed. A file that cannot be used changes nothing."""
+        if self._file is None:
             return
-        stamp = self._override.stat().st_mtime if self._override.exists() else None
         with self._lock:
-            if stamp == self._stamp:
+            changed = self._file.look()
+            if changed is None:
                 return
+            overrides, text = changed
             try:
-                overrides = read_overrides(self._override) if stamp else {}
                 self._ruleset = self._compile(overrides)
-            except (ValueError, OSError) as error:
-                log.error("policy file %s is not used: %s", self._override, error)  # noqa: TRY400 the text says it all
-            else:
-                for name in unused_names(overrides, self.names):
-                    log.error(
-                        "policy file %s: no rule is named %s, and no other rule refers to it", self._override, name
-                    )
-            self._stamp = stamp
+            except PolicyFileError as error:
+                self._file.refuse(str(error), text)
+                return
+            self._overrides = overrides
+            self._file.take(text)
+            self._report()
+
+    def _report(self) -> None:
+        if self._file is not None:
+            for problem in problems(self._overrides, self.names):
+                log.error("policy file %s: %s", self._file.path, problem)
 
     @property
     def names(self) -> frozenset[str]:
@@ -142,15 +158,16 @@ class Policy:
 
     def enforce(self, rule: str, caller: Caller, target: Mapping[str, Any]) -> None:
         """Raises Forbidden, with the reason where it is the token's scope."""
-        if self.allows(rule, caller, target):
-            return
+        if not self.allows(rule, caller, target):
+            self.require_scope(rule, caller)
+            raise _forbidden(f"Policy doesn't allow {rule} to be performed.", caller)
+
+    def require_scope(self, rule: str, caller: Caller) -> None:
+        """Raises Forbidden for a token of a scope that the rule is not for, whatever the target."""
         registered = self._defaults.get(rule)
-        public = f"Policy doesn't allow {rule} to be performed."
         if registered is not None and caller.scope not in registered.scopes:
-            public = (
-                f"{rule} is for tokens of the scope {' or '.join(registered.scopes)}; this token is {caller.scope}."
-            )
-        raise Forbidden(public, internal=f"user {caller.user_id} roles {caller.roles} scope {caller.scope}")
+            scopes = " or ".join(registered.scopes)
+            raise _forbidden(f"{rule} is for tokens of the scope {scopes}; this token is {caller.scope}.", caller)
 
     def is_bounded(self, rule: str) -> bool:
         """Whether the rule's default says whose things it is for, or why it need not.
@@ -159,6 +176,10 @@ class Policy:
         """
         registered = self._defaults[rule]
         return bool(registered.unbounded) or _is_bounded(_parser.parse_rule(registered.check), self._bare.checks)
+
+
+def _forbidden(public: str, caller: Caller) -> Forbidden:
+    return Forbidden(public, internal=f"user {caller.user_id} roles {caller.roles} scope {caller.scope}")
 
 
 def _is_bounded(check: Any, checks: Mapping[str, Any]) -> bool:
@@ -193,16 +214,3 @@ class _Checks(dict[str, Any]):
 
     def __missing__(self, name: str) -> Any:
         return self["nobody"]
-
-
-def read_overrides(file: Path) -> dict[str, str]:
-    """The checks of an operator's file by name. Raises ValueError for what is no YAML, OSError if it is unreadable."""
-    from oslo_policy.policy import parse_file_contents
-
-    return parse_file_contents(file.read_text())
-
-
-def unused_names(overrides: Mapping[str, str], names: Iterable[str]) -> list[str]:
-    """Names that change nothing: neither a rule of the code nor referred to by another of the file. Mostly misspelt."""
-    referred = {name for text in overrides.values() for name in _REFERENCE.findall(text)}
-    return sorted(overrides.keys() - set(names) - referred)
