@@ -30,7 +30,7 @@ def _control(config: Path, state: StateFolder) -> Iterator[Finding]:
     from gureum.lab.control_checks import control_findings
 
     yield from control_findings(config)
-    yield from _image_stores(state, config)
+    yield from _configured(state, config)
 
 
 def examine_host(as_json: bool = False) -> int:
@@ -48,7 +48,7 @@ def _machine(state: StateFolder) -> Iterator[Finding]:
             yield Finding("port", "good", f"{options.listen} port {options.port} is this cloud's own")
         else:
             yield finding
-    yield from _image_stores(state, None)
+    yield from _configured(state, None)
     yield _acceleration()
 
 
@@ -73,15 +73,18 @@ def _show(finding: Finding, colours: bool) -> None:
         print(f"   {'':<12} -> {finding.remedy}", flush=True)
 
 
-def _image_stores(state: StateFolder, config: Path | None) -> Iterator[Finding]:
-    """Of a cloud that never was up: those that it will have."""
+def _configured(state: StateFolder, config: Path | None) -> Iterator[Finding]:
+    """Image stores and the policy file; of a cloud that never was up, those that it will have."""
     try:
         from gureum.lab.image_store_checks import image_stores
+        from gureum.lab.policy_checks import policy_findings
     except ImportError as error:
-        yield Finding("image stores", "note", f"not looked at: {error}", "`gureum up` installs what the look needs.")
+        remedy = "`gureum up` installs what the look needs."
+        yield Finding("image stores", "note", f"not looked at, nor the policy file: {error}", remedy)
         return
     file = config or (state.config if state.config.exists() else None)
     yield from image_stores(file, state.root)
+    yield from policy_findings(file)
 
 
 def _acceleration() -> Finding:

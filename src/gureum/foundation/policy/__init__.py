@@ -122,6 +122,11 @@ class Policy:
             self._file.take(text)
             self._report()
 
+    def problems(self, overrides: Mapping[str, str]) -> list[str]:
+        """What in overrides would not do what was meant, a sentence each. Raises PolicyFileError if nothing would."""
+        self._compile(overrides)
+        return problems(overrides, self.names)
+
     def _report(self) -> None:
         if self._file is not None:
             for problem in problems(self._overrides, self.names):

@@ -27,14 +27,14 @@ from gureum.services.image.usage import api as usage
 
 __all__ = ["ImageDeps", "parts"]
 
-_NOUNS = (discovery, images, data, members, tags, stores, locations, imports, tasks, cache, usage, metadefs)
+NOUNS = (discovery, images, data, members, tags, stores, locations, imports, tasks, cache, usage, metadefs)
 _TASKS_EVERY_S = 600.0
 
 
 def parts(deps: ImageDeps) -> tuple[ServiceParts, ImageFacade]:
     """The mountable parts and the facade for siblings."""
-    routes = tuple(route for noun in _NOUNS for route in noun.ROUTES)
-    rules = tuple(rule for noun in _NOUNS for rule in noun.RULES)
+    routes = tuple(route for noun in NOUNS for route in noun.ROUTES)
+    rules = tuple(rule for noun in NOUNS for rule in noun.RULES)
     keeper = Keeper(deps)
     found = ServiceParts(
         "image",

@@ -45,7 +45,7 @@ class NetworkDeps:
     changes: Changes = field(default_factory=Changes)
 
 
-_PARTS = (networks, subnets, ports, routers, security_groups, floating_ips, quotas, tags, catalog)
+NOUNS = (networks, subnets, ports, routers, security_groups, floating_ips, quotas, tags, catalog)
 
 
 def parts(deps: NetworkDeps) -> tuple[ServiceParts, NetworkFacade]:
@@ -55,8 +55,8 @@ def parts(deps: NetworkDeps) -> tuple[ServiceParts, NetworkFacade]:
     if deps.identity is not None:
         ctx = replace(ctx, project_ids=deps.identity.project_ids, project_created_at=deps.identity.project_created_at)
     writer = NetworkWriter(deps.database, ctx, lambda: deps.tasks.owner)
-    routes = tuple(route for part in _PARTS for route in part.ROUTES)
-    rules = tuple(rule for part in _PARTS for rule in part.RULES)
+    routes = tuple(route for noun in NOUNS for route in noun.ROUTES)
+    rules = tuple(rule for noun in NOUNS for rule in noun.RULES)
     api = Api("network", "/network", dialects.network, routes, deps=ctx)
     found = ServiceParts(name="network", apis=(api,), rules=rules, on_start=(writer.start,), on_stop=(writer.stop,))
     return found, NetworkFacade(ctx)

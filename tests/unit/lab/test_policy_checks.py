@@ -1,0 +1,65 @@
+"""What `doctor` says of the operator's policy file."""
+
+from __future__ import annotations
+
+import pytest
+
+from gureum.foundation.config import Config
+from gureum.lab.policy_checks import policy_findings
+from gureum.roles.control import build
+from gureum.roles.rules import all_rules
+
+
+@pytest.fixture
+def look(tmp_path):
+    """The findings of a policy file with this text; None is no file."""
+
+    def look(text):
+        if text is not None:
+            (tmp_path / "policy.yaml").write_text(text)
+        file = tmp_path / "gureum.toml"
+        file.write_text(f'state = "{tmp_path}"\n[policy]\nfile = "policy.yaml"\n')
+        return list(policy_findings(file))
+
+    return look
+
+
+def test_a_sound_file_is_good(look):
+    (finding,) = look('"identity:list_regions": "rule:ours"\n"ours": "role:reader"\n"add_image": "!"\n')
+    assert finding.verdict == "good"
+    assert "3 rules" in finding.text
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('"os_compute_api:server:create": "!"\n', "no rule is named os_compute_api:server:create"),
+        ('"add_image": "role:member or"\n', "add_image: the check 'role:member or' is not understood"),
+        ('"add_image": "rule:ours"\n', "add_image: it refers to the rule ours, which is nowhere"),
+        ('"add_image": "rule:get_image"\n"get_image": "rule:add_image"\n', "in a circle: add_image -> get_image"),
+        ('"add_image":\n', "add_image: the check is None"),
+        ('"add_image": "\n', "it is not YAML"),
+        (None, "No such file or directory; no process starts without it"),
+    ],
+)
+def test_what_does_not_do_what_was_meant_is_bad(look, text, says):
+    (finding,) = look(text)
+    assert finding.verdict == "bad"
+    assert says in finding.text
+    assert finding.remedy
+
+
+def test_no_policy_file_is_no_finding(tmp_path):
+    file = tmp_path / "gureum.toml"
+    file.write_text(f'state = "{tmp_path}"\n')
+    assert list(policy_findings(file)) == []
+    assert list(policy_findings(None)) == []
+
+
+def test_doctor_knows_the_rules_of_every_service(tmp_path):
+    control = build(Config(state=str(tmp_path)))
+    try:
+        assert {rule.name for rule in all_rules()} == {rule.name for part in control.parts for rule in part.rules}
+    finally:
+        control.bus.close()
+        control.database.close()
