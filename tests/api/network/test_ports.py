@@ -148,12 +148,43 @@ def test_the_network_owner_sees_guests_and_guests_shape_only_their_own(cloud, al
     assert alice.delete(f"{AT}/ports/{guest['id']}").status == 204
 
 
-def test_a_mac_is_used_once_in_a_network_and_can_be_made_anew(alice, make, network, subnet):
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        *({"fixed_ips": value} for value in ([], None, [{"ip_address": "10.0.0.77"}])),
+        *({"allowed_address_pairs": value} for value in ([], None)),
+        *({"mac_address": value} for value in (None, "fa:00:00:00:00:01")),
+        {"port_security_enabled": True},
+        *({"binding:host_id": value} for value in ("", None, "h2")),
+        *({"binding:profile": value} for value in ({}, None, {"a": 1})),
+    ],
+)
+def test_a_guest_of_a_network_clears_no_more_than_it_sets(alice, bob, root, make, network, subnet, attributes):
+    """What a change names is checked whatever its value: clearing a port's host or addresses is a change of them."""
+    root.put(f"{AT}/networks/{network['id']}", {"network": {"shared": True}})
+    guest = Maker(bob).port(network)
+    at = f"{AT}/ports/{guest['id']}"
+    root.put(at, {"port": {"binding:host_id": "h1"}})
+    before = root.get(at).json()["port"]
+    assert bob.put(at, {"port": attributes}).status == 403
+    assert root.get(at).json()["port"] == before
+
+
+def test_the_owner_of_a_network_removes_guests_and_changes_none(alice, bob, root, make, network, subnet):
+    root.put(f"{AT}/networks/{network['id']}", {"network": {"shared": True}})
+    guest = Maker(bob).port(network)
+    at = f"{AT}/ports/{guest['id']}"
+    assert alice.put(at, {"port": {"name": "mine"}}).status == 403
+    assert alice.delete(at).status == 204
+
+
+def test_a_mac_is_used_once_in_a_network_and_can_be_made_anew(alice, root, make, network, subnet):
     mac = "fa:16:3e:aa:bb:cc"
     port = make.port(network, mac_address=mac.upper())
     assert port["mac_address"] == mac
     assert fault(post(alice, network, mac_address=mac)) == (409, "MacAddressInUse")
-    changed = alice.put(f"{AT}/ports/{port['id']}", {"port": {"mac_address": None}}).json()["port"]
+    assert alice.put(f"{AT}/ports/{port['id']}", {"port": {"mac_address": None}}).status == 403
+    changed = root.put(f"{AT}/ports/{port['id']}", {"port": {"mac_address": None}}).json()["port"]
     assert changed["mac_address"] != mac
     make.port(network, mac_address=mac)
 

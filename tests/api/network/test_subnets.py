@@ -239,6 +239,15 @@ def test_name_servers_and_host_routes_are_bounded(alice, make, network):
         assert fault(alice.post(f"{AT}/subnets", {"subnet": body})) == (400, code)
 
 
+def test_the_owner_of_a_network_changes_and_deletes_subnets_of_others(alice, bob, root, network):
+    body = {"network_id": network["id"], "cidr": "10.0.0.0/24", "ip_version": 4, "project_id": "p2"}
+    subnet = root.post(f"{AT}/subnets", {"subnet": body}).json()["subnet"]
+    at = f"{AT}/subnets/{subnet['id']}"
+    assert alice.put(at, {"subnet": {"name": "by the owner of the network"}}).status == 200
+    assert bob.put(at, {"subnet": {"name": "by its own project"}}).status == 200
+    assert alice.delete(at).status == 204
+
+
 def test_a_subnet_in_use_stays(alice, make, network):
     subnet = make.subnet(network)
     port = make.port(network)

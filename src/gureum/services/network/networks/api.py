@@ -24,6 +24,8 @@ from gureum.services.network.subnets.model import Subnet
 
 MEMBER = "rule:admin or (role:member and project_id:%(project_id)s)"
 ADMIN = "rule:admin"
+NETWORK_OWNER = "(role:member and project_id:%(network_project_id)s)"
+"""The owner of the network that a port or a subnet is in, whoever owns that itself."""
 # The stock client sends numbers of its command line as text.
 Digits = Annotated[str, Meta(pattern=r"^[0-9]{1,5}\Z")]
 Mtu = Annotated[int, Meta(ge=0, le=65535)] | Digits

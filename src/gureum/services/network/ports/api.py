@@ -15,7 +15,7 @@ from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
 from gureum.services.network import errors, listing, spellings
 from gureum.services.network.listing import Listing
-from gureum.services.network.networks.api import ADMIN, MEMBER
+from gureum.services.network.networks.api import ADMIN, MEMBER, NETWORK_OWNER
 from gureum.services.network.networks.api import LISTING as NETWORKS
 from gureum.services.network.networks.model import Network
 from gureum.services.network.ports import addresses, metadata, operations, rules
@@ -26,20 +26,21 @@ from gureum.services.network.routers.legs import touch_router_of
 from gureum.services.network.security_groups import operations as groups
 from gureum.services.network.standard import AddressText, IdText, NameText, ProjectText, standard_view, touch
 
-NETWORK_OWNER = "rule:admin or (role:member and project_id:%(network_project_id)s)"
 VnicType = Literal["normal", "direct", "macvtap", "baremetal", "direct-physical", "virtio-forwarder", "smart-nic"]
 
 RULES = (
     Rule("get_port", "rule:admin or role:reader", "See ports within reach", unbounded=listing.IN_QUERIES),
     Rule("get_port:binding", ADMIN, "See where a port is bound"),
     Rule("create_port", MEMBER, "Create a port"),
-    Rule("update_port", f"{MEMBER} or (role:member and project_id:%(network_project_id)s)", "Update a port"),
-    Rule("delete_port", f"{MEMBER} or (role:member and project_id:%(network_project_id)s)", "Delete a port"),
+    Rule("update_port", MEMBER, "Update a port"),
+    Rule("delete_port", f"{MEMBER} or {NETWORK_OWNER}", "Delete a port"),
     *(
-        Rule(f"{verb}_port:{name}", NETWORK_OWNER, f"Set {name} of a port on one's own network")
+        Rule(f"{verb}_port:{name}", f"{ADMIN} or {NETWORK_OWNER}", f"Set {name} of a port on one's own network")
         for verb in ("create", "update")
         for name in ("mac_address", "fixed_ips", "port_security_enabled", "allowed_address_pairs", "device_owner")
+        if (verb, name) != ("update", "mac_address")
     ),
+    Rule("update_port:mac_address", ADMIN, "Set mac_address of a port"),
     *(
         Rule(f"{verb}_port:{name}", ADMIN, f"Set {name} of a port")
         for verb in ("create", "update")
@@ -244,15 +245,17 @@ def _create_one(call: Call[Any], new: NewPortBody) -> operations.Made:
 
 
 def _check_attributes(call: Call[Any], body: NewPortBody | PortChanges, network: Any, verb: str) -> None:
-    """The rules of single attributes, for those that the body sets."""
+    """The rules of single attributes: for those that a new port has otherwise than by default, or a change names."""
     if network.external and not network.shared and verb == "create" and not _owns(call, network):
         raise Forbidden(f"Ports on the external network {network.id} are for its owner.")
     target = {"project_id": call.caller.project_id, "network_project_id": network.project_id}
+    by_default: tuple[Any, ...] = (UNSET,) if verb == "update" else (UNSET, None, "", {}, [])
     for attribute in ("mac_address", "port_security_enabled", "allowed_address_pairs"):
-        if getattr(body, attribute) not in (UNSET, None):
+        if getattr(body, attribute) not in by_default:
             call.enforce(f"{verb}_port:{attribute}", **target)
     fixed = body.fixed_ips
-    if fixed not in (UNSET, None) and any(one.ip_address for one in fixed):
+    named = isinstance(fixed, list) and any(wish.ip_address for wish in fixed)
+    if named or (verb == "update" and fixed is not UNSET):
         call.enforce(f"{verb}_port:fixed_ips", **target)
     owner = body.device_owner
     if owner is not UNSET and owner.startswith("network:"):
@@ -260,7 +263,7 @@ def _check_attributes(call: Call[Any], body: NewPortBody | PortChanges, network:
             raise errors.invalid(f"device_owner {owner} is set by the network service alone")
         call.enforce(f"{verb}_port:device_owner", **target)
     for attribute, name in (("host_id", "binding:host_id"), ("profile", "binding:profile")):
-        if getattr(body, attribute) not in (UNSET, None, "", {}):
+        if getattr(body, attribute) not in by_default:
             call.enforce(f"{verb}_port:{name}", **target)
 
 
@@ -387,9 +390,10 @@ def _set_binding(call: Call[Any], row: Port, wanted: PortChanges) -> None:
 def _refuse_move(call: Call[Any], row: Port, host: str | None) -> None:
     """A bound port moves to hosts that exist, a server's port with its server alone. Raises BadRequest, Conflict.
 
-    A port that is not bound yet may be prepared for a host to come.
+    A port that no host has yet may be prepared for a host to come.
     """
-    if row.host and host is not None and host not in call.deps.driver.hosts():
+    hosts = call.deps.driver.hosts()
+    if row.host in hosts and host is not None and host not in hosts:
         raise errors.invalid(f"binding:host_id: there is no host '{host[:64]}'")
     if row.server_id is not None:
         raise errors.conflict(

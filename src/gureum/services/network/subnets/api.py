@@ -16,7 +16,7 @@ from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
 from gureum.services.network import errors, listing
 from gureum.services.network.listing import Listing
-from gureum.services.network.networks.api import MEMBER, own_network
+from gureum.services.network.networks.api import MEMBER, NETWORK_OWNER, own_network
 from gureum.services.network.networks.model import Network
 from gureum.services.network.networks.rules import check_mtu
 from gureum.services.network.ports import metadata
@@ -30,8 +30,8 @@ Mode = Literal["slaac", "dhcpv6-stateful", "dhcpv6-stateless"]
 RULES = (
     Rule("get_subnet", "rule:admin or role:reader", "See subnets within reach", unbounded=listing.IN_QUERIES),
     Rule("create_subnet", MEMBER, "Create a subnet"),
-    Rule("update_subnet", MEMBER, "Update a subnet"),
-    Rule("delete_subnet", MEMBER, "Delete a subnet"),
+    Rule("update_subnet", f"{MEMBER} or {NETWORK_OWNER}", "Update a subnet"),
+    Rule("delete_subnet", f"{MEMBER} or {NETWORK_OWNER}", "Delete a subnet"),
 )
 
 
@@ -212,9 +212,18 @@ def show(call: Call[Any], subnet_id: str) -> dict[str, Any]:
     return listing.show(call, LISTING, subnet_id)
 
 
+def _load(call: Call[Any], subnet_id: str) -> Subnet:
+    """A subnet for a change, by its own project or its network's. Raises NotFound, Forbidden."""
+    row: Subnet = listing.load_within_reach(call, LISTING, subnet_id)
+    network = call.tx.get_one(Network, row.network_id)
+    call.enforce(project_id=row.project_id, tenant_id=row.project_id, network_project_id=network.project_id)
+    listing.refuse_other_revision(call, row)
+    return row
+
+
 def update(call: Call[Any], body: UpdateSubnet, subnet_id: str) -> dict[str, Any]:
     wanted = body.subnet
-    row: Subnet = listing.load(call, LISTING, subnet_id)
+    row = _load(call, subnet_id)
     net = ipaddress.ip_network(row.cidr)
     if wanted.allocation_pools is not UNSET:
         gateway = row.gateway_ip if wanted.gateway_ip is UNSET else None
@@ -237,7 +246,7 @@ def update(call: Call[Any], body: UpdateSubnet, subnet_id: str) -> dict[str, Any
 
 
 def delete(call: Call[Any], subnet_id: str) -> None:
-    operations.delete_subnet(call.tx, call.deps, listing.load(call, LISTING, subnet_id))
+    operations.delete_subnet(call.tx, call.deps, _load(call, subnet_id))
 
 
 _AT = "/v2.0/subnets"
