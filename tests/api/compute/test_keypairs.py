@@ -63,6 +63,16 @@ def test_a_key_is_imported_shown_listed_and_deleted(alice):
     assert alice.get(f"{URL}/k").status == 404
 
 
+def test_an_imported_key_is_kept_as_it_was_sent(alice):
+    for name, text in (("a", PUBLIC_KEY + "\n"), ("b", f" {PUBLIC_KEY}"), ("c", PUBLIC_KEY)):
+        made = alice.post(URL, {"keypair": {"name": name, "public_key": text}}).json()["keypair"]
+        assert made["public_key"] == alice.get(f"{URL}/{name}").json()["keypair"]["public_key"] == text
+    prints = {entry["keypair"]["fingerprint"] for entry in alice.get(URL).json()["keypairs"]}
+    assert len(prints) == 1
+    for empty in ("", " ", "\n"):
+        assert alice.post(URL, {"keypair": {"name": "d", "public_key": empty}}).status == 400
+
+
 def test_a_generated_key_comes_with_its_private_half_until_2_92(alice):
     made = alice.post(URL, {"keypair": {"name": "k"}})
     assert made.status == 200

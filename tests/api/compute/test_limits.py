@@ -166,7 +166,10 @@ def test_the_version_documents_need_no_token(world):
     assert anyone.get("/compute/v2.1/").json()["version"]["links"][0]["href"] == "http://cloud/compute/v2.1/"
     assert anyone.get("/compute/v2.1/extensions").status == 401
     aliases = [e["alias"] for e in world.as_("alice").get("/compute/v2.1/extensions").json()["extensions"]]
-    assert "os-keypairs" in aliases
+    assert {"os-keypairs", "os-admin-actions", "os-user-quotas", "OS-SCH-HNT", "os-personality"} <= set(aliases)
+    assert not {"os-shelve", "os-volumes", "os-rescue"} & set(aliases), "not offered"
+    hints = world.as_("alice").get("/compute/v2.1/extensions/OS-SCH-HNT").json()["extension"]
+    assert (hints["alias"], hints["name"]) == ("OS-SCH-HNT", "SchedulerHints")
     assert world.as_("alice").get("/compute/v2.1/extensions/os-keypairs").status == 200
     assert world.as_("alice").get("/compute/v2.1/extensions/os-none").status == 404
 

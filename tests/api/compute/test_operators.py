@@ -108,9 +108,9 @@ def test_a_hypervisor_says_how_long_it_is_up(world, virtual_clock, root, alice):
 
 def test_a_silent_host_is_down(world, virtual_clock, root):
     world.hosts("h1")
-    assert root.get(f"{V21}/os-services", **NEW).json()["services"][0]["state"] == "up"
+    assert root.get(f"{V21}/os-services?host=h1", **NEW).json()["services"][0]["state"] == "up"
     virtual_clock.advance(60)
-    assert root.get(f"{V21}/os-services", **NEW).json()["services"][0]["state"] == "down"
+    assert root.get(f"{V21}/os-services?host=h1", **NEW).json()["services"][0]["state"] == "down"
     assert root.get(f"{V21}/os-hypervisors", **NEW).json()["hypervisors"][0]["state"] == "down"
     assert zones(root)["nova"]["zoneState"] == {"available": False}
 
@@ -141,7 +141,25 @@ def test_services_are_disabled_enabled_and_forced_down(world, hosts, root):
     assert root.put(f"{V21}/os-services/enable", who, **NEW).status == 404
     assert root.put(f"{V21}/os-services/force-down", {**who, "forced_down": True}).status == 404
     assert root.put(f"{V21}/os-services/disable", {**who, "host": "h9"}).status == 404
-    assert root.get(f"{V21}/os-services?binary=nova-conductor").json() == {"services": []}
+    assert root.get(f"{V21}/os-services?binary=nova-console").json() == {"services": []}
+
+
+def test_the_control_plane_is_seen_as_services_of_the_zone_internal(world, hosts, root, alice):
+    for binary in ("nova-scheduler", "nova-conductor"):
+        (service,) = root.get(f"{V21}/os-services?binary={binary}", **NEW).json()["services"]
+        assert (service["zone"], service["status"], service["state"]) == ("internal", "enabled", "up")
+        (elder,) = root.get(f"{V21}/os-services?binary={binary}&host={service['host']}").json()["services"]
+        assert isinstance(elder["id"], int)
+        one = f"{V21}/os-services/{service['id']}"
+        refused = root.put(one, {"status": "disabled"}, **NEW)
+        assert refused.status == root.delete(one, **NEW).status == 400
+        assert "Only nova-compute services can be updated" in refused.json()["badRequest"]["message"]
+        who = {"host": service["host"], "binary": binary}
+        assert root.put(f"{V21}/os-services/disable", who).status == 400
+        internal = zones(root, "/detail")["internal"]
+        assert internal["hosts"][service["host"]][binary]["available"] is True
+    assert "internal" not in zones(root)
+    assert "internal" not in zones(alice)
 
 
 def test_a_host_with_servers_is_not_forgotten(world, hosts, root):
@@ -167,6 +185,7 @@ def test_an_aggregate_with_a_zone_moves_its_hosts(world, hosts, root):
     one = new_aggregate(root, "a", "east")
     assert act(root, one, add_host={"host": "h1"}).json()["aggregate"]["hosts"] == ["h1"]
     assert set(zones(root)) == {"nova", "east"}
+    assert set(zones(root, "/detail")) == {"internal", "nova", "east"}
     assert list(zones(root, "/detail")["east"]["hosts"]) == ["h1"]
     assert (
         root.put(one, {"aggregate": {"availability_zone": "west"}}).json()["aggregate"]["availability_zone"] == "west"

@@ -95,6 +95,15 @@ def test_they_end_with_2_35(alice):
 
 
 def test_names_are_needed(alice):
-    for wrong in ({"name": "n"}, {"name": " ", "description": "d"}, {"name": "n" * 256, "description": "d"}):
+    made = alice.post(GROUPS, {"security_group": {"name": "e", "description": ""}}).json()["security_group"]
+    one = f"{GROUPS}/{made['id']}"
+    assert alice.get(one).json()["security_group"]["description"] == ""
+    for text in (" ", "d" * 255, ""):
+        changed = alice.put(one, {"security_group": {"name": "e", "description": text}})
+        assert changed.json()["security_group"]["description"] == text
+    for wrong in (
+        *({"name": "n"}, {"name": " ", "description": "d"}, {"name": "n" * 256, "description": "d"}),
+        *({"name": "n", "description": "d" * 256}, {"name": "n", "description": None}),
+    ):
         assert alice.post(GROUPS, {"security_group": wrong}).status == 400, wrong
     assert alice.get(f"{GROUPS}/7").status == 400

@@ -114,9 +114,10 @@ def test_what_the_guest_is_told_follows_its_addresses(cloud, demo, server, route
     assert told("public-ipv4") == ""
     demo.put(f"{floating}/{one['id']}", {"floatingip": {"port_id": port["id"]}})
     assert told("public-ipv4") == one["floating_ip_address"]
+    demo.put(f"{floating}/{one['id']}", {"floatingip": {"port_id": None}})
     demo.put(f"/network/v2.0/ports/{port['id']}", {"port": {"fixed_ips": [{"ip_address": "10.0.0.77"}]}})
     assert told("local-ipv4") == "10.0.0.77"
-    assert told("public-ipv4") == "", "the lost address took its floating IP's tie with it"
+    assert told("public-ipv4") == ""
     demo.put(f"{floating}/{one['id']}", {"floatingip": {"port_id": port["id"]}})
     assert told("public-ipv4") == one["floating_ip_address"]
     assert demo.delete(f"{floating}/{one['id']}").status == 204
@@ -182,3 +183,16 @@ def test_the_quota_of_a_user_bounds_that_users_servers_alone(cloud, demo, server
     assert "instances: 1 requested, 1 of 1 in use by this user" in refused.json()["forbidden"]["message"]
     assert admin.delete(f"{sets}?user_id={user}").status == 202
     assert demo.post(SERVERS, {"server": body}, **at("2.79")).status == 202
+
+
+def test_a_start_follows_the_stop_that_is_under_way(cloud, demo, server):
+    action = f"{SERVERS}/{server['id']}/action"
+    assert demo.post(action, {"os-start": None}).status == 409, "it runs, and nothing stops it"
+    assert demo.post(action, {"os-stop": None}).status == 202
+    assert demo.post(action, {"os-start": None}).status == 202
+    assert demo.post(action, {"os-start": None}).status == 409, "it is starting"
+    cloud.settle()
+    assert demo.get(f"{SERVERS}/{server['id']}").json()["server"]["status"] == "ACTIVE"
+    assert cloud.control.simulated["host-1"]._servers[server["id"]].starts == 2
+    log = demo.get(f"{SERVERS}/{server['id']}/os-instance-actions").json()["instanceActions"]
+    assert [(each["action"], each["message"]) for each in log[:2]] == [("start", None), ("stop", None)]

@@ -380,7 +380,7 @@ def test_services(world):
     told, at = world.recorder(), "/os-services"
     services = world.get(at)((2, 96)).json()["services"]
     uuid = next(one["id"] for one in services if one["binary"] == "nova-compute")
-    number = world.get(at)((2, 1)).json()["services"][0]["id"]
+    number = world.get(f"{at}?binary=nova-compute")((2, 1)).json()["services"][0]["id"]
     told.names |= {uuid: "<service>", str(number): "<number>"}
     named = {"host": "host-1", "binary": "nova-compute"}
     told.answer("GET /os-services?binary=nova-compute", world.get(f"{at}?binary=nova-compute"))

@@ -67,6 +67,10 @@ class Life(CloudLife):
         assert self.status() == "SHUTOFF"
         self.act({"os-start": None})
         assert self.status() == "ACTIVE"
+        answer = self.client.post(f"/compute/v2.1/servers/{self.server}/action", {"os-stop": None})
+        assert answer.status == 202, answer.content
+        self.act({"os-start": None})
+        assert self.status() == "ACTIVE"
 
     def assert_clean(self, _kind):
         assert self.client.get(f"/compute/v2.1/servers/{self.server}").status == 404

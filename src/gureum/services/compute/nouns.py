@@ -16,6 +16,7 @@ from gureum.services.compute.servers import actions, actions_log, addresses, doc
 from gureum.services.compute.servers import api as servers
 from gureum.services.compute.services import api as services
 from gureum.services.compute.usage import api as usage
+from gureum.services.compute.withdrawn import api as withdrawn
 
 NOUNS = (
     discovery,
@@ -37,4 +38,5 @@ NOUNS = (
     hypervisors,
     services,
     aggregates,
+    withdrawn,
 )

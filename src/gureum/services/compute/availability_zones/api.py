@@ -1,6 +1,7 @@
 """Routes of availability zones. Source: compute API reference, "Availability zones (os-availability-zone)".
 
 A zone is a name that hosts carry (`aggregates/` sets it); it is available while one of its hosts is up and enabled.
+Administrators see the zone of the control plane too, in which no server can be.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
 from gureum.services.compute.deps import ComputeDeps
+from gureum.services.compute.hosts.control import INTERNAL_ZONE, control_services
 from gureum.services.compute.hosts.model import Host
 
 _PREFIX = "os_compute_api:os-availability-zone:"
@@ -30,7 +32,15 @@ def index(call: Call[ComputeDeps]) -> dict[str, Any]:
 
 
 def detail(call: Call[ComputeDeps]) -> dict[str, Any]:
-    return {"availabilityZoneInfo": _zones(call, hosts=True)}
+    return {"availabilityZoneInfo": [_internal(), *_zones(call, hosts=True)]}
+
+
+def _internal() -> dict[str, Any]:
+    seen = clock.iso_micro(clock.utcnow(), "")
+    hosts: dict[str, dict[str, Any]] = {}
+    for service in control_services():
+        hosts.setdefault(service.host, {})[service.binary] = {"available": True, "active": True, "updated_at": seen}
+    return {"zoneName": INTERNAL_ZONE, "zoneState": {"available": True}, "hosts": hosts}
 
 
 def _zones(call: Call[ComputeDeps], *, hosts: bool) -> list[dict[str, Any]]:

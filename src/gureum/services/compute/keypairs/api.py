@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 from sqlalchemy import func, select
 
 from gureum.foundation import clock
-from gureum.foundation.errors import BadRequest, Conflict, NotFound, OverQuota
+from gureum.foundation.errors import Conflict, NotFound, OverQuota
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.microversions import Version
 from gureum.foundation.http.paging import next_link, paging_of
@@ -83,10 +83,8 @@ def create(call: Call[Any], body: CreateV210) -> dict[str, Any]:
     limits = limits_of_user(call.deps, call.tx, call.caller.project_id or "", owner)
     for overrun in overruns(limits, {"key_pairs": used}, {"key_pairs": 1}):
         raise OverQuota(f"Quota exceeded, too many key pairs ({overrun}).")
-    private, public = None, (new.public_key or "").strip()
-    if not public:
-        if new.public_key is not None:
-            raise BadRequest("Keypair data is invalid: the public key is empty.")
+    private, public = None, new.public_key or ""
+    if new.public_key is None:
         private, public = rules.generate(new.name) if kind == "ssh" else rules.generate_certificate(owner)
     mark = rules.fingerprint(public) if kind == "ssh" else rules.certificate_fingerprint(public)
     row = Keypair(user_id=owner, name=new.name, type=kind, fingerprint=mark, public_key=public)

@@ -41,10 +41,10 @@ PortNumber = Annotated[int, Meta(ge=-1, le=65535)] | Annotated[str, Meta(pattern
 
 class Group(Struct):
     name: Text
-    description: Text
+    description: Annotated[str, Meta(max_length=255)]
 
 
-class GroupBody(Struct, forbid_unknown_fields=True):
+class GroupBody(Struct):
     security_group: Group
 
 

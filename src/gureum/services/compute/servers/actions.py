@@ -26,6 +26,8 @@ from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.quotas_in_force import check_files
 from gureum.services.compute.servers import bodies, operations, snapshots, versions, views
 from gureum.services.compute.servers.model import Server
+from gureum.services.compute.servers.not_offered import NOT_OFFERED, Absent, refuse
+from gureum.services.compute.servers.not_offered import RULES as RULES_OF_NOT_OFFERED
 
 MEMBER = "rule:project_member_or_admin"
 ADMIN = "rule:admin"
@@ -201,6 +203,7 @@ RULES = (
         Rule(name, ADMIN if "admin-actions" in name else MEMBER, "Run the action on a server")
         for name in sorted({action.rule for action in ACTIONS.values()})
     ),
+    *RULES_OF_NOT_OFFERED,
 )
 
 
@@ -212,11 +215,13 @@ def act(call: Call[ComputeDeps], body: dict[str, Any], server_id: str) -> Any:
     name, payload = next(iter(body.items()))
     if name == "os-getConsoleOutput":
         return _console(call, server_id, payload)
-    action = ACTIONS.get(name)
+    action = ACTIONS.get(name) or NOT_OFFERED.get(name)
     if action is None:
         raise BadRequest(f"There is no such action: {name[:64]}")
     if (action.since and call.version < action.since) or (action.until and call.version > action.until):
         raise NotFound(f"The action {name} is not there at this microversion.")
+    if isinstance(action, Absent):
+        return refuse(call, server_id, name, action)
     call.enforce(action.rule, **call.own_target())
     typed = converted(payload, action.body, name) if action.body is not None else payload
 
@@ -268,6 +273,6 @@ ROUTES = (
         target="handler",
         transaction="none",
         described=_DESCRIBED,
-        also=(200, 503),
+        also=(200, 410, 501, 503),
     ),
 )

@@ -275,6 +275,8 @@ def begin(caller: Caller, server: Server, verb: str) -> None:
 
 def check_legal(server: Server, verb: str) -> None:
     """The same for a verb that a lock does not bar."""
+    if verb == "start" and server.task_state == "powering-off":
+        return  # it follows the stop under way, so that `stop; start` needs no wait between them
     if server.vm_state not in LEGAL[verb]:
         raise Conflict(
             f"Cannot '{verb.partition('_')[0]}' instance {server.id} while it is in vm_state {server.vm_state}"

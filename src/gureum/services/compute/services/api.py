@@ -1,7 +1,7 @@
 """Routes of services: one for each host's agent. Source: compute API reference, "Compute services (os-services)".
 
-The reference knows several programs by name; here a host's agent is the only one that operators act upon, and it
-answers to the name that clients filter by, nova-compute.
+The reference knows several programs by name. A host's agent answers to nova-compute and is the only one that operators
+act upon; the others are the control plane's (`hosts/control.py`).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from gureum.foundation.policy import Rule
 from gureum.services.compute.aggregates.model import AggregateHost
 from gureum.services.compute.availability_zones.api import BINARY
 from gureum.services.compute.deps import ComputeDeps
+from gureum.services.compute.hosts.control import INTERNAL_ZONE, ControlService, control_services
 from gureum.services.compute.hosts.model import Host
 from gureum.services.compute.hosts.numbers import check, names, shown
 from gureum.services.compute.pages import CLOSED
@@ -60,12 +61,12 @@ class Update(Struct, forbid_unknown_fields=True):
 
 
 def index(call: Call[ComputeDeps]) -> dict[str, Any]:
-    statement = select(Host).order_by(Host.name)
-    if (host := call.param("host")) is not None:
-        statement = statement.where(Host.name == host)
-    if call.param("binary") not in (None, BINARY):
-        return {"services": []}
-    return {"services": [_view(call, row) for row in call.tx.scalars(statement)]}
+    views = [_control_view(call, service) for service in control_services()]
+    views += [_view(call, row) for row in call.tx.scalars(select(Host).order_by(Host.name))]
+    for name in ("host", "binary"):
+        if wanted := call.param(name):
+            views = [view for view in views if view[name] == wanted]
+    return {"services": views}
 
 
 def update(call: Call[ComputeDeps], body: Update, service_id: str) -> dict[str, Any]:
@@ -76,6 +77,7 @@ def update(call: Call[ComputeDeps], body: Update, service_id: str) -> dict[str, 
     if body.disabled_reason is not UNSET and body.status != "disabled":
         raise BadRequest("Specifying disabled_reason requires that status is disabled.")
     check(service_id, call.version)
+    _refuse_control(service_id, call.version)
     host = call.tx.scalar(select(Host).where(Host.service_id == service_id))
     if host is None:
         raise NotFound(f"Compute service {service_id[:64]} could not be found.")
@@ -115,6 +117,7 @@ def force_down(call: Call[ComputeDeps], body: ForcedDown) -> dict[str, Any]:
 def delete(call: Call[ComputeDeps], service_id: str) -> None:
     """Forget a host and its provider. One that still reports comes back with its next heartbeat."""
     check(service_id, call.version)
+    _refuse_control(service_id, call.version)
     rows = call.tx.scalars(select(Host))
     host = next((row for row in rows if names(service_id, row.service_id, call.version)), None)
     if host is None:
@@ -130,8 +133,22 @@ def delete(call: Call[ComputeDeps], service_id: str) -> None:
     call.tx.delete(host)
 
 
+def _refuse_control(service_id: str, version: Version) -> None:
+    for service in control_services():
+        if names(service_id, service.id, version):
+            raise _not_supported(service.binary)
+
+
+def _not_supported(binary: str) -> BadRequest:
+    return BadRequest(
+        f"Updating a {binary} service is not supported. Only {BINARY} services can be updated."
+    )  # fmt: skip
+
+
 def _named(call: Call[ComputeDeps], body: ByName) -> Host:
-    host = call.tx.scalar(select(Host).where(Host.name == body.host)) if body.binary == BINARY else None
+    if body.binary != BINARY:
+        raise _not_supported(body.binary[:64])
+    host = call.tx.scalar(select(Host).where(Host.name == body.host))
     if host is None:
         raise NotFound(f"Could not find binary {body.binary[:64]} on host {body.host}.")
     host.updated_at = clock.utcnow()
@@ -145,6 +162,20 @@ def _switch(host: Host, *, disabled: bool, reason: str | UnsetType) -> None:
 
 def _flag(value: bool | str) -> bool:
     return value if isinstance(value, bool) else filters.boolean("forced_down", value)
+
+
+def _control_view(call: Call[ComputeDeps], service: ControlService) -> dict[str, Any]:
+    return {
+        "id": shown(service.id, call.version),
+        "binary": service.binary,
+        "host": service.host,
+        "zone": INTERNAL_ZONE,
+        "status": "enabled",
+        "state": "up",
+        "updated_at": clock.iso_micro(clock.utcnow(), ""),
+        "disabled_reason": None,
+        "forced_down": False,
+    }
 
 
 def _view(call: Call[ComputeDeps], host: Host) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Parts of the API that the reference withdrew, or that this cloud does not offer."""
