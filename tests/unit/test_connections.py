@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 from gureum.foundation.connections import AT_REST, AT_WORK, SILENT, Connections, Limit
 from gureum.foundation.http.budget import Budget
 
@@ -76,3 +79,14 @@ def test_a_budget_gives_up_what_was_held_longest():
     budget.release("b")
     budget.release("b")
     assert budget.total == 10
+
+
+def test_open_files_are_raised_to_what_is_allowed():
+    program = """
+import resource
+from gureum.foundation.connections import raise_open_files
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, 512))
+assert raise_open_files() == 512
+assert resource.getrlimit(resource.RLIMIT_NOFILE) == (512, 512)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -41,7 +41,6 @@ def test_a_body_is_read_whole_and_nothing_is_held_after_it():
 
 
 def test_bodies_that_take_longest_are_refused_beyond_the_budget(monkeypatch):
-    monkeypatch.setattr(incoming, "BODIES_PATIENCE_S", 0.0)
     monkeypatch.setattr(incoming, "BODIES_BUDGET_BYTES", 100)
 
     async def all_of_them():

@@ -35,7 +35,8 @@ def permits(rules: Sequence[AccessRule], service: str, method: str, path: str, p
     patterns = tuple(rule.path for rule in rules if rule.service == service and rule.method == method)
     if not patterns:
         return False
-    automaton = _remembered(patterns) if is_quick(rules, path) else _automaton(patterns)
+    small = is_quick(rules, path) or all(pattern.isascii() for pattern in patterns)
+    automaton = _remembered(patterns) if small else _automaton(patterns)
     before = prefix.rstrip("/")
     if whole == before:
         return automaton.fits(whole) or automaton.fits("/")
@@ -101,3 +102,4 @@ def _automaton(patterns: tuple[str, ...]) -> _Automaton:
 
 
 _remembered = lru_cache(maxsize=128)(_automaton)
+"""150 KB each for the most rules in ASCII; many different characters would take megabytes."""

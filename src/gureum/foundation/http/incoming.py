@@ -18,8 +18,7 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 BODY_TIMEOUT_S = 60.0
 PUBLIC_BODY_BYTES = 64 << 10
 """What a caller without a token may send: a request for one is far smaller."""
-BODIES_BUDGET_BYTES = 32 << 20
-BODIES_PATIENCE_S = 1.0
+BODIES_BUDGET_BYTES = 16 << 20
 
 
 class ClientGone(BadRequest):
@@ -29,10 +28,10 @@ class ClientGone(BadRequest):
 
 
 class Bodies:
-    """Reads whole bodies into memory. Beyond 32 MiB in all, those that take longest are refused."""
+    """Reads whole bodies into memory. Beyond 16 MiB in all, those that take longest are refused."""
 
     def __init__(self) -> None:
-        self.budget = Budget(BODIES_BUDGET_BYTES, BODIES_PATIENCE_S)
+        self.budget = Budget(BODIES_BUDGET_BYTES)
 
     async def read(self, receive: Receive, headers: Mapping[str, str], limit: int) -> bytes:
         """The body, of `limit` bytes at most."""

@@ -257,6 +257,8 @@ class BoundedProtocol(HttpToolsProtocol):
     # -- what goes out -----------------------------------------------------------------------------------------
 
     def on_response_complete(self) -> None:
+        if self._running is not None and self._running.body:
+            self._running.body.clear()  # what the application did not read
         if self._over and not self.pipeline:
             self.server_state.total_requests += 1
             self._linger()
