@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from tests.cloud import config
 
-from gureum.foundation.config import Config
 from gureum.lab.policy_checks import policy_findings
 from gureum.roles.control import build
 from gureum.roles.rules import all_rules
@@ -57,7 +57,7 @@ def test_no_policy_file_is_no_finding(tmp_path):
 
 
 def test_doctor_knows_the_rules_of_every_service(tmp_path):
-    control = build(Config(state=str(tmp_path)))
+    control = build(config(tmp_path))
     try:
         assert {rule.name for rule in all_rules()} == {rule.name for part in control.parts for rule in part.rules}
     finally:
