@@ -48,7 +48,6 @@ def test_groups(admin, demo):
     "body",
     [
         {"name": "g"},
-        {"name": "g", "filters": {}},
         {"name": "g", "filters": {"interface": "secret"}},
         {"name": "g", "filters": {"url": "x"}},
         {"name": "", "filters": {"interface": "public"}},

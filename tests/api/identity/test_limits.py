@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.api.identity.setting import V3, bootstrapped, found, own
+from tests.api.identity.setting import V3, bootstrapped, own
 
 from gureum.foundation.config import IdentityConfig
 from gureum.foundation.quota import NO_UNIFIED_LIMITS, UnifiedLimit, UnifiedLimits
@@ -233,12 +233,11 @@ def test_two_strict_levels_have_a_tree(database, tmp_path):
     assert world.facade.limits("compute", "*") == UnifiedLimits({"cores": UnifiedLimit(10), "ram": UnifiedLimit(7)})
 
 
-def test_owners_and_services_take_their_limits_along(world, admin):
+def test_owners_take_their_limits_along(world, admin):
     register(admin)
     project = world.project("p")
     one = limit(admin, project_id=project)
     assert admin.delete(f"{V3}/projects/{project}").status == 204
     assert admin.get(f"{LIMITS}/{one['id']}").status == 404
-    limit(admin, project_id=found(admin, "projects", "demo"))
-    assert admin.delete(f"{V3}/services/{service(admin)}").status == 204
-    assert admin.get(LIMITS).json()["limits"] == admin.get(REGISTERED).json()["registered_limits"] == []
+    assert admin.get(LIMITS).json()["limits"] == []
+    assert len(admin.get(REGISTERED).json()["registered_limits"]) == 1

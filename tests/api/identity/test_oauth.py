@@ -235,3 +235,13 @@ def test_two_delegations_do_not_add_up(world, demo, program):
     identity = {**by_credential(given), "oauth1": {}, "methods": ["application_credential", "oauth1"]}
     header = program.sign("POST", TOKENS, token)
     assert world.anonymous.post(TOKENS, {"auth": {"identity": identity}}, Authorization=header).status == 401
+
+
+def test_roles_are_lent_by_name_too_and_times_are_readable(world, demo, program):
+    asked = program.ask(own(demo)["project"]["id"])
+    assert b"%3A" not in asked.content
+    authorize = f"{OAUTH}/authorize/{pair(asked)[0]}"
+    for role, status in (({"name": "nobody"}, 404), ({}, 400), ({"name": "member", "id": "x"}, 400), ({"x": "y"}, 400)):
+        assert demo.put(authorize, {"roles": [role]}).status == status, role
+    said = demo.put(authorize, {"roles": [{"name": "member"}]})
+    assert said.status == 200, said.content

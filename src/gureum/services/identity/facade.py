@@ -12,6 +12,7 @@ from gureum.foundation.caller import Caller
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.quota import UnifiedLimits
 from gureum.services.identity.bootstrap import Bootstrap, bootstrap
+from gureum.services.identity.catalog.urls import values_of
 from gureum.services.identity.endpoint_filters.model import filtered_projects
 from gureum.services.identity.limits.memory import LimitMemory
 from gureum.services.identity.projects.model import Project
@@ -88,7 +89,7 @@ class IdentityFacade:
         From the database: a worker asks too, and follows no events.
         """
         own = project_id if project_id and project_id in filtered_projects(tx) else ""
-        for service in catalog_of(tx, own):
+        for service in catalog_of(tx, values_of(project_id, ""), own):
             for one in service["endpoints"] if service["type"] == service_type else ():
                 if (one["region_id"], one["interface"]) == place:
                     return str(one["url"])

@@ -116,8 +116,9 @@ def _checked(call: Call[Any], form: Form, actor_id: str, target_id: str, role_id
         raise NotFound(f"Could not find {form.actor_kind}: {actor_id}.")
     if role_id and role is None:
         raise NotFound(f"Could not find role: {role_id}.")
-    if role is not None and role.domain_id not in (None, domain_id) and call.route.method == "PUT":
-        raise Forbidden("A domain's own role is granted on that domain and its projects alone.")
+    foreign = role is not None and role.domain_id not in (None, domain_id)
+    if foreign and form.target_kind != "domain" and call.route.method == "PUT":
+        raise Forbidden("A domain's own role is granted on domains, and on the projects of that domain alone.")
     return role
 
 

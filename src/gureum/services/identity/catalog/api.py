@@ -18,10 +18,11 @@ from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import EVERY_SCOPE, Rule
 from gureum.services.identity.catalog.model import Endpoint, Region, Service
+from gureum.services.identity.catalog.urls import names_of
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.endpoint_policies.model import PolicyAssociation
 from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, CLOUD, Description, extra_of, typed
-from gureum.services.identity.limits.model import Limit, RegisteredLimit
+from gureum.services.identity.limits.model import RegisteredLimit
 from gureum.services.identity.listing import page, query_of, self_link
 from gureum.services.identity.tokens import revocations
 
@@ -215,8 +216,8 @@ def update_service(call: Call[IdentityDeps], body: ServiceBody, service_id: str)
 
 def delete_service(call: Call[IdentityDeps], service_id: str) -> None:
     row = _find(call, Service, "service", service_id)
-    registered = select(RegisteredLimit.id).where(RegisteredLimit.service_id == row.id)
-    call.tx.execute(delete_from(Limit).where(Limit.registered_limit_id.in_(registered)))
+    if call.tx.scalar(select(RegisteredLimit.id).where(RegisteredLimit.service_id == row.id).limit(1)):
+        raise Forbidden(f"Unable to delete service {row.id}: it has registered limits.")
     call.tx.execute(delete_from(PolicyAssociation).where(PolicyAssociation.service_id == row.id))
     for endpoint in call.tx.scalars(select(Endpoint).where(Endpoint.service_id == row.id)):
         delete_endpoint(call, endpoint.id)
@@ -268,7 +269,16 @@ def _set_endpoint(call: Call[IdentityDeps], row: Endpoint, fields: EndpointField
             call.tx.add(Region(id=region))
             call.tx.flush()
         row.region_id = region
+    if fields.url is not UNSET:
+        _check_url(fields.url)
     _assign(row, fields, ("service_id", "interface", "url", "enabled", "name"))
+
+
+def _check_url(url: str) -> None:
+    try:
+        names_of(url)
+    except ValueError as error:
+        raise BadRequest(f"The endpoint's URL {url[:255]} is not valid: {error}.") from error
 
 
 def list_endpoints(call: Call[IdentityDeps]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Routes of credentials. Source: identity API reference, "Credentials".
 
-Only the secret text changes after creation: an id, a type, an owner and a project are for life. A delegated token
-(application credential, trust, OAuth) neither makes nor changes nor sees any: a secret read here signs with all the
-roles of its owner, whatever the token was narrowed to.
+The secret text changes after creation, and a type that is not ec2: an id, an owner and a project are for life. A
+delegated token (application credential, trust, OAuth) neither makes nor changes nor sees any: a secret read here signs
+with all the roles of its owner, whatever the token was narrowed to.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ EC2 = "ec2"
 BINDINGS = ("trust_id", "app_cred_id", "access_token_id", "access_id")
 """What the blob of an EC2 key may say that narrows its tokens. Keys made here are never narrowed."""
 _KNOWN = frozenset({"id", "type", "blob", "user_id", "project_id", "links"})
-_FOR_LIFE = ("id", "type", "user_id", "project_id")
+_FOR_LIFE = ("id", "user_id", "project_id")
 Blob = Annotated[str, Meta(max_length=16_384)]
 Kind = Annotated[str, Meta(min_length=1, max_length=255)]
 
@@ -60,6 +60,7 @@ class NewCredential(Struct):
 
 class CredentialChange(Struct):
     blob: Blob | UnsetType = UNSET
+    type: Kind | UnsetType = UNSET
 
 
 class CredentialBody(Struct, forbid_unknown_fields=True):
@@ -161,6 +162,12 @@ def update(call: Call[IdentityDeps], body: CredentialBody, credential_id: str) -
         if name in body.credential and body.credential[name] != getattr(row, name):
             raise BadRequest(f"The {name} of a credential cannot be changed; delete it and create another one.")
     change: CredentialChange = typed(CredentialChange, body.credential)
+    if change.type is not UNSET and change.type != row.type:
+        if EC2 in (change.type, row.type):
+            raise BadRequest(
+                "A credential neither becomes one of the type ec2 nor ceases to be one: its id is made so."
+            )
+        row.type = change.type
     if change.blob is not UNSET:
         if row.type == EC2:
             _check_same_binding(ec2_blob(call.deps.secrets.open_text(row.sealed)), ec2_blob(change.blob))

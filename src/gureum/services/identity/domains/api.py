@@ -88,7 +88,7 @@ def create(call: Call[IdentityDeps], body: DomainBody) -> dict[str, Any]:
         is_domain=True,
         description=new.description or "",
         enabled=new.enabled,
-        tags=sorted(set(new.tags)),
+        tags=projects.distinct(new.tags),
         options=merged_options({}, new.options),
         extra=extra_of(body.domain, KNOWN),
     )

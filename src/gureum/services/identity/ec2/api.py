@@ -108,7 +108,7 @@ def create(call: Call[IdentityDeps], body: NewKey, user_id: str) -> dict[str, An
     if call.tx.get(User, user_id) is None:
         raise NotFound(f"Could not find user: {user_id}.")
     project = call.tx.get(Project, body.tenant_id)
-    if project is None or project.is_domain:
+    if project is None:
         raise NotFound(f"Could not find project: {body.tenant_id}.")
     blob = {"access": ids.new_hex(), "secret": ids.new_hex(), "trust_id": None}
     row = Credential(

@@ -8,7 +8,7 @@ from msgspec import UNSET, Struct, UnsetType
 from sqlalchemy import select
 
 from gureum.foundation import ids
-from gureum.foundation.errors import BadRequest, NotFound
+from gureum.foundation.errors import NotFound
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
@@ -120,17 +120,10 @@ def _check_name(call: Call[Any], name: str) -> None:
         raise taken("endpoint_group", name)
 
 
-def _checked(wanted: Filters) -> dict[str, str]:
-    values = wanted.values()
-    if not values:
-        raise BadRequest("filters must name at least one of service_id, region_id and interface.")
-    return values
-
-
 def create(call: Call[IdentityDeps], body: NewBody) -> dict[str, Any]:
     new = body.endpoint_group
     _check_name(call, new.name)
-    row = EndpointGroup(id=ids.new_hex(), name=new.name, description=new.description, filters=_checked(new.filters))
+    row = EndpointGroup(id=ids.new_hex(), name=new.name, description=new.description, filters=new.filters.values())
     call.tx.add(row)
     return {"endpoint_group": _view(call, row)}
 
@@ -152,7 +145,7 @@ def update(call: Call[IdentityDeps], body: ChangeBody, group_id: str) -> dict[st
     if wanted.description is not UNSET:
         row.description = wanted.description
     if wanted.filters is not UNSET:
-        row.filters = _checked(wanted.filters)
+        row.filters = wanted.filters.values()
         _stale(call, row.id)
     return {"endpoint_group": _view(call, row)}
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ForeignKey, Text, and_, or_, select
+from sqlalchemy import ForeignKey, Text, and_, or_, select, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from gureum.foundation.db.engine import Tx
@@ -46,7 +46,7 @@ class ProjectEndpointGroup(Row):
 
 def fits(filters: dict[str, str]) -> Any:
     """The condition over endpoints that a group's filters are."""
-    return and_(*(getattr(Endpoint, name) == value for name, value in sorted(filters.items())))
+    return and_(true(), *(getattr(Endpoint, name) == value for name, value in sorted(filters.items())))
 
 
 def filtered_projects(tx: Tx) -> frozenset[str]:
@@ -64,4 +64,4 @@ def given_to(tx: Tx, project_id: str) -> Any:
         .join(ProjectEndpointGroup, ProjectEndpointGroup.group_id == EndpointGroup.id)
         .where(ProjectEndpointGroup.project_id == project_id)
     )
-    return or_(Endpoint.id.in_(own), *(fits(filters) for filters in tx.scalars(groups) if filters))
+    return or_(Endpoint.id.in_(own), *(fits(filters) for filters in tx.scalars(groups)))

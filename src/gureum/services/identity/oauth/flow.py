@@ -13,8 +13,8 @@ from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from msgspec import Meta, Struct
+from sqlalchemy import and_, select
 from sqlalchemy import delete as delete_from
-from sqlalchemy import select
 
 from gureum.foundation import clock, ids
 from gureum.foundation.db.engine import Tx
@@ -25,10 +25,11 @@ from gureum.foundation.policy import Rule
 from gureum.services.identity.assignments.model import ancestors, direct_roles, with_implied
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.ec2.model import UsedSignature
-from gureum.services.identity.fields import PERSONAL, IdText
+from gureum.services.identity.fields import PERSONAL, IdText, LongName
 from gureum.services.identity.oauth.model import AccessToken, Consumer, RequestToken
 from gureum.services.identity.oauth.signatures import OauthRequest, Unsigned, parsed
 from gureum.services.identity.projects.model import Project
+from gureum.services.identity.roles.model import GLOBAL, Role
 
 REQUEST_TOKEN_LIFE = timedelta(hours=8)
 ACCESS_TOKEN_LIFE = timedelta(days=1)
@@ -44,8 +45,11 @@ RULES = (
 )
 
 
-class RoleRef(Struct):
-    id: IdText
+class RoleRef(Struct, forbid_unknown_fields=True):
+    """A role by its id, or by its name among those of the cloud."""
+
+    id: IdText | None = None
+    name: LongName | None = None
 
 
 class AuthorizeBody(Struct, forbid_unknown_fields=True):
@@ -88,7 +92,7 @@ def _check(call: Call[IdentityDeps], tx: Tx, request: OauthRequest, token: Reque
 
 def _form(token: str, secret: str, expires_at: Any) -> Reply:
     fields = {"oauth_token": token, "oauth_token_secret": secret, "oauth_expires_at": clock.iso_micro(expires_at)}
-    return Reply(urlencode(fields).encode(), status=201, content_type=FORM)
+    return Reply(urlencode(fields, safe=":").encode(), status=201, content_type=FORM)
 
 
 def make_request_token(call: Call[IdentityDeps]) -> Reply:
@@ -125,13 +129,23 @@ def authorize(call: Call[IdentityDeps], body: AuthorizeBody, request_token_id: s
     row = tx.get(RequestToken, request_token_id)
     if row is None or row.expires_at <= clock.utcnow() or row.user_id is not None:
         raise NotFound(f"Could not find request token: {request_token_id}.")
-    role_ids = sorted({ref.id for ref in body.roles})
+    role_ids = sorted({_role_id(tx, ref) for ref in body.roles})
     above = ancestors(tx, row.project_id)
     held = with_implied(tx, direct_roles(tx, caller.user_id, "project", row.project_id, above))
     if not held.issuperset(role_ids):
         raise Unauthorized("The user does not have all the roles on the requested project.")
     row.user_id, row.role_ids, row.verifier = caller.user_id, role_ids, secrets.token_hex(8)
     return {"token": {"oauth_verifier": row.verifier}}
+
+
+def _role_id(tx: Tx, ref: RoleRef) -> str:
+    if (ref.id is None) == (ref.name is None):
+        raise BadRequest("A role is named by its id or by its name.")
+    named = Role.id == ref.id if ref.id is not None else and_(Role.name == ref.name, Role.scope == GLOBAL)
+    role_id = tx.scalar(select(Role.id).where(named))
+    if role_id is None:
+        raise NotFound(f"Could not find role: {ref.id or ref.name}.")
+    return role_id
 
 
 def make_access_token(call: Call[IdentityDeps]) -> Reply:

@@ -58,6 +58,13 @@ KNOWN = frozenset(
 Tags = Annotated[list[Tag], Meta(max_length=80)]
 
 
+def distinct(tags: list[str]) -> list[str]:
+    """Tags as they are stored. Raises BadRequest for one that is given twice."""
+    if len(set(tags)) != len(tags):
+        raise BadRequest("Invalid input: a tag is given twice.")
+    return sorted(tags)
+
+
 class NewProject(Struct):
     name: ProjectName
     description: Description = ""
@@ -146,7 +153,7 @@ def _store(
         is_domain=new.is_domain,
         description=new.description or "",
         enabled=new.enabled,
-        tags=sorted(set(new.tags)),
+        tags=distinct(new.tags),
         options=merged_options({}, new.options),
         extra=extra_of(body, KNOWN),
     )
@@ -256,7 +263,7 @@ def change(call: Call[IdentityDeps], row: Project, body: dict[str, Any]) -> Proj
         row.enabled = wanted.enabled
         _tokens_end(call, row)
     if wanted.tags is not UNSET:
-        row.tags = sorted(set(wanted.tags))
+        row.tags = distinct(wanted.tags)
     row.options = merged_options(row.options, wanted.options)
     row.extra = {**row.extra, **extra_of(body, KNOWN)}
     call.deps.tokens.revocations.add(call.tx, revocations.STALE_ALL, row.id)

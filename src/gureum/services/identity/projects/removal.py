@@ -6,7 +6,7 @@ Source: identity API reference, "Projects"; keystone's specification of cascade 
 from __future__ import annotations
 
 from sqlalchemy import delete as delete_from
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from gureum.foundation.errors import Forbidden
 from gureum.foundation.http.call import Call
@@ -63,6 +63,7 @@ def forget(call: Call[IdentityDeps], row: Project) -> None:
     call.deps.tokens.revocations.add(tx, kind, row.id)
     tx.execute(delete_from(Assignment).where(Assignment.target_id == row.id))
     tx.execute(delete_from(ApplicationCredential).where(ApplicationCredential.project_id == row.id))
+    tx.execute(update(User).where(User.default_project_id == row.id).values(default_project_id=None))
     tx.delete(row)
 
 

@@ -14,7 +14,7 @@ from gureum.foundation.policy import EVERY_SCOPE, Rule
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, check_mutable, typed
 from gureum.services.identity.listing import self_link
-from gureum.services.identity.projects.api import IN_DOMAIN, OWN, READ_DOMAIN, Tags, find
+from gureum.services.identity.projects.api import IN_DOMAIN, OWN, READ_DOMAIN, Tags, distinct, find
 from gureum.services.identity.projects.model import Project
 
 RULES = (
@@ -48,7 +48,7 @@ def list_tags(call: Call[IdentityDeps], project_id: str) -> dict[str, Any]:
 def replace_tags(call: Call[IdentityDeps], body: TagsBody, project_id: str) -> dict[str, Any]:
     row = find(call, project_id)
     check_mutable("project", row.options)
-    row.tags = sorted(set(body.tags))
+    row.tags = distinct(body.tags)
     return list_tags_of(call, row)
 
 

@@ -21,6 +21,7 @@ from gureum.foundation.db.prepared import Prepared, only
 from gureum.services.identity.application_credentials.model import ApplicationCredential, StoredAccessRule
 from gureum.services.identity.assignments.model import SYSTEM, ancestors, direct_roles, with_implied
 from gureum.services.identity.catalog.model import Endpoint, Service
+from gureum.services.identity.catalog.urls import NAMES, replaced, values_of
 from gureum.services.identity.endpoint_filters.model import filtered_projects, given_to
 from gureum.services.identity.oauth.model import AccessToken
 from gureum.services.identity.projects.model import Project
@@ -182,10 +183,19 @@ class Facts:
         found: AccessTokenFacts | None = self._remembered(("access", token_id), lambda tx: _access_token(tx, token_id))
         return found
 
-    def catalog(self, project_id: str | None) -> bytes:
-        """The catalog as encoded JSON: one for all scopes but those of projects that are given endpoints."""
+    def catalog(self, project_id: str | None, user_id: str) -> bytes:
+        """The catalog of a token as encoded JSON.
+
+        One for all scopes, but for projects that are given endpoints, and where URLs name the project or the user.
+        """
         own = project_id if project_id and project_id in self._remembered(("filtered",), filtered_projects) else ""
-        found: bytes = self._remembered(("catalog", own), lambda tx: msgspec.json.encode(catalog_of(tx, own)))
+        named: frozenset[str] = self._remembered(("named in URLs",), _named_in_urls)
+        project = project_id or "" if named - {"user_id"} else ""
+        user = user_id if "user_id" in named else ""
+        found: bytes = self._remembered(
+            ("catalog", own, project, user),
+            lambda tx: msgspec.json.encode(catalog_of(tx, values_of(project_id, user_id), own)),
+        )
         return found
 
 
@@ -286,24 +296,34 @@ def _access_token(tx: Tx, token_id: str) -> AccessTokenFacts | None:
     return AccessTokenFacts(row.id, row.consumer_id, tuple(row.role_ids), clock.seconds(row.expires_at))
 
 
-def catalog_of(tx: Tx, project_id: str = "") -> list[dict[str, Any]]:
-    """The token's view of the catalog: enabled services with their enabled endpoints, or what a project is given."""
+def _named_in_urls(tx: Tx) -> frozenset[str]:
+    urls = tx.scalars(select(Endpoint.url).where(Endpoint.url.contains("(", autoescape=True)))
+    return frozenset(name for url in urls for name in NAMES if f"({name})" in url)
+
+
+def catalog_of(tx: Tx, values: Mapping[str, str], project_id: str = "") -> list[dict[str, Any]]:
+    """A token's catalog: every enabled service with its enabled endpoints, or with those that a project is given.
+
+    `values` replace the names in URLs. An endpoint whose URL names what the token has not is left out.
+    """
     services = tx.scalars(select(Service).where(Service.enabled.is_(True)).order_by(Service.type)).all()
     endpoints: dict[str, list[dict[str, Any]]] = {}
     shown = select(Endpoint).where(Endpoint.enabled.is_(True)).order_by(Endpoint.interface)
     if project_id:
         shown = shown.where(given_to(tx, project_id))
     for row in tx.scalars(shown):
+        url = replaced(row.url, values)
+        if url is None:
+            continue
         view = {
             "id": row.id,
             "interface": row.interface,
             "region_id": row.region_id,
             "region": row.region_id,
-            "url": row.url,
+            "url": url,
         }
         endpoints.setdefault(row.service_id, []).append(view)
     return [
-        {"id": row.id, "type": row.type, "name": row.name or "", "endpoints": endpoints[row.id]}
+        {"id": row.id, "type": row.type, "name": row.name or "", "endpoints": endpoints.get(row.id, [])}
         for row in services
-        if row.id in endpoints
     ]

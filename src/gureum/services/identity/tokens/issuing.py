@@ -146,7 +146,7 @@ class Tokens:
             view["OS-TRUST:trust"] = _trust_view(trust)
             users = (trust.trustor_id, trust.trustee_id)
         bare = msgspec.json.encode({"token": view})
-        catalog = self.facts.catalog(payload.project_id) if scoped else None
+        catalog = self.facts.catalog(payload.project_id, payload.user_id) if scoped else None
         return Checked(payload, users, caller, bare, catalog)
 
     def _scope(self, payload: TokenPayload) -> ScopeFacts | None:

@@ -67,7 +67,7 @@ def show_catalog(call: Call[IdentityDeps]) -> Reply:
     if not (caller.project_id or caller.domain_id or caller.system):
         raise Forbidden("An unscoped token has no catalog.")
     links = {"next": None, "previous": None, "self": f"{call.base_url}/v3/auth/catalog"}
-    catalog = msgspec.Raw(call.deps.tokens.facts.catalog(caller.project_id))
+    catalog = msgspec.Raw(call.deps.tokens.facts.catalog(caller.project_id, caller.user_id))
     return Reply(msgspec.json.encode({"catalog": catalog, "links": links}))
 
 

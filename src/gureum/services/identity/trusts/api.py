@@ -53,7 +53,7 @@ RULES = (
 )
 
 
-class RoleRef(Struct):
+class RoleRef(Struct, forbid_unknown_fields=True):
     id: IdText | None = None
     name: LongName | None = None
 
