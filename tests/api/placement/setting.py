@@ -19,7 +19,7 @@ from gureum.services.placement.facade import PlacementFacade
 from gureum.services.placement.model import Allocation, ProviderInventory
 
 CALLERS = {
-    "root": Caller(user_id="root", project_id="p0", roles=("admin",)),
+    "root": Caller(user_id="root", project_id="p0", roles=("admin", "service")),
     "alice": Caller(user_id="alice", project_id="p1", roles=("member", "reader")),
 }
 

@@ -21,7 +21,7 @@ ONE = ROOT + "/{namespace_name}"
 
 EVERYONE, ADMIN = "rule:metadef_default", "rule:metadef_admin"
 RULES = (
-    Rule("metadef_default", "rule:any_authenticated", "What everyone may do with metadata definitions"),
+    Rule("metadef_default", "rule:admin or role:reader", "What everyone may do with metadata definitions"),
     Rule("metadef_admin", "rule:admin", "What administrators alone may do with metadata definitions"),
 )
 

@@ -14,7 +14,7 @@ from gureum.services.image.images.lifecycle import remove_data
 from gureum.services.image.locations.model import detach, locations_of
 
 RULES = (
-    Rule("stores_info_detail", "rule:admin", "See the image stores with what they are made of"),
+    Rule("stores_info_detail", "rule:admin or role:service", "See the image stores with what they are made of"),
     Rule("delete_image_location", "rule:admin", "Remove an image's data from one store, or one of its locations"),
 )
 

@@ -26,7 +26,12 @@ from gureum.services.network.subnets.model import Subnet
 _SAME = "the same for every project"
 RULES = (
     Rule("get_extension", "@", "See the extensions of the API", unbounded=_SAME),
-    Rule("get_service_provider", "@", "See the service providers, of which there are none", unbounded=_SAME),
+    Rule(
+        "get_service_provider",
+        "rule:admin or role:reader",
+        "See the providers, of which there are none",
+        unbounded=_SAME,
+    ),
     Rule("list_agents", "@", "List agents", unbounded="without `get_agent` the list is empty"),
     Rule("get_agent", "rule:admin", "See the network agents of hosts; others see an empty list"),
     Rule("get_availability_zone", "rule:admin or role:reader", "See availability zones", unbounded=_SAME),

@@ -16,14 +16,14 @@ from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
 from gureum.services.placement.allocations import bodies
 from gureum.services.placement.allocations.operations import replace
-from gureum.services.placement.answers import ADMIN, ClassName, Generation, Uuid, dashed, grow
+from gureum.services.placement.answers import ClassName, Generation, Uuid, dashed, grow
 from gureum.services.placement.inventories import operations as inventories
 from gureum.services.placement.inventories.operations import Stock
 from gureum.services.placement.model import Provider
 
 _RULE = "placement:reshaper:reshape"
 
-RULES = (Rule(_RULE, ADMIN, "Move inventories and allocations between providers"),)
+RULES = (Rule(_RULE, "role:service", "Move inventories and allocations between providers"),)
 
 
 class Shape(Struct, forbid_unknown_fields=True):
