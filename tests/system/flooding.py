@@ -96,9 +96,14 @@ class Attack:
     def brackets_within_the_limit(self) -> None:
         self._tokens((b"[" * 32 + b"]" * 32) * 1024)
 
-    def _tokens(self, body: bytes) -> None:
+    def _tokens(self, body: bytes, clients: int = 4) -> None:
         fields = f"Content-Type: application/json\r\nContent-Length: {len(body)}"
-        self.repeat(4, f"POST /identity/v3/auth/tokens HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n".encode(), body)
+        self.repeat(clients, f"POST /identity/v3/auth/tokens HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n".encode(), body)
+
+    def wrong_passwords(self) -> None:
+        user = {"name": "nobody", "domain": {"id": "default"}, "password": "wrong"}
+        body = json.dumps({"auth": {"identity": {"methods": ["password"], "password": {"user": user}}}}).encode()
+        self._tokens(body, clients=40)
 
     def half_bodies(self) -> None:
         head = b"POST /identity/v3/auth/tokens HTTP/1.1\r\nContent-Length: 65536\r\n\r\n"

@@ -18,7 +18,10 @@ from pathlib import Path
 import pytest
 from tests.compat.judged_cloud import CLONE, SimulatedProcess, clean_environment
 
+from gureum.foundation.http.app import LOGIN_THREADS
+
 GROWTH_MIB = 32
+HASHES_MIB = 64 + 19 * LOGIN_THREADS
 MEDIAN_S = 0.15
 SLOWEST_S = 2.0
 
@@ -77,7 +80,8 @@ def log_in(port, method, **proof):
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory):
     folder = tmp_path_factory.mktemp("flooded")
-    with SimulatedProcess(folder, hosts=1, program="tests.system.few_files") as cloud:
+    usual_hash = {"auth": {"hash_time_cost": 0, "hash_memory_kib": 19456}}
+    with SimulatedProcess(folder, hosts=1, program="tests.system.few_files", more=usual_hash) as cloud:
         cloud.token, told = log_in(
             cloud.port,
             "password",
@@ -99,7 +103,7 @@ def memory_mib(pid) -> float:
     return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
-def flooded(cloud, attack, seconds, token=""):
+def flooded(cloud, attack, seconds, token="", growth_mib=GROWTH_MIB):
     """What the attack saw, after what it did to others was held to the bounds."""
     argv = [
         sys.executable,
@@ -128,7 +132,7 @@ def flooded(cloud, attack, seconds, token=""):
         f"{len(other.times)} requests; attacker {told}"
     )
     assert not other.failures
-    assert peak - before < GROWTH_MIB
+    assert peak - before < growth_mib
     assert median < MEDIAN_S
     assert slowest < SLOWEST_S
     return told
@@ -153,6 +157,11 @@ def test_large_half_sent_heads(cloud):
 def test_brackets(cloud):
     assert set(flooded(cloud, "brackets", 2)["answers"]) <= {"413", ""}
     assert set(flooded(cloud, "brackets_within_the_limit", 2)["answers"]) == {"400"}
+
+
+def test_wrong_passwords(cloud):
+    """Each costs a hash: 40 clients wait for each other, and nobody else for them."""
+    assert set(flooded(cloud, "wrong_passwords", 4, growth_mib=HASHES_MIB)["answers"]) == {"401"}
 
 
 def test_half_sent_bodies(cloud):

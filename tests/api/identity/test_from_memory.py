@@ -12,8 +12,8 @@ ADMINS = {"project": {"name": "admin", "domain": DEFAULT}}
 def threads(world, monkeypatch):
     """How often a thread was asked since the last look."""
     asked = []
-    submit = world.app.waiting_pool.submit
-    monkeypatch.setattr(world.app.waiting_pool, "submit", lambda *work: asked.append(work) or submit(*work))
+    submit = world.app.login_pool.submit
+    monkeypatch.setattr(world.app.login_pool, "submit", lambda *work: asked.append(work) or submit(*work))
 
     def since():
         count = len(asked)

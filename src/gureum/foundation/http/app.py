@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -44,7 +45,9 @@ Authenticate = Callable[[str], Caller | None]
 FAST_BODY_BYTES = 8 << 10
 """What is larger is decoded on a thread, also where the route has a `fast` half."""
 WAITING_THREADS = 16
-"""Threads for routes without a transaction of their own: they hash passwords and ask hosts, and may take long."""
+"""Threads for routes without a transaction of their own: they ask hosts, and may take long."""
+LOGIN_THREADS = max(4, 2 * (os.cpu_count() or 1))
+"""Threads that hash passwords, 19 MiB each. Whoever has no token waits here, and holds up nobody else."""
 PATIENCE_S = 0.025
 """How long a request waits its turn at an embedded database, which gives up the interpreter at each row: two that read
 at once hand it back and forth and take half as much time again. Behind a long one nobody waits for longer.
@@ -73,6 +76,7 @@ class App:
         self.public_url = public_url.rstrip("/")
         self.pool = ThreadPoolExecutor(threads, thread_name_prefix="http")
         self.waiting_pool = ThreadPoolExecutor(WAITING_THREADS, thread_name_prefix="http-waiting")
+        self.login_pool = ThreadPoolExecutor(LOGIN_THREADS, thread_name_prefix="http-login")
         self._turn = partial(_in_turn, threading.Lock()) if database.is_sqlite else _NO_TURN
         self._authenticate = authenticate
         self._authenticate_slowly = authenticate_slowly
@@ -213,6 +217,8 @@ class App:
         context = (log.request_id.get(), log.user_id.get(), log.project_id.get())
         loop = asyncio.get_running_loop()
         pool = self.waiting_pool if route.mode() == "none" else self.pool
+        if route.policy == PUBLIC and route.method == "POST":
+            pool = self.login_pool
         turn = self._turn if pool is self.pool else _NO_TURN
         return await loop.run_in_executor(pool, _in_context, context, turn, call, body, named)
 
