@@ -8,6 +8,7 @@ import re
 import pytest
 from tests.cloud import SimulatedCloud
 
+from gureum.agents.hypervisor.faults import Fault
 from gureum.cli.logs import trace
 from gureum.foundation.log import LineFormatter
 
@@ -86,6 +87,22 @@ def test_the_story_of_a_failed_create_says_which_host_lacks_what(logs, tmp_path)
     assert "host-1" in details
     (placed,) = [line for line in story(logs, answer) if ": place -> failed" in line]
     assert placed == f"gureum.tasks server {one}: place -> failed: {details.removeprefix('place: ')} try=1"
+
+
+def test_the_fault_of_a_build_that_failed_on_the_only_host_says_why(tmp_path):
+    cloud = SimulatedCloud(tmp_path / "cloud", hosts=1)
+    try:
+        demo, admin = cloud.client("demo"), cloud.client("admin")
+        cloud.control.simulated.world.faults.add("host-1", Fault("fail", text="no emulator", retry=False))
+        one = cloud.server(demo, imageRef=cloud.image())
+        cloud.settle()
+        fault = admin.get(f"/compute/v2.1/servers/{one}").json()["server"]["fault"]
+        seen = demo.get(f"/compute/v2.1/servers/{one}").json()["server"]["fault"]
+    finally:
+        cloud.close()
+    assert fault["details"].startswith("place: failed to build this server: host-1; on host-1: ")
+    assert fault["details"].endswith("no emulator")
+    assert "no emulator" not in str(seen)
 
 
 def test_each_line_of_a_story_carries_the_user_and_the_project(logs, tmp_path):

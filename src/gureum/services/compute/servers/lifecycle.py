@@ -110,7 +110,7 @@ class ServerLifecycle:
         if choice.host is None:
             run.data["error"] = {
                 "step": "place",
-                "text": choice.internal_reason(),
+                "text": "; ".join(filter(None, [choice.internal_reason(), run.data.get("last_build")])),
                 "public": run.data.get("public") or choice.public_reason(),
                 "final": "yes",
             }
@@ -235,6 +235,7 @@ class ServerLifecycle:
         again = len(tried) < HOSTS_TO_TRY and (run.error.get("step") != "wire" or lost)
         run.data["tried"] = tried
         run.data["public"] = run.error.get("public", "")
+        run.data["last_build"] = f"on {server.host}: {run.error.get('text', '')}"
 
         def commit(tx: Tx) -> None:
             row = _get(tx, run.resource_id)
