@@ -41,7 +41,7 @@ def down(given: argparse.Namespace) -> int:
     from gureum.lab.launch import bring_down
 
     with Terminal() as terminal:
-        bring_down(_folder(given), given.purge, terminal)
+        bring_down(_folder(given), given.purge, terminal, now=given.now)
     return 0
 
 
@@ -134,6 +134,7 @@ def parser() -> argparse.ArgumentParser:
     _many_machines(commands)
     one = commands.add_parser("down", parents=[folder], help="stop everything that runs; the state stays")
     one.add_argument("--purge", action="store_true", help="remove the state folder too")
+    one.add_argument("--now", action="store_true", help="cut the guests' power instead of asking them to shut down")
     one.set_defaults(run=down)
     one = commands.add_parser("status", parents=shown, help="what runs, since when, restarts, memory")
     one.set_defaults(run=status)

@@ -34,7 +34,9 @@ class Terminal:
     """A `lab.launch.Report` for people. Use as a context manager: it ends its live line."""
 
     def __init__(self) -> None:
-        self._begun = time.monotonic()
+        self._begun = float(
+            os.environ.get("GUREUM_BEGUN") or time.monotonic()
+        )  # the launcher may have installed things
         self._live = sys.stdout.isatty()
         self._colours = _colours(sys.stdout.fileno()) if self._live else False
         self._text = ""

@@ -57,6 +57,7 @@ class Running:
     plan: Plan
     changed: Callable[[], None]
     failed: Callable[[str], None]
+    tell: Callable[[str, str], None]  # (level, text) into the supervisor's log
     conditions: dict[str, Condition]
     ready: dict[str, threading.Event]
     stop: int = field(default_factory=lambda: os.eventfd(0, os.EFD_CLOEXEC))
@@ -132,6 +133,7 @@ class Keeper:
         else:
             self._condition.took_s = time.monotonic() - begun
             self._show("running", process)
+            self._tell_start(process)
             self._lab.ready[self._daemon.name].set()
             self._watch(process)
         lived = time.monotonic() - begun
@@ -139,8 +141,16 @@ class Keeper:
         self._condition.restarts += 1
         self._condition.adopted = False
         self._show("restarting")
+        again = f"start {self._condition.restarts + 1} in {backoff:g} s"
+        self._lab.tell("WARNING", f"{self._daemon.name}: {self._condition.problem} after {lived:.1f} s; {again}")
         self._lab.pause(backoff)
         return backoff
+
+    def _tell_start(self, process: Process) -> None:
+        """The first start of a whole lab is one line of the supervisor's; what comes after it is told one by one."""
+        if self._condition.restarts or self._condition.adopted:
+            how = "adopted" if self._condition.adopted else f"runs again after {self._condition.took_s:.1f} s"
+            self._lab.tell("INFO", f"{self._daemon.name}: {how}, pid {process.pid}")
 
     def _adopt(self) -> Process | None:
         """The process that an earlier supervisor left, if it is the same one and in the right namespaces."""

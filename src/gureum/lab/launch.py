@@ -30,7 +30,7 @@ from gureum.lab.plan import Facts, Options, agent_settings, choose_options, lab_
 from gureum.lab.process import Process, clean_environment, read_pid_file, start_detached
 from gureum.lab.refusal import Refusal
 from gureum.lab.state import StateFolder, only_one, write_private
-from gureum.lab.stopping import end_strays, forget_route, stop_lab
+from gureum.lab.stopping import GUESTS_ASKED_S, end_strays, forget_route, stop_lab
 
 SOURCE = Path(__file__).resolve().parents[2]
 CLONE = SOURCE.parent
@@ -107,8 +107,11 @@ def _bring_up(state: StateFolder, options: Options, report: Report, source: Path
     return Up(state, options, facts, fresh=True)
 
 
-def bring_down(state: StateFolder, purge: bool, report: Report) -> bool:
-    """Stop everything; with `purge` forget everything too. Return whether there was anything; nothing is no error."""
+def bring_down(state: StateFolder, purge: bool, report: Report, *, now: bool = False) -> bool:
+    """Stop everything; with `purge` forget everything too. Return whether there was anything; nothing is no error.
+
+    Guests are asked to shut down first, unless their disks go too or it is to be done `now`.
+    """
     if not state.exists():
         return False
     with only_one(state):
@@ -116,8 +119,9 @@ def bring_down(state: StateFolder, purge: bool, report: Report) -> bool:
         supervisor = read_pid_file(state.pid_file("supervisor"))
         if supervisor or state.plan.exists():
             ran = True
-            with report.step("stopping the cloud"):
-                _stop(state, supervisor)
+            asking = not (now or purge)
+            with report.step("stopping the cloud" + (", guests are asked to shut down" if asking else "")):
+                _stop(state, supervisor, guests_s=GUESTS_ASKED_S if asking else 0.0)
         if purge:
             with report.step("removing the state folder"):
                 _purge(state)
@@ -277,17 +281,17 @@ def _uninterrupted() -> Iterator[None]:
         raise KeyboardInterrupt
 
 
-def _stop(state: StateFolder, supervisor: Process | None) -> None:
+def _stop(state: StateFolder, supervisor: Process | None, guests_s: float = GUESTS_ASKED_S) -> None:
     """Through the supervisor when it lives, directly for what it left. Ctrl-C does not interrupt it half-way."""
     before = {number: signal.signal(number, signal.SIG_IGN) for number in INTERRUPTS}
     try:
         if supervisor:
-            supervisor.send(signal.SIGTERM)
+            supervisor.send(signal.SIGTERM if guests_s else signal.SIGINT)
             if not supervisor.wait(_STOP_TIMEOUT_S):
                 supervisor.send(signal.SIGKILL)
                 supervisor.wait(5.0)
         if state.plan.exists():
-            stop_lab(state, read_plan(state.plan))
+            stop_lab(state, read_plan(state.plan), guests_s=guests_s)
         state.pid_file("supervisor").unlink(missing_ok=True)
     finally:
         for number, handler in before.items():

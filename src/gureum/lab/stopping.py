@@ -2,15 +2,19 @@
 
 Works from the pid files and the plan, so it needs no supervisor, and may be run on a lab in any condition, again and
 again. Order: Gureum's own processes, then guests, then engines against their dependencies, then the namespaces.
-Standard library only.
+Guests are asked to shut down first: the agents are gone by then, so no server counts as stopped by its owner, and the
+next `up` starts those that ran. Standard library only.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from gureum.lab.addressing import route_metric
@@ -18,11 +22,18 @@ from gureum.lab.daemon import Cleanup, Daemon, Plan, in_order
 from gureum.lab.process import Process, clean_environment, end, inside, read_pid_file, working_on
 from gureum.lab.state import StateFolder
 
+GUESTS_ASKED_S = 30.0
+"""How long guests may take to shut down before their power is cut."""
 _GUEST_TIMEOUT_S = 3.0
+_ASK_AGAIN_S = 3.0  # a guest early in its boot misses the first request
+_VIRSH_S = 10.0
 
 
-def stop_lab(state: StateFolder, plan: Plan, only: set[str] | None = None) -> None:
-    """Stop everything, or, when `only` is given, those daemons alone (an `up` that failed over a lab that ran)."""
+def stop_lab(state: StateFolder, plan: Plan, only: set[str] | None = None, *, guests_s: float = GUESTS_ASKED_S) -> None:
+    """Stop everything, or, when `only` is given, those daemons alone (an `up` that failed over a lab that ran).
+
+    Guests get `guests_s` seconds to shut down by themselves; 0 cuts their power at once.
+    """
     namespaces = lab_namespaces(state, plan)
     holders = {daemon.name for daemon in plan.daemons if daemon.holds}
     chosen = [daemon for daemon in plan.daemons if only is None or daemon.name in only]
@@ -30,6 +41,8 @@ def stop_lab(state: StateFolder, plan: Plan, only: set[str] | None = None) -> No
     engines = [daemon for daemon in chosen if daemon not in own and daemon.name not in holders]
     for layer in [own] if own else []:
         _stop_all(state, layer)
+    if only is None and guests_s > 0:
+        ask_guests(state, plan, namespaces, guests_s)
     if only is None:
         known = {process.pid for daemon in plan.daemons if (process := read_pid_file(state.pid_file(daemon.name)))}
         end([process for process in _in_any(namespaces) if process.pid not in known], signal.SIGTERM, _GUEST_TIMEOUT_S)
@@ -43,6 +56,42 @@ def stop_lab(state: StateFolder, plan: Plan, only: set[str] | None = None) -> No
             leftover.unlink(missing_ok=True)
         state.control_ready.unlink(missing_ok=True)
         state.plan.unlink(missing_ok=True)
+
+
+def ask_guests(state: StateFolder, plan: Plan, namespaces: set[str], seconds: float) -> None:
+    """Have every guest of the lab shut down (ACPI), and wait until they did or the time is over."""
+    deadline, ask_at = time.monotonic() + seconds, 0.0
+    while (guests := [one for one in _in_any(namespaces) if is_guest(one.pid)]) and time.monotonic() < deadline:
+        if time.monotonic() >= ask_at:
+            with ThreadPoolExecutor(max_workers=8) as pool:
+                list(pool.map(_ask_host, _hosts_of(state, plan, guests)))
+            ask_at = time.monotonic() + _ASK_AGAIN_S
+        guests[0].wait(min(0.5, max(0.0, deadline - time.monotonic())))
+
+
+def is_guest(pid: int) -> bool:
+    """Whether the process is a guest that libvirt started."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return b"qemu-system" in words[0] and any(word.startswith(b"guest=") for word in words)
+
+
+def _hosts_of(state: StateFolder, plan: Plan, guests: list[Process]) -> list[Process]:
+    """The holders of the hosts that have guests."""
+    theirs = {guest.namespace("mnt") for guest in guests}
+    holders = [process for name in plan.namespaces if (process := read_pid_file(state.pid_file(name)))]
+    return [holder for holder in holders if holder.namespace("mnt") in theirs]
+
+
+def _ask_host(holder: Process) -> None:
+    """A host whose libvirt does not answer asks nobody: its guests' power is cut in the end."""
+    enter = ["nsenter", "-t", str(holder.pid), "-n", "-m", "-u", "-r", "-w", "--", "sh", "-c"]
+    script = "for guest in $(virsh -q list --name); do virsh -q shutdown $guest; done"
+    with contextlib.suppress(subprocess.SubprocessError, OSError):
+        words = [*enter, script]
+        subprocess.run(words, check=False, capture_output=True, env=clean_environment({}), timeout=_VIRSH_S)
 
 
 def end_strays(state: StateFolder, plan: Plan) -> None:

@@ -1,4 +1,6 @@
-"""The process that `gureum up` leaves: starts a lab in order, keeps it, stops it in order when told to (SIGTERM).
+"""The process that `gureum up` leaves: starts a lab in order, keeps it, stops it in order when told to.
+
+SIGTERM asks guests to shut down first, SIGINT cuts their power.
 
 It holds no truth: killed with -9, everything else goes on, and the next one adopts what runs by the pid files. It
 imports the standard library only, to stay small, and writes `run/status.json` for whoever asks.
@@ -24,7 +26,7 @@ from gureum.lab.daemon import in_order, read_plan
 from gureum.lab.keeper import Condition, Keeper, Running
 from gureum.lab.process import Process, identify, write_pid_file
 from gureum.lab.state import StateFolder, write_private
-from gureum.lab.stopping import stop_lab
+from gureum.lab.stopping import GUESTS_ASKED_S, stop_lab
 
 _STATUS_INTERVAL_S = 0.05
 
@@ -37,6 +39,7 @@ class Supervisor:
         self._plan = read_plan(state.plan)
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._asked_to_stop = False
+        self._guests_s = GUESTS_ASKED_S
         self._problem = ""
         self._phase = "starting"
         self._begun = time.time()
@@ -47,6 +50,7 @@ class Supervisor:
             plan=self._plan,
             changed=self._nudge,
             failed=self._fail,
+            tell=say,
             conditions={name: Condition() for name in names},
             ready={name: threading.Event() for name in names},
         )
@@ -88,7 +92,7 @@ class Supervisor:
         if failed:
             adopted = {name for name, condition in self._running.conditions.items() if condition.adopted}
             only = None if not adopted else {daemon.name for daemon in self._plan.daemons} - adopted
-        stop_lab(self._state, self._plan, only)
+        stop_lab(self._state, self._plan, only, guests_s=self._guests_s)
         for condition in self._running.conditions.values():
             condition.state, condition.pid = (
                 ("stopped", 0) if not condition.adopted or not failed else ("running", condition.pid)
@@ -106,8 +110,9 @@ class Supervisor:
             self._problem = problem
         self._nudge()
 
-    def _on_signal(self, _number: int, _frame: object) -> None:
+    def _on_signal(self, number: int, _frame: object) -> None:
         self._asked_to_stop = True
+        self._guests_s = 0.0 if number == signal.SIGINT else GUESTS_ASKED_S
         self._nudge()
 
     def _write_status(self) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+from tests.api.compute.setting import P1, at
+
 from gureum.agents.hypervisor.protocol import AgentFailure, HostObserved, HostResources, ServerObserved
 from gureum.foundation import clock
 from gureum.services.compute.hosts import registry
@@ -76,3 +79,26 @@ def test_a_server_that_should_run_and_does_not_is_set_going(world):
     beat(world, "h1", ServerObserved(running, "running", 1), ServerObserved(crashed, "crashed", 1))
     world.deps.hosts.flush()
     assert [world.row(server).done_spec for server in (running, stopped, lost, crashed, other)] == [1, 1, 0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("power", "result", "cause"),
+    [
+        (
+            "crashed",
+            "Error",
+            "Its process was killed or failed: see the host's kernel log and libvirt's log of the guest.",
+        ),
+        ("stopped", "Success", "The guest powered off by itself."),
+    ],
+)
+def test_guest_that_ends_by_itself_leaves_an_action_with_the_cause(world, power, result, cause):
+    server = world.server(host="h1", done_boot=1, done_spec=1)
+    world.deps.hosts.server_changed("h1", ServerObserved(server, power, 1))
+    assert world.row(server).vm_state == "stopped"
+    admin, path = world.as_("root"), f"/compute/v2.1/servers/{server}/os-instance-actions"
+    (action,) = admin.get(path, **at("2.84")).json()["instanceActions"]
+    assert (action["action"], action["user_id"], action["project_id"]) == ("stop", None, P1)
+    (event,) = admin.get(f"{path}/{action['request_id']}", **at("2.84")).json()["instanceAction"]["events"]
+    assert (event["result"], event["details"], event["host"]) == (result, cause, "h1")
+    assert event["finish_time"] is not None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -43,18 +45,17 @@ def test_file_that_everybody_reads_is_bad(config):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
-def test_root_rotates_keys_as_the_control_planes_user(tmp_path, capsys):
-    tmp_path.chmod(0o755)
-    folder = tmp_path / "keys"
-    folder.mkdir(mode=0o700)
-    os.chown(folder, 65534, 65534)
-    file = tmp_path / "gureum.toml"
-    file.write_text(f'[auth]\nkeys = "{folder}"\n')
-    for parent in tmp_path.parents[:2]:
-        parent.chmod(0o755)
-    try:
-        assert keys.rotate_keys(file, "tokens") == 0
-    finally:
-        os.seteuid(0)
-        os.setegid(0)
-    assert {one.stat().st_uid for one in folder.iterdir()} == {65534}
+def test_root_rotates_keys_as_the_control_planes_user(capsys):
+    with tempfile.TemporaryDirectory() as place:  # pytest's own folders are root's alone
+        Path(place).chmod(0o755)
+        folder = Path(place, "keys")
+        folder.mkdir(mode=0o700)
+        os.chown(folder, 65534, 65534)
+        file = Path(place, "gureum.toml")
+        file.write_text(f'[auth]\nkeys = "{folder}"\n')
+        try:
+            assert keys.rotate_keys(file, "tokens") == 0
+        finally:
+            os.seteuid(0)
+            os.setegid(0)
+        assert {one.stat().st_uid for one in folder.iterdir()} == {65534}

@@ -14,15 +14,22 @@ from gureum.lab.state import StateFolder
 
 
 @pytest.fixture
-def running(tmp_path):
+def told():
+    """The lines of the supervisor's log."""
+    return []
+
+
+@pytest.fixture
+def running(tmp_path, told):
     """What keepers share, in a lab that has come up before: a failure is tried again."""
     state = StateFolder(tmp_path)
     for folder in (state.run, state.logs):
         folder.mkdir()
     conditions = {"d": Condition()}
     return Running(
-        state, Plan("lab", ()), lambda: None, lambda _text: None, conditions, {"d": threading.Event()}, complete=True
-    )
+        state, Plan("lab", ()), lambda: None, lambda _text: None, lambda *line: told.append(line), conditions,
+        {"d": threading.Event()}, complete=True,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("fails", ["its script", "its socket"])
@@ -51,3 +58,31 @@ def test_a_start_that_fails_leaves_no_process(running, tmp_path, fails):
         for process in working_on(mark.encode()):
             process.send(9)
         keeper._child.wait()
+
+
+def test_each_death_and_each_new_start_is_told(running, told, tmp_path):
+    daemon = Daemon("d", "D", ("sh", "-c", "sleep 30", f"kept in {tmp_path}"))
+    keeper = Keeper(daemon, running)
+    thread = threading.Thread(target=keeper.run)
+    thread.start()
+    try:
+        assert running.ready["d"].wait(20)
+        first = read_pid_file(running.state.pid_file("d"))
+        first.send(9)
+        deadline = time.monotonic() + 20
+        while len(told) < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        second = read_pid_file(running.state.pid_file("d"))
+    finally:
+        running.halt()
+        thread.join()
+        for process in working_on(f"kept in {tmp_path}".encode()):
+            process.send(9)
+        keeper._child.wait()
+    (died, again) = told
+    assert died[0] == "WARNING"
+    assert died[1].startswith("d: it ended by signal 9 after ")
+    assert died[1].endswith("; start 2 in 0.2 s")
+    assert again[0] == "INFO"
+    assert again[1].startswith("d: runs again after ")
+    assert again[1].endswith(f", pid {second.pid}")

@@ -24,11 +24,11 @@ from gureum.foundation import clock, ids
 from gureum.foundation.bus.interface import BusError
 from gureum.foundation.db.engine import Database, Tx
 from gureum.foundation.db.prepared import Prepared, as_tuple
-from gureum.foundation.log import own_story, took
+from gureum.foundation.log import own_story, request_id, took
 from gureum.foundation.metrics import Metrics
 from gureum.foundation.tasks.store import Tasks
 from gureum.services.compute.hosts.model import Host
-from gureum.services.compute.servers.model import IMAGE_STATES, POWER_STATES, Server
+from gureum.services.compute.servers.model import IMAGE_STATES, POWER_STATES, Server, ServerAction
 from gureum.services.compute.servers.rules import HostFacts
 from gureum.services.placement.facade import Inventory, PlacementFacade, ProviderReport
 
@@ -296,11 +296,42 @@ class HostRegistry:
             server.vm_state, server.wanted_power = "stopped", "stopped"
             server.spec += 1
             server.updated_at = clock.utcnow()
+            _note_stop(tx, server, observed.power)
             self._tasks.signal(tx, "server", [server.id])
             tx.on_commit(lambda: log.info("host %s: server %s is %s by itself", host, server.id, observed.power))
 
         with own_story():
             self._database.write(follow)
+
+
+_CAUSES: dict[str, tuple[str | None, str]] = {
+    "stopped": (None, "The guest powered off by itself."),
+    "crashed": (
+        "The guest ended by itself.",
+        "Its process was killed or failed: see the host's kernel log and libvirt's log of the guest.",
+    ),
+}
+
+
+def _note_stop(tx: Tx, server: Server, power: str) -> None:
+    """Nobody asked for this stop: the action has no user, and the request id of the cloud's own work."""
+    message, details = _CAUSES[power]
+    now = clock.utcnow()
+    tx.add(
+        ServerAction(
+            server_id=server.id,
+            action="stop",
+            request_id=request_id.get(),
+            user_id="",
+            project_id=server.project_id,
+            host=server.host,
+            message=message,
+            details=details,
+            started_at=now,
+            updated_at=now,
+            finished_at=now,
+        )
+    )
 
 
 def _touch(tx: Tx, moments: dict[float, list[str]]) -> None:

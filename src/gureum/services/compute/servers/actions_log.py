@@ -120,7 +120,7 @@ def _view(row: ServerAction) -> dict[str, Any]:
         "action": row.action,
         "instance_uuid": row.server_id,
         "request_id": row.request_id,
-        "user_id": row.user_id,
+        "user_id": row.user_id or None,  # the cloud itself: a guest that ended by itself
         "project_id": row.project_id,
         "start_time": _time(row.started_at),
         "updated_at": _time(row.updated_at or row.started_at),
