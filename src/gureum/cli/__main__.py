@@ -27,7 +27,7 @@ ROLES = ("api", "worker", "all-in-one", "host")
 def up(given: argparse.Namespace) -> int:
     from gureum.lab.launch import bring_up
 
-    names = ("hosts", "simulate", "port", "listen", "uplink", "database", "bus")
+    names = ("hosts", "simulate", "port", "listen", "uplink", "inbound", "database", "bus")
     asked = {name: getattr(given, name) for name in names}
     with Terminal() as terminal:
         done = bring_up(_folder(given), asked, terminal)
@@ -194,6 +194,12 @@ def _up_options(one: argparse.ArgumentParser) -> None:
     one.add_argument("--port", type=int, metavar="P", help="the API's port (default 8774)")
     one.add_argument("--listen", metavar="ADDRESS", help="the API's address (default 127.0.0.1)")
     one.add_argument("--uplink", metavar="INTERFACE", help="a way out for the external network, by NAT")
+    one.add_argument(
+        "--inbound",
+        action="store_true",
+        default=None,
+        help="with --uplink: others may reach servers' external addresses",
+    )
     one.add_argument(
         "--database", metavar="URL", help="such as postgresql+psycopg://... (default: SQLite in the folder)"
     )

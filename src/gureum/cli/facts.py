@@ -33,6 +33,13 @@ def facts_text(done: Up, seconds: float) -> str:
         lines.append(f"  {'public':<12} {done.facts.external_cidr}, the external network; this machine reaches it")
         if not options.uplink:
             lines.append(f"  {'':<12} (no way out of the machine; --uplink INTERFACE makes one)")
+        elif options.inbound and done.facts.uplink_address:
+            route = f"ip route add {done.facts.external_cidr} via {done.facts.uplink_address}"
+            lines.append(f"  {'':<12} others reach it after: {route}")
+        if options.uplink and done.fresh and not done.facts.dns_servers:
+            lines.append(
+                f"  {'':<12} (no name server of this machine is reached through {options.uplink}: guests get none)"
+            )
     if not is_loopback(options):
         lines.append(
             f"  {'listening':<12} on {options.listen}: others on your network reach the API, without encryption"

@@ -51,6 +51,20 @@ def taken_ranges(routes: Sequence[Mapping[str, Any]], lab: str, link: str) -> li
     return taken
 
 
+def name_servers(resolv_conf: str) -> list[str]:
+    """The IPv4 name servers of a resolv.conf(5) that are on another machine's address."""
+    words = [line.split() for line in resolv_conf.splitlines()]
+    named = [word[1] for word in words if len(word) > 1 and word[0] == "nameserver"]
+    return [server for server in named if _is_elsewhere(server)]
+
+
+def _is_elsewhere(address: str) -> bool:
+    try:
+        return not ipaddress.IPv4Address(address).is_loopback
+    except ValueError:
+        return False  # IPv6: the external network has none
+
+
 def machine_address(cidr: str) -> str:
     """The machine's own address in the external range, with prefix length: the first one."""
     network = ipaddress.IPv4Network(cidr)

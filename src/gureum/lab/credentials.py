@@ -56,7 +56,7 @@ def config_text(state: StateFolder, options: Options, facts: Facts) -> str:
         "api": {"host": options.listen, "port": options.port, "public_url": public_url(options)},
         "database": {"url": options.database or f"sqlite:///{state.root}/gureum.sqlite"},
         "bus": {"url": control_bus(state, options)},
-        "network": {"driver": driver, "northbound": north, "southbound": south},
+        "network": {"driver": driver, "northbound": north, "southbound": south, "dns_servers": list(facts.dns_servers)},
         "hypervisor": {"mode": mode, "simulated_hosts": options.hosts if options.simulate else 0},
         "image": {"folder": str(state.images)},
         "auth": {"keys": str(state.root / "keys")},
@@ -110,5 +110,5 @@ def write_credentials(state: StateFolder, options: Options) -> None:
 
 
 def _toml(value: object) -> str:
-    """Strings and whole numbers; a JSON string without control characters is a TOML basic string."""
+    """Strings, whole numbers and lists of them; a JSON string without control characters is a TOML basic string."""
     return json.dumps(value, ensure_ascii=False)

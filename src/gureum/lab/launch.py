@@ -14,13 +14,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from gureum.lab import checks, packages
-from gureum.lab.addressing import external_range, taken_ranges
+from gureum.lab.addressing import external_range, name_servers, taken_ranges
 from gureum.lab.credentials import config_text, write_credentials
 from gureum.lab.daemon import read_plan, write_plan
 from gureum.lab.engines.datapath import kernel_datapath
@@ -227,7 +227,8 @@ def _prepare(state: StateFolder, options: Options, remembered: dict[str, Any], r
                 image = _build_image()
         facts = Facts(
             SOURCE, CACHE, kernel_datapath=kernel_datapath(), external_cidr=_external_cidr(state, options, remembered),
-            guest_image=image, forwarding=_forwarding(state, options),
+            guest_image=image, forwarding=_forwarding(state, options), dns_servers=_dns_servers(options.uplink),
+            uplink_address=_address_of(options.uplink),
         )  # fmt: skip
     known = {"external_cidr": facts.external_cidr, "guest_image": facts.guest_image}
     state.remember(remembered_options(options) | known)
@@ -338,6 +339,32 @@ def _forwarding(state: StateFolder, options: Options) -> dict[str, str]:
         return {}
     name = f"net/ipv4/conf/{options.uplink}/forwarding"
     return {name: Path("/proc/sys", name).read_text().strip()}
+
+
+def _dns_servers(uplink: str) -> tuple[str, ...]:
+    """The machine's name servers that guests reach too: through the uplink, for nothing else lets them out."""
+    if not uplink:
+        return ()
+    found: list[str] = []
+    for file in ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"):  # the first may name a proxy on loopback
+        with suppress(OSError):
+            found += name_servers(Path(file).read_text())
+    return tuple(server for server in dict.fromkeys(found) if _leaves_through(uplink, server))
+
+
+def _address_of(uplink: str) -> str:
+    """The machine's first IPv4 address there, by which others reach it; empty when it has none."""
+    if not uplink:
+        return ""
+    words = ["ip", "-json", "-4", "address", "show", "dev", uplink]
+    listed = json.loads(subprocess.run(words, capture_output=True, check=False).stdout or b"[]")
+    return next((str(one["local"]) for link in listed for one in link.get("addr_info", [])), "")
+
+
+def _leaves_through(uplink: str, address: str) -> bool:
+    done = subprocess.run(["ip", "-json", "route", "get", address], capture_output=True, check=False)
+    routes = json.loads(done.stdout or b"[]") if not done.returncode else []
+    return any(route.get("dev") == uplink for route in routes)
 
 
 def _build_image() -> str:

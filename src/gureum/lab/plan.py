@@ -35,13 +35,15 @@ class Options:
     port: int = DEFAULT_PORT
     listen: str = "127.0.0.1"
     uplink: str = ""
+    inbound: bool = False
     database: str = ""
     bus: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the machine answered: whether the kernel switches, the chosen range, forwarding before the uplink."""
+    """What the machine answered: whether the kernel switches, the chosen range, forwarding before the uplink, the
+    name servers that guests reach, the uplink's own address."""
 
     source: Path
     cache: Path = Path("/var/cache/gureum")
@@ -50,6 +52,8 @@ class Facts:
     external_cidr: str = "198.18.0.0/24"
     guest_image: str = ""
     forwarding: dict[str, str] = field(default_factory=dict)
+    dns_servers: tuple[str, ...] = ()
+    uplink_address: str = ""
 
 
 def choose_options(asked: dict[str, Any], remembered: dict[str, Any]) -> Options:
@@ -74,6 +78,8 @@ def choose_options(asked: dict[str, Any], remembered: dict[str, Any]) -> Options
         raise Refusal(
             "A simulated cloud sends no packets, so --uplink means nothing there.", "Leave one of the two out."
         )
+    if options.inbound and not options.uplink:
+        raise Refusal("--inbound lets others in through an uplink, and there is none.", "Name it with --uplink.")
     return options
 
 
@@ -93,7 +99,9 @@ def lab_hosts(state: StateFolder, options: Options, facts: Facts) -> tuple[LabHo
 
 
 def lab_fabric(state: StateFolder, options: Options, facts: Facts) -> Fabric:
-    return Fabric(state.lab, facts.external_cidr, options.uplink, offload=facts.kernel_datapath)
+    return Fabric(
+        state.lab, facts.external_cidr, options.uplink, offload=facts.kernel_datapath, inbound=options.inbound
+    )
 
 
 def make_plan(state: StateFolder, options: Options, facts: Facts) -> Plan:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import ipaddress
 import re
 import tomllib
@@ -184,6 +185,22 @@ def test_the_external_network_has_a_way_out_only_when_asked():
     opened = make_plan(STATE, Options(uplink="eth9"), FACTS)
     assert 'oifname "eth9" masquerade' in daemon(opened, "fabric").outside
     assert opened.cleanup.nft_table == STATE.lab
+
+
+def test_others_are_let_in_only_when_asked():
+    entry = f'iifname "eth9" oifname "{STATE.lab}-ext" accept'
+    assert entry not in daemon(make_plan(STATE, Options(uplink="eth9"), FACTS), "fabric").outside
+    assert entry in daemon(make_plan(STATE, Options(uplink="eth9", inbound=True), FACTS), "fabric").outside
+    with pytest.raises(Refusal, match="--uplink"):
+        choose_options({"inbound": True}, {})
+
+
+def test_guests_are_told_of_name_servers_elsewhere(tmp_path):
+    text = "# a comment\nsearch example.org\nnameserver 127.0.0.53\nnameserver 10.1.2.3\nnameserver fe80::1%eth0\n"
+    assert addressing.name_servers(text) == ["10.1.2.3"]
+    facts = dataclasses.replace(FACTS, dns_servers=("10.1.2.3",))
+    written = tomllib.loads(config_text(StateFolder(tmp_path), Options(uplink="eth0"), facts))
+    assert msgspec.convert(written, Config).network.dns_servers == ["10.1.2.3"]
 
 
 def test_the_gateway_keeps_its_mac_over_down_and_up():

@@ -6,7 +6,8 @@ named after the lab. Nothing else of it is touched: forwarding is decided for th
 Between the external bridge and the machine's link stands a gate: the namespace answers ARP on both sides and forwards,
 which a bridge could not do with state. Invariant: guests get answers to what the machine began, and to pings of their
 gateway's address, which is the machine's; they reach no service of the machine. With an uplink the gate lets through
-what is not for the gateway itself, and the lab's table on the machine keeps the machine's other addresses.
+what is not for the gateway itself, and the lab's table on the machine keeps the machine's other addresses. `inbound`
+lets others begin too: machines beyond the uplink that route the external range through this one.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class Fabric:
     external_cidr: str
     uplink: str = ""
     offload: bool = False
+    inbound: bool = False
 
     @property
     def machine_link(self) -> str:
@@ -139,6 +141,7 @@ def _uplink(fabric: Fabric) -> str:
     if not fabric.uplink:
         return ""
     table, link, uplink = fabric.lab, fabric.machine_link, fabric.uplink
+    inbound = f'iifname "{uplink}" oifname "{link}" accept' if fabric.inbound else ""
     return f"""
 echo 1 > /proc/sys/net/ipv4/conf/{uplink}/forwarding
 nft -f - <<'END'
@@ -159,6 +162,7 @@ table ip {table} {{
     type filter hook forward priority filter;
     iifname "{link}" oifname != "{uplink}" drop
     oifname "{link}" ct state established,related accept
+    {inbound}
     oifname "{link}" drop
   }}
 }}
