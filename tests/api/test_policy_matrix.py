@@ -6,13 +6,11 @@ change with them is asserted beside. `GUREUM_MATRIX=postgresql` asks the same of
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 
 import pytest
 
-from gureum.foundation import clock
 from tests.api.policy_matrix.asking import FOLDER, SERVICES, ask, successes, written
 from tests.api.policy_matrix.personas import (
     OTHER_DOMAIN,
@@ -20,10 +18,9 @@ from tests.api.policy_matrix.personas import (
     SIBLING,
     SYSTEM,
     UNSCOPED,
-    People,
 )
-from tests.api.policy_matrix.things import SHARED, Things
-from tests.cloud import SimulatedCloud
+from tests.api.policy_matrix.things import SHARED
+from tests.api.policy_matrix.world import matrix_world
 
 OUTSIDERS = {
     "GET /v2.1/os-quota-sets/{project_id}/defaults": "the same for every project",
@@ -53,22 +50,14 @@ SERVICE_WRITES = {
 
 @pytest.fixture(scope="module")
 def world(request, tmp_path_factory):
-    """A cloud with the personas and the things of alpha-one, whose time stands still: no host falls silent."""
-    url = request.getfixturevalue("postgresql_url") if os.environ.get("GUREUM_MATRIX") == "postgresql" else ""
-    logging.disable(logging.ERROR)  # thousands of refusals, each a line with its reason
-    with clock.use(clock.VirtualClock()):
-        cloud = SimulatedCloud(tmp_path_factory.mktemp("matrix"), hosts=1, database=url)
-        people = People(cloud)
-        personas = people.personas()
-        yield cloud, Things(cloud, people, personas), personas
-        cloud.close()
-    logging.disable(logging.NOTSET)
+    with matrix_world(request, tmp_path_factory) as world:
+        yield world
 
 
 @pytest.fixture(scope="module", params=SERVICES)
 def rows(request, world):
     """Every route of one service with the answer of every persona."""
-    return ask(*world, request.param)
+    return ask(world, request.param)
 
 
 def service_of(rows):
@@ -95,9 +84,15 @@ def test_no_answer_is_a_fault_of_the_server(rows):
     assert not faults
 
 
+def test_reading_never_writes(rows):
+    """A list that creates what it lists (default groups, quotas) fills a database without a trace."""
+    wrote = [row.question.name for row in rows if row.writes and not row.question.is_write]
+    assert not wrote
+
+
 def test_another_project_neither_changes_nor_finds_what_is_alphas(rows, world):
     """A request of an outsider that names a thing of alpha's in its path or in the body of a write never succeeds."""
-    private = private_ids(world[1], SIBLING)
+    private = private_ids(world.things, SIBLING)
     through = [
         (question.name, persona.name)
         for question, persona, request, _ in successes(rows)
@@ -113,7 +108,7 @@ def test_another_project_sees_nothing_of_alphas(rows, world):
     for question, persona, request, answer in successes(rows):
         if not is_outsider(persona) or question.name in OUTSIDERS:
             continue
-        private = private_ids(world[1], persona.place)
+        private = private_ids(world.things, persona.place)
         shown = answer.content.decode("utf-8", "replace").replace(request.url.partition("?")[2] or "\0", "")
         assert not names_any(private, shown), (question.name, persona.name, shown[:500])
         if persona.place is not SIBLING:
@@ -143,7 +138,7 @@ def test_the_role_service_writes_nothing_but_what_is_named(rows):
 
 def test_the_routes_of_computes_v2_are_those_of_v2_1(world):
     """The matrix leaves v2 out, which may differ in microversions alone."""
-    (compute,) = (api for api in world[0].control.app.apis if api.name == "compute")
+    (compute,) = (api for api in world.cloud.control.app.apis if api.name == "compute")
     newer = {(route.method, route.path, route.policy, route.handler) for route in compute.routes}
     elder = [route for route in compute.routes if route.path.startswith("/v2/")]
     assert elder

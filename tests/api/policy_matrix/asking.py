@@ -9,16 +9,17 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from string import Template
 from typing import Any
 
 from tests.api.client import Answer
 from tests.api.policy_matrix.personas import PLACES, Persona
-from tests.api.policy_matrix.rollback import rolled_back
-from tests.api.policy_matrix.things import TAGGED, Things
+from tests.api.policy_matrix.rollback import Writes, rolled_back
+from tests.api.policy_matrix.things import TAGGED
+from tests.api.policy_matrix.world import World
 from tests.api.security.everything import NOTHING
 from tests.cloud import SimulatedCloud
 
@@ -201,28 +202,31 @@ def _version(question: Question) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Row:
-    """A question with the request and the answer of every persona."""
+    """A question with the request and the answer of every persona, and how many transactions wrote for them."""
 
     question: Question
     answers: list[tuple[Persona, Request, Answer]]
+    writes: int
 
 
-def ask(cloud: SimulatedCloud, things: Things, personas: list[Persona], service: str) -> list[Row]:
-    """Ask everything of one service, and undo what each request wrote."""
-    asked = questions(cloud, service)
+def ask(world: World, service: str, personas: Sequence[Persona] = (), **headers: str) -> list[Row]:
+    """Ask everything of one service, and undo what each request wrote. `headers` are sent beside the usual ones."""
+    asked = questions(world.cloud, service)
+    extra = {name.replace("_", "-").lower(): value for name, value in headers.items()}
 
-    async def run() -> list[Row]:
+    async def run(writes: Writes) -> list[Row]:
         rows = []
         for question in asked:
-            answers = []
-            for persona in personas:
-                request = request_of(question, persona, things.ids)
-                answers.append((persona, request, await send(cloud.control.app, request)))
-            rows.append(Row(question, answers))
+            answers, before = [], writes.count
+            for persona in personas or world.personas:
+                request = request_of(question, persona, world.things.ids)
+                sent = replace(request, headers={**request.headers, **extra})
+                answers.append((persona, request, await send(world.cloud.control.app, sent)))
+            rows.append(Row(question, answers, writes.count - before))
         return rows
 
-    with rolled_back(cloud.control.database):
-        return asyncio.run(run())
+    with rolled_back(world.cloud.control.database) as writes:
+        return asyncio.run(run(writes))
 
 
 async def send(app: Any, request: Request) -> Answer:

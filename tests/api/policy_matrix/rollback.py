@@ -7,20 +7,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from unittest.mock import patch
 
 from gureum.foundation.db.engine import Database
 
 
+@dataclass
+class Writes:
+    """How many transactions began to write."""
+
+    count: int = 0
+
+
 @contextmanager
-def rolled_back(database: Database) -> Iterator[None]:
-    """Inside of the block, whatever `database` writes is undone."""
+def rolled_back(database: Database) -> Iterator[Writes]:
+    """Inside of the block, whatever `database` writes is undone, and counted."""
+    writes = Writes()
 
     def write_once(work, *, alone):
+        writes.count += 1
         with database._alone() if alone else nullcontext(), database._transaction(database._writes) as tx:
             result = work(tx)
             tx.flush()
             return result, []
 
     with patch.object(database, "_write_once", write_once):
-        yield
+        yield writes

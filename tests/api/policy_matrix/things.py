@@ -171,7 +171,13 @@ class Things:
         said = put(owner, f"{url}/authorize/{token[0]}", {"roles": [{"id": ids["member_role"]}]})
         verifier = said.json()["token"]["oauth_verifier"]
         header = program.sign("POST", f"{url}/access_token", token, host=host, oauth_verifier=verifier)
-        ids["access_token"] = pair(World.anonymous.post(f"{url}/access_token", Authorization=header))[0]
+        access = pair(World.anonymous.post(f"{url}/access_token", Authorization=header))
+        ids["access_token"] = access[0]
+        tokens = f"{V3}/auth/tokens"
+        body = {"auth": {"identity": {"methods": ["oauth1"], "oauth1": {}}}}
+        answer = World.anonymous.post(tokens, body, Authorization=program.sign("POST", tokens, access, host=host))
+        assert answer.status == 201, answer.content
+        self.oauth_client = Client(World.anonymous.app, {"X-Auth-Token": answer.headers["x-subject-token"]})
         ids["request_token_id"] = request_token()[0]
 
     def _images(self) -> None:
