@@ -36,12 +36,13 @@ class Asked:
     def recorder(self):
         return Recorder(VERSIONS, self.names)
 
-    def send(self, method, path, body, version):
-        return self.root.request(method, AT + path, body, OpenStack_API_Version=f"placement {version[0]}.{version[1]}")
+    def send(self, method, path, body, version, sender="root"):
+        number = f"placement {version[0]}.{version[1]}"
+        return self.world.as_(sender).request(method, AT + path, body, OpenStack_API_Version=number)
 
-    def ask(self, method, path, body=None, after=None):
+    def ask(self, method, path, body=None, after=None, sender="root"):
         def sent(version):
-            found = self.send(method, path, body(version) if callable(body) else body, version)
+            found = self.send(method, path, body(version) if callable(body) else body, version, sender)
             if after is not None and found.status < 400:
                 after(found)
             return found
@@ -169,7 +170,7 @@ def test_allocations(asked):
         if "list" not in what:
             told.request(f"POST /allocations, {what}", asked.ask("POST", "/allocations", {OTHER: body}, gone))
     shape = lambda version: {"inventories": {}, "allocations": {}}  # noqa: E731
-    told.request("POST /reshaper", asked.ask("POST", "/reshaper", shape))
+    told.request("POST /reshaper", asked.ask("POST", "/reshaper", shape, sender="nova"))
     for query in ("project_id=p1", "project_id=p1&user_id=u", "project_id=p1&consumer_type=all", "user_id=u"):
         told.answer(f"GET /usages?{query}", asked.ask("GET", f"/usages?{query}"))
     check("placement/allocations", told.text())

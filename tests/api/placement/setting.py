@@ -19,7 +19,8 @@ from gureum.services.placement.facade import PlacementFacade
 from gureum.services.placement.model import Allocation, ProviderInventory
 
 CALLERS = {
-    "root": Caller(user_id="root", project_id="p0", roles=("admin", "service")),
+    "root": Caller(user_id="root", project_id="p0", roles=("admin",)),
+    "nova": Caller(user_id="nova", project_id="p0", roles=("service",)),
     "alice": Caller(user_id="alice", project_id="p1", roles=("member", "reader")),
 }
 

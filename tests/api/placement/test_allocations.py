@@ -171,8 +171,25 @@ def test_inventory_and_what_is_held_of_it_move_together(world, root, consumer):
             },
         }
 
-    assert root.post("/placement/reshaper", shape(1), **at("1.30")).status == 409
+    def reshape(body, name="nova"):
+        return world.as_(name).post("/placement/reshaper", body, **at("1.30"))
+
+    assert reshape(shape(4), "root").status == 403, "moving what is held is for services"
+    assert reshape(shape(1)).status == 409
     assert world.used(top) == {"VCPU": 2, "DISK_GB": 5}
-    assert root.post("/placement/reshaper", shape(4), **at("1.30")).status == 204
+    later = {"inventories": {ids.new_uuid(): shape(4)["inventories"][top]}, "allocations": {}}
+    coded = world.as_("nova").post("/placement/reshaper", later, **LATEST)
+    assert coded.status == 400
+    assert coded.json()["errors"][0]["code"] == "placement.resource_provider.not_found"
+    assert reshape(shape(4)).status == 204
     assert (world.used(top), world.used(child)) == ({"DISK_GB": 5}, {"VCPU": 2})
-    assert root.post("/placement/reshaper", shape(4), **at("1.30")).status == 409
+    assert reshape(shape(4)).status == 409
+
+
+def test_giving_back_leaves_a_providers_generation(world, root, two, consumer):
+    generation = lambda: root.get(f"/placement/resource_providers/{two[0]}", **LATEST).json()["generation"]  # noqa: E731
+    before = generation()
+    world.hold(consumer, {two[0]: {"VCPU": 1}})
+    assert generation() == before + 1
+    assert root.delete(f"{URL}/{consumer}", **LATEST).status == 204
+    assert generation() == before + 1

@@ -72,7 +72,7 @@ def test_older_forms_of_the_answer(world, root):
         ("resources1=VCPU:1&resources2=VCPU:1", "1.39"), ("resources1=VCPU:1&required2=HW_CPU_X86_AVX", "1.35"),
         ("resources=VCPU:1&group_policy=some", "1.39"), ("resources_A=VCPU:1", "1.32"),
         ("resources=VCPU:1&same_subtree=_X", "1.39"), ("resources=VCPU:1&colour=red", "1.39"),
-        ("resources=VCPU:1&resources=VCPU:1", "1.39"),
+        ("resources=VCPU:1&root_required=HW_CPU_X86_AVX&root_required=HW_CPU_X86_AVX", "1.39"),
     ],
 )  # fmt: skip
 def test_bad_questions_are_refused(world, root, query, version):
@@ -173,3 +173,32 @@ def test_a_limit_cuts_what_is_found_in_chunks_and_changes_nothing_else(world, ro
         used = {host for request in whole[:limit] for host in request["allocations"]}
         assert used <= set(found["provider_summaries"])
     assert bool(whole) == ("99" not in query)
+
+
+def test_a_repeated_parameter_counts_once_where_the_reference_says_which(world, root):
+    a = world.provider("a", {"VCPU": 4}, traits=["CUSTOM_X"])
+    b = world.provider("b", {"VCPU": 8}, traits=["CUSTOM_Y"])
+    assert len(ask(root, "resources=VCPU:1&limit=2&limit=1", "1.16")["allocation_requests"]) == 2, "the first"
+    assert chosen(ask(root, "resources=VCPU:1&resources=VCPU:5")) == [[b]], "the last"
+    assert chosen(ask(root, "resources=VCPU:1&required=CUSTOM_Y&required=CUSTOM_X", "1.38")) == [[a]], "the last"
+    assert chosen(ask(root, "resources=VCPU:1&required=CUSTOM_Y&required=CUSTOM_X", "1.39")) == [], "both"
+    groups = "resources1=VCPU:1&resources2=VCPU:1"
+    assert chosen(ask(root, f"{groups}&group_policy=none&group_policy=isolate")) == sorted([[a], [b]]), "the first"
+    assert chosen(ask(root, f"{groups}&group_policy=isolate&group_policy=none")) == []
+
+
+def test_a_numbered_group_is_in_the_aggregates_of_its_provider_alone(world, root):
+    top = world.provider("top", aggregates=[AGGREGATE])
+    child = world.provider("child", {"VCPU": 4}, parent=top)
+    assert chosen(ask(root, f"resources=VCPU:1&member_of={AGGREGATE}")) == [[child]]
+    assert chosen(ask(root, f"resources1=VCPU:1&member_of1={AGGREGATE}")) == []
+    assert chosen(ask(root, f"resources1=VCPU:1&member_of1=!{AGGREGATE}")) == [[child]]
+
+
+def test_isolated_groups_share_no_provider_even_without_resources(world, root):
+    nic = world.provider("nic", {"SRIOV_NET_VF": 4}, traits=["CUSTOM_NIC"])
+    query = "resources1=SRIOV_NET_VF:1&required2=CUSTOM_NIC&same_subtree=1,2&group_policy="
+    assert chosen(ask(root, query + "none")) == [[nic]]
+    assert chosen(ask(root, query + "isolate")) == []
+    child = world.provider("child", {"SRIOV_NET_VF": 4}, parent=nic)
+    assert chosen(ask(root, query + "isolate")) == [[child]]

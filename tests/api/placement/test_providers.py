@@ -114,7 +114,11 @@ def test_lists_are_filtered(world, root):
     assert found(f"member_of={AGGREGATE}", "1.2") == 400
     assert found("member_of=x") == 400
     assert found("colour=red") == 400
-    assert found("name=a&name=b") == 400
+    assert found("name=big&name=small") == {small}, "the last counts"
+    assert found("required=HW_CPU_X86_AVX&required=CUSTOM_X", "1.38") == {small}
+    assert found("required=HW_CPU_X86_AVX&required=CUSTOM_X", "1.39") == set()
+    assert found(f"member_of={AGGREGATE}&member_of={AGGREGATE}", "1.23") == 400
+    assert found("resources= VCPU:2 ,MEMORY_MB:1") == {big}
 
 
 def test_inventories_follow_their_generation(world, root):
@@ -136,7 +140,7 @@ def test_inventories_follow_their_generation(world, root):
     assert root.get(f"{url}/MEMORY_MB", **LATEST).status == 404
     assert root.delete(f"{url}/DISK_GB", **LATEST).status == 204
     assert root.delete(f"{url}/DISK_GB", **LATEST).status == 404
-    assert root.delete(url, **at("1.4")).status == 404
+    assert root.delete(url, **at("1.4")).status == 405
     assert root.delete(url, **LATEST).status == 204
     assert root.get(url, **LATEST).json()["inventories"] == {}
 
@@ -247,3 +251,45 @@ def test_a_list_without_parameters_holds_every_provider_oldest_first(world, root
     plain = root.get(ALL, **LATEST).json()["resource_providers"]
     assert [one["uuid"] for one in plain] == uuids
     assert plain == [root.get(one_, **LATEST).json() for one_ in (one(uuid) for uuid in uuids)]
+
+
+def test_an_aggregate_is_shown_as_it_was_given_and_found_in_either_spelling(world, root):
+    uuid = world.provider("a")
+    plain = AGGREGATE.replace("-", "")
+    assert root.put(one(uuid, "aggregates"), [plain], **at("1.1")).json() == {"aggregates": [plain]}
+    assert root.put(one(uuid, "aggregates"), [plain, AGGREGATE], **at("1.1")).status == 400
+    for spelling in (plain, AGGREGATE, AGGREGATE.upper()):
+        found = root.get(f"{ALL}?member_of={spelling}", **LATEST).json()["resource_providers"]
+        assert [provider["uuid"] for provider in found] == [uuid]
+
+
+@pytest.mark.parametrize(
+    ("accept", "status"),
+    [
+        ("", 200), ("*/*", 200), ("application/json", 200), ("application/*;q=0.5, text/html", 200),
+        ("text/plain", 406), ("text/html,application/xhtml+xml,application/xml;q=0.9", 406),
+        ("application/json;q=0", 406),
+    ],
+)  # fmt: skip
+def test_a_client_that_takes_no_json_gets_nothing_else(world, root, accept, status):
+    uuid = world.provider("a")
+    for path in (ALL, one(uuid), one(uuid, "traits"), "/placement/traits", "/placement/resource_classes"):
+        assert root.get(path, **LATEST, Accept=accept).status == status, path
+    assert root.delete(one(uuid), **LATEST, Accept=accept).status == 204, "it has no body"
+
+
+@pytest.mark.parametrize("media", ["text/plain", "application/x-www-form-urlencoded", "application/jsonx"])
+def test_a_body_of_another_type_is_refused(root, media):
+    raw = b'{"name": "a"}'
+    assert root.request("POST", ALL, raw=raw, content_type=media, **LATEST).status == 415
+    assert root.request("POST", ALL, raw=raw, content_type="application/json; charset=utf-8", **LATEST).status == 200
+
+
+@pytest.mark.parametrize(("version", "status"), [("0.9", 406), ("1.40", 406), ("2.0", 406), ("1", 400), ("x.y", 400)])
+def test_versions_out_of_range_are_told_from_what_is_no_version(root, version, status):
+    assert root.get(ALL, **at(version)).status == status
+
+
+@pytest.mark.parametrize("query", ["project_id=", "project_id=p1&user_id=", f"project_id={'p' * 256}"])
+def test_names_in_a_question_for_usages_have_1_to_255_characters(root, query):
+    assert root.get(f"/placement/usages?{query}", **LATEST).status == 400

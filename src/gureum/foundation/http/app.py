@@ -23,7 +23,16 @@ from urllib.parse import parse_qsl
 from gureum.foundation import ids, log
 from gureum.foundation.caller import AccessRule, Caller
 from gureum.foundation.db.engine import Database
-from gureum.foundation.errors import ApiError, BadRequest, Internal, MethodNotAllowed, NotFound, Unauthorized
+from gureum.foundation.errors import (
+    ApiError,
+    BadRequest,
+    Internal,
+    MethodNotAllowed,
+    NotAcceptable,
+    NotFound,
+    Unauthorized,
+    UnsupportedMediaType,
+)
 from gureum.foundation.http import dialects
 from gureum.foundation.http.access import is_quick, permits
 from gureum.foundation.http.answer import Answer, send_answer
@@ -144,6 +153,8 @@ class App:
             call.path = path
             call.base_url = self.public_url + api.prefix
             call.project_in_path = f"/{project_id}" if project_id else ""
+            if api.media:
+                _check_media(api.media, route, headers)
             answer = await self._run(call, parameters, headers, receive)
         except ApiError as error:
             answer = self._error(error, api, headers, request_id, version)
@@ -288,6 +299,19 @@ def _route_of(router: Router, method: str, path: str, version: Version | None) -
         ):
             return route, values
     raise NotFound("The resource could not be found.")
+
+
+def _check_media(media: str, route: Route, headers: dict[str, str]) -> None:
+    """Whether a request sends and takes the one type of its API. Raises 400, 406, 415."""
+    if route.body is not None:
+        sent = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if not sent and headers.get("content-length", "0") != "0":
+            raise BadRequest("content-type header required when content-length > 0")
+        if sent != media:
+            raise UnsupportedMediaType(f"The media type {sent[:64] or None} is not supported, use {media}")
+    shows = route.method in ("GET", "HEAD") and route.status == 200 and route.policy != PUBLIC
+    if shows and not dialects.takes(headers.get("accept", ""), media):
+        raise NotAcceptable(f"Only {media} is provided")
 
 
 def _headers(scope: Scope) -> dict[str, str]:

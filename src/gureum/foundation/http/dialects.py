@@ -70,6 +70,13 @@ def prefers_html(accept: str) -> bool:
     return html_weight > 0 and html_weight >= _weight(ranges, ("application/json", "application/*", "*/*"))
 
 
+def takes(accept: str, media: str) -> bool:
+    """Whether an `Accept` header takes answers of the type `media`; without one, all do. RFC 9110, 12.5.1."""
+    ranges = [_media_range(text) for text in accept[:_LONGEST_ACCEPT].split(",") if text.strip()]
+    kinds = (media, media.partition("/")[0] + "/*", "*/*")
+    return not ranges or _weight(ranges, kinds) > 0
+
+
 def _media_range(text: str) -> tuple[str, float]:
     name, *parameters = (part.strip().lower() for part in text.split(";"))
     weights = [part.removeprefix("q=") for part in parameters if part.startswith("q=")]

@@ -17,9 +17,9 @@ Version = tuple[int, int]
 _FORM = re.compile(r"([1-9]\d{0,2})\.(0|[1-9]\d{0,3})")
 
 
-def parse(text: str) -> Version:
+def parse(text: str, form: re.Pattern[str] = _FORM) -> Version:
     """`2.79` -> (2, 79). Raises BadRequest for anything else."""
-    match = _FORM.fullmatch(text.strip())
+    match = form.fullmatch(text.strip())
     if not match:
         raise BadRequest(f"API Version String {text[:40]!r} is of invalid format. Must be of format MajorNum.MinorNum.")
     return int(match[1]), int(match[2])
@@ -38,6 +38,7 @@ class Versions:
     """An API's range. `service` is the name in the header, `legacy_header` an older header of its own.
 
     Under the path segment `unversioned` an API from before microversions lives on: the headers mean nothing there.
+    `form` is what a version looks like: what is of it and outside of the range is 406, anything else 400.
     """
 
     service: str
@@ -45,6 +46,7 @@ class Versions:
     maximum: Version
     legacy_header: str = ""
     unversioned: str = ""
+    form: re.Pattern[str] = _FORM
 
     def requested(self, header: str, legacy: str = "") -> Version:
         """The version that a request means. Raises BadRequest or NotAcceptable as the specification says."""
@@ -60,7 +62,7 @@ class Versions:
             return self.minimum
         if wanted == "latest":
             return self.maximum
-        version = parse(wanted)
+        version = parse(wanted, self.form)
         if not self.minimum <= version <= self.maximum:
             raise NotAcceptable(
                 f"Version {wanted} is not supported by the API. "

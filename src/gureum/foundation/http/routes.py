@@ -84,6 +84,7 @@ class Api:
     `elder_errors(body, version)` turns the newest form of an error into that of an older microversion.
     `project_in_path` names the versions below which a path may begin with the caller's project: for "v2.1",
     `/v2.1/{project_id}/servers` is `/v2.1/servers`. No other path of these versions begins with hexadecimal digits.
+    `media` is the one type of its bodies: others are refused (415), and clients that take no answer of it too (406).
     `error_page` renders an error for clients whose `Accept` does not prefer JSON.
     """
 
@@ -97,6 +98,7 @@ class Api:
     aliases: tuple[str, ...] = ()
     strict_slash: bool = False
     project_in_path: frozenset[str] = frozenset()
+    media: str = ""
     error_page: ErrorPage | None = None
 
     def without_project(self, path: str) -> tuple[str, str]:

@@ -63,17 +63,13 @@ def fresh(
     return Reply(body, status, headers)
 
 
-def check_query(call: Call[Any], since: dict[str, Version], repeatable: frozenset[str] = frozenset()) -> None:
-    """Refuse parameters that are not known at this version, or given twice. Raises BadRequest."""
-    seen: set[str] = set()
+def check_query(call: Call[Any], since: dict[str, Version]) -> None:
+    """Refuse parameters that are not known at this version; of one given twice the last counts. Raises BadRequest."""
     for name, _ in call.query:
         if name not in since or call.version < since[name]:
             raise BadRequest(
                 f"Invalid query string parameters: Additional properties are not allowed ({name[:64]!r} was unexpected)"
             )
-        if name in seen and name not in repeatable:
-            raise BadRequest(f"Query string may not contain multiple occurrences of {name!r}", code=DUPLICATE_KEY)
-        seen.add(name)
 
 
 def find_provider(tx: Tx, uuid: str) -> Provider:

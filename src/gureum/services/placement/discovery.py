@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from gureum.foundation.http.call import Call
-from gureum.foundation.http.routes import PUBLIC, Route
+from gureum.foundation.http.routes import PUBLIC, Reply, Route
+from gureum.services.placement.answers import fresh
 
 RULES = ()
 
 
-def versions(_call: Call[Any]) -> dict[str, Any]:
-    return {
+def versions(call: Call[Any]) -> Reply:
+    document = {
         "versions": [
             {
                 "id": "v1.0",
@@ -22,6 +23,7 @@ def versions(_call: Call[Any]) -> dict[str, Any]:
             }
         ]
     }
+    return fresh(call, document)
 
 
 ROUTES = (Route("GET", "/", versions, PUBLIC, transaction="none"),)

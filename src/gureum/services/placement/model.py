@@ -60,10 +60,13 @@ class ProviderTrait(Row):
 
 
 class ProviderAggregate(Row):
+    """`shown` is the id as it was given; without dashes it is the same aggregate."""
+
     __tablename__ = "provider_aggregates"
 
     provider_id: Mapped[str] = mapped_column(ForeignKey("providers.id", ondelete="CASCADE"), primary_key=True)
     aggregate_id: Mapped[str] = mapped_column(Id, primary_key=True, index=True)
+    shown: Mapped[str] = mapped_column(Id)
 
 
 class CustomClass(Row):

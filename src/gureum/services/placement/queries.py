@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 
 from gureum.foundation.errors import BadRequest
 from gureum.foundation.http.microversions import Version
-from gureum.services.placement.answers import BAD_VALUE, MOST, dashed
+from gureum.services.placement.answers import BAD_VALUE, DUPLICATE_KEY, MOST, dashed
 
 _AMOUNT = re.compile(r"([A-Z0-9_]{1,255}):([0-9]{1,10})")
 _TRAIT = re.compile(r"[A-Z0-9_]{1,255}")
 FORBIDDEN_TRAITS: Version = (1, 22)
+SEVERAL_AGGREGATES: Version = (1, 24)
 FORBIDDEN_AGGREGATES: Version = (1, 32)
 ANY_TRAITS: Version = (1, 39)
 
@@ -52,6 +53,20 @@ class Membership:
         return not self.refused & held and all(group & held for group in self.wanted)
 
 
+def in_force(values: Sequence[str], version: Version, repeatable_since: Version) -> Sequence[str]:
+    """The values of a parameter that count: all of them since it may be repeated, else the last."""
+    return values if version >= repeatable_since else values[-1:]
+
+
+def several(values: Sequence[str], version: Version) -> Sequence[str]:
+    """The values of `member_of`, which may be repeated since 1.24. Raises BadRequest."""
+    if len(values) > 1 and version < SEVERAL_AGGREGATES:
+        raise BadRequest(
+            "Multiple member_of parameters are not supported in the specified microversion.", code=DUPLICATE_KEY
+        )
+    return values
+
+
 def resources_of(text: str) -> dict[str, int]:
     """`VCPU:1,MEMORY_MB:64` -> {"VCPU": 1, "MEMORY_MB": 64}; amounts are at least 1."""
     form = (
@@ -62,7 +77,7 @@ def resources_of(text: str) -> dict[str, int]:
         raise BadRequest(f"{form} Got: empty string.", code=BAD_VALUE)
     found: dict[str, int] = {}
     for part in text.split(","):
-        match = _AMOUNT.fullmatch(part)
+        match = _AMOUNT.fullmatch(part.strip())
         if match is None:
             raise BadRequest(f"{form} Got: {text[:128]}.", code=BAD_VALUE)
         amount = int(match[2])
@@ -93,6 +108,7 @@ def traits_of(values: Sequence[str], version: Version) -> Traits:
 
 
 def _trait(name: str, value: str, version: Version) -> str:
+    name = name.strip()
     if not _TRAIT.fullmatch(name):
         example = "HW_CPU_X86_VMX,!CUSTOM_MAGIC" if version >= FORBIDDEN_TRAITS else "HW_CPU_X86_VMX,CUSTOM_MAGIC"
         raise BadRequest(
@@ -117,7 +133,7 @@ def membership_of(values: Sequence[str], version: Version) -> Membership:
         parts = text[3:].split(",") if several else [text]
         if not several and "," in text:
             raise BadRequest("Multiple values for 'member_of' must be prefixed with the 'in:' keyword.", code=BAD_VALUE)
-        uuids = frozenset(_aggregate(part) for part in parts)
+        uuids = frozenset(_aggregate(part.strip()) for part in parts)
         if negative:
             refused |= uuids
         else:

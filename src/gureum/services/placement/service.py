@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from gureum.foundation.db.engine import Database
 from gureum.foundation.http import dialects
 from gureum.foundation.http.microversions import Versions
@@ -10,13 +12,19 @@ from gureum.foundation.service import ServiceParts
 from gureum.services.placement.facade import PlacementFacade
 from gureum.services.placement.nouns import NOUNS
 
-VERSIONS = Versions("placement", (1, 0), (1, 39))
+VERSIONS = Versions("placement", (1, 0), (1, 39), form=re.compile(r"([0-9]{1,9})\.([0-9]{1,9})"))
 
 
 def parts(_database: Database) -> tuple[ServiceParts, PlacementFacade]:
     routes = tuple(route for noun in NOUNS for route in noun.ROUTES)
     rules = tuple(rule for noun in NOUNS for rule in noun.RULES)
     api = Api(
-        "placement", "/placement", dialects.placement, routes, versions=VERSIONS, elder_errors=dialects.placement_before
+        "placement",
+        "/placement",
+        dialects.placement,
+        routes,
+        versions=VERSIONS,
+        elder_errors=dialects.placement_before,
+        media="application/json",
     )
     return ServiceParts("placement", apis=(api,), rules=rules), PlacementFacade()

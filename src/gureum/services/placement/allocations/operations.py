@@ -37,14 +37,17 @@ class ConsumerWrite:
 
 
 def replace(tx: Tx, writes: Sequence[ConsumerWrite]) -> None:
-    """Raises BadRequest for unknown providers and classes, Conflict for generations and for what does not fit."""
+    """Raises BadRequest for unknown providers and classes, Conflict for generations and for what does not fit.
+
+    The generation of each provider that something is taken of rises; giving back leaves it.
+    """
     ids = [write.consumer_id for write in writes]
     consumers = {row.id: row for row in tx.scalars(select(Consumer).where(Consumer.id.in_(ids)))}
     for write in writes:
         _check_generation(write, consumers.get(write.consumer_id))
     _check_names(tx, writes)
     before = _held(tx, ids)
-    touched = {provider_id for amounts in before.values() for provider_id in amounts}
+    touched: set[str] = set()
     for amounts in before.values():
         give_back(tx, amounts)
     for write in writes:

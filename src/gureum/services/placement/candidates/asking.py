@@ -18,7 +18,15 @@ from gureum.services.placement import names
 from gureum.services.placement.answers import BAD_VALUE, DUPLICATE_KEY, MISSING_VALUE, MOST, dashed
 from gureum.services.placement.candidates.solver import Group, Request
 from gureum.services.placement.model import Provider
-from gureum.services.placement.queries import ANY_TRAITS, Traits, membership_of, resources_of, traits_of
+from gureum.services.placement.queries import (
+    ANY_TRAITS,
+    Traits,
+    in_force,
+    membership_of,
+    resources_of,
+    several,
+    traits_of,
+)
 
 _GROUPED: dict[str, Version] = {
     "resources": (1, 10),
@@ -78,9 +86,8 @@ def _sorted_out(call: Call[Any]) -> tuple[dict[str, dict[str, list[str]]], dict[
                 f"Invalid query string parameters: Additional properties are not allowed ({name[:64]!r} was unexpected)"
             )
         grouped.setdefault(suffix, {}).setdefault(plain, []).append(value)
-    for name, values in single.items():
-        if len(values) > 1 and name != "same_subtree":
-            raise BadRequest(f"Query string may not contain multiple occurrences of {name!r}", code=DUPLICATE_KEY)
+    if len(single.get("root_required", ())) > 1:
+        raise BadRequest("Query parameter 'root_required' may be specified only once.", code=DUPLICATE_KEY)
     return grouped, single
 
 
@@ -99,20 +106,16 @@ def _split(name: str, version: Version) -> tuple[str | None, str]:
 
 
 def _group(call: Call[Any], suffix: str, values: dict[str, list[str]]) -> Group:
-    for name, given in values.items():
-        since = {"member_of": (1, 24), "required": ANY_TRAITS}.get(name)
-        if len(given) > 1 and (since is None or call.version < since):
-            raise BadRequest(f"Query string may not contain multiple occurrences of {name!r}", code=DUPLICATE_KEY)
     if "resources" not in values and not (suffix and call.at_least(1, 36)):
         what = f"Resources are needed for the request group {suffix!r}: 'resources' is a required property"
         raise BadRequest(f"Invalid query string parameters: {what}", code=MISSING_VALUE)
     tree = values.get("in_tree")
     return Group(
         suffix,
-        resources_of(values["resources"][0]) if "resources" in values else {},
-        traits_of(values.get("required", []), call.version),
-        membership_of(values.get("member_of", []), call.version),
-        _root_of(call, tree[0]) if tree else None,
+        resources_of(values["resources"][-1]) if "resources" in values else {},
+        traits_of(in_force(values.get("required", []), call.version, ANY_TRAITS), call.version),
+        membership_of(several(values.get("member_of", []), call.version), call.version),
+        _root_of(call, tree[-1]) if tree else None,
     )
 
 
@@ -123,7 +126,7 @@ def _root_of(call: Call[Any], text: str) -> str:
 
 
 def _subtree(text: str, known: set[str]) -> frozenset[str]:
-    wanted = frozenset(text.split(","))
+    wanted = frozenset(suffix.strip() for suffix in text.split(","))
     missing = wanted - known
     if "" in wanted or missing:
         raise BadRequest(f"Real suffixes should be specified in 'same_subtree'. Got: {text[:128]}", code=BAD_VALUE)

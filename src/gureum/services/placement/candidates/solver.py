@@ -111,7 +111,7 @@ class _Alone:
         self._supplies = supplies
         self._suffixes = [group.suffix for group in request.groups]
         self._choosy = [group for group in request.groups if not group.takes_any()]
-        self._impossible = request.isolate and sum(1 for g in request.groups if g.suffix and g.resources) > 1
+        self._impossible = request.isolate and sum(1 for group in request.groups if group.suffix) > 1
         each = [amount for group in request.groups for amount in group.resources.items()]
         self._total: dict[str, int] = {}
         for name, amount in each:
@@ -178,6 +178,8 @@ def _placed(supplies: Mapping[str, Supply], supply: Supply, group: Group) -> boo
         return False
     if not group.membership:
         return True
+    if group.suffix:  # a granular group asks for one provider, and for the aggregates that this one is in
+        return group.membership.allow(supply.aggregates)
     root = supplies.get(supply.root_id)
     return group.membership.allow(supply.aggregates | (root.aggregates if root else set()))
 
@@ -191,7 +193,7 @@ def _joined(supplies: Mapping[str, Supply], combination: Sequence[Choice], reque
         used = mappings.setdefault(suffix, [])
         if supply.id not in used:
             used.append(supply.id)
-        if suffix and resources:
+        if suffix:
             granular.append(supply.id)
         mine = amounts.setdefault(supply.id, {}) if resources else {}
         for name, amount in resources.items():

@@ -6,11 +6,11 @@ from typing import Any
 
 from msgspec import Struct
 
-from gureum.foundation.errors import BadRequest, Conflict, NotFound
+from gureum.foundation.errors import BadRequest, Conflict, MethodNotAllowed, NotFound
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Reply, Route
 from gureum.foundation.policy import Rule
-from gureum.services.placement.answers import ADMIN, PREFIX, ClassName, Generation, find_provider, fresh, grow
+from gureum.services.placement.answers import ADMIN, ClassName, Generation, find_provider, fresh, grow
 from gureum.services.placement.inventories import operations
 from gureum.services.placement.inventories.operations import GivenStock, Stock
 from gureum.services.placement.model import Provider
@@ -50,6 +50,9 @@ def replace(call: Call[Any], body: Inventories, uuid: str) -> Reply:
 
 
 def clear(call: Call[Any], uuid: str) -> None:
+    """Since 1.5."""
+    if not call.at_least(1, 5):
+        raise MethodNotAllowed(headers={"Allow": "GET, POST, PUT"})
     provider = find_provider(call.tx, uuid)
     grow(call.tx, provider)
     operations.drop(call.tx, provider, operations.held(call.tx, provider).keys())
@@ -62,7 +65,7 @@ def create(call: Call[Any], body: NewInventory, uuid: str) -> Reply:
     if body.resource_class in operations.held(call.tx, provider):
         raise Conflict(f"Update conflict: {provider.id} has an inventory of {body.resource_class}.")
     operations.put(call.tx, provider, {body.resource_class: body})
-    location = f"{PREFIX}/resource_providers/{provider.id}/inventories/{body.resource_class}"
+    location = f"{call.base_url}/resource_providers/{provider.id}/inventories/{body.resource_class}"
     return _one(call, provider, body.resource_class, status=201, location=location)
 
 
@@ -112,7 +115,7 @@ ROUTES = (
     Route("GET", _ALL, index, _P + "list"),
     Route("POST", _ALL, create, _P + "create", 201, body=NewInventory),
     Route("PUT", _ALL, replace, _P + "update", body=Inventories),
-    Route("DELETE", _ALL, clear, _P + "delete", 204, since=(1, 5)),
+    Route("DELETE", _ALL, clear, _P + "delete", 204),
     Route("GET", _ONE, show, _P + "show"),
     Route("PUT", _ONE, change, _P + "update", body=GivenStock),
     Route("DELETE", _ONE, remove, _P + "delete", 204),

@@ -16,7 +16,7 @@ from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
 from gureum.services.placement.allocations import bodies
 from gureum.services.placement.allocations.operations import replace
-from gureum.services.placement.answers import ClassName, Generation, Uuid, dashed, grow
+from gureum.services.placement.answers import PROVIDER_NOT_FOUND, ClassName, Generation, Uuid, dashed, grow
 from gureum.services.placement.inventories import operations as inventories
 from gureum.services.placement.inventories.operations import Stock
 from gureum.services.placement.model import Provider
@@ -53,7 +53,7 @@ def reshape(call: Call[Any], body: Any) -> None:
     for uuid, shape in body.inventories.items():
         provider = call.tx.get(Provider, dashed(uuid))
         if provider is None:
-            raise BadRequest(f"Resource provider {uuid} in inventories not found.")
+            raise BadRequest(f"Resource provider {uuid} in inventories not found.", code=PROVIDER_NOT_FOUND)
         grow(call.tx, provider, shape.resource_provider_generation)
         inventories.check(call.tx, provider, shape.inventories, call.version)
         shapes.append((provider, shape))
@@ -62,6 +62,8 @@ def reshape(call: Call[Any], body: Any) -> None:
     replace(call.tx, [bodies.write_of(consumer_id, one) for consumer_id, one in body.allocations.items()])
     for provider, shape in shapes:
         inventories.drop(call.tx, provider, inventories.held(call.tx, provider).keys() - shape.inventories.keys())
+        call.tx.refresh(provider)
+        grow(call.tx, provider)
 
 
 _BODIES = {(1, 30): ReshapeV130, (1, 34): ReshapeV134, (1, 38): ReshapeV138}

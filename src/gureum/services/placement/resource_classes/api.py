@@ -40,7 +40,7 @@ def create(call: Call[Any], body: Named) -> Reply:
     if call.tx.get(CustomClass, body.name) is not None:
         raise Conflict(f"Conflicting resource class already exists: {body.name}")
     call.tx.add(CustomClass(name=body.name))
-    return fresh(call, None, status=201, location=_href(body.name))
+    return Reply(None, 201, {"Location": _location(call, body.name)})
 
 
 def show(call: Call[Any], name: str) -> Reply:
@@ -54,9 +54,9 @@ def ensure(call: Call[Any], name: str) -> Reply:
     if not _CUSTOM.fullmatch(name):
         raise BadRequest(f"JSON does not validate: {name[:255]!r} does not match '^CUSTOM_[A-Z0-9_]+$'")
     if call.tx.get(CustomClass, name) is not None:
-        return fresh(call, None, status=204, location=_href(name))
+        return Reply(None, 204, {"Location": _location(call, name)})
     call.tx.add(CustomClass(name=name))
-    return fresh(call, None, status=201, location=_href(name))
+    return Reply(None, 201, {"Location": _location(call, name)})
 
 
 def rename(call: Call[Any], body: Named, name: str) -> Reply:
@@ -93,6 +93,10 @@ def _check_unused(call: Call[Any], name: str) -> None:
 
 def _missing(name: str) -> NotFound:
     return NotFound(f"No such resource class {name[:255]}.")
+
+
+def _location(call: Call[Any], name: str) -> str:
+    return f"{call.base_url}/resource_classes/{name}"
 
 
 def _href(name: str) -> str:

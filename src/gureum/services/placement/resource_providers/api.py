@@ -100,7 +100,7 @@ def create(call: Call[Any], body: NewNested) -> Reply:
     row = Provider(id=uuid, name=body.name, generation=0, parent_id=parent_id, root_id=root_id, updated_at=now)
     call.tx.add(row)
     call.tx.flush()
-    location = f"{PREFIX}/resource_providers/{uuid}"
+    location = f"{call.base_url}/resource_providers/{uuid}"
     if not call.at_least(1, 20):
         return Reply(None, 201, {"Location": location})
     return fresh(call, _view(call, row), (now,), location=location)
@@ -157,21 +157,21 @@ def aggregates(call: Call[Any], uuid: str) -> Reply:
 def set_aggregates(call: Call[Any], body: Any, uuid: str) -> Reply:
     row = find_provider(call.tx, uuid)
     given = body.aggregates if isinstance(body, Aggregates) else body
-    wanted = {dashed(text) for text in given}
+    wanted = {dashed(text): text for text in given}
     if len(wanted) != len(given):
         raise BadRequest("JSON does not validate: aggregates must be unique.")
     if isinstance(body, Aggregates):
         grow(call.tx, row, body.resource_provider_generation)
     call.tx.execute(delete_rows(ProviderAggregate).where(ProviderAggregate.provider_id == row.id))
-    for aggregate_id in sorted(wanted):
-        call.tx.add(ProviderAggregate(provider_id=row.id, aggregate_id=aggregate_id))
+    for aggregate_id, text in sorted(wanted.items()):
+        call.tx.add(ProviderAggregate(provider_id=row.id, aggregate_id=aggregate_id, shown=text))
     row.updated_at = clock.utcnow()
     call.tx.flush()
     return _aggregates_of(call, row)
 
 
 def _aggregates_of(call: Call[Any], row: Provider) -> Reply:
-    held = select(ProviderAggregate.aggregate_id).where(ProviderAggregate.provider_id == row.id)
+    held = select(ProviderAggregate.shown).where(ProviderAggregate.provider_id == row.id)
     view: dict[str, Any] = {"aggregates": sorted(call.tx.scalars(held))}
     if call.at_least(1, 19):
         view["resource_provider_generation"] = row.generation

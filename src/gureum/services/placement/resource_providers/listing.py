@@ -15,7 +15,7 @@ from gureum.foundation.http.microversions import Version
 from gureum.services.placement import names
 from gureum.services.placement.answers import BAD_VALUE, check_query, dashed
 from gureum.services.placement.model import Provider, ProviderAggregate, ProviderInventory, ProviderTrait
-from gureum.services.placement.queries import ANY_TRAITS, membership_of, resources_of, traits_of
+from gureum.services.placement.queries import ANY_TRAITS, in_force, membership_of, resources_of, several, traits_of
 
 PARAMETERS: dict[str, Version] = {
     "name": (1, 0),
@@ -32,9 +32,7 @@ _EVERY: Prepared[Any] = Prepared(select(*table_of(Provider).c).order_by(Provider
 
 def providers_asked(call: Call[Any]) -> Sequence[Provider]:
     """Providers' rows, to be read only."""
-    repeatable = {"member_of"} if call.at_least(1, 24) else set()
-    repeatable |= {"required"} if call.version >= ANY_TRAITS else set()
-    check_query(call, PARAMETERS, frozenset(repeatable))
+    check_query(call, PARAMETERS)
     if not call.query:
         return _EVERY.all(call.tx)
     statement: Select[Any] = select(Provider)
@@ -46,10 +44,10 @@ def providers_asked(call: Call[Any]) -> Sequence[Provider]:
         other = aliased(Provider)
         roots = select(other.root_id).where(other.id == _uuid("in_tree", tree))
         statement = statement.where(Provider.root_id.in_(roots))
-    if call.params("required"):
-        statement = statement.where(*_traits(call))
-    if call.params("member_of"):
-        statement = statement.where(*_aggregates(call))
+    if required := in_force(call.params("required"), call.version, ANY_TRAITS):
+        statement = statement.where(*_traits(call, required))
+    if aggregates := several(call.params("member_of"), call.version):
+        statement = statement.where(*_aggregates(call, aggregates))
     if (resources := call.param("resources")) is not None:
         statement = statement.where(*_room(call, resources))
     return call.tx.scalars(statement.order_by(Provider.created_at, Provider.id)).all()
@@ -63,8 +61,8 @@ def _uuid(name: str, text: str) -> str:
         raise BadRequest(said, code=BAD_VALUE) from error
 
 
-def _traits(call: Call[Any]) -> list[ColumnElement[bool]]:
-    wanted = traits_of(call.params("required"), call.version)
+def _traits(call: Call[Any], required: Sequence[str]) -> list[ColumnElement[bool]]:
+    wanted = traits_of(required, call.version)
     names.check_traits(call.tx, wanted.names())
 
     def has(group: frozenset[str]) -> ColumnElement[bool]:
@@ -74,9 +72,9 @@ def _traits(call: Call[Any]) -> list[ColumnElement[bool]]:
     return terms if not wanted.forbidden else [*terms, ~has(wanted.forbidden)]
 
 
-def _aggregates(call: Call[Any]) -> list[ColumnElement[bool]]:
+def _aggregates(call: Call[Any], aggregates: Sequence[str]) -> list[ColumnElement[bool]]:
     """A provider is also in the aggregates of its root."""
-    wanted = membership_of(call.params("member_of"), call.version)
+    wanted = membership_of(aggregates, call.version)
 
     def within(group: frozenset[str]) -> ColumnElement[bool]:
         mine = or_(ProviderAggregate.provider_id == Provider.id, ProviderAggregate.provider_id == Provider.root_id)

@@ -14,7 +14,7 @@ from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Reply, Route
 from gureum.foundation.policy import Rule
 from gureum.services.placement import names
-from gureum.services.placement.answers import ADMIN, PREFIX, Generation, check_query, find_provider, fresh, grow
+from gureum.services.placement.answers import ADMIN, Generation, check_query, find_provider, fresh, grow
 from gureum.services.placement.model import CustomTrait, Provider, ProviderTrait
 
 _P = "placement:traits:"
@@ -71,7 +71,7 @@ def show(call: Call[Any], name: str) -> Reply:
 def create(call: Call[Any], name: str) -> Reply:
     if not _CUSTOM.fullmatch(name):
         raise BadRequest('The trait is invalid. A valid trait must be no longer than 255 characters, start with the prefix "CUSTOM_" and use following characters: "A"-"Z", "0"-"9" and "_"')  # fmt: skip # noqa: E501
-    location = f"{PREFIX}/traits/{name}"
+    location = f"{call.base_url}/traits/{name}"
     if call.tx.get(CustomTrait, name) is not None:
         return fresh(call, None, status=204, location=location)
     call.tx.add(CustomTrait(name=name))

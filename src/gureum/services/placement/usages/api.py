@@ -11,7 +11,7 @@ from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Reply, Route
 from gureum.foundation.policy import Rule
 from gureum.services.placement.allocations.bodies import UNKNOWN
-from gureum.services.placement.answers import MISSING_VALUE, check_query, fresh
+from gureum.services.placement.answers import BAD_VALUE, MISSING_VALUE, check_query, fresh
 from gureum.services.placement.model import Allocation, Consumer
 
 _RULE = "placement:usages"
@@ -25,6 +25,9 @@ def show(call: Call[Any]) -> Reply:
     project_id = call.param("project_id")
     if not project_id:
         raise BadRequest("Invalid query string parameters: 'project_id' is a required property", code=MISSING_VALUE)
+    for name, value in call.query:
+        if name in ("project_id", "user_id") and not 1 <= len(value) <= 255:
+            raise BadRequest(f"Invalid query string parameters: {name} has 1 to 255 characters.", code=BAD_VALUE)
     call.enforce(project_id=project_id)
     where = [Consumer.project_id == project_id]
     if (user_id := call.param("user_id")) is not None:

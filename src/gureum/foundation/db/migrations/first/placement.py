@@ -86,6 +86,7 @@ def _provider_aggregates() -> None:
         "provider_aggregates",
         sa.Column("provider_id", sa.String(length=36), nullable=False),
         sa.Column("aggregate_id", sa.String(length=36), nullable=False),
+        sa.Column("shown", sa.String(length=36), nullable=False),
         sa.ForeignKeyConstraint(
             ["provider_id"], ["providers.id"], name=op.f("fk_provider_aggregates_provider_id"), ondelete="CASCADE"
         ),
