@@ -132,3 +132,22 @@ def test_booleans_and_numbers_are_checked(alice):
 def test_agents_by_state(root):
     assert len(found(root, "agents", alive="1")) == 2
     assert found(root, "agents", alive="off") == []
+
+
+@pytest.mark.parametrize(
+    ("noun", "query"),
+    [
+        ("ports", "binding:host_id=h1"),
+        ("ports", "binding:host_id=nowhere"),
+        ("ports", "binding:host_id="),
+        ("networks", "provider:physical_network=external"),
+        ("networks", "provider:segmentation_id=5"),
+        ("networks", "provider:network_type=flat"),
+        ("networks", "sort_key=provider:physical_network"),
+    ],
+)
+def test_what_a_caller_may_not_see_is_told_by_no_filter_or_order(alice, root, make, network, noun, query):
+    port = make.port(network)
+    root.put(f"{AT}/ports/{port['id']}", {"port": {"binding:host_id": "h1"}})
+    assert alice.get(f"{AT}/{noun}?{query}").status == 403
+    assert root.get(f"{AT}/{noun}?{query}").status == 200

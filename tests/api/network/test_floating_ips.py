@@ -241,3 +241,13 @@ def test_a_port_with_a_floating_ip_becomes_a_leg(cloud, alice, make, wan):
     assert cloud.held("floating_ip")[floating["id"]].port_id == port["id"]
     make.add_leg(make.router(), port_id=port["id"])
     assert cloud.held("floating_ip")[floating["id"]].port_id is None
+
+
+def test_a_change_of_the_fixed_address_keeps_the_port(cloud, alice, make, wan):
+    port = make.port(wan[0])
+    floating = make.floating_ip(cloud.public_id(), port_id=port["id"])
+    at = f"{FLOATING}/{floating['id']}"
+    kept = alice.put(at, {"floatingip": {"fixed_ip_address": None}}).json()["floatingip"]
+    assert (kept["port_id"], kept["fixed_ip_address"]) == (port["id"], port["fixed_ips"][0]["ip_address"])
+    both = {"port_id": None, "fixed_ip_address": kept["fixed_ip_address"]}
+    assert fault(alice.put(at, {"floatingip": both})) == (400, "BadRequest")

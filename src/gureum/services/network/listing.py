@@ -49,7 +49,8 @@ class Listing:
     `seen_by(project)` is the predicate of what a project may see; `views(call, rows)` renders a whole page, loading
     each relation with one statement; `filters` are plain columns, whose types and spellings say how a value is read;
     `special` filters make their own predicate from the values; `extra_rows(call)` are rows to show that are not written
-    yet, `extra_row(call, id)` is one of them.
+    yet, `extra_row(call, id)` is one of them. `guarded` attributes are shown by a rule of their own: who may not see
+    one does not learn it from a filter or an order either.
     """
 
     single: str
@@ -59,7 +60,7 @@ class Listing:
     views: Callable[[Call[Any], Sequence[Any]], list[dict[str, Any]]]
     filters: Mapping[str, Filter]
     special: Mapping[str, Callable[[list[str]], ColumnElement[bool]]] = field(default_factory=dict)
-    path: str = ""
+    guarded: Mapping[str, str] = field(default_factory=dict)
     extra_rows: Callable[[Call[Any]], list[Any]] = lambda _call: []
     extra_row: Callable[[Call[Any], str], Any | None] = lambda _call, _resource_id: None
 
@@ -137,6 +138,9 @@ def index(call: Call[Any], listing: Listing) -> dict[str, Any]:
     """The list's body with links to its neighbours when pages were asked for."""
     if not call.query:
         return {listing.plural: listing.views(call, [*_every_row(call, listing), *listing.extra_rows(call)])}
+    for name in (*dict(call.query), *call.params("sort_key")):
+        if name in listing.guarded:
+            call.enforce(listing.guarded[name], **call.own_target())
     base = _filtered(call, select(*listing.columns()).where(listing.reach(call.caller)), listing)
     paging = paging_of(call, listing.filters, unique=listing.model.id)
     backwards = filters.boolean("page_reverse", call.param("page_reverse") or "false")
@@ -336,6 +340,14 @@ def load_within_reach(call: Call[Any], listing: Listing, resource_id: str) -> An
     if row is None:
         raise errors.missing(listing.single, resource_id)
     return row
+
+
+def project_named(new: Any) -> str:
+    """The project that a body names by either of its names, or nothing. Raises BadRequest when they differ."""
+    names = {name for name in (new.project_id, new.tenant_id) if name}
+    if len(names) > 1:
+        raise BadRequest("'project_id' and 'tenant_id' do not match.", code="HTTPBadRequest")
+    return names.pop() if names else ""
 
 
 def owner_of(call: Call[Any], requested: str, rule: str) -> str:

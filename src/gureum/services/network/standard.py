@@ -19,7 +19,7 @@ from gureum.foundation.db.types import Id, Json, Name
 from gureum.services.network.changes import Changes
 
 NameText = Annotated[str, Meta(max_length=255)]
-IdText = Annotated[str, Meta(max_length=64)]
+IdText = Annotated[str, Meta(pattern=r"^[0-9A-Fa-f]{8}(-?[0-9A-Fa-f]{4}){3}-?[0-9A-Fa-f]{12}\Z")]
 ProjectText = Annotated[str, Meta(max_length=255)]
 AddressText = Annotated[str, Meta(max_length=64)]
 

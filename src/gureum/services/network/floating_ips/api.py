@@ -112,7 +112,7 @@ LISTING = Listing(
 
 def create(call: Call[Any], body: CreateFloatingIp) -> dict[str, Any]:
     new = body.floatingip
-    project_id = listing.owner_of(call, new.project_id or new.tenant_id, "create_floatingip")
+    project_id = listing.owner_of(call, listing.project_named(new), "create_floatingip")
     network = listing.load_within_reach(call, NETWORKS, new.floating_network_id)
     if new.floating_ip_address is not None:
         ip_of(new.floating_ip_address)
@@ -157,7 +157,11 @@ def update(call: Call[Any], body: UpdateFloatingIp, floatingip_id: str) -> dict[
     wanted = body.floatingip
     row: FloatingIp = listing.load(call, LISTING, floatingip_id)
     fixed = None if wanted.fixed_ip_address is UNSET else wanted.fixed_ip_address
-    if wanted.port_id is None or (wanted.port_id, fixed, wanted.description) == (UNSET, None, UNSET):
+    if wanted.port_id is None and fixed is not None:
+        raise errors.invalid(
+            "Bad floatingip request: fixed_ip_address cannot be specified without a port_id.", "BadRequest"
+        )
+    if wanted.port_id is None or wanted == FloatingIpChanges():
         operations.dissociate(call.tx, call.deps, row)
     elif wanted.port_id is not UNSET or fixed is not None:
         port_id = row.port_id if wanted.port_id is UNSET else wanted.port_id

@@ -63,7 +63,7 @@ class NewNetwork(Struct, forbid_unknown_fields=True):
     tenant_id: ProjectText = ""
     mtu: Mtu | None = None
     port_security_enabled: bool = True
-    availability_zone_hints: list[str] = []
+    availability_zone_hints: zones.Hints = []
     shared: bool | UnsetType = UNSET
     external: bool | UnsetType = field(default=UNSET, name="router:external")
     is_default: bool | UnsetType | None = UNSET
@@ -157,6 +157,9 @@ LISTING = Listing(
         "provider:segmentation_id": Network.vlan,
     },
     special={"status": listing.always("ACTIVE", Network)},
+    guarded=dict.fromkeys(
+        ("provider:network_type", "provider:physical_network", "provider:segmentation_id"), "get_network:provider"
+    ),
 )
 
 
@@ -167,7 +170,7 @@ def create(call: Call[Any], body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _create_one(call: Call[Any], new: NewNetwork) -> Network:
-    project_id = listing.owner_of(call, new.project_id or new.tenant_id, "create_network")
+    project_id = listing.owner_of(call, listing.project_named(new), "create_network")
     for attribute, name in _ADMIN_ATTRIBUTES.items():
         if getattr(new, attribute) not in (UNSET, None, False):
             call.enforce(f"create_network:{name}", project_id=project_id, tenant_id=project_id)

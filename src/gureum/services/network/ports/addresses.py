@@ -20,7 +20,7 @@ from gureum.services.network.context import NetworkContext
 from gureum.services.network.ports import rules
 from gureum.services.network.ports.model import IpAllocation
 from gureum.services.network.subnets.model import Subnet
-from gureum.services.network.subnets.rules import ip_of, is_automatic
+from gureum.services.network.subnets.rules import Ip, Net, ip_of, is_automatic
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +54,15 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Who wants addresses of which network; the MAC decides those that a guest makes for itself."""
+    """Who wants addresses of which network; the MAC decides those that a guest makes for itself.
+
+    A router may have addresses that a guest may not: any in a subnet of an automatic mode, and the first of all.
+    """
 
     owner_id: str
     network_id: str
     mac: str
+    is_router: bool = False
 
 
 _OF_NETWORKS = Prepared(
@@ -142,13 +146,33 @@ def _wished(claim: Claim, subnets: Sequence[Range], wish: IpWish) -> Choice:
         return choices
     address = ip_of(wish.ip)
     for subnet in choices:
-        net = ipaddress.ip_network(subnet.cidr)
-        edges = {net.network_address, net.broadcast_address} if net.version == 4 and net.prefixlen < 31 else set()
-        if address in net and address not in edges:
+        if _may_have(claim, ipaddress.ip_network(subnet.cidr), address):
+            if is_automatic(subnet.ra_mode, subnet.address_mode) and not claim.is_router:
+                _refuse_other_than_automatic(subnet, claim, str(address))
             return Given(subnet.id, str(address))
     code = "InvalidIpForNetwork" if wish.subnet_id is None else "InvalidIpForSubnet"
     where = "any subnet on the specified network" if wish.subnet_id is None else "the specified subnet"
     raise errors.invalid(f"IP address {wish.ip} is not a valid IP for {where}.", code)
+
+
+def _may_have(claim: Claim, net: Net, address: Ip) -> bool:
+    """Whether an address is one that a port can have in a range: not the range's own, nor the one of all its hosts."""
+    if address not in net:
+        return False
+    if net.max_prefixlen - net.prefixlen < 2:
+        return True
+    if net.version == 4:
+        return address not in (net.network_address, net.broadcast_address)
+    return claim.is_router or address != net.network_address
+
+
+def _refuse_other_than_automatic(subnet: Range, claim: Claim, ip: str) -> None:
+    if ip != automatic(subnet, claim.mac).ip:
+        raise errors.invalid(
+            f"IPv6 address {ip} cannot be directly assigned to a port on subnet {subnet.id} "
+            "as the subnet is configured for automatic addresses",
+            "AllocationOnAutoAddressSubnet",
+        )
 
 
 def take(tx: Tx, owner_id: str, given: Given, position: int = 0) -> None:

@@ -204,6 +204,7 @@ LISTING = Listing(
         "security_group_ids": _in_groups,
         "binding:host_id": _on_host,
     },
+    guarded={"binding:host_id": "get_port:binding"},
 )
 
 
@@ -217,13 +218,13 @@ def create(call: Call[Any], body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _create_one(call: Call[Any], new: NewPortBody) -> operations.Made:
-    project_id = listing.owner_of(call, new.project_id or new.tenant_id, "create_port")
+    project_id = listing.owner_of(call, listing.project_named(new), "create_port")
     network = listing.find(call, NETWORKS, new.network_id)
     _check_attributes(call, new, network, "create")
     refuse_overrun(call.deps, call.tx, "port", project_id)
     security = network.port_security if new.port_security_enabled is UNSET else new.port_security_enabled
     members = _members_of(call, project_id, new.security_groups, security=security)
-    mac = rules.check_mac(new.mac_address) if new.mac_address else None
+    mac = None if new.mac_address is None else rules.check_mac(new.mac_address)
     pairs = _pairs(call, network.id, new.allowed_address_pairs, mac or "", security=security)
     port = operations.NewPort(
         project_id=project_id,
@@ -333,7 +334,8 @@ def update(call: Call[Any], body: UpdatePort, port_id: str) -> dict[str, Any]:
     if wanted.admin_state_up is not UNSET:
         row.admin_state_up = wanted.admin_state_up
     if wanted.mac_address is not UNSET:
-        operations.set_mac(call.tx, call.deps, row, wanted.mac_address and rules.check_mac(wanted.mac_address))
+        mac = None if wanted.mac_address is None else rules.check_mac(wanted.mac_address)
+        operations.set_mac(call.tx, call.deps, row, mac)
     if wanted.fixed_ips is not UNSET:
         operations.replace_addresses(call.tx, call.deps, row, fixed_ip_wishes(wanted.fixed_ips or []))
     _set_security(call, row, wanted)

@@ -17,11 +17,12 @@ ROUTER_LEG = "network:router_interface"
 ROUTER_GATEWAY = "network:router_gateway"
 FLOATING = "network:floatingip"
 METADATA = "network:distributed"
-CLOUD_OWNED = (ROUTER_LEG, ROUTER_GATEWAY, FLOATING, METADATA)
+OF_ROUTERS = (ROUTER_LEG, ROUTER_GATEWAY)
+CLOUD_OWNED = (*OF_ROUTERS, FLOATING, METADATA)
 """Owners of the ports that routers, floating IPs and networks make for themselves: no client names them."""
 
 
-PARTS = (ROUTER_LEG, ROUTER_GATEWAY, FLOATING)
+PARTS = (*OF_ROUTERS, FLOATING)
 """Owners of the ports that the engine holds as parts of something else, not as ports."""
 
 

@@ -25,8 +25,7 @@ from gureum.services.network.ports.model import (
     CLOUD_OWNED,
     FLOATING,
     METADATA,
-    ROUTER_GATEWAY,
-    ROUTER_LEG,
+    OF_ROUTERS,
     IpAllocation,
     Port,
     PortGroup,
@@ -91,7 +90,8 @@ def create_port(
         given: list[Given] = []
     else:
         known = addresses.subnets_of(tx, network.id) if subnets is None else subnets
-        given = addresses.allocate(tx, ctx, addresses.Claim(port.id, network.id, mac), known, new.fixed_ips)
+        claim = addresses.Claim(port.id, network.id, mac, is_router=new.device_owner in OF_ROUTERS)
+        given = addresses.allocate(tx, ctx, claim, known, new.fixed_ips)
     _INSERT.run(tx, **values)
     _join_groups(tx, port.id, new.groups)
     if new.announced:
@@ -162,7 +162,8 @@ def set_addresses(tx: Tx, ctx: NetworkContext, port: Port, wishes: Sequence[IpWi
     for given in lost:
         gone = (IpAllocation.subnet_id == given.subnet_id, IpAllocation.ip == given.ip)
         tx.execute(delete(IpAllocation).where(*gone))
-    made = addresses.allocate(tx, ctx, addresses.Claim(port.id, port.network_id, port.mac), subnets, unmet)
+    claim = addresses.Claim(port.id, port.network_id, port.mac, is_router=port.device_owner in OF_ROUTERS)
+    made = addresses.allocate(tx, ctx, claim, subnets, unmet)
     for place, given in enumerate(made, len(wishes) - len(unmet)):  # the guest's first address stays its first
         mine = (IpAllocation.subnet_id == given.subnet_id, IpAllocation.ip == given.ip)
         tx.execute(update(IpAllocation).where(*mine).values(position=place))
@@ -179,7 +180,7 @@ def replace_addresses(tx: Tx, ctx: NetworkContext, port: Port, wishes: Sequence[
         raise errors.conflict("PortInUse", f"The addresses of port {port.id} follow what it is for, {port.device_id}.")
     before = sorted(given.subnet_id for given in addresses.held(tx, [port.id])[port.id])
     set_addresses(tx, ctx, port, wishes)
-    if port.device_owner in (ROUTER_LEG, ROUTER_GATEWAY):
+    if port.device_owner in OF_ROUTERS:
         after = sorted(given.subnet_id for given in addresses.held(tx, [port.id])[port.id])
         if after != before:
             raise errors.conflict(

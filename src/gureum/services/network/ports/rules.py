@@ -16,6 +16,7 @@ from gureum.services.network import errors, spellings
 from gureum.services.network.subnets.rules import RESERVED, Net, Pool, range_of
 
 WINDOW = 16
+MAX_PAIRS = 10
 _MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}")
 
 
@@ -93,8 +94,12 @@ def check_pairs(
     """Allowed address pairs in their stored form; a pair without a MAC has the port's.
 
     An address keeps its host bits and its prefix, in the one spelling of its family. Raises BadRequest for pairs twice,
-    for what no guest may send from (multicast, loopback), and for the addresses that metadata is served at.
+    for what no guest may send from (multicast, loopback), for the addresses that metadata is served at, for too many.
     """
+    if len(pairs) > MAX_PAIRS:
+        raise errors.invalid(
+            f"The number of allowed address pair exceeds the maximum {MAX_PAIRS}.", "AllowedAddressPairExhausted"
+        )
     found: list[dict[str, str]] = []
     for ip, own_mac in pairs:
         net = range_of(ip)

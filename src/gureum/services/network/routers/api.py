@@ -29,6 +29,7 @@ from gureum.services.network.standard import IdText, NameText, ProjectText, stan
 from gureum.services.network.subnets.api import LISTING as SUBNETS
 from gureum.services.network.subnets.api import RouteBody
 from gureum.services.network.subnets.model import Subnet
+from gureum.services.network.subnets.rules import check_routes
 
 RULES = (
     Rule("get_router", "rule:admin or role:reader", "See own routers", unbounded=listing.IN_QUERIES),
@@ -61,7 +62,7 @@ class NewRouter(Struct, forbid_unknown_fields=True):
     tenant_id: ProjectText = ""
     admin_state_up: bool = True
     external_gateway_info: GatewayBody | None = None
-    availability_zone_hints: list[str] = []
+    availability_zone_hints: zones.Hints = []
 
 
 class RouterChanges(Struct, forbid_unknown_fields=True):
@@ -133,7 +134,7 @@ LISTING = Listing(
 
 def create(call: Call[Any], body: CreateRouter) -> dict[str, Any]:
     new = body.router
-    project_id = listing.owner_of(call, new.project_id or new.tenant_id, "create_router")
+    project_id = listing.owner_of(call, listing.project_named(new), "create_router")
     zones.check(new.availability_zone_hints)
     refuse_overrun(call.deps, call.tx, "router", project_id)
     router = Router(
@@ -154,7 +155,11 @@ def create(call: Call[Any], body: CreateRouter) -> dict[str, Any]:
 
 def _set_gateway(call: Call[Any], router: Router, wanted: GatewayBody | None, verb: str) -> None:
     if wanted is None or wanted.network_id is None:
-        if wanted is not None and wanted.enable_snat is not UNSET and router.external_network_id is not None:
+        if wanted is not None and wanted.external_fixed_ips is not UNSET:
+            raise errors.invalid("external_gateway_info: external_fixed_ips are addresses of a network_id, which lacks")
+        if wanted is not None and wanted.enable_snat is not UNSET:
+            if router.external_network_id is None:
+                raise errors.invalid("external_gateway_info: enable_snat is for a gateway, whose network_id lacks")
             _set_snat(call, router, wanted.enable_snat, verb)
         else:
             operations.clear_gateway(call.tx, call.deps, router)
@@ -211,17 +216,21 @@ def _pairs(routes: Sequence[RouteBody]) -> list[tuple[str, str]]:
     return [(route.destination, route.nexthop) for route in routes]
 
 
+def _routes(body: ChangeRoutes) -> list[tuple[str, str]]:
+    """The body's routes in the spelling in which a router keeps its own, one as often as it is named."""
+    return [route for pair in _pairs(body.router.routes) for route in check_routes([pair])]
+
+
 def add_routes(call: Call[Any], body: ChangeRoutes, router_id: str) -> dict[str, Any]:
     row: Router = listing.load(call, LISTING, router_id, "update_router")
-    present = [tuple(pair) for pair in row.routes]
-    wanted = _pairs(body.router.routes)
-    operations.set_routes(call.tx, row, [*present, *(pair for pair in wanted if pair not in present)])
+    present = [(destination, hop) for destination, hop in row.routes]
+    operations.set_routes(call.tx, row, list(dict.fromkeys([*present, *_routes(body)])))
     return _changed(call, row)
 
 
 def remove_routes(call: Call[Any], body: ChangeRoutes, router_id: str) -> dict[str, Any]:
     row: Router = listing.load(call, LISTING, router_id, "update_router")
-    gone = _pairs(body.router.routes)
+    gone = _routes(body)
     row.routes = [pair for pair in row.routes if tuple(pair) not in gone]
     return _changed(call, row)
 

@@ -67,7 +67,7 @@ class NewRule(Struct, forbid_unknown_fields=True):
     port_range_min: PortNumber = None
     port_range_max: PortNumber = None
     remote_ip_prefix: AddressText | None = None
-    remote_group_id: IdText | None = None
+    remote_group_id: NameText | None = None
     remote_address_group_id: None = None
     description: NameText | None = ""
     project_id: ProjectText = ""
@@ -181,7 +181,7 @@ def create(call: Call[Any], body: dict[str, Any]) -> dict[str, Any]:
     wanted, bulk = listing.new_resources(body, LISTING, NewGroup)
     rows = []
     for new in wanted:
-        project_id = listing.owner_of(call, new.project_id or new.tenant_id, "create_security_group")
+        project_id = listing.owner_of(call, listing.project_named(new), "create_security_group")
         operations.materialise(call.tx, call.deps, project_id)
         refuse_overrun(call.deps, call.tx, "security_group", project_id)
         refuse_overrun(call.deps, call.tx, "security_group_rule", project_id, operations.FIRST_RULES)
@@ -233,9 +233,7 @@ def _create_rule(call: Call[Any], new: NewRule) -> SecurityGroupRule:
     call.enforce("create_security_group_rule", **call.own_target())
     unwritten.write(call, new.security_group_id)
     group: SecurityGroup = listing.load_within_reach(call, LISTING, new.security_group_id)
-    project_id = listing.owner_of(
-        call, new.project_id or new.tenant_id or group.project_id, "create_security_group_rule"
-    )
+    project_id = listing.owner_of(call, listing.project_named(new) or group.project_id, "create_security_group_rule")
     rule = _checked(call, new)
     rule.project_id = project_id
     refuse_overrun(call.deps, call.tx, "security_group_rule", project_id)
@@ -244,7 +242,7 @@ def _create_rule(call: Call[Any], new: NewRule) -> SecurityGroupRule:
 
 
 def _checked(call: Call[Any], new: NewRule) -> SecurityGroupRule:
-    ethertype = ETHERTYPE(new.ethertype or "IPv4")
+    ethertype = "IPv4" if new.ethertype is None else ETHERTYPE(new.ethertype)
     if ethertype not in ("IPv4", "IPv6"):
         raise errors.invalid(
             f"Security group rule for ethertype '{new.ethertype}' not supported. Allowed values are ['IPv4', 'IPv6'].",

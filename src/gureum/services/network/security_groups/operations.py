@@ -151,8 +151,8 @@ def resolve(tx: Tx, ctx: NetworkContext, project_id: str, wanted: Sequence[str],
 
 
 def create_group(tx: Tx, ctx: NetworkContext, group: SecurityGroup) -> list[SecurityGroupRule]:
-    """Add a group with its first rules. Raises Conflict for the name of the default group."""
-    if group.name == DEFAULT:
+    """Add a group with its first rules. Raises Conflict for the name of the default group, in whatever case."""
+    if group.name.lower() == DEFAULT:
         raise errors.conflict("SecurityGroupDefaultAlreadyExists", "Default security group already exists.")
     tx.add(group)
     tx.flush()
@@ -165,7 +165,7 @@ def create_group(tx: Tx, ctx: NetworkContext, group: SecurityGroup) -> list[Secu
 def rename_group(group: SecurityGroup, name: str) -> None:
     if group.name == DEFAULT and name != DEFAULT:
         raise errors.conflict("SecurityGroupCannotUpdateDefault", "Updating default security group not allowed.")
-    if group.name != DEFAULT and name == DEFAULT:
+    if group.name != DEFAULT and name.lower() == DEFAULT:
         raise errors.conflict("SecurityGroupDefaultAlreadyExists", "Default security group already exists.")
     group.name = name
 

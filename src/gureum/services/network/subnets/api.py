@@ -154,7 +154,7 @@ def create(call: Call[Any], body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _create_one(call: Call[Any], new: NewSubnet) -> Subnet:
-    requested = new.project_id or new.tenant_id
+    requested = listing.project_named(new)
     call.enforce("create_subnet", **call.own_target())
     network = own_network(call, new.network_id, for_what="A subnet")
     project_id = listing.owner_of(call, requested or network.project_id, "create_subnet")
