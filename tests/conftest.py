@@ -51,6 +51,17 @@ def postgresql_server():
     server.stop()
 
 
+@pytest.fixture
+def own_postgresql():
+    """A PostgreSQL for one test, which may stop and start it."""
+    folder = binaries()
+    if folder is None:
+        pytest.skip("needs PostgreSQL's own programs: apt-get install postgresql")
+    server = PostgresqlServer(folder)
+    yield server
+    server.stop()
+
+
 @pytest.fixture(scope="module")
 def postgresql_url(postgresql_server):
     """A database on PostgreSQL, empty when the test module begins: `SimulatedCloud(folder, database=postgresql_url)`."""

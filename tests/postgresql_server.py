@@ -68,6 +68,10 @@ class PostgresqlServer:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
+        self._serve()
+
+    def _serve(self) -> None:
+        data = self._root / "data"
         settings = {**_FAST, "listen_addresses": "127.0.0.1", "port": str(self.port), "unix_socket_directories": ""}
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         with (self._root / "log").open("wb") as log:
@@ -95,6 +99,16 @@ class PostgresqlServer:
         with psycopg.connect(self._address("postgres"), autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name}")
         return self._address(name).replace("postgresql:", "postgresql+psycopg:", 1)
+
+    def pause(self) -> None:
+        """End it as a restart does: every connection is cut, the data stays."""
+        assert self._server is not None
+        self._server.send_signal(2)  # SIGINT: fast shutdown
+        self._server.wait(20)
+
+    def resume(self) -> None:
+        """Serve the same data on the same port again."""
+        self._serve()
 
     def stop(self) -> None:
         """End it and remove all that it wrote."""

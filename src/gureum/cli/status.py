@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import urllib.error
 import urllib.request
@@ -16,6 +17,7 @@ from gureum.lab.plan import choose_options
 from gureum.lab.process import identify, memory_kib, read_pid_file
 from gureum.lab.state import StateFolder
 
+ANSWERS = "answers"
 
 class DaemonRow(msgspec.Struct, frozen=True):
     """A daemon as the supervisor sees it; `since` in seconds of the epoch, 0 before its first start."""
@@ -68,7 +70,7 @@ def take_account(state: StateFolder) -> Account:
     said = f"The cloud in {state.root} is {phase} for {_span(time.time() - found['since'])}, {url} {health}"
     own = {"supervisor": {"state": "running", "pid": supervisor.pid, "since": found["since"]}}
     daemons = tuple(_row(name, one) for name, one in {**own, **found["daemons"]}.items())
-    healthy = phase == "running" and all(one.state == "running" for one in daemons)
+    healthy = phase == "running" and health == ANSWERS and all(one.state == "running" for one in daemons)
     return Account(phase, said, healthy, found["since"], url, health, daemons)
 
 
@@ -119,11 +121,19 @@ def _is_ours(name: str) -> bool:
 def _health(url: str) -> str:
     try:
         with urllib.request.urlopen(f"{url}/healthz", timeout=2) as answer:  # noqa: S310 - our own http address
-            return "answers" if answer.status == 200 else f"answers {answer.status}"
+            return ANSWERS if answer.status == 200 else f"answers {answer.status}"
     except urllib.error.HTTPError as error:
-        return f"answers {error.code}"
+        return f"answers {error.code}: {_reason(error)}"
     except OSError:
         return "does not answer"
+
+
+def _reason(error: urllib.error.HTTPError) -> str:
+    """The sentence in which /healthz says what does not work."""
+    try:
+        return str(json.load(error)["error"]["message"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return str(error.reason)
 
 
 def _span(seconds: float) -> str:

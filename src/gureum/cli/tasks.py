@@ -46,6 +46,7 @@ def _read(file: Path, every: bool) -> list[TaskRow]:
 
     from gureum.foundation.config import load
     from gureum.foundation.db.engine import Database
+    from gureum.foundation.errors import ApiError
     from gureum.foundation.log import Origin
     from gureum.foundation.tasks.model import Task
 
@@ -62,6 +63,8 @@ def _read(file: Path, every: bool) -> list[TaskRow]:
                 )
                 for task in tx.scalars(busy)
             ]  # fmt: skip
+    except ApiError as error:
+        raise Refusal(error.public, "See `gureum status`.") from error
     except SQLAlchemyError as error:
         raise Refusal(f"The database cannot be read: {error.args[0]}.", "See `gureum status`.") from error
     finally:

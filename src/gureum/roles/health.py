@@ -24,8 +24,8 @@ def measured(database: Database, metrics: Metrics) -> bytes:
 
 def health_api(database: Database, metrics: Metrics) -> Api:
     def health(_call: Call[None]) -> dict[str, str]:
-        if not database.answers():
-            raise Unavailable("The database does not answer.")
+        if trouble := database.trouble():
+            raise Unavailable(trouble)
         return {"status": "ok"}
 
     def measure(_call: Call[None]) -> Reply:

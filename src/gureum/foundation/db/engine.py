@@ -3,7 +3,9 @@
 SQLite runs in WAL mode; a write begins IMMEDIATE behind a process lock, so writers queue instead of failing.
 PostgreSQL runs writes SERIALIZABLE, and `Database.write` repeats the function when the database reports a
 serialization failure: the function must have no effect but on its transaction. Effects go to `on_commit`.
-Read next: `tasks/engine.py` for what happens after the commit.
+Invariants: a failure of the database leaves no connection behind that the next transaction stumbles over; nothing is
+written twice: what may have been committed is never repeated. `docs/decisions/0022-failures-of-the-database.md`.
+Read next: `failures.py`, then `tasks/engine.py` for what happens after the commit.
 """
 
 from __future__ import annotations
@@ -14,14 +16,27 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Engine, create_engine, event, text
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, make_url, text
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from gureum.foundation.db.failures import (
+    DatabaseFailure,
+    DatabaseFull,
+    OutcomeUnknown,
+    failure_of,
+    in_words,
+    is_busy,
+    is_connection_lost,
+    is_full,
+    server_decided,
+    was_refused,
+)
 from gureum.foundation.db.lanes import Counters, Lane, Lanes
-from gureum.foundation.errors import Unavailable
+from gureum.foundation.errors import ApiError, Unavailable
 
 T = TypeVar("T")
 log = logging.getLogger("gureum.db")
@@ -31,7 +46,8 @@ DRAWS = 4
 ALONE_AFTER = 3
 """After so many failures a write waits for the other writers, of all processes, that failed as often."""
 _ALONE = 0x67757265756E  # an advisory lock's number, any that nobody else uses
-_SERIALIZATION = {"40001", "40P01"}
+TRY_EVERY_S = 1.0
+"""How often, at most, somebody who asks how the database is makes it write."""
 
 
 class Tx(Session):
@@ -57,6 +73,15 @@ class Tx(Session):
         if self.in_transaction():  # otherwise the ORM was not asked, and its books need no closing
             super().close()
 
+    def end(self) -> None:
+        """Roll back what is not committed. Never raises: how the transaction ended is decided, and a connection that
+        cannot roll back is closed (`_distrust`, `Lanes.give`).
+        """
+        try:
+            self.close()
+        except DBAPIError as error:
+            log.warning("a transaction cannot be rolled back, its connection is closed: %s", in_words(error))
+
     def take_callbacks(self) -> list[Callable[[], None]]:
         taken, self._callbacks = self._callbacks, []
         return taken
@@ -69,7 +94,10 @@ class Database:
         self.url = url
         self.is_sqlite = url.startswith("sqlite")
         self.counters = Counters()
+        self._folder = Path(make_url(url).database or ".").parent if self.is_sqlite else None
         self._writer = threading.Lock()
+        self._trouble = ""
+        self._tried = 0.0
         self._reads, self._writes = self._engines(url, pool_size)
         self._lanes: dict[Engine, Lanes] = {}
         if self.is_sqlite:
@@ -78,18 +106,19 @@ class Database:
         for engine in {self._reads, self._writes}:
             event.listen(engine, "before_cursor_execute", self._count_statement)
             event.listen(engine, "commit", self._count_commit)
+            if not self.is_sqlite:
+                event.listen(engine, "handle_error", _distrust)
 
     def _engines(self, url: str, pool_size: int) -> tuple[Engine, Engine]:
+        usual: dict[str, Any] = {"pool_size": pool_size, "max_overflow": pool_size, "hide_parameters": True}
         if not self.is_sqlite:
-            engine = create_engine(url, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True)
+            engine = create_engine(url, pool_pre_ping=True, **usual)
             return (
                 engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True),
                 engine.execution_options(isolation_level="SERIALIZABLE"),
             )
         waits = {"timeout": 30, "check_same_thread": False}
-        engines = [
-            create_engine(url, pool_size=pool_size, max_overflow=pool_size, connect_args=waits) for _ in range(2)
-        ]
+        engines = [create_engine(url, connect_args=waits, **usual) for _ in range(2)]
         for engine in engines:
             event.listen(engine, "connect", _prepare_sqlite)
         return engines[0], engines[1]
@@ -108,9 +137,14 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Tx]:
-        """A snapshot; whatever the block does to it is thrown away."""
-        with self._transaction(self._reads, autoflush=False) as tx:
-            yield tx
+        """A snapshot; whatever the block does to it is thrown away. Raises DatabaseFailure."""
+        try:
+            with self._transaction(self._reads, autoflush=False) as tx:
+                yield tx
+        except SQLAlchemyError as error:
+            if self._is_mistake(error):
+                raise
+            raise self._answer(error) from error
 
     @contextmanager
     def _transaction(self, engine: Engine, **options: Any) -> Iterator[Tx]:
@@ -118,29 +152,50 @@ class Database:
         lanes = self._lanes.get(engine)
         lane = lanes.take() if lanes else None
         tx = Tx(lane, bind=lane.connection if lane else engine, expire_on_commit=False, **options)
+        keep = True
         try:
             yield tx
+        except SQLAlchemyError as error:
+            keep = failure_of(error, self._folder) is None
+            raise
         finally:
-            tx.close()
+            tx.end()
             if lanes and lane:
-                lanes.give(lane)
+                lanes.give(lane, keep=keep)
+
+    def _is_mistake(self, error: SQLAlchemyError) -> bool:
+        """Whether the statement is to blame, not the database: such an error passes as it is."""
+        busy = isinstance(error, DBAPIError) and is_busy(error)
+        return not busy and failure_of(error, self._folder) is None
+
+    def _answer(self, error: SQLAlchemyError) -> ApiError:
+        """What to raise instead of the driver's error. Notes a failure of the database, for `trouble`: the text alone,
+        because an error keeps its frames alive and they the cursors of a connection that is to be closed.
+        """
+        if isinstance(error, DBAPIError) and is_busy(error):
+            text = "Too many requests change the same thing. Try again."
+            return Unavailable(text, internal=in_words(error), headers={"Retry-After": "1"})
+        failure = failure_of(error, self._folder) or DatabaseFailure()
+        self._trouble = failure.public
+        return failure
 
     def write(self, work: Callable[[Tx], T]) -> T:
         """Run `work` in one transaction and commit; repeat it whole when the database asks for that.
 
-        Raises what `work` raises, with nothing written. Callbacks run after the commit, before it returns.
+        Raises what `work` raises, and DatabaseFailure, with nothing written; OutcomeUnknown when only the database
+        knows whether it is. Callbacks run after the commit, before it returns.
         """
         for attempt in range(RETRIES):
             try:
                 result, callbacks = self._write_once(work, alone=self.is_sqlite or attempt >= ALONE_AFTER)
-            except DBAPIError as error:
-                if not self._repeatable(error, attempt):
+            except SQLAlchemyError as error:
+                if attempt < RETRIES - 1 and isinstance(error, DBAPIError) and self._repeatable(error, attempt):
+                    time.sleep(random.uniform(0, 0.005 * 2 ** min(attempt, 6)))  # noqa: S311 spreading, not secrecy
+                    continue
+                if self._is_mistake(error):
                     raise
-                if attempt == RETRIES - 1:
-                    text = "Too many requests change the same thing. Try again."
-                    raise Unavailable(text, internal=str(error)) from error
-                time.sleep(random.uniform(0, 0.005 * 2 ** min(attempt, 6)))  # noqa: S311 spreading, not secrecy
-                continue
+                raise self._answer(error) from error
+            self._trouble = ""
             for callback in callbacks:
                 callback()
             return result
@@ -149,8 +204,21 @@ class Database:
     def _write_once(self, work: Callable[[Tx], T], *, alone: bool) -> tuple[T, list[Callable[[], None]]]:
         with self._alone() if alone else nullcontext(), self._transaction(self._writes) as tx:
             result = work(tx)
-            tx.commit()
+            tx.flush()
+            self._commit(tx)
             return result, tx.take_callbacks()
+
+    def _commit(self, tx: Tx) -> None:
+        """Commit what is flushed. A server that was lost meanwhile may have done it: that must not look like a failure
+        that is safe to repeat. An embedded database says itself that it did not.
+        """
+        try:
+            tx.commit()
+        except DBAPIError as error:
+            if self.is_sqlite or was_refused(error):
+                raise
+            self._trouble = DatabaseFailure.default
+            raise OutcomeUnknown(internal=in_words(error)) from error
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -164,25 +232,44 @@ class Database:
                 try:
                     yield
                 finally:
-                    connection.execute(text("SELECT pg_advisory_unlock(:number)"), {"number": _ALONE})
+                    _unlock(connection)
 
     def _repeatable(self, error: DBAPIError, attempt: int) -> bool:
         if self.is_sqlite:
             if isinstance(error, IntegrityError):  # only what the work draws at random can be different next time
                 return attempt < DRAWS and "UNIQUE" in str(error.orig)
-            return "database is locked" in str(error.orig)
-        state = getattr(error.orig, "sqlstate", "")
-        return state in _SERIALIZATION or isinstance(error, IntegrityError) or error.connection_invalidated
+            return is_busy(error)
+        return server_decided(error) or is_connection_lost(error)
 
-    def answers(self) -> bool:
-        """Whether a trivial read works, for /healthz."""
+    def trouble(self) -> str:
+        """Why the database cannot be read or written, for people; empty when it can.
+
+        Writes, as little as can be, only to learn whether an earlier failure is over.
+        """
         try:
             with self.read() as tx:
                 tx.execute(text("SELECT 1"))
-        except DBAPIError:
-            log.exception("the database does not answer")
-            return False
-        return True
+            if self._trouble and time.monotonic() - self._tried >= TRY_EVERY_S:
+                self._tried = time.monotonic()
+                self.write(self._try)
+        except (ApiError, SQLAlchemyError) as error:
+            log.warning("the database does not work: %s", error)
+            return error.public if isinstance(error, ApiError) else DatabaseFailure.default
+        return self._trouble
+
+    def _try(self, tx: Tx) -> None:
+        """Write as little as makes the database commit something."""
+        if self._folder is None:
+            tx.execute(text("SELECT pg_current_xact_id()"))
+            return
+        if is_full(self._folder):
+            raise DatabaseFull
+        number = tx.execute(text("PRAGMA user_version")).scalar_one()
+        tx.execute(text(f"PRAGMA user_version = {int(number)}"))
+
+    def answers(self) -> bool:
+        """Whether the database works, for whoever watches."""
+        return not self.trouble()
 
     def close(self) -> None:
         for lanes in self._lanes.values():
@@ -191,8 +278,38 @@ class Database:
         self._writes.dispose()
 
 
+def _distrust(context: ExceptionContext) -> None:
+    """Have SQLAlchemy close a connection that could not begin, commit or roll back: what its driver holds is unknown.
+
+    Without this it goes back to the pool after a failed COMMIT as if it were at rest, with the transaction still open.
+    """
+    error = context.sqlalchemy_exception
+    if context.connection is None or context.statement is not None or not isinstance(error, DBAPIError):
+        return
+    if not server_decided(error) and not context.is_disconnect:
+        context.invalidate_pool_on_disconnect = False
+        context.is_disconnect = True
+
+
+def _unlock(connection: Connection) -> None:
+    """Never raises: what the lock was held for is decided. A connection that is lost takes the lock with it."""
+    try:
+        connection.execute(text("SELECT pg_advisory_unlock(:number)"), {"number": _ALONE})
+    except DBAPIError as error:
+        log.warning("a lock cannot be given back, its connection is closed: %s", in_words(error))
+        connection.invalidate()
+
+
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # transactions begin where we say so
+    try:
+        _run_pragmas(connection)
+    except BaseException:
+        connection.close()  # SQLAlchemy forgets a connection whose listener failed
+        raise
+
+
+def _run_pragmas(connection: Any) -> None:
     cursor = connection.cursor()
     for pragma in (
         "journal_mode=WAL",

@@ -8,12 +8,18 @@ user at a time and is given back with no transaction open.
 
 from __future__ import annotations
 
+import contextlib
+import logging
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Engine, event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from gureum.foundation.db.failures import in_words
+
+log = logging.getLogger("gureum.db")
 
 KEPT = 6
 """Idle connections of an engine; each holds caches of some MiB, and a burst may have opened many."""
@@ -55,15 +61,37 @@ class Lane:
         self._counters.statements += 1
         _run(self._dialect, self._driver.executemany, sql, rows)
 
+    def rows(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """All rows of a statement. Reading one may fail as executing does."""
+        cursor = self.execute(sql, values)
+        found: list[tuple[Any, ...]] = _run(self._dialect, lambda _sql: cursor.fetchall(), sql)
+        return found
+
     def commit(self) -> None:
         """Make durable what SQLAlchemy, which knows of its own statements only, has not."""
         if self._driver.in_transaction:
             _run(self._dialect, self._driver.execute, "COMMIT")
             self._counters.commits += 1
 
-    def roll_back(self) -> None:
-        if self._driver.in_transaction:
-            _run(self._dialect, self._driver.execute, "ROLLBACK")
+    def settle(self) -> bool:
+        """Throw away what is still open. False when that fails, or when SQLAlchemy still takes a transaction for open,
+        as it does after a COMMIT that failed: then the connection is of no more use.
+        """
+        if self.connection.invalidated:
+            return False
+        try:
+            if self._driver.in_transaction:
+                _run(self._dialect, self._driver.execute, "ROLLBACK")
+        except DBAPIError as error:
+            log.warning("a transaction cannot be rolled back, its connection is closed: %s", in_words(error))
+            return False
+        return not self.connection.in_transaction()
+
+    def close(self) -> None:
+        """Close the connection for good, in whatever state it is. The database rolls back what was open."""
+        with contextlib.suppress(SQLAlchemyError):
+            self.connection.invalidate()
+            self.connection.close()
 
 
 def _run(dialect: Any, call: Any, sql: str, *values: Any) -> Any:
@@ -71,7 +99,9 @@ def _run(dialect: Any, call: Any, sql: str, *values: Any) -> Any:
     try:
         return call(sql, *values)
     except dialect.loaded_dbapi.Error as error:
-        raise DBAPIError.instance(sql, values, error, dialect.loaded_dbapi.Error, dialect=dialect) from error
+        raise DBAPIError.instance(
+            sql, values, error, dialect.loaded_dbapi.Error, hide_parameters=True, dialect=dialect
+        ) from error
 
 
 class Lanes:
@@ -96,20 +126,15 @@ class Lanes:
         except IndexError:
             return Lane(self._engine.connect(), self._start, self._counters)
 
-    def give(self, lane: Lane) -> None:
-        """Back for the next transaction; what is still open is thrown away, and with it a lane that cannot do that."""
-        try:
-            lane.roll_back()
-        except DBAPIError:
-            lane.connection.invalidate()
-            lane.connection.close()
-            raise
-        if len(self._idle) < KEPT:
+    def give(self, lane: Lane, *, keep: bool) -> None:
+        """Back for the next transaction, unless it is not to be kept or cannot be brought to rest. Never raises: what
+        the transaction did is decided, and an error here would hide it.
+        """
+        if lane.settle() and keep and len(self._idle) < KEPT:
             self._idle.append(lane)
         else:
-            lane.connection.invalidate()
-            lane.connection.close()
+            lane.close()
 
     def close(self) -> None:
         while self._idle:
-            self._idle.pop().connection.close()
+            self._idle.pop().close()

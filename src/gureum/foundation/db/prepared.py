@@ -167,7 +167,7 @@ class Prepared(Generic[R]):
         if tx.lane is None:
             return tx.connection().execute(self._statement, values).all()
         plan = self._plan or self._planned(tx.lane)
-        found: list[tuple[Any, ...]] = tx.lane.execute(*plan.call(values)).fetchall()
+        found = tx.lane.rows(*plan.call(values))
         return [plan.read(row) for row in found] if plan.reads else found
 
     def _planned(self, lane: Lane) -> _Plan:

@@ -22,6 +22,7 @@ from sqlalchemy import Boolean, Float, String, and_, bindparam, case, delete, nu
 
 from gureum.foundation import clock, log
 from gureum.foundation.db.engine import Database, Tx
+from gureum.foundation.db.failures import DatabaseFailure
 from gureum.foundation.db.prepared import Prepared, only, table_of
 from gureum.foundation.db.types import Json
 from gureum.foundation.metrics import Metrics
@@ -102,6 +103,7 @@ class TaskEngine:
         self._timers: list[tuple[float, str]] = []
         self._condition = threading.Condition()
         self._held: dict[str, float] = {}
+        self._dropped: set[str] = set()
         self._stopping = False
         self._end = threading.Event()
         self._workers = self._ended = self._ended_before = 0
@@ -183,11 +185,14 @@ class TaskEngine:
                 if clock.now() - looked > LOOK_FOR_DEAD_S:
                     looked = clock.now()
                     self.release_dead()
+                self._free_dropped()
                 self._queue_due()
                 self._relieve()
                 if clock.now() - renewed > self.options.lease_s / 3:
                     renewed = clock.now()
                     self._renew()
+            except DatabaseFailure as failure:
+                logger.warning("looking for due tasks failed: %s", failure)
             except Exception:
                 logger.exception("looking for due tasks failed")
             until = clock.now() + self.options.poll_s
@@ -215,6 +220,18 @@ class TaskEngine:
     def _queue_due(self) -> None:
         for task in self._claim(64):
             self._adopt(task, _NEW_LEASE)
+
+    def _free_dropped(self) -> None:
+        """Make due what a failure of the database stopped here, with the first write that works again."""
+        with self._condition:
+            dropped = self._dropped - self._held.keys()
+        if not dropped:
+            return
+        now = clock.now()
+        ours = (Task.id.in_(dropped), Task.lease_owner == self.owner, Task.lease_until >= now)
+        self.database.write(lambda tx: tx.execute(update(Task).where(*ours).values(lease_until=0.0, wake_at=now)))
+        with self._condition:
+            self._dropped -= dropped
 
     def _renew(self) -> None:
         """Keep the leases of what is queued or running here."""
@@ -248,6 +265,7 @@ class TaskEngine:
 
     def run_due(self, most: int = 1000) -> int:
         """Run what is due, and what that makes due, on this thread; returns how many tasks ran. For tests."""
+        self._free_dropped()
         count = 0
         while count < most:
             batch = []
@@ -277,6 +295,10 @@ class TaskEngine:
                 except LeaseLostError:
                     logger.info("%s %s: its task went to another worker", task.kind, task.resource_id)
                 current = self._look_again(current)
+        except DatabaseFailure as failure:
+            logger.warning("%s %s: goes on when the database works again: %s", task.kind, task.resource_id, failure)
+            with self._condition:
+                self._dropped.add(task.id)
         finally:
             with self._condition:
                 self._held.pop(task.id, None)
@@ -314,8 +336,8 @@ class TaskEngine:
                 outcome = lifecycle.steps[task.step](run)
                 self.hooks.before_commit(task, outcome)
                 again = self.database.write(lambda tx: self._move(tx, task, run, outcome))
-        except LeaseLostError:
-            raise
+        except (LeaseLostError, DatabaseFailure):
+            raise  # nothing is written of it, or it is not known: the task's row says where it goes on
         except Exception as error:
             failed = True
             run.data = dict(task.data)  # what the step noted was to commit with its outcome
@@ -454,6 +476,8 @@ class TaskEngine:
         try:
             if take_lease(self.database, f"reconcile:{reconciler.name}", self.owner, reconciler.every_s * 3 + 30):
                 reconciler.work()
+        except DatabaseFailure as failure:
+            logger.warning("reconciler %s failed; it runs again: %s", reconciler.name, failure)
         except Exception:
             logger.exception("reconciler %s failed; it runs again in %s s", reconciler.name, reconciler.every_s)
 

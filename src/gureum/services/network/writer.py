@@ -23,6 +23,7 @@ from sqlalchemy import bindparam, delete, select, update
 from gureum.drivers.network.interface import Kind, NetworkDriverError, Thing
 from gureum.foundation import clock
 from gureum.foundation.db.engine import Database
+from gureum.foundation.db.failures import DatabaseFailure
 from gureum.foundation.db.prepared import Prepared, table_of
 from gureum.foundation.tasks.engine import take_lease
 from gureum.foundation.tasks.model import Lease
@@ -55,6 +56,7 @@ class NetworkWriter:
         self._owner_of = owner
         self._owner = ""
         self._news: queue.SimpleQueue[tuple[str, bool, str | None]] = queue.SimpleQueue()
+        self._untold: dict[str, tuple[bool, str | None]] = {}
         self._lease_seen = 0.0
         self._resynced = 0.0
         self._looked = 0.0
@@ -98,7 +100,7 @@ class NetworkWriter:
             except Exception as error:
                 self._failures += 1
                 pause = min(0.2 * 2 ** min(self._failures, 10), MAX_PAUSE_S)
-                known = isinstance(error, NetworkDriverError)
+                known = isinstance(error, NetworkDriverError | DatabaseFailure)
                 log.error("the engine is not up to date, again in %.1f s: %s", pause, error, exc_info=not known)  # noqa: TRY400
                 self._ctx.changes.event.wait(pause)
             # Whatever comes within the gap goes into one transaction: a busy writer would take one for each port.
@@ -255,12 +257,16 @@ class NetworkWriter:
 
     def _drop_news(self) -> None:
         self._drain_news()
+        self._untold = {}
 
     def _note_ports(self, news: Sequence[tuple[str, bool, str | None]]) -> None:
-        """The latest state of each port, all in one transaction, if any row differs."""
-        latest = {port_id: (up, host) for port_id, up, host in news}
+        """The latest state of each port, all in one transaction, if any row differs. News that a failure of the
+        database kept from the rows are told with the next.
+        """
+        latest = self._untold | {port_id: (up, host) for port_id, up, host in news}
         if not latest:
             return
+        self._untold = latest
         changed = latest
         # What is said to be up has just come up and changes its row. Down are mostly ports that are deleted; and the
         # engine, asked for everything, says little that is new.
@@ -269,6 +275,7 @@ class NetworkWriter:
                 changed = states.differing(tx, latest)
         if changed:
             self._database.write(lambda tx: states.record(tx, self._ctx, changed))
+        self._untold = {}
 
 
 def things_key(thing: Thing) -> tuple[Kind, str]:

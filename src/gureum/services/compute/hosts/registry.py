@@ -23,6 +23,7 @@ from gureum.agents.hypervisor.protocol import AgentFailure, HostObserved, HostRe
 from gureum.foundation import clock, ids
 from gureum.foundation.bus.interface import BusError
 from gureum.foundation.db.engine import Database, Tx
+from gureum.foundation.db.failures import DatabaseFailure
 from gureum.foundation.db.prepared import Prepared, as_tuple
 from gureum.foundation.log import own_story, request_id, took
 from gureum.foundation.metrics import Metrics
@@ -362,5 +363,7 @@ class Beat:
         while not self._stop.wait(self._every_s):
             try:
                 self._work()
+            except DatabaseFailure as failure:
+                log.warning("%s failed; it runs again: %s", self._thread.name, failure)
             except Exception:
                 log.exception("%s failed; it runs again", self._thread.name)
