@@ -75,7 +75,8 @@ def _one_run(cloud: Cloud, sizes: Sizes) -> Lists:
         image = row_of(database, Image, id=image_id)
 
     def named(number: int) -> dict[str, object]:
-        return {"id": ids.new_hex(), "name": f"copy-{number}"}
+        name = f"copy-{number}"
+        return {"id": ids.new_hex(), "name": name, "name_key": name}
 
     multiply(cloud, Project, project, sizes.listed, named)
     multiply(cloud, Image, image, sizes.listed, lambda number: {"id": ids.new_uuid(), "name": f"copy-{number}"})

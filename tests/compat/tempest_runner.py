@@ -19,9 +19,9 @@ from tests.compat.judged_cloud import CLONE, clean_environment, fresh_folder
 
 VERSION = "47.0.0"
 FOLDER = CLONE / ".venv-tempest"
-PLUGIN_FOLDER = CLONE / ".venv-tempest-neutron"
 NEUTRON_PLUGIN = "neutron-tempest-plugin==3.3.0"
-"""The Neutron project's own tests; they bring as many packages again, so they have an environment of their own."""
+KEYSTONE_PLUGIN = "keystone-tempest-plugin==0.22.0"
+"""Other projects' own tests; they bring as many packages again, so each has an environment of its own."""
 _RESULT = re.compile(r"^\{\d+\} (\S+(?: \(\S+\))?) .*\.\.\. (ok|FAILED|SKIPPED)(?:: (.*))?$", re.MULTILINE)
 
 
@@ -47,7 +47,7 @@ class Verdict:
 
 def environment(*plugins: str) -> Path:
     """The folder of Tempest's programs; made when it is missing or holds other versions."""
-    folder = PLUGIN_FOLDER if plugins else FOLDER
+    folder = FOLDER.with_name("-".join([FOLDER.name, *(name.partition("-")[0] for name in plugins)]))
     packages = [f"tempest=={VERSION}", *plugins]
     stamp, wanted = folder / "made", " ".join([VERSION, *plugins])
     with folder.with_suffix(".lock").open("w") as lock:

@@ -64,7 +64,7 @@ class IdentityFacade:
 
     def project_id(self, tx: Tx, name: str) -> str | None:
         """The id of a project of the default domain by its name."""
-        return tx.scalar(select(Project.id).where(Project.domain_id == "default", Project.name == name))
+        return tx.scalar(select(Project.id).where(Project.domain_id == "default", Project.is_named(name)))
 
     def project_ids(self, tx: Tx) -> list[str]:
         """Every project of every domain."""

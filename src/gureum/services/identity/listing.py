@@ -18,6 +18,7 @@ from gureum.foundation.db.types import Row
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.paging import PARAMETERS, paging_of
+from gureum.services.identity.names import AnyCaseName, folded
 
 Columns = Mapping[str, tuple[InstrumentedAttribute[Any], filters.Convert]]
 
@@ -81,8 +82,19 @@ def _marker(call: Call[Any], statement: Select[Any], unique: InstrumentedAttribu
     return call.tx.scalar(statement.where(unique == id_))
 
 
+def _in_any_case(
+    column: InstrumentedAttribute[Any], convert: filters.Convert
+) -> tuple[InstrumentedAttribute[Any], filters.Convert]:
+    """What an exact filter compares: names without case."""
+    model: Any = column.class_
+    if column.key == "name" and issubclass(model, AnyCaseName):
+        return model.name_key, lambda _field, value: folded(value)
+    return column, convert
+
+
 def narrowed(call: Call[Any], statement: Select[Any], columns: Columns) -> Select[Any]:
-    statement = filters.equals(statement, call.query, columns)
+    exact = {key: _in_any_case(column, convert) for key, (column, convert) in columns.items()}
+    statement = filters.equals(statement, call.query, exact)
     for key, value in call.query:
         field, _, how = key.partition("__")
         if how in _INEXACT and field in columns and columns[field][1] is filters.text:

@@ -62,7 +62,7 @@ def may_grant(call: Call[Any], grant: Grant) -> bool:
 
 def cloud_wide_roles(tx: Tx) -> frozenset[str]:
     """The ids of the roles that are, or imply, one of the cloud's own."""
-    level = set(tx.scalars(select(Role.id).where(Role.scope == GLOBAL, Role.name.in_(CLOUD_ROLES))))
+    level = set(tx.scalars(select(Role.id).where(Role.scope == GLOBAL, Role.name_key.in_(CLOUD_ROLES))))
     priors: dict[str, list[str]] = {}
     for prior, implied in tx.execute(select(ImpliedRole.prior_id, ImpliedRole.implied_id)):
         priors.setdefault(implied, []).append(prior)

@@ -79,7 +79,7 @@ def _found(domain: Project | None, domain_id: str) -> Project:
 
 def create(call: Call[IdentityDeps], body: DomainBody) -> dict[str, Any]:
     new = typed(projects.NewProject, body.domain)
-    if call.tx.scalar(select(Project.id).where(Project.domain_id == ROOT, Project.name == new.name)):
+    if call.tx.scalar(select(Project.id).where(Project.domain_id == ROOT, Project.is_named(new.name))):
         raise taken("domain", new.name)
     row = Project(
         id=ids.new_hex(),

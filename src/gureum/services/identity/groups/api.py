@@ -131,8 +131,9 @@ def create(call: Call[IdentityDeps], body: GroupBody) -> dict[str, Any]:
     return {"group": view_of(call, row)}
 
 
-def _check_name(call: Call[Any], domain_id: str, name: str) -> None:
-    if call.tx.scalar(select(Group.id).where(Group.domain_id == domain_id, Group.name == name)):
+def _check_name(call: Call[Any], domain_id: str, name: str, own_id: str = "") -> None:
+    others = (Group.domain_id == domain_id, Group.id != own_id)
+    if call.tx.scalar(select(Group.id).where(*others, Group.is_named(name))):
         raise taken("group", name)
 
 
@@ -158,7 +159,7 @@ def update(call: Call[IdentityDeps], body: GroupBody, group_id: str) -> dict[str
     if wanted.domain_id is not UNSET and wanted.domain_id != row.domain_id:
         raise BadRequest("The domain_id of a group may not be changed.")
     if wanted.name is not UNSET and wanted.name != row.name:
-        _check_name(call, row.domain_id, wanted.name)
+        _check_name(call, row.domain_id, wanted.name, row.id)
         row.name = wanted.name
     if wanted.description is not UNSET:
         row.description = wanted.description or ""

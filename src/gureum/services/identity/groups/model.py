@@ -7,15 +7,15 @@ from typing import Any
 from sqlalchemy import ForeignKey, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from gureum.foundation.db.types import Id, Json, Name, Row
+from gureum.foundation.db.types import Id, Json, Row
+from gureum.services.identity.names import AnyCaseName
 
 
-class Group(Row):
+class Group(AnyCaseName, Row):
     __tablename__ = "groups"
-    __table_args__ = (UniqueConstraint("domain_id", "name"),)
+    __table_args__ = (UniqueConstraint("domain_id", "name_key"),)
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
-    name: Mapped[str] = mapped_column(Name)
     domain_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))
     description: Mapped[str] = mapped_column(Text, default="")
     extra: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)

@@ -141,7 +141,7 @@ def authorize(call: Call[IdentityDeps], body: AuthorizeBody, request_token_id: s
 def _role_id(tx: Tx, ref: RoleRef) -> str:
     if (ref.id is None) == (ref.name is None):
         raise BadRequest("A role is named by its id or by its name.")
-    named = Role.id == ref.id if ref.id is not None else and_(Role.name == ref.name, Role.scope == GLOBAL)
+    named = Role.id == ref.id if ref.id is not None else and_(Role.is_named(ref.name or ""), Role.scope == GLOBAL)
     role_id = tx.scalar(select(Role.id).where(named))
     if role_id is None:
         raise NotFound(f"Could not find role: {ref.id or ref.name}.")

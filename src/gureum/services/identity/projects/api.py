@@ -143,7 +143,7 @@ def _create_domain(call: Call[IdentityDeps], new: NewProject, body: dict[str, An
 def _store(
     call: Call[IdentityDeps], new: NewProject, body: dict[str, Any], domain_id: str, parent_id: str | None
 ) -> Reply:
-    if call.tx.scalar(select(Project.id).where(Project.domain_id == domain_id, Project.name == new.name)):
+    if call.tx.scalar(select(Project.id).where(Project.domain_id == domain_id, Project.is_named(new.name))):
         raise taken("project", new.name)
     row = Project(
         id=ids.new_hex(),
@@ -254,7 +254,8 @@ def change(call: Call[IdentityDeps], row: Project, body: dict[str, Any]) -> Proj
     check_mutable("project", row.options, body)
     _check_fixed(row, wanted)
     if wanted.name is not UNSET and wanted.name != row.name:
-        if call.tx.scalar(select(Project.id).where(Project.domain_id == row.domain_id, Project.name == wanted.name)):
+        others = (Project.domain_id == row.domain_id, Project.id != row.id)
+        if call.tx.scalar(select(Project.id).where(*others, Project.is_named(wanted.name))):
             raise taken("project", wanted.name)
         row.name = wanted.name
     if wanted.description is not UNSET:

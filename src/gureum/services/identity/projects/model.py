@@ -12,23 +12,23 @@ from sqlalchemy import ForeignKey, Index, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from gureum.foundation import clock
-from gureum.foundation.db.types import Id, Json, Name, Row
+from gureum.foundation.db.types import Id, Json, Row
+from gureum.services.identity.names import AnyCaseName
 
 DEFAULT_DOMAIN = "default"
 ROOT = "<<no domain>>"
 """The domain_id of domains themselves, so that names stay unique within one."""
 
 
-class Project(Row):
+class Project(AnyCaseName, Row):
     __tablename__ = "projects"
     __table_args__ = (
-        UniqueConstraint("domain_id", "name"),
+        UniqueConstraint("domain_id", "name_key"),
         Index("ix_projects_domain_id_id", "domain_id", "id"),
         {"sqlite_with_rowid": False},
     )
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
-    name: Mapped[str] = mapped_column(Name)
     domain_id: Mapped[str] = mapped_column(Id)
     parent_id: Mapped[str | None] = mapped_column(ForeignKey("projects.id"), index=True)
     is_domain: Mapped[bool] = mapped_column(default=False, index=True)

@@ -114,7 +114,7 @@ def create(call: Call[IdentityDeps], body: RoleBody) -> dict[str, Any]:
     new = typed(NewRole, body.role)
     call.enforce("identity:create_domain_role" if new.domain_id else None)
     scope = new.domain_id or GLOBAL
-    if call.tx.scalar(select(Role.id).where(Role.scope == scope, Role.name == new.name)):
+    if call.tx.scalar(select(Role.id).where(Role.scope == scope, Role.is_named(new.name))):
         raise taken("role", new.name)
     row = Role(
         id=ids.new_hex(),
@@ -147,7 +147,8 @@ def update(call: Call[IdentityDeps], body: RoleBody, role_id: str) -> dict[str, 
     wanted = typed(RoleChange, body.role)
     check_mutable("role", row.options, body.role)
     if wanted.name is not UNSET and wanted.name != row.name:
-        if call.tx.scalar(select(Role.id).where(Role.scope == row.scope, Role.name == wanted.name)):
+        others = (Role.scope == row.scope, Role.id != row.id)
+        if call.tx.scalar(select(Role.id).where(*others, Role.is_named(wanted.name))):
             raise taken("role", wanted.name)
         row.name = wanted.name
         call.deps.tokens.revocations.add(call.tx, revocations.STALE_ALL, row.id)

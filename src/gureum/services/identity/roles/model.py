@@ -7,17 +7,17 @@ from typing import Any
 from sqlalchemy import ForeignKey, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from gureum.foundation.db.types import Id, Json, Name, Row
+from gureum.foundation.db.types import Id, Json, Row
+from gureum.services.identity.names import AnyCaseName
 
 GLOBAL = "<<global>>"
 
 
-class Role(Row):
+class Role(AnyCaseName, Row):
     __tablename__ = "roles"
-    __table_args__ = (UniqueConstraint("scope", "name"),)
+    __table_args__ = (UniqueConstraint("scope", "name_key"),)
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
-    name: Mapped[str] = mapped_column(Name)
     scope: Mapped[str] = mapped_column(Id, default=GLOBAL)
     description: Mapped[str | None] = mapped_column(Text)
     options: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)

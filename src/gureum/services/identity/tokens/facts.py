@@ -23,6 +23,7 @@ from gureum.services.identity.assignments.model import SYSTEM, ancestors, direct
 from gureum.services.identity.catalog.model import Endpoint, Service
 from gureum.services.identity.catalog.urls import NAMES, replaced, values_of
 from gureum.services.identity.endpoint_filters.model import filtered_projects, given_to
+from gureum.services.identity.names import folded
 from gureum.services.identity.oauth.model import AccessToken
 from gureum.services.identity.projects.model import Project
 from gureum.services.identity.roles.model import Role
@@ -151,8 +152,9 @@ class Facts:
 
     def project_named(self, domain_id: str, name: str) -> str | None:
         """The id of the project of this name in a domain; of a domain, in ROOT."""
+        key = folded(name)
         found: str | None = self._remembered(
-            ("named", domain_id, name), lambda tx: _NAMED.first(tx, domain=domain_id, name=name)
+            ("named", domain_id, key), lambda tx: _NAMED.first(tx, domain=domain_id, key=key)
         )
         return found
 
@@ -200,7 +202,7 @@ class Facts:
 
 
 _NAMED: Prepared[str] = Prepared(
-    select(Project.id).where(Project.domain_id == bindparam("domain"), Project.name == bindparam("name")), only
+    select(Project.id).where(Project.domain_id == bindparam("domain"), Project.name_key == bindparam("key")), only
 )
 
 

@@ -121,7 +121,7 @@ def condition(facts: Facts, user: UserRef) -> Any:
     """What picks the user that a request names, by id or by name in a domain."""
     if user.id is not None:
         return User.id == user.id
-    return and_(User.name == user.name, User.domain_id == domain_id_of(facts, user.domain))
+    return and_(User.is_named(user.name or ""), User.domain_id == domain_id_of(facts, user.domain))
 
 
 def domain_id_of(facts: Facts, domain: DomainRef | None) -> str | None:

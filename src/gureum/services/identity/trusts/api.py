@@ -187,7 +187,7 @@ def _roles(call: Call[IdentityDeps], new: NewTrust) -> list[str]:
         raise BadRequest("A trust with roles needs a project_id.")
     found = set()
     for ref in new.roles:
-        named = Role.id == ref.id if ref.id is not None else Role.name == (ref.name or "")
+        named = Role.id == ref.id if ref.id is not None else Role.is_named(ref.name or "")
         role_id = call.tx.scalar(select(Role.id).where(Role.scope == GLOBAL, named))
         if role_id is None:
             raise NotFound(f"Could not find role: {ref.id or ref.name}.")

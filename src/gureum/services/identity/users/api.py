@@ -156,7 +156,7 @@ def create(call: Call[IdentityDeps], body: UserBody) -> dict[str, Any]:
         domain = tx.get(Project, domain_id)
         if domain is None or not domain.is_domain:
             raise NotFound(f"Could not find domain: {domain_id}.")
-        if tx.scalar(select(User.id).where(User.domain_id == domain_id, User.name == new.name)):
+        if tx.scalar(select(User.id).where(User.domain_id == domain_id, User.is_named(new.name))):
             raise taken("user", new.name)
         row = User(
             id=ids.new_hex(),
@@ -249,7 +249,8 @@ def _apply(call: Call[IdentityDeps], row: User, wanted: UserChange, hashed: str 
     if wanted.domain_id is not UNSET and wanted.domain_id != row.domain_id:
         raise BadRequest("The domain_id of a user may not be changed.")
     if wanted.name is not UNSET and wanted.name != row.name:
-        if call.tx.scalar(select(User.id).where(User.domain_id == row.domain_id, User.name == wanted.name)):
+        others = (User.domain_id == row.domain_id, User.id != row.id)
+        if call.tx.scalar(select(User.id).where(*others, User.is_named(wanted.name))):
             raise taken("user", wanted.name)
         row.name = wanted.name
     for name in ("description", "email", "default_project_id"):

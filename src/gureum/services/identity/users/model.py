@@ -10,19 +10,20 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from gureum.foundation import clock
 from gureum.foundation.db.types import Id, Json, Name, Row
+from gureum.services.identity.names import AnyCaseName
 
 
-class User(Row):
+class User(AnyCaseName, Row):
     __tablename__ = "users"
     __table_args__ = (
-        UniqueConstraint("domain_id", "name"),
+        UniqueConstraint("domain_id", "name_key"),
         Index("ix_users_domain_id_id", "domain_id", "id"),
+        Index("ix_users_name_key", "name_key"),
         # A page follows the ids: kept in their order, its rows lie together.
         {"sqlite_with_rowid": False},
     )
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
-    name: Mapped[str] = mapped_column(Name, index=True)
     domain_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))
     default_project_id: Mapped[str | None] = mapped_column(String(64))
     description: Mapped[str | None] = mapped_column(Text)

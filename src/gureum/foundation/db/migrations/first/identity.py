@@ -75,7 +75,6 @@ def _projects() -> None:
     op.create_table(
         "projects",
         sa.Column("id", sa.String(length=36), nullable=False),
-        sa.Column("name", sa.String(length=255), nullable=False),
         sa.Column("domain_id", sa.String(length=36), nullable=False),
         sa.Column("parent_id", sa.String(length=36), nullable=True),
         sa.Column("is_domain", sa.Boolean(), nullable=False),
@@ -85,9 +84,11 @@ def _projects() -> None:
         sa.Column("options", sa.Text(), nullable=False),
         sa.Column("extra", sa.Text(), nullable=False),
         sa.Column("created_at", sa.DateTime(), nullable=False),
+        sa.Column("name", sa.String(length=255), nullable=False),
+        sa.Column("name_key", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(["parent_id"], ["projects.id"], name=op.f("fk_projects_parent_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_projects")),
-        sa.UniqueConstraint("domain_id", "name", name=op.f("uq_projects_domain_id_name")),
+        sa.UniqueConstraint("domain_id", "name_key", name=op.f("uq_projects_domain_id_name_key")),
         sqlite_with_rowid=False,
     )
     op.create_index("ix_projects_domain_id_id", "projects", ["domain_id", "id"], unique=False)
@@ -124,13 +125,14 @@ def _roles() -> None:
     op.create_table(
         "roles",
         sa.Column("id", sa.String(length=36), nullable=False),
-        sa.Column("name", sa.String(length=255), nullable=False),
         sa.Column("scope", sa.String(length=36), nullable=False),
         sa.Column("description", sa.Text(), nullable=True),
         sa.Column("options", sa.Text(), nullable=False),
         sa.Column("extra", sa.Text(), nullable=False),
+        sa.Column("name", sa.String(length=255), nullable=False),
+        sa.Column("name_key", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_roles")),
-        sa.UniqueConstraint("scope", "name", name=op.f("uq_roles_scope_name")),
+        sa.UniqueConstraint("scope", "name_key", name=op.f("uq_roles_scope_name_key")),
     )
 
 
@@ -213,13 +215,14 @@ def _groups() -> None:
     op.create_table(
         "groups",
         sa.Column("id", sa.String(length=36), nullable=False),
-        sa.Column("name", sa.String(length=255), nullable=False),
         sa.Column("domain_id", sa.String(length=36), nullable=False),
         sa.Column("description", sa.Text(), nullable=False),
         sa.Column("extra", sa.Text(), nullable=False),
+        sa.Column("name", sa.String(length=255), nullable=False),
+        sa.Column("name_key", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(["domain_id"], ["projects.id"], name=op.f("fk_groups_domain_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_groups")),
-        sa.UniqueConstraint("domain_id", "name", name=op.f("uq_groups_domain_id_name")),
+        sa.UniqueConstraint("domain_id", "name_key", name=op.f("uq_groups_domain_id_name_key")),
     )
 
 
@@ -290,7 +293,6 @@ def _users() -> None:
     op.create_table(
         "users",
         sa.Column("id", sa.String(length=36), nullable=False),
-        sa.Column("name", sa.String(length=255), nullable=False),
         sa.Column("domain_id", sa.String(length=36), nullable=False),
         sa.Column("default_project_id", sa.String(length=64), nullable=True),
         sa.Column("description", sa.Text(), nullable=True),
@@ -306,13 +308,15 @@ def _users() -> None:
         sa.Column("options", sa.Text(), nullable=False),
         sa.Column("extra", sa.Text(), nullable=False),
         sa.Column("created_at", sa.DateTime(), nullable=False),
+        sa.Column("name", sa.String(length=255), nullable=False),
+        sa.Column("name_key", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(["domain_id"], ["projects.id"], name=op.f("fk_users_domain_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
-        sa.UniqueConstraint("domain_id", "name", name=op.f("uq_users_domain_id_name")),
+        sa.UniqueConstraint("domain_id", "name_key", name=op.f("uq_users_domain_id_name_key")),
         sqlite_with_rowid=False,
     )
     op.create_index("ix_users_domain_id_id", "users", ["domain_id", "id"], unique=False)
-    op.create_index(op.f("ix_users_name"), "users", ["name"], unique=False)
+    op.create_index("ix_users_name_key", "users", ["name_key"], unique=False)
 
 
 def _access_rules() -> None:
