@@ -35,8 +35,13 @@ class ApiConfig(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class DatabaseConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """`durability`: "full" answers a write when it survives a power cut; "fast" may lose the last ones then, never half
+    of one. docs/operate/performance.md has what it costs.
+    """
+
     url: str = "sqlite:///gureum.sqlite"
     pool_size: int = 16
+    durability: Literal["full", "fast"] = "full"
 
 
 class BusConfig(msgspec.Struct, forbid_unknown_fields=True):

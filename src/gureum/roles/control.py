@@ -167,7 +167,8 @@ def build(config: Config, *, alone: bool = True) -> Control:
 
     Simulated hosts live in this process when it is `alone`, else in one of their own (`simulated_hosts.py`).
     """
-    database = Database(config.absolute(config.database.url), pool_size=config.database.pool_size)
+    section = config.database
+    database = Database(config.absolute(section.url), pool_size=section.pool_size, durability=section.durability)
     metrics = Metrics()
     tasks = Tasks()
     options = EngineOptions(config.tasks.workers, config.tasks.lease_s, config.tasks.poll_s)

@@ -16,8 +16,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
@@ -39,6 +40,7 @@ from gureum.foundation.db.lanes import Counters, Lane, Lanes
 from gureum.foundation.errors import ApiError, Unavailable
 
 T = TypeVar("T")
+Durability = Literal["full", "fast"]
 log = logging.getLogger("gureum.db")
 
 RETRIES = 16
@@ -90,8 +92,9 @@ class Tx(Session):
 class Database:
     """Owns the engines. Thread safe; one per process."""
 
-    def __init__(self, url: str, *, pool_size: int = 16) -> None:
+    def __init__(self, url: str, *, pool_size: int = 16, durability: Durability = "full") -> None:
         self.url = url
+        self._durability = durability
         self.is_sqlite = url.startswith("sqlite")
         self.counters = Counters()
         self._folder = Path(make_url(url).database or ".").parent if self.is_sqlite else None
@@ -113,6 +116,7 @@ class Database:
         usual: dict[str, Any] = {"pool_size": pool_size, "max_overflow": pool_size, "hide_parameters": True}
         if not self.is_sqlite:
             engine = create_engine(url, pool_pre_ping=True, **usual)
+            event.listen(engine, "connect", partial(_prepare_postgresql, self._durability))
             return (
                 engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True),
                 engine.execution_options(isolation_level="SERIALIZABLE"),
@@ -120,7 +124,7 @@ class Database:
         waits = {"timeout": 30, "check_same_thread": False}
         engines = [create_engine(url, connect_args=waits, **usual) for _ in range(2)]
         for engine in engines:
-            event.listen(engine, "connect", _prepare_sqlite)
+            event.listen(engine, "connect", partial(_prepare_sqlite, self._durability))
         return engines[0], engines[1]
 
     def _count_statement(self, *_execution: Any) -> None:
@@ -300,20 +304,30 @@ def _unlock(connection: Connection) -> None:
         connection.invalidate()
 
 
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
+def _prepare_postgresql(durability: Durability, connection: Any, _record: Any) -> None:
+    """Whatever waits for more than the server's own disk (replicas) stays as its administrator set it."""
+    ask = "SELECT set_config('synchronous_commit', %s, false) WHERE current_setting('synchronous_commit') = ANY(%s)"
+    off, others = ["off"], ["on", "local", "remote_write", "remote_apply"]
+    with connection.cursor() as cursor:
+        cursor.execute(ask, ("on", off) if durability == "full" else ("off", others))
+    connection.commit()
+
+
+def _prepare_sqlite(durability: Durability, connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # transactions begin where we say so
     try:
-        _run_pragmas(connection)
+        _run_pragmas(connection, durability)
     except BaseException:
         connection.close()  # SQLAlchemy forgets a connection whose listener failed
         raise
 
 
-def _run_pragmas(connection: Any) -> None:
+def _run_pragmas(connection: Any, durability: Durability) -> None:
+    """In WAL mode FULL waits for the disk at each commit, NORMAL at checkpoints alone."""
     cursor = connection.cursor()
     for pragma in (
         "journal_mode=WAL",
-        "synchronous=NORMAL",
+        f"synchronous={'FULL' if durability == 'full' else 'NORMAL'}",
         "foreign_keys=ON",
         "busy_timeout=30000",
         "cache_size=-4000",
