@@ -19,6 +19,7 @@ from gureum.lab.state import StateFolder
 
 ANSWERS = "answers"
 
+
 class DaemonRow(msgspec.Struct, frozen=True):
     """A daemon as the supervisor sees it; `since` in seconds of the epoch, 0 before its first start."""
 

@@ -85,3 +85,23 @@ def test_filters_compare_in_the_spelling_that_is_stored(world, alice):
     server_id = world.server("one", access_ip_v6="2001:db8::a", image_id="ab" * 18)
     for query in (f"uuid={server_id.upper()}", "access_ip_v6=2001:DB8:0::A", f"image={'AB' * 18}", "vm_state=ACTIVE"):
         assert names(alice, query) == ["one"], query
+
+
+@pytest.mark.parametrize("key", ["host", "node"])
+def test_an_order_that_tells_where_servers_are_is_for_administrators(world, alice, root, key):
+    for name, host in (("first", "h1"), ("second", "h2"), ("third", "h1")):
+        world.server(name, host=host)
+    refused = alice.get(f"{SERVERS}?sort_key={key}&sort_dir=asc")
+    assert refused.status == 403, refused.content
+    assert alice.get(f"{SERVERS}?sort={key}:asc").status == 400
+    assert alice.get(f"{SERVERS}?sort_key=display_name&sort_key={key}").status == 403
+    shown = root.get(f"{SERVERS}?all_tenants=1&sort_key={key}&sort_dir=asc").json()["servers"]
+    assert shown[-1]["name"] == "second"
+
+
+@pytest.mark.parametrize("name", ["host", "node"])
+def test_a_filter_that_tells_where_servers_are_filters_for_administrators_alone(world, alice, root, name):
+    """The reference ignores it for others: it must not even tell whether it matched."""
+    world.server("here", host="h1")
+    assert names(alice, f"{name}=h1") == names(alice, f"{name}=nowhere") == ["here"]
+    assert names(root, f"all_tenants=1&{name}=nowhere") == []

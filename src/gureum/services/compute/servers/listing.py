@@ -49,7 +49,6 @@ _SORTABLE = {
     "created_at": Server.created_at,
     "display_description": Server.description,
     "display_name": Server.name,
-    "host": Server.host,
     "hostname": Server.hostname,
     "image_ref": Server.image_id,
     "instance_type_id": Server.flavor_id,
@@ -66,6 +65,7 @@ _SORTABLE = {
     "uuid": Server.id,
     "vm_state": Server.vm_state,
 }
+_SORTABLE_FOR_ADMIN = {"host": Server.host, "node": Server.host}
 _EQUAL: dict[str, tuple[InstrumentedAttribute[Any], filters.Convert]] = {
     "image": (Server.image_id, _lower),
     "image_ref": (Server.image_id, _lower),
@@ -115,7 +115,7 @@ def page_of(call: Call[ComputeDeps]) -> tuple[Sequence[Any], bool]:
     statement = _visible(call)
     statement = _narrow(call, statement)
     default = [("created_at", True)]
-    columns = {**_SORTABLE, "created_at": Server.created_at}
+    columns = _sortable(call)
     paging = paging_of(call, columns, unique=Server.id, default=default, maximum=MAX_PAGE, direction="desc")
 
     def marker(server_id: str) -> Any:
@@ -123,6 +123,16 @@ def page_of(call: Call[ComputeDeps]) -> tuple[Sequence[Any], bool]:
 
     rows, more = paging.cut(call.tx.execute(paging.page(statement, marker)).all())
     return [SeenServer(*row) for row in rows], more
+
+
+def _sortable(call: Call[Any]) -> dict[str, InstrumentedAttribute[Any]]:
+    """The keys that the caller may sort by: an order tells of what it orders."""
+    if call.caller.is_admin:
+        return {**_SORTABLE, **_SORTABLE_FOR_ADMIN}
+    for key in call.params("sort_key"):
+        if key in _SORTABLE_FOR_ADMIN:
+            raise Forbidden(f"Only administrators may sort servers by {key}.")
+    return _SORTABLE
 
 
 def _visible(call: Call[Any]) -> Select[Any]:

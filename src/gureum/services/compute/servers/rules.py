@@ -50,9 +50,9 @@ class Choice:
     eliminated: dict[str, list[str]] = field(default_factory=dict)
 
     def public_reason(self) -> str:
-        """For tenants: constraints and counts, no host names."""
-        parts = [f"{len(names)} {_hosts(len(names))}: {reason}" for reason, names in sorted(self.eliminated.items())]
-        return "No valid host was found. " + ("; ".join(parts) if parts else "There is no host.")
+        """For tenants: the constraints, neither the hosts' names nor how many there are."""
+        constraints = "; ".join(sorted(self.eliminated))
+        return "No valid host was found. " + (f"Left out: {constraints}." if constraints else "There is no host.")
 
     def internal_reason(self) -> str:
         """For administrators: the same with host names, at most ten for each constraint."""
@@ -61,10 +61,6 @@ class Choice:
             more = f" and {len(names) - 10} more" if len(names) > 10 else ""
             parts.append(f"{reason}: {', '.join(sorted(names)[:10])}{more}")
         return "; ".join(parts)
-
-
-def _hosts(count: int) -> str:
-    return "host" if count == 1 else "hosts"
 
 
 def choose(snapshot: Snapshot, facts: Mapping[str, HostFacts], wish: Wish) -> Choice:
