@@ -49,7 +49,11 @@ class BusConfig(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class TasksConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """`workers` run what is short, `transfers` what moves data: for one project `transfers_of_project` of them."""
+
     workers: int = 4
+    transfers: Annotated[int, msgspec.Meta(ge=1)] = 16
+    transfers_of_project: Annotated[int, msgspec.Meta(ge=1)] = 4
     lease_s: float = 30.0
     poll_s: float = 1.0
 
@@ -159,7 +163,8 @@ class ImageConfig(msgspec.Struct, forbid_unknown_fields=True):
     `cache_node` whose cache it is, empty: this machine's.
 
     `convert_to` is the format that imports are brought to, empty: none. `show_locations` lets owners see and set
-    where data is. Limits of one image: `max_bytes`, `max_properties`, `max_tags`, `max_members`.
+    where data is. Limits of one image: `max_bytes`, `max_properties`, `max_tags`, `max_members`. Who sends or takes
+    image data at less than `minimum_rate_kib_s` is cut off; a project makes `uploads_of_project` uploads at a time.
     """
 
     folder: str = "images"
@@ -176,6 +181,8 @@ class ImageConfig(msgspec.Struct, forbid_unknown_fields=True):
     max_properties: int = 128
     max_tags: int = 128
     max_members: int = 128
+    minimum_rate_kib_s: Annotated[int, msgspec.Meta(ge=0)] = 16
+    uploads_of_project: Annotated[int, msgspec.Meta(ge=1)] = 32
     web: ImageWebConfig = msgspec.field(default_factory=ImageWebConfig)
     properties: list[ImagePropertyConfig] = []
     quota: ImageQuotaConfig = msgspec.field(default_factory=ImageQuotaConfig)

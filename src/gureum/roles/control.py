@@ -171,7 +171,10 @@ def build(config: Config, *, alone: bool = True) -> Control:
     database = Database(config.absolute(section.url), pool_size=section.pool_size, durability=section.durability)
     metrics = Metrics()
     tasks = Tasks()
-    options = EngineOptions(config.tasks.workers, config.tasks.lease_s, config.tasks.poll_s)
+    section = config.tasks
+    options = EngineOptions(
+        section.workers, section.lease_s, section.poll_s, section.transfers, section.transfers_of_project
+    )
     engine = TaskEngine(database, tasks, options, metrics)
     bus = open_bus(config.absolute(config.bus.url), role="control")
     simulated = alone and config.hypervisor.mode == "simulated"

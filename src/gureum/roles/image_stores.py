@@ -12,6 +12,7 @@ from pathlib import Path
 
 from gureum.drivers.image.file.store import FileImageStore
 from gureum.drivers.image.interface import Converter, ImageStore
+from gureum.drivers.image.pace import MinimumRate
 from gureum.drivers.image.qemu import QemuConverter
 from gureum.drivers.image.rbd.command import PROGRAMS, RbdPool
 from gureum.drivers.image.rbd.store import RbdImageStore
@@ -36,7 +37,8 @@ class ImageOutside:
 def build_image_outside(config: Config) -> ImageOutside:
     """Raises ConfigError for what cannot be."""
     section = config.image
-    fetcher = WebFetcher(allowed_places(config), section.web.idle_s)
+    minimum_rate = MinimumRate(section.minimum_rate_kib_s << 10)
+    fetcher = WebFetcher(allowed_places(config), section.web.idle_s, minimum_rate=minimum_rate)
     configured = [_store(config, name, one, fetcher) for name, one in configured_stores(config).items()]
     try:
         stores = Stores(configured, section.default_store)

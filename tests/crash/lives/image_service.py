@@ -36,7 +36,7 @@ def ground(folder):
 class ConverterToData:
     """Whatever comes becomes `DATA`: what is tested is the step, not the tool."""
 
-    def convert(self, _source, _source_format, target, _target_format):
+    def convert(self, _source, _source_format, target, _target_format, **_options):
         target.write_bytes(DATA)
 
 

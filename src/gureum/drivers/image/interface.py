@@ -9,12 +9,18 @@ tests/contracts/test_image_store.py (all).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 Chunk = bytes | bytearray | memoryview
+Look = Callable[[], None]
+"""Called about once a second, or more often, while something outside is waited for; what it raises ends the waiting."""
+
+
+def look_away() -> None:
+    """Nobody wants to end it."""
 
 
 @dataclass(frozen=True)
@@ -101,12 +107,14 @@ class Fetcher(Protocol):
     def check(self, url: str) -> None:
         """Raises ImageStoreError, with a text for who sent the URL, for what its text alone forbids."""
 
-    def open(self, url: str, headers: Mapping[str, str] | None = None) -> Stream:
-        """The data. Raises ImageStoreError for a place that is forbidden or does not answer."""
+    def open(self, url: str, headers: Mapping[str, str] | None = None, *, look: Look = look_away) -> Stream:
+        """The data. Raises ImageStoreError for a place that is forbidden, does not answer or is too slow."""
 
 
 class Converter(Protocol):
     """Turns an inspected image into another format, within limits of time, memory and space."""
 
-    def convert(self, source: Path, source_format: str, target: Path, target_format: str) -> None:
+    def convert(
+        self, source: Path, source_format: str, target: Path, target_format: str, *, look: Look = look_away
+    ) -> None:
         """Both formats are QEMU's names and are never guessed. Raises ImageStoreError."""

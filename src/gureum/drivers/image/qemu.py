@@ -7,17 +7,21 @@ Sources: qemu-img(1), prlimit(1), unshare(1).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
+import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from gureum.drivers.image.errors import ImageStoreError, StoreFull
+from gureum.drivers.image.interface import Look, look_away
 
 _SAID_CHARACTERS = 500
+_LOOK_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,9 @@ class QemuConverter:
     program: str
     limits: Limits = Limits()
 
-    def convert(self, source: Path, source_format: str, target: Path, target_format: str) -> None:
+    def convert(
+        self, source: Path, source_format: str, target: Path, target_format: str, *, look: Look = look_away
+    ) -> None:
         """See Converter. The target must not exist; it is gone again after a failure."""
         words = [
             *_box(self.limits),
@@ -51,7 +57,7 @@ class QemuConverter:
             f"file:{target.absolute()}",
         ]
         try:
-            said, code = _run(words, target.parent, self.limits.seconds)
+            said, code = _run(words, target.parent, self.limits.seconds, look)
         except OSError as error:
             raise ImageStoreError(f"qemu-img cannot be started: {error}") from error
         if code != 0:
@@ -60,7 +66,7 @@ class QemuConverter:
             raise kind(f"qemu-img ended with {code}: {said[-_SAID_CHARACTERS:]}")
 
 
-def _run(words: list[str], folder: Path, seconds: float) -> tuple[str, int]:
+def _run(words: list[str], folder: Path, seconds: float, look: Look) -> tuple[str, int]:
     process = subprocess.Popen(
         words,
         cwd=folder,
@@ -72,17 +78,18 @@ def _run(words: list[str], folder: Path, seconds: float) -> tuple[str, int]:
         text=True,
         errors="replace",
     )
+    until = time.monotonic() + seconds
     try:
-        _, said = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        return f"it took more than {seconds:.0f} seconds", -signal.SIGKILL
-    except BaseException:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        raise
-    return said, process.returncode
+        while time.monotonic() < until:
+            look()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                _, said = process.communicate(timeout=min(_LOOK_S, max(until - time.monotonic(), 0)))
+                return said, process.returncode
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+    return f"it took more than {seconds:.0f} seconds", -signal.SIGKILL
 
 
 def _box(limits: Limits) -> list[str]:

@@ -11,20 +11,18 @@ import contextlib
 import heapq
 import logging
 import math
-import queue
 import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Boolean, Float, String, and_, bindparam, case, delete, null, select, update
+from sqlalchemy import update
 
 from gureum.foundation import clock, log
 from gureum.foundation.db.engine import Database, Tx
 from gureum.foundation.db.failures import DatabaseFailure
-from gureum.foundation.db.prepared import Prepared, only, table_of
-from gureum.foundation.db.types import Json
 from gureum.foundation.metrics import Metrics
 from gureum.foundation.tasks import owners, story
 from gureum.foundation.tasks.lifecycle import (
@@ -38,8 +36,10 @@ from gureum.foundation.tasks.lifecycle import (
     Sleep,
     Wait,
 )
-from gureum.foundation.tasks.model import CLAIMED, Claimed, Lease, Task
+from gureum.foundation.tasks.model import Claimed, Lease, Task
+from gureum.foundation.tasks.statements import ARE_DUE, END, FIND_DUE, HELD, LEASE, MOVE
 from gureum.foundation.tasks.store import Tasks
+from gureum.foundation.tasks.waiting import WaitingTasks
 
 logger = logging.getLogger("gureum.tasks")
 
@@ -47,6 +47,7 @@ MAX_BACKOFF_S = 30.0
 MAX_WORKERS = 64
 MOST_AT_ONCE = 256
 LOOK_FOR_DEAD_S = 3.0
+STOP_WITHIN_S = 10.0
 _NEW_LEASE = math.inf
 """Heard of a task that was just leased: whatever its steps met before does not count."""
 
@@ -80,9 +81,15 @@ class _Rest:
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
+    """`transfers` are the threads for the steps that lifecycles name so, `transfers_of_project` how many of them work
+    for one project.
+    """
+
     workers: int = 4
     lease_s: float = 30.0
     poll_s: float = 1.0
+    transfers: int = 16
+    transfers_of_project: int = 4
 
 
 class TaskEngine:
@@ -99,7 +106,8 @@ class TaskEngine:
         self.reconcilers: list[Reconciler] = []
         self._tasks = tasks
         self._metrics = metrics
-        self._queue: queue.SimpleQueue[Claimed | None] = queue.SimpleQueue()
+        self._queue = WaitingTasks()
+        self._transfers = WaitingTasks(self.options.transfers_of_project)
         self._timers: list[tuple[float, str]] = []
         self._condition = threading.Condition()
         self._held: dict[str, float] = {}
@@ -120,6 +128,8 @@ class TaskEngine:
 
     def start(self) -> None:
         self._add_workers()
+        for number in range(self.options.transfers):
+            self._thread(partial(self._work, self._transfers), f"transfer-{number + 1}")
         self._thread(self._keep_time, "timers")
         for reconciler in self.reconcilers:
             self._thread(lambda r=reconciler: self._reconcile_for_ever(r), f"reconcile-{reconciler.name}")
@@ -127,10 +137,10 @@ class TaskEngine:
     def _add_workers(self) -> None:
         for _ in range(self.options.workers):
             self._workers += 1
-            self._thread(self._work, f"worker-{self._workers}")
+            self._thread(partial(self._work, self._queue), f"worker-{self._workers}")
 
     def _relieve(self) -> None:
-        """More workers when tasks wait and no step ended between three looks: hosts that hang hold theirs."""
+        """More workers when tasks wait and none of their steps ended between three looks: hosts that hang hold them."""
         stuck = self._ended == self._ended_before and not self._queue.empty()
         if stuck and self._stuck and self._workers < MAX_WORKERS:
             logger.warning("all %d workers wait for something outside: adding more", self._workers)
@@ -148,10 +158,11 @@ class TaskEngine:
             self._stopping = True
             self._condition.notify_all()
         self._end.set()
-        for _ in range(self._workers):
-            self._queue.put(None)
+        self._queue.close()
+        self._transfers.close()
+        until = time.monotonic() + STOP_WITHIN_S
         for thread in self._threads:
-            thread.join(timeout=10)
+            thread.join(timeout=max(until - time.monotonic(), 0))
 
     def wake(self, task_ids: Iterable[str]) -> None:
         """Another process says that these tasks are due."""
@@ -160,23 +171,32 @@ class TaskEngine:
 
     def _adopt(self, task: Claimed, heard: float | None = None) -> None:
         """Queue a task leased to us. For one that is queued or running already, keep how many signals were `heard` of:
-        unless its steps meet them, it is looked at again when it ends.
+        unless its steps meet them, it is looked at again when it ends. One that waits for a transfer may have been
+        diverted: its newer copy takes its place.
         """
         with self._condition:
             if task.id in self._held:
                 self._held[task.id] = max(self._held[task.id], task.signals if heard is None else heard)
-                return
-            self._held[task.id] = 0
-        self._queue.put(task)
+                if not self._transfers.withdraw(task):
+                    return
+            else:
+                self._held[task.id] = 0
+        (self._transfers if self._is_transfer(task) else self._queue).put(task)
 
-    def _work(self) -> None:
-        while (task := self._queue.get()) is not None:
+    def _is_transfer(self, task: Claimed) -> bool:
+        lifecycle = self.lifecycles.get(task.kind)
+        return lifecycle is not None and lifecycle.next_step(task.step, task.divert) in lifecycle.transfers
+
+    def _work(self, waiting: WaitingTasks) -> None:
+        while (task := waiting.get()) is not None:
             try:
-                self.run_task(task)
+                self.run_task(task, waiting)
             except WorkerDied:
                 return
             except Exception:
                 logger.exception("task %s: the worker failed; the lease runs out and it goes on", task.id)
+            finally:
+                waiting.done(task)
 
     def _keep_time(self) -> None:
         renewed = looked = clock.now()
@@ -205,6 +225,15 @@ class TaskEngine:
                 with contextlib.suppress(Exception):
                     for task in self._claim(len(due), due) if due else ():
                         self._adopt(task, _NEW_LEASE)
+                    self._look_at_waiting(due)
+
+    def _look_at_waiting(self, task_ids: list[str]) -> None:
+        """Of tasks that another process woke, those that wait here for a transfer may have been diverted."""
+        for task_id in filter(self._transfers.holds, task_ids):
+            with self.database.read() as tx:
+                task = HELD.first(tx, task_id=task_id, owner=self.owner, now=clock.now())
+            if task is not None:
+                self._adopt(task)
 
     def _due_timers(self) -> list[str]:
         due: list[str] = []
@@ -248,14 +277,11 @@ class TaskEngine:
         """Lease up to `most` due tasks to this worker, or those of these that are due."""
         now = clock.now()
         with self.database.read() as tx:
-            if wanted is None:
-                found = _FIND_DUE.all(tx, now=now, most=most)
-            else:
-                found = _ARE_DUE.all(tx, now=now, wanted=wanted)
+            found = ARE_DUE.all(tx, now=now, wanted=wanted) if wanted else FIND_DUE.all(tx, now=now, most=most)
         if not found:
             return []
         values = {"found": found, "now": now, "owner": self.owner, "until": now + self.options.lease_s}
-        return self.database.write(lambda tx: _LEASE.all(tx, **values))
+        return self.database.write(lambda tx: LEASE.all(tx, **values))
 
     def release_dead(self) -> None:
         """Free the leases of workers of this machine that no longer live, so that nobody waits for them to run out."""
@@ -268,41 +294,53 @@ class TaskEngine:
         self._free_dropped()
         count = 0
         while count < most:
-            batch = []
-            while not self._queue.empty():
-                task = self._queue.get()
-                if task is not None:
-                    batch.append(task)
+            batch = [*self._queue.take_all(), *self._transfers.take_all()]
             if not batch:
                 for task in self._claim(16):
                     self._adopt(task, _NEW_LEASE)
-                if self._queue.empty():
+                if self._queue.empty() and self._transfers.empty():
                     return count
             for task in batch:
                 count += 1
                 self.run_task(task)
         raise AssertionError(f"more than {most} tasks ran: some task never comes to rest")
 
-    def run_task(self, task: Claimed) -> None:
-        """Run steps until the task waits, sleeps, ends, or is lost to another worker."""
+    def run_task(self, task: Claimed, source: WaitingTasks | None = None) -> None:
+        """Run steps until the task waits, sleeps, ends, is lost to another worker, or comes to a transfer.
+
+        `source` is what the calling thread works for; without one it makes transfers too.
+        """
         current: Claimed | None = task
-        before = log.origin()
+        before, handed_over = log.origin(), False
         try:
-            while current is not None:
+            while current is not None and not handed_over:
                 try:
-                    while not self._stopping and self._run_step(current):
-                        pass
+                    handed_over = self._run_steps(current, source)
                 except LeaseLostError:
                     logger.info("%s %s: its task went to another worker", task.kind, task.resource_id)
-                current = self._look_again(current)
+                if not handed_over:
+                    current = self._look_again(current)
         except DatabaseFailure as failure:
             logger.warning("%s %s: goes on when the database works again: %s", task.kind, task.resource_id, failure)
             with self._condition:
                 self._dropped.add(task.id)
         finally:
-            with self._condition:
-                self._held.pop(task.id, None)
+            if not handed_over:
+                with self._condition:
+                    self._held.pop(task.id, None)
             log.work_for(before)
+
+    def _run_steps(self, task: Claimed, source: WaitingTasks | None) -> bool:
+        """Run steps while one follows another at once. True when the task went over to the threads for transfers."""
+        while not self._stopping:
+            if source is self._queue and self._is_transfer(task):
+                self._transfers.put(task)
+                return True
+            again = self._run_step(task)
+            self._ended += source is self._queue
+            if not again:
+                break
+        return False
 
     def _look_again(self, task: Claimed) -> Claimed | None:
         """The task's present row when a signal came that no move saw, and its lease is ours; else let go of it."""
@@ -315,7 +353,7 @@ class TaskEngine:
                     return None
                 self._held[task.id] = 0
             with self.database.read() as tx:
-                found = _HELD.first(tx, task_id=task.id, owner=self.owner, now=clock.now())
+                found = HELD.first(tx, task_id=task.id, owner=self.owner, now=clock.now())
             if found is not None:
                 return found
             seen = 0
@@ -346,7 +384,6 @@ class TaskEngine:
             again = self.database.write(lambda tx: self._move(tx, task, failed_run, failed_outcome))
         if self._metrics:
             self._metrics.steps.labels(task.kind, type(outcome).__name__).inc()
-        self._ended += 1
         gives_up = not failed and isinstance(outcome, Goto) and outcome.step == lifecycle.failed
         problem = run.error.get("text", "") if gives_up else ""
         story.ended(begun, outcome, time.perf_counter() - started, failed=failed, problem=problem)
@@ -386,11 +423,11 @@ class TaskEngine:
         if outcome.commit is not None:
             outcome.commit(tx)
         if isinstance(outcome, Done):
-            if not _END.run(tx, task_id=task.id, owner=self.owner):
+            if not END.run(tx, task_id=task.id, owner=self.owner):
                 raise LeaseLostError
             return False
         values = self._values(task, run, outcome)
-        row = _MOVE.first(tx, **values, task_id=task.id, owner=self.owner)
+        row = MOVE.first(tx, **values, task_id=task.id, owner=self.owner)
         if row is None:
             raise LeaseLostError
         signalled = row.signals != task.signals
@@ -401,7 +438,7 @@ class TaskEngine:
         return again
 
     def _values(self, task: Claimed, run: Run, outcome: Goto | Wait | Sleep) -> dict[str, Any]:
-        """The parameters of `_MOVE` for an outcome: one set for a task that goes on, one for one that rests."""
+        """The parameters of `MOVE` for an outcome: one set for a task that goes on, one for one that rests."""
         now = clock.now()
         lease = now + self.options.lease_s
         step = (outcome.step if isinstance(outcome, Goto | Wait) else None) or task.step
@@ -480,50 +517,6 @@ class TaskEngine:
             logger.warning("reconciler %s failed; it runs again: %s", reconciler.name, failure)
         except Exception:
             logger.exception("reconciler %s failed; it runs again in %s s", reconciler.name, reconciler.every_s)
-
-
-_T = table_of(Task).c
-_MINE = (_T.id == bindparam("task_id"), _T.lease_owner == bindparam("owner"))
-_UNMOVED = _T.signals == bindparam("seen")
-_TAKES_OVER = and_(bindparam("rests", type_=Boolean), _T.next_origin.is_not(None))
-_MOVE = Prepared(
-    update(table_of(Task))
-    .where(*_MINE)
-    .values(
-        {
-            _T.step: bindparam("new_step"),
-            _T.data: bindparam("new_data", type_=Json),
-            _T.attempts: bindparam("new_attempts"),
-            _T.reason: bindparam("new_reason"),
-            _T.since: case((_T.reason == bindparam("new_reason"), _T.since), else_=bindparam("now")),
-            _T.deadline_at: bindparam("new_deadline", type_=Float(53)),
-            _T.on_deadline: bindparam("new_on_deadline", type_=String(64)),
-            _T.origin: case((_TAKES_OVER, _T.next_origin), else_=_T.origin),
-            _T.next_origin: case((bindparam("rests", type_=Boolean), null()), else_=_T.next_origin),
-            _T.divert: case((_UNMOVED, null()), else_=_T.divert),
-            _T.wake_at: case((_UNMOVED, bindparam("rest_wake", type_=Float(53))), else_=bindparam("now")),
-            _T.lease_until: case((_UNMOVED, bindparam("rest_lease")), else_=bindparam("lease")),
-        }
-    )
-    .returning(_T.signals, _T.divert, _T.origin)
-)
-"""Moves a task, if its lease is still ours; one that was signalled meanwhile stays due and leased. At rest, what was
-done for one request is over, and the one that signalled meanwhile takes over."""
-_END = Prepared(delete(table_of(Task)).where(*_MINE))
-_DUE = (_T.wake_at <= bindparam("now"), _T.lease_until < bindparam("now"))
-_FIND_DUE = Prepared(select(_T.id).where(*_DUE).order_by(_T.wake_at).limit(bindparam("most")), make=only)
-_ARE_DUE = Prepared(select(_T.id).where(_T.id.in_(bindparam("wanted", expanding=True)), *_DUE), make=only)
-_LEASE = Prepared(
-    update(table_of(Task))
-    .where(_T.id.in_(bindparam("found", expanding=True)), *_DUE)
-    .values(lease_owner=bindparam("owner"), lease_until=bindparam("until"))
-    .returning(*CLAIMED),
-    make=Claimed,
-)
-_HELD = Prepared(
-    select(*CLAIMED).where(*_MINE, _T.lease_until >= bindparam("now"), _T.wake_at <= bindparam("now")),
-    make=Claimed,
-)
 
 
 def take_lease(database: Database, name: str, owner: str, seconds: float) -> bool:

@@ -99,6 +99,8 @@ class Lifecycle:
 
     Steps named in `ending` are the destroy chain: they are not diverted and never give up. `attempts` is how
     often a step is tried before it gives up; between tries the engine backs off from `retry_s`, doubling to 30 s.
+    Steps named in `transfers` move data and may take hours: they have threads of their own, a bounded number for each
+    project, so that no other task waits for them.
     """
 
     kind: str
@@ -108,12 +110,17 @@ class Lifecycle:
     failed: str = ""
     destroy: str = ""
     ending: frozenset[str] = frozenset()
+    transfers: frozenset[str] = frozenset()
     attempts: int = 5
     retry_s: float = 0.5
 
+    def next_step(self, step: str, divert: str | None) -> str:
+        """The step that runs next of a task that is at `step` and may have been diverted."""
+        return divert if divert and step not in self.ending else step
+
     def __post_init__(self) -> None:
         names = {*self.steps, *self.transactional}
-        for name in (self.first, self.failed, self.destroy, *self.ending):
+        for name in (self.first, self.failed, self.destroy, *self.ending, *self.transfers):
             if name not in names:
                 raise ValueError(f"lifecycle {self.kind} names the unknown step {name!r}")
 

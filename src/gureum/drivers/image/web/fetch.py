@@ -1,24 +1,25 @@
 """Fetches a URL as a stream: every hop is checked, resolved, checked again and connected to by its address.
 
 Not a general HTTP client: GET only, no proxies, no cookies, no compression, no credentials but the headers given.
-Read next: `guard.py`.
+Whoever waits for data can end it within a second (`look`), and who sends too slowly is left.
+Read next: `guard.py`, `connection.py`.
 """
 
 from __future__ import annotations
 
 import http.client
-import socket
-import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import urljoin
 
 from gureum.drivers.image.errors import ImageStoreError, UrlRefused
+from gureum.drivers.image.interface import Look, look_away
+from gureum.drivers.image.pace import USUAL_RATE, MinimumRate
+from gureum.drivers.image.web.connection import PinnedConnection, Waiting
 from gureum.drivers.image.web.guard import Allowed, Resolve, Target, addresses, target_of
 
 MAX_REDIRECTS = 5
-_CHUNK_BYTES = 1 << 20
-_CONNECT_S = 10.0
+_CHUNK_BYTES = 256 << 10
 _MOVED = frozenset({301, 302, 303, 307, 308})
 
 
@@ -33,17 +34,20 @@ class WebFetcher:
     allowed: Allowed
     idle_s: float = 30.0
     resolve: Resolve | None = None
+    minimum_rate: MinimumRate = USUAL_RATE
 
     def check(self, url: str) -> None:
         """Raises UrlRefused for a URL that its text alone forbids; asks no resolver."""
         target_of(url, self.allowed)
 
-    def open(self, url: str, headers: Mapping[str, str] | None = None, *, method: str = "GET") -> WebStream:
-        """The data behind a URL. Raises UrlRefused, FetchFailed."""
+    def open(
+        self, url: str, headers: Mapping[str, str] | None = None, *, look: Look = look_away, method: str = "GET"
+    ) -> WebStream:
+        """The data behind a URL. Raises UrlRefused, FetchFailed, TooSlow."""
         sent = dict(headers or {})
         for _hop in range(MAX_REDIRECTS + 1):
             target = target_of(url, self.allowed)
-            connection, answer = self._ask(method, target, sent)
+            connection, answer = self._ask(method, target, sent, look)
             if answer.status not in _MOVED:
                 return _stream(connection, answer, head=method == "HEAD")
             place = answer.headers.get("location", "")
@@ -71,15 +75,19 @@ class WebFetcher:
         return None
 
     def _ask(
-        self, method: str, target: Target, headers: Mapping[str, str]
+        self, method: str, target: Target, headers: Mapping[str, str], look: Look
     ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
-        connection = _Pinned(target, addresses(target, self.allowed, self.resolve), self.idle_s)
+        waiting = Waiting(self.idle_s, self.minimum_rate, look)
+        connection = PinnedConnection(target, addresses(target, self.allowed, self.resolve), waiting)
         try:
             connection.request(method, target.path, headers={"Accept-Encoding": "identity", **headers})
             return connection, connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             raise FetchFailed(f"the server at {target.host[:64]} does not answer: {error}") from error
+        except BaseException:
+            connection.close()
+            raise
 
 
 def _origin(target: Target) -> tuple[str, str, int]:
@@ -113,12 +121,15 @@ class WebStream:
         return self
 
     def __next__(self) -> bytes:
-        """Raises FetchFailed when the data ends before its promised length."""
+        """What came, at most a chunk. Raises FetchFailed when the data ends before its promised length, TooSlow."""
         try:
-            chunk = self._answer.read(_CHUNK_BYTES)
+            chunk = self._answer.read1(_CHUNK_BYTES)
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.close()
             raise FetchFailed(f"the data stopped coming: {error}") from error
+        except BaseException:
+            self.close()
+            raise
         if chunk:
             if self._left is not None:
                 self._left -= len(chunk)
@@ -131,33 +142,6 @@ class WebStream:
     def close(self) -> None:
         self._answer.close()
         self._connection.close()
-
-
-class _Pinned(http.client.HTTPConnection):
-    """A connection to an address that was checked; the name serves the Host header and the certificate."""
-
-    def __init__(self, target: Target, checked: list[str], idle_s: float) -> None:
-        super().__init__(target.host, target.port, timeout=idle_s)
-        if target.scheme == "https":
-            self.default_port = 443
-        self._target = target
-        self._checked = checked
-
-    def connect(self) -> None:
-        self.sock = self._reach()
-        self.sock.settimeout(self.timeout)
-        if self._target.scheme == "https":
-            context = ssl.create_default_context()
-            self.sock = context.wrap_socket(self.sock, server_hostname=self._target.host)
-
-    def _reach(self) -> socket.socket:
-        problem: OSError = OSError("no address")
-        for address in self._checked:
-            try:
-                return socket.create_connection((address, self._target.port), timeout=_CONNECT_S)
-            except OSError as error:
-                problem = error
-        raise problem
 
 
 __all__ = ["FetchFailed", "UrlRefused", "WebFetcher", "WebStream"]

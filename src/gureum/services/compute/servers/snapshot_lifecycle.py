@@ -71,6 +71,7 @@ class SnapshotLifecycle:
             failed="failed",
             destroy="failed",
             ending=frozenset({"failed", "clear"}),
+            transfers=frozenset({"upload"}),
         )
 
     def begin(self, run: Run, tx: Tx) -> Outcome:

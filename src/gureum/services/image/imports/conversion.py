@@ -14,10 +14,11 @@ from pathlib import Path
 from gureum.drivers.image.errors import ImageStoreError
 from gureum.drivers.image.ingest import Ingest
 from gureum.drivers.image.inspector import qemu_driver
+from gureum.drivers.image.interface import Look
 from gureum.services.image.deps import ImageDeps
 from gureum.services.image.imports.staged import Staged
 
-_CHUNK_BYTES = 4 << 20
+_CHUNK_BYTES = 1 << 20
 _KEPT_AS_THEY_ARE = ("iso", "luks")
 
 
@@ -26,8 +27,8 @@ def is_wanted(deps: ImageDeps, staged: Staged) -> bool:
     return bool(wanted) and deps.converter is not None and staged.format not in (wanted, *_KEPT_AS_THEY_ARE)
 
 
-def converted(deps: ImageDeps, image_id: str, staged: Staged) -> Staged:
-    """The same disk in the wanted format, on the stage. Raises ImageStoreError."""
+def converted(deps: ImageDeps, image_id: str, staged: Staged, look: Look) -> Staged:
+    """The same disk in the wanted format, on the stage. Raises ImageStoreError, and what `look` raises."""
     assert deps.converter is not None
     wanted = deps.config.convert_to
     deps.scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -35,7 +36,7 @@ def converted(deps: ImageDeps, image_id: str, staged: Staged) -> Staged:
     try:
         with _as_file(deps, staged, folder) as source:
             target = folder / "target"
-            deps.converter.convert(source, qemu_driver(staged.format), target, wanted)
+            deps.converter.convert(source, qemu_driver(staged.format), target, wanted, look=look)
         return _taken_in(deps, image_id, target, wanted)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -17,7 +17,7 @@ import msgspec
 from cryptography.fernet import InvalidToken
 
 from gureum.drivers.image.errors import ImageStoreError, UrlRefused
-from gureum.drivers.image.interface import Stream
+from gureum.drivers.image.interface import Look, Stream
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.http.call import Call
 from gureum.foundation.tasks.lifecycle import PermanentFailureError
@@ -67,10 +67,10 @@ def _endpoint(deps: ImageDeps, tx: Tx, place: tuple[str, str], project_id: str |
     return None if url is None else url.rstrip("/").removesuffix("/v2")
 
 
-def document_of(deps: ImageDeps, place: Place) -> dict[str, Any]:
+def document_of(deps: ImageDeps, place: Place, look: Look) -> dict[str, Any]:
     """What the other service says of the image, with string values as they came. Raises PermanentFailureError."""
     found = b""
-    stream = _opened(deps, place, "")
+    stream = _opened(deps, place, "", look)
     try:
         for chunk in stream:
             found += chunk
@@ -83,14 +83,14 @@ def document_of(deps: ImageDeps, place: Place) -> dict[str, Any]:
         stream.close()
 
 
-def chunks_of(deps: ImageDeps, place: Place) -> Iterator[bytes]:
+def chunks_of(deps: ImageDeps, place: Place, look: Look) -> Iterator[bytes]:
     """The data. Raises PermanentFailureError, and ImageStoreError where trying again may help."""
-    return iter(_opened(deps, place, "/file"))
+    return iter(_opened(deps, place, "/file", look))
 
 
-def _opened(deps: ImageDeps, place: Place, what: str) -> Stream:
+def _opened(deps: ImageDeps, place: Place, what: str, look: Look) -> Stream:
     try:
-        return deps.fetcher.open(place.url + what, {"X-Auth-Token": place.token})
+        return deps.fetcher.open(place.url + what, {"X-Auth-Token": place.token}, look=look)
     except UrlRefused as error:
         text = f"The image service of that region may not be asked from here: {error}."
         raise PermanentFailureError(str(error), public=text) from error

@@ -16,7 +16,7 @@ from gureum.foundation.tasks.lifecycle import Goto, Outcome, PermanentFailureErr
 from gureum.services.image.deps import ImageDeps
 from gureum.services.image.images.model import HASH_ALGORITHM, Image
 from gureum.services.image.imports.operations import Job, mine
-from gureum.services.image.imports.progress import watched
+from gureum.services.image.imports.progress import Watch
 from gureum.services.image.tasks.model import begin
 
 ALGORITHMS = {"sha1": 40, "sha224": 56, "sha256": 64, "sha384": 96, "sha512": 128}
@@ -53,8 +53,9 @@ def hashed(deps: ImageDeps, run: Run, job: Job, image: Image) -> Outcome:
     algorithm = job.hash_algorithm or HASH_ALGORITHM
     digests = (hashlib.md5(usedforsecurity=False), hashlib.new(algorithm, usedforsecurity=False))
     inspector, size = Inspector(), 0
+    watch = Watch(deps.database, run.resource_id, job.image_id)
     try:
-        for chunk in watched(deps.database, run.resource_id, job.image_id, deps.fetcher.open(job.uri)):
+        for chunk in watch.over(deps.fetcher.open(job.uri, look=watch.look)):
             for digest in digests:
                 digest.update(chunk)
             inspector.feed(chunk)

@@ -11,6 +11,7 @@ import logging
 
 from gureum.drivers.image.errors import ImageRefused, ImageStoreError, ImageTooLarge
 from gureum.drivers.image.ingest import Ingest, Ingested
+from gureum.drivers.image.pace import TooSlow
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.tasks.lifecycle import Done, Goto, Lifecycle, Outcome, PermanentFailureError, Run
 from gureum.services.image.deps import ImageDeps
@@ -18,7 +19,7 @@ from gureum.services.image.images.lifecycle import remove_data
 from gureum.services.image.images.model import Image
 from gureum.services.image.imports import conversion, hashing, operations, sources
 from gureum.services.image.imports.operations import KIND, Job, bring, job_of, mine
-from gureum.services.image.imports.progress import watched
+from gureum.services.image.imports.progress import Watch
 from gureum.services.image.imports.staged import Staged, staged_of
 from gureum.services.image.locations.reading import open_data
 from gureum.services.image.tasks.model import begin
@@ -47,6 +48,7 @@ def lifecycle(deps: ImageDeps) -> Lifecycle:
         failed="fail",
         destroy="fail",
         ending=frozenset({"fail"}),
+        transfers=frozenset({"fetch", "convert", "copy", "hash", "publish"}),
         attempts=ATTEMPTS,
         retry_s=1.0,
     )
@@ -61,8 +63,9 @@ class Steps:
         job = job_of(run.data)
         self._begin(run, job)
         store = self.deps.stores.default
-        facts = sources.facts_of(self.deps, job)
-        chunks = watched(self.deps.database, run.resource_id, job.image_id, sources.chunks_of(self.deps, job))
+        watch = self._watch(run, job)
+        facts = sources.facts_of(self.deps, job, watch.look)
+        chunks = watch.over(sources.chunks_of(self.deps, job, watch.look))
         found = self._ingested(Ingest(store.engine.create(job.image_id), max_size_bytes=job.room_bytes or None), chunks)
         if facts.sha512 not in (None, found.sha512_hex):
             store.engine.delete(found.blob.location)
@@ -94,7 +97,7 @@ class Steps:
         job = job_of(run.data)
         before = _staged(self._begin(run, job))
         try:
-            after = conversion.converted(self.deps, job.image_id, before)
+            after = conversion.converted(self.deps, job.image_id, before, self._watch(run, job).look)
         except ImageStoreError as error:
             raise _refused(job, f"it cannot be converted to {self.deps.config.convert_to}", str(error)) from error
 
@@ -154,7 +157,7 @@ class Steps:
                 chunks = open_data(self.deps.stores, tx, image)
         declared = image.disk_format if job.method == "copy-image" else None
         ingest = Ingest(self.deps.stores.engine(store).create(job.image_id), declared_format=declared)
-        found = self._ingested(ingest, watched(self.deps.database, run.resource_id, job.image_id, chunks))
+        found = self._ingested(ingest, self._watch(run, job).over(chunks))
         wanted = staged.sha512 if staged is not None else image.hash_value
         algorithm = "sha512" if staged is not None else image.hash_algorithm
         if algorithm == "sha512" and wanted and found.sha512_hex != wanted:
@@ -194,6 +197,9 @@ class Steps:
             self.deps.database.write(lambda tx: begin(tx, run.resource_id))
         return image
 
+    def _watch(self, run: Run, job: Job) -> Watch:
+        return Watch(self.deps.database, run.resource_id, job.image_id)
+
     def _ingested(self, ingest: Ingest, chunks: object) -> Ingested:
         """All chunks through the ingest. Raises PermanentFailureError for what no repetition can mend."""
         try:
@@ -208,6 +214,8 @@ class Steps:
             raise PermanentFailureError(
                 str(error), public=f"The data is refused: {'; '.join(error.reasons)}."
             ) from error
+        except TooSlow as error:
+            raise PermanentFailureError(str(error), public=f"The import was ended: {error}.") from error
 
 
 def _note_failure(tx: Tx, task_id: str, job: Job, store: str) -> None:

@@ -1,6 +1,6 @@
 """A long step's signs of life: how far it came, for people, and whether anybody still wants it.
 
-Invariant: at most one statement in five seconds for each import, whatever the speed.
+Invariant: for each import at most one question in a second and one statement in five, whatever the speed.
 """
 
 from __future__ import annotations
@@ -15,26 +15,41 @@ from gureum.foundation.tasks.lifecycle import PermanentFailureError
 from gureum.services.image.images.model import Image
 from gureum.services.image.tasks.model import ImageTask
 
-EVERY_S = 5.0
+LOOK_EVERY_S = 1.0
+NOTE_EVERY_S = 5.0
 MIB = 1 << 20
 
 
-def watched(database: Database, task_id: str, image_id: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The chunks, noting the progress. Raises PermanentFailureError once the image is no longer this import's."""
-    passed, due = 0, clock.now() + EVERY_S
-    for chunk in chunks:
-        yield chunk
-        passed += len(chunk)
-        if clock.now() >= due:
-            due = clock.now() + EVERY_S
-            _note(database, task_id, image_id, f"Copied {passed // MIB} MiB")
+class Watch:
+    """One transfer of the import `task_id`, which ends once the image is no longer this import's."""
 
+    def __init__(self, database: Database, task_id: str, image_id: str) -> None:
+        self._database, self._task_id, self._image_id = database, task_id, image_id
+        self._look_due = clock.now() + LOOK_EVERY_S
+        self._note_due = clock.now() + NOTE_EVERY_S
 
-def _note(database: Database, task_id: str, image_id: str, message: str) -> None:
-    with database.read() as tx:
-        owner = tx.scalar(select(Image.import_task_id).where(Image.id == image_id))
-    if owner != task_id:
-        raise PermanentFailureError("the image went away", public="The image was deleted during its import.")
-    values = {"message": message, "updated_at": clock.utcnow()}
-    statement = update(ImageTask).where(ImageTask.id == task_id).values(**values)
-    database.write(lambda tx: tx.execute(statement, execution_options={"synchronize_session": False}))
+    def look(self) -> None:
+        """Raises PermanentFailureError for an image that was deleted. Call it often: it asks once in a second."""
+        if clock.now() < self._look_due:
+            return
+        self._look_due = clock.now() + LOOK_EVERY_S
+        with self._database.read() as tx:
+            owner = tx.scalar(select(Image.import_task_id).where(Image.id == self._image_id))
+        if owner != self._task_id:
+            raise PermanentFailureError("the image went away", public="The image was deleted during its import.")
+
+    def over(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """The chunks, looking between them and noting the progress."""
+        passed = 0
+        for chunk in chunks:
+            yield chunk
+            passed += len(chunk)
+            self.look()
+            if clock.now() >= self._note_due:
+                self._note_due = clock.now() + NOTE_EVERY_S
+                self._note(f"Copied {passed // MIB} MiB")
+
+    def _note(self, message: str) -> None:
+        values = {"message": message, "updated_at": clock.utcnow()}
+        statement = update(ImageTask).where(ImageTask.id == self._task_id).values(**values)
+        self._database.write(lambda tx: tx.execute(statement, execution_options={"synchronize_session": False}))

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from gureum.drivers.image.errors import ImageStoreError, UrlRefused
+from gureum.drivers.image.interface import Look
 from gureum.foundation.caller import Caller
 from gureum.foundation.errors import ApiError
 from gureum.foundation.tasks.lifecycle import PermanentFailureError
@@ -44,20 +45,20 @@ class Facts:
                 image.properties[name] = value
 
 
-def facts_of(deps: ImageDeps, job: Job) -> Facts:
+def facts_of(deps: ImageDeps, job: Job, look: Look) -> Facts:
     """Raises PermanentFailureError for an image that is not to be had."""
     if job.method != "glance-download":
         return Facts()
     if job.source["region"] != deps.region:
-        return _facts_elsewhere(deps, job)
+        return _facts_elsewhere(deps, job, look)
     source = _source_image(deps, job)
     kept = {name: value for name, value in source.properties.items() if name.startswith(COPIED_PREFIXES)}
     return Facts(source.disk_format, source.container_format, kept)
 
 
-def _facts_elsewhere(deps: ImageDeps, job: Job) -> Facts:
+def _facts_elsewhere(deps: ImageDeps, job: Job, look: Look) -> Facts:
     """What another service says is taken as little on trust as what a client says."""
-    said = elsewhere.document_of(deps, elsewhere.place_of(deps, job.source, job.sealed_token))
+    said = elsewhere.document_of(deps, elsewhere.place_of(deps, job.source, job.sealed_token), look)
     disk, container, hash_value = said.get("disk_format"), said.get("container_format"), said.get("os_hash_value")
     if said.get("status") != "active" or disk not in DISK_FORMATS or container not in CONTAINER_FORMATS:
         text = f"Image {job.source['image_id']} of that region is not active, or of no format that is known here."
@@ -72,16 +73,16 @@ def _facts_elsewhere(deps: ImageDeps, job: Job) -> Facts:
     return Facts(disk, container, checked, hash_value if known else None)
 
 
-def chunks_of(deps: ImageDeps, job: Job) -> Iterator[bytes]:
-    """The data. Raises PermanentFailureError, and ImageStoreError where trying again may help."""
+def chunks_of(deps: ImageDeps, job: Job, look: Look) -> Iterator[bytes]:
+    """The data. Raises PermanentFailureError, ImageStoreError where trying again may help, and what `look` raises."""
     if job.method == "glance-download" and job.source["region"] != deps.region:
-        return elsewhere.chunks_of(deps, elsewhere.place_of(deps, job.source, job.sealed_token))
+        return elsewhere.chunks_of(deps, elsewhere.place_of(deps, job.source, job.sealed_token), look)
     if job.method == "glance-download":
         image = _source_image(deps, job)
         with deps.database.read() as tx:
             return open_data(deps.stores, tx, image)
     try:
-        return iter(deps.fetcher.open(job.uri))
+        return iter(deps.fetcher.open(job.uri, look=look))
     except UrlRefused as error:
         raise PermanentFailureError(str(error), public=f"The URI is refused: {error}.") from error
     except ImageStoreError as error:
