@@ -10,6 +10,8 @@ import os
 import socket
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -72,3 +74,67 @@ def test_memory_does_not_follow_the_size(server):
     connection.close()
     assert received == SIZE
     assert peak_kib(process) < MOST_KIB, f"before: {before} KiB, after: {peak_kib(process)} KiB"
+
+
+UPLOADS = 30
+SENT = 12 << 20
+
+
+def begin_upload(port, stall):
+    """An upload that stops half way; its connection."""
+    image_id = ask(port, "POST", "/image/v2/images", {"disk_format": "raw", "container_format": "bare"})["id"]
+    connection = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
+    head = (
+        f"PUT /image/v2/images/{image_id}/file HTTP/1.1\r\nHost: cloud\r\nX-Auth-Token: alice\r\n"
+        f"Content-Type: application/octet-stream\r\nContent-Length: {2 * SENT}\r\n\r\n"
+    )
+    connection.sendall(head.encode())
+    for _ in range(SENT // len(CHUNK)):
+        connection.sendall(CHUNK)
+    if not stall:
+        connection.close()
+    return connection
+
+
+@pytest.mark.parametrize("stall", [True, False], ids=["stalled", "cut"])
+def test_uploads_that_stop_half_way_hold_little(server, stall):
+    process, port = server
+    send_small(port)
+    before = peak_kib(process)
+    with ThreadPoolExecutor(UPLOADS) as threads:
+        connections = list(threads.map(lambda _: begin_upload(port, stall), range(UPLOADS)))
+    ask(port, "GET", "/image/v2/images?limit=1")
+    grown = peak_kib(process) - before
+    for connection in connections:
+        connection.close()
+    assert grown < (UPLOADS + 32) << 10, f"{UPLOADS} uploads took {grown} KiB more: a mebibyte is enough for each"
+
+
+def test_downloads_that_nobody_reads_hold_little(server):
+    process, port = server
+    image_id = ask(port, "POST", "/image/v2/images", {"disk_format": "raw", "container_format": "bare"})["id"]
+    assert send(port, image_id, "file") == 204
+    before = peak_kib(process)
+    connections = []
+    for _ in range(UPLOADS):
+        connection = socket.socket()
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(("127.0.0.1", port))
+        head = f"GET /image/v2/images/{image_id}/file HTTP/1.1\r\nHost: cloud\r\nX-Auth-Token: alice\r\n\r\n"
+        connection.sendall(head.encode())
+        connections.append(connection)
+    time.sleep(2)
+    grown = peak_kib(process) - before
+    for connection in connections:
+        connection.close()
+    assert grown < (2 * UPLOADS + 16) << 10, f"{UPLOADS} downloads took {grown} KiB more"
+
+
+def send_small(port):
+    """One whole upload, so that what is made once is there."""
+    image_id = ask(port, "POST", "/image/v2/images", {"disk_format": "raw", "container_format": "bare"})["id"]
+    connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
+    headers = {"X-Auth-Token": "alice", "Content-Type": "application/octet-stream"}
+    connection.request("PUT", f"/image/v2/images/{image_id}/file", CHUNK, headers)
+    assert connection.getresponse().status == 204
+    connection.close()

@@ -4,27 +4,28 @@ It is not a web handler: whoever receives the bytes calls `feed` from one thread
 or leaves the `with` block, which drops what was not finished.
 Invariant: nothing becomes readable in the store unless `finish` returned, and then only if the content is what it was
 declared to be and has no problem.
-The two hashes run in threads of their own: they are the bottleneck, and hashlib lets other threads run meanwhile.
+The two hashes run in other threads: they are the bottleneck, and hashlib lets other threads run meanwhile.
 Read next: `interface.py`, `inspector.py`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import queue
+import os
 import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from gureum.drivers.image.errors import ImageRefused, ImageStoreError, ImageTooLarge
 from gureum.drivers.image.inspector import Inspection, Inspector, mismatch
 from gureum.drivers.image.interface import Chunk, ImageWriter, StoredBlob
 
-# An upload holds at most _WAITING_BATCHES + 2 batches, 16 MiB; fewer starve the hashes while the disk takes its time.
-# Measured for 512 MiB into a file: 2.1 s of processor time, of which the two hashes alone are 1.6 s.
-_BATCH_BYTES = 2 << 20
-_WAITING_BATCHES = 6
+PIECE_BYTES = 128 << 10
+"""A good size of chunks: smaller ones cost more turns of threads, of larger ones more is held."""
+_SMALL_BYTES = 32 << 10
+_LEAST_THREADS, _MOST_THREADS = 2, 8
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,9 @@ class Ingest:
         self._max_size_bytes = max_size_bytes
         self._declared_format = declared_format
         self._inspector = Inspector()
-        self._batches = _BatchRing()
         self._size = 0
         self._over = False
-        self._md5 = _HashLane(hashlib.md5(usedforsecurity=False))
-        self._sha512 = _HashLane(hashlib.sha512())
+        self._hashes = _Hashes()
 
     @property
     def size(self) -> int:
@@ -64,7 +63,7 @@ class Ingest:
         return self._size
 
     def feed(self, chunk: Chunk) -> None:
-        """Take the next bytes; no reference to `chunk` is kept.
+        """Take the next bytes. What can change is copied; `bytes` are referred to until the next ones are taken.
 
         Raises ImageTooLarge past the limit and the store's own errors; either way the upload is dropped.
         """
@@ -73,22 +72,21 @@ class Ingest:
         if self._max_size_bytes is not None and self._size > self._max_size_bytes:
             self.abort()
             raise ImageTooLarge(self._max_size_bytes)
+        if isinstance(chunk, bytes):
+            self._pass_on(chunk)
+            return
         with memoryview(chunk).cast("B") as left:
-            taken = 0
-            while taken < len(left):
-                taken += self._batches.take(left[taken:])
-                if self._batches.full:
-                    self._pass_on(self._batches.hand_over())
+            for start in range(0, len(left), PIECE_BYTES):
+                self._pass_on(bytes(left[start : start + PIECE_BYTES]))
 
     def finish(self) -> Ingested:
         """Commit the blob. Raises ImageRefused (only with a declared format) and the store's own errors."""
         self._require_open()
-        self._pass_on(self._batches.hand_over())
         inspection = self._inspector.finish()
         try:
             if self._declared_format is not None:
                 _refuse_unless_sound(self._declared_format, inspection)
-            md5_hex, sha512_hex = self._md5.hexdigest(), self._sha512.hexdigest()
+            md5_hex, sha512_hex = self._hashes.hexdigests()
             blob = self._writer.commit()
         except BaseException:
             self.abort()
@@ -100,9 +98,7 @@ class Ingest:
         """Drop the upload. Safe to repeat, and a no-op after finish."""
         if not self._over:
             self._over = True
-            self._md5.stop()
-            self._sha512.stop()
-            self._batches = _BatchRing()
+            self._hashes.stop()
             self._writer.abort()
 
     def __enter__(self) -> Self:
@@ -120,86 +116,81 @@ class Ingest:
         if self._over:
             raise ImageStoreError("this upload is over")
 
-    def _pass_on(self, batch: bytes | bytearray) -> None:
+    def _pass_on(self, piece: bytes) -> None:
         try:
-            self._md5.update(batch)
-            self._sha512.update(batch)
-            self._inspector.feed(batch)
-            self._writer.write(batch)
+            self._hashes.update(piece)
+            self._inspector.feed(piece)
+            self._writer.write(piece)
         except BaseException:
             self.abort()
             raise
 
 
-class _BatchRing:
-    """Buffers used in turn, because fresh memory for each batch costs as much as copying it.
-
-    Safe to use again in this order: a lane holds _WAITING_BATCHES and works on one, so once both lanes accepted the
-    newest batch, all but the last _WAITING_BATCHES + 1 before the one that fills next are done with.
-    """
+class _HashThreads:
+    """Threads that all uploads of the process share, a few for each processor; they are there while an upload is."""
 
     def __init__(self) -> None:
-        self._buffers: list[bytearray] = []
-        self._turn = 0
-        self._filled = 0
+        self._lock = threading.Lock()
+        self._uploads = 0
+        self._pool: ThreadPoolExecutor | None = None
 
-    @property
-    def full(self) -> bool:
-        return self._filled == _BATCH_BYTES
+    def join(self) -> ThreadPoolExecutor:
+        """For an upload, until it calls `leave`."""
+        with self._lock:
+            self._uploads += 1
+            if self._pool is None:
+                count = min(max(_LEAST_THREADS, os.cpu_count() or 1), _MOST_THREADS)
+                self._pool = ThreadPoolExecutor(count, thread_name_prefix="image-hash")
+            return self._pool
 
-    def take(self, chunk: memoryview) -> int:
-        """Copy what fits; gives how many bytes that was."""
-        if self._turn == len(self._buffers):
-            self._buffers.append(bytearray(_BATCH_BYTES))
-        count = min(len(chunk), _BATCH_BYTES - self._filled)
-        # Through a view: a bytearray's own slice assignment makes a second copy first.
-        with memoryview(self._buffers[self._turn]) as target:
-            target[self._filled : self._filled + count] = chunk[:count]
-        self._filled += count
-        return count
-
-    def hand_over(self) -> bytes | bytearray:
-        """What has gathered, maybe nothing; the next bytes go into the next buffer."""
-        if not self._filled:
-            return b""
-        buffer, whole = self._buffers[self._turn], self.full
-        gathered = buffer if whole else bytes(memoryview(buffer)[: self._filled])
-        self._turn = (self._turn + 1) % (_WAITING_BATCHES + 2)
-        self._filled = 0
-        return gathered
-
-
-class _HashLane:
-    """A hash that works on its own thread once there is enough to do, and blocks its feeder when it falls behind."""
-
-    def __init__(self, digest: Any) -> None:
-        self._digest = digest
-        self._waiting: queue.Queue[bytes | bytearray | None] = queue.Queue(_WAITING_BATCHES)
-        self._thread: threading.Thread | None = None
-
-    def update(self, batch: bytes | bytearray) -> None:
-        if self._thread is None:
-            if len(batch) < _BATCH_BYTES:
-                self._digest.update(batch)
+    def leave(self) -> None:
+        with self._lock:
+            self._uploads -= 1
+            pool = self._pool
+            if self._uploads or pool is None:
                 return
-            self._thread = threading.Thread(target=self._work, name="image-hash", daemon=True)
-            self._thread.start()
-        self._waiting.put(batch)
+            self._pool = None
+        pool.shutdown()
 
-    def hexdigest(self) -> str:
+
+_threads = _HashThreads()
+
+
+class _Hashes:
+    """MD5 and SHA-512 of one upload, both at work on a piece while it is stored."""
+
+    def __init__(self) -> None:
+        self._digests = (hashlib.md5(usedforsecurity=False), hashlib.sha512())
+        self._pool: ThreadPoolExecutor | None = None
+        self._under_way: list[Future[None]] = []
+
+    def update(self, piece: bytes) -> None:
+        """Wait for the piece before, and begin with this one."""
+        self._settle()
+        if len(piece) < _SMALL_BYTES:
+            for digest in self._digests:
+                digest.update(piece)
+            return
+        self._pool = self._pool or _threads.join()
+        self._under_way = [self._pool.submit(digest.update, piece) for digest in self._digests]
+
+    def hexdigests(self) -> tuple[str, str]:
+        """MD5's and SHA-512's."""
         self.stop()
-        text: str = self._digest.hexdigest()
-        return text
+        md5, sha512 = self._digests
+        return md5.hexdigest(), sha512.hexdigest()
 
     def stop(self) -> None:
-        if self._thread is not None:
-            self._waiting.put(None)
-            self._thread.join()
-            self._thread = None
+        """Wait for what is under way. Safe to repeat."""
+        self._settle()
+        if self._pool is not None:
+            self._pool = None
+            _threads.leave()
 
-    def _work(self) -> None:
-        while (batch := self._waiting.get()) is not None:
-            self._digest.update(batch)
+    def _settle(self) -> None:
+        for future in self._under_way:
+            future.result()
+        self._under_way = []
 
 
 def _refuse_unless_sound(declared: str, inspection: Inspection) -> None:

@@ -33,7 +33,7 @@ __all__ = ["BootImage", "Claim", "ImageFacade", "NewSnapshot", "Received"]
 
 log = logging.getLogger("gureum.image")
 
-_CHUNK_BYTES = 4 << 20
+_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,9 @@ from collections.abc import Iterator
 
 from gureum.drivers.image.file.writer import CACHED_BYTES, naming_the_failure
 
-# One system call a mebibyte: reads from the page cache stay at memory speed and a slow client pins little.
-_READ_BYTES = 1 << 20
+# Half a mebibyte for a system call: reads from the page cache stay at memory speed, and a client that does not read
+# holds three of them.
+_READ_BYTES = 1 << 19
 # The page cache is left by stretches, a system call for each.
 _STRETCH_BYTES = 8 << 20
 

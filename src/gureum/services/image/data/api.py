@@ -17,7 +17,7 @@ from gureum.services.image.data import claim
 from gureum.services.image.data.claim import Claim
 from gureum.services.image.data.memory import keep_for_streams
 from gureum.services.image.data.ranges import piece_of
-from gureum.services.image.data.upload import aside, receive
+from gureum.services.image.data.upload import aside, draining, receive
 from gureum.services.image.deps import ImageDeps
 from gureum.services.image.images.model import Image
 from gureum.services.image.locations.reading import open_data
@@ -52,14 +52,16 @@ async def _receive(
         call.tx = tx
         image = find(call, image_id)
         quotas.require_upload(call.deps, tx, image.owner)
+        quotas.require_stream(call.deps, tx, image.owner)
         quota = quotas.SIZE if status == "saving" else quotas.STAGED
         room = quotas.room_bytes(call.deps, tx, image.owner, quota)
         if promised > room:
             raise TooLarge(f"The image is larger than the {room} bytes that are allowed.")
         return claim.take(image, status, store.name, room)
 
-    mine = await aside(lambda: call.database.write(take))
-    await receive(call.deps, mine, stream)
+    async with draining(stream):
+        mine = await aside(lambda: call.database.write(take))
+        await receive(call.deps, mine, stream)
 
 
 def download(call: Call[ImageDeps], image_id: str) -> Reply:

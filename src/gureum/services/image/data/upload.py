@@ -1,8 +1,9 @@
 """An upload, from the socket to the store: chunks gather on the event loop, a thread feeds them to the ingest.
 
 Not here: what makes data acceptable (the ingest and its inspector) and whose the image is (`claim.py`).
-While one batch is being taken in the next one gathers, and no more: a store that is slow slows its client down, and
-memory stays flat. Whatever ends an upload early leaves a queued image and nothing readable in the store.
+While one batch is being taken in the next one gathers, and no more: a store that is slow slows its client down, and an
+upload holds less than a mebibyte. A client that is slow is cut off. Whatever ends an upload early leaves a queued image
+and nothing readable in the store.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from gureum.drivers.image.errors import ImageRefused, ImageStoreError, ImageTooLarge, StoreFull
-from gureum.drivers.image.ingest import Ingest, Ingested
+from gureum.drivers.image.ingest import PIECE_BYTES, Ingest, Ingested
+from gureum.drivers.image.pace import MinimumRate, Pace, TooSlow
 from gureum.foundation.errors import ApiError, BadRequest, Gone, TooLarge, Unavailable
 from gureum.services.image.data import claim
 from gureum.services.image.data.claim import Claim
@@ -26,11 +29,16 @@ from gureum.services.image.images.lifecycle import UPLOAD_BEAT_S
 log = logging.getLogger("gureum.image")
 T = TypeVar("T")
 
-BATCH_BYTES = 2 << 20
-IDLE_S = 60.0
+IDLE_S = 30.0
 """A client that sends nothing for so long has lost its upload."""
+FEEDERS = min(max(4, os.cpu_count() or 1), 16)
+"""Uploads that are hashed and written at the same time. More would only contend for the GIL with other requests."""
+REFUSED_S, REFUSED_BYTES = 30.0, 1 << 30
+"""What a refused client may go on sending before its connection is closed: most read no answer before the end."""
 
+_CLOSE = {"Connection": "close"}
 _pool = ThreadPoolExecutor(16, thread_name_prefix="image")
+_feeders = ThreadPoolExecutor(FEEDERS, thread_name_prefix="image-feeder")
 
 
 async def aside(work: Callable[[], T]) -> T:
@@ -49,6 +57,42 @@ async def receive(deps: ImageDeps, mine: Claim, stream: AsyncIterator[bytes]) ->
         raise
 
 
+@contextlib.asynccontextmanager
+async def draining(stream: AsyncIterator[bytes]) -> AsyncIterator[None]:
+    """Take what a refused client still sends, in turn with other requests, before it is answered.
+
+    The server would else discard it as fast as it comes, and answer nobody meanwhile.
+    """
+    try:
+        yield
+    except ClientTooSlow as error:
+        error.headers = _CLOSE
+        raise
+    except ApiError as error:
+        if not await _ends(stream):
+            error.headers = {**error.headers, **_CLOSE}
+        raise
+
+
+async def _ends(stream: AsyncIterator[bytes]) -> bool:
+    """Whether the stream comes to an end, within bounds."""
+    left = REFUSED_BYTES
+    try:
+        async with asyncio.timeout(REFUSED_S):
+            async for chunk in stream:
+                left -= len(chunk)
+                if left < 0:
+                    return False
+                await asyncio.sleep(0)
+    except (TimeoutError, ApiError):
+        return False
+    return True
+
+
+class ClientTooSlow(BadRequest):
+    """The client of an upload is not waited for any longer."""
+
+
 async def _finish(deps: ImageDeps, mine: Claim, found: Ingested) -> None:
     try:
         await aside(lambda: deps.database.write(lambda tx: claim.finish(tx, mine, found)))
@@ -64,7 +108,7 @@ async def _through(deps: ImageDeps, mine: Claim, stream: AsyncIterator[bytes]) -
     try:
         writer = await aside(lambda: deps.stores.engine(mine.store).create(mine.image_id))
         ingest = Ingest(writer, max_size_bytes=mine.max_bytes, declared_format=mine.declared_format or None)
-        feeder = _Feeder(ingest)
+        feeder = _Feeder(ingest, Pace(MinimumRate(deps.config.minimum_rate_kib_s << 10)))
         beating = asyncio.create_task(_keep(deps, mine, feeder))
         await feeder.drink(stream)
         return await aside(ingest.finish)
@@ -80,41 +124,48 @@ async def _through(deps: ImageDeps, mine: Claim, stream: AsyncIterator[bytes]) -
 class _Feeder:
     """Gathers chunks into batches and feeds one at a time."""
 
-    def __init__(self, ingest: Ingest) -> None:
+    def __init__(self, ingest: Ingest, pace: Pace) -> None:
         self._ingest = ingest
+        self._pace = pace
         self._chunks: list[bytes] = []
         self._gathered = 0
         self._under_way: asyncio.Future[None] | None = None
         self.lost = False
 
     async def drink(self, stream: AsyncIterator[bytes]) -> None:
-        """Every byte of the stream. Raises BadRequest for an idle client, Gone when the image was lost meanwhile."""
+        """Every byte of the stream. Raises ClientTooSlow, Gone when the image was lost meanwhile."""
         chunks = aiter(stream)
-        while True:
-            try:
-                async with asyncio.timeout(IDLE_S):
-                    chunk = await anext(chunks, None)
-            except TimeoutError as error:
-                raise BadRequest(f"The image data did not arrive: nothing came for {IDLE_S:.0f} seconds.") from error
-            if chunk is None:
-                break
+        while (chunk := await self._next(chunks)) is not None:
             self._chunks.append(chunk)
             self._gathered += len(chunk)
-            if self._gathered >= BATCH_BYTES:
+            if self._gathered >= PIECE_BYTES:
                 await self._hand_over()
         await self._hand_over()
         await self._settle()
+
+    async def _next(self, chunks: AsyncIterator[bytes]) -> bytes | None:
+        """The next chunk, None at the end. Raises ClientTooSlow."""
+        now = asyncio.get_running_loop().time
+        began = now()
+        try:
+            async with asyncio.timeout(IDLE_S):
+                chunk = await anext(chunks, None)
+            self._pace.waited(now() - began, len(chunk or b""))
+        except TimeoutError as error:
+            raise ClientTooSlow(f"The image data did not arrive: nothing came for {IDLE_S:.0f} seconds.") from error
+        except TooSlow as error:
+            raise ClientTooSlow(f"The image data did not arrive: {error}.") from error
+        return chunk
 
     async def _hand_over(self) -> None:
         await self._settle()
         if self.lost:
             raise Gone("The image was deleted, or taken back, while its data was uploaded.")
         chunks, self._chunks, self._gathered = self._chunks, [], 0
-        self._under_way = asyncio.get_running_loop().run_in_executor(_pool, self._feed, chunks)
+        self._under_way = asyncio.get_running_loop().run_in_executor(_feeders, self._feed, chunks)
 
     def _feed(self, chunks: list[bytes]) -> None:
-        for chunk in chunks:
-            self._ingest.feed(chunk)
+        self._ingest.feed(chunks[0] if len(chunks) == 1 else b"".join(chunks))
 
     async def _settle(self) -> None:
         under_way, self._under_way = self._under_way, None

@@ -87,6 +87,19 @@ def require_upload(deps: ImageDeps, tx: Tx, project_id: str | None) -> None:
     _require_one_more(deps, tx, project_id, UPLOADING)
 
 
+def require_stream(deps: ImageDeps, tx: Tx, project_id: str | None) -> None:
+    """Room for one more upload by a client at the same time, whatever the quotas are. Raises TooLarge.
+
+    A server's image is uploaded by the cloud itself, under the image's own id.
+    """
+    under_way = (Image.upload_id.isnot(None), Image.upload_id != Image.id, Image.deleted_at.is_(None))
+    if project_id:
+        limit = deps.config.uploads_of_project
+        count = tx.scalar(select(func.count()).where(Image.owner == project_id, *under_way)) or 0
+        if count >= limit:
+            raise TooLarge(f"Project {project_id} has {count} uploads under way: no more than {limit} are allowed.")
+
+
 def _require_one_more(deps: ImageDeps, tx: Tx, project_id: str | None, quota: str) -> None:
     for whose, limit, counted in _bounds(deps, project_id, quota):
         used = usage_of(tx, counted)[quota]
