@@ -36,9 +36,12 @@ _TARGET = "(domain_id:%(target.project.domain_id)s or domain_id:%(target.domain.
 _INSIDE = f"{_ACTOR} and {_TARGET}"
 _OWN_ROLE = "(domain_id:%(target.role.domain_id)s or None:%(target.role.domain_id)s)"
 _GRANTS = (
-    f"{ADMIN} or ({_INSIDE} and {_OWN_ROLE} and False:%(target.role.is_admin)s"
-    " and (role:admin or (role:manager and rule:domain_managed_target_role)))"
+    f"{ADMIN} or ({_INSIDE} and {_OWN_ROLE} and False:%(target.role.is_admin)s and"
+    " ((role:manager and rule:domain_managed_target_role) or"
+    " (role:admin and (rule:domain_managed_target_role or domain_id:%(target.role.domain_id)s))))"
 )
+"""Administrators of a domain hand out its own roles too. Not the cloud's other roles: an operator's file may give any
+of them a meaning beyond the domain."""
 _READS_DOMAIN = " or (role:reader and domain_id:%(target.domain_id)s)"
 RULES = (
     Rule(

@@ -84,12 +84,12 @@ def _closure(role_id: str, implies: dict[str, list[str]]) -> list[tuple[str, str
 
 
 def views_of(call: Call[Any], rows: Sequence[Any], *, names: bool) -> list[dict[str, Any]]:
-    """The documents of GET /v3/role_assignments."""
-    known = _names(call.tx, rows) if names else None
+    """The documents of GET /v3/role_assignments. A token of a domain is told no names of other domains' people."""
+    known = _names(call.tx, rows, call.caller.domain_id) if names else None
     return [_view(call, row, known) for row in rows]
 
 
-def _names(tx: Tx, rows: Sequence[Any]) -> dict[str, dict[str, Any]]:
+def _names(tx: Tx, rows: Sequence[Any], within: str | None) -> dict[str, dict[str, Any]]:
     """id -> {"name", and "domain" where it has one}."""
     projects = {row.id: row for row in tx.scalars(select(Project))}
     found: dict[str, dict[str, Any]] = {}
@@ -101,9 +101,11 @@ def _names(tx: Tx, rows: Sequence[Any]) -> dict[str, dict[str, Any]]:
         found[row.id] = {"name": row.name} if row.is_domain else {"name": row.name, "domain": domain(row.domain_id)}
     actors = sorted({row.actor_id for row in rows})
     for user in tx.scalars(select(User).where(User.id.in_(actors))):
-        found[user.id] = {"name": user.name, "domain": domain(user.domain_id)}
+        if within in (None, user.domain_id):
+            found[user.id] = {"name": user.name, "domain": domain(user.domain_id)}
     for group in tx.scalars(select(Group).where(Group.id.in_(actors))):
-        found[group.id] = {"name": group.name, "domain": domain(group.domain_id)}
+        if within in (None, group.domain_id):
+            found[group.id] = {"name": group.name, "domain": domain(group.domain_id)}
     for role in tx.scalars(select(Role)):
         found[role.id] = {"name": role.name} | ({"domain": domain(role.domain_id)} if role.domain_id else {})
     return found
