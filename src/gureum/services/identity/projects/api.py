@@ -108,9 +108,12 @@ def view_of(call: Call[Any], row: Project) -> dict[str, Any]:
 
 
 def find(call: Call[Any], project_id: str, rule: str | None = None) -> Project:
-    """The project, if the caller may do `rule` (the route's own by default) to it."""
+    """The project, if the caller may do `rule` (the route's own by default) to it.
+
+    One that acts as a domain is in no domain: whoever manages it may not change it, here as little as in `domains`.
+    """
     row = call.tx.get(Project, project_id)
-    domain_id = None if row is None else (row.id if row.is_domain else row.domain_id)
+    domain_id = None if row is None or row.is_domain else row.domain_id
     call.enforce(rule, **{"target.project.id": row.id if row else None, "target.project.domain_id": domain_id})
     if row is None:
         raise NotFound(f"Could not find project: {project_id}.")
