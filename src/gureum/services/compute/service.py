@@ -25,6 +25,7 @@ from gureum.services.compute.servers.groups import ServerGroupMember
 from gureum.services.compute.servers.lifecycle import ServerLifecycle
 from gureum.services.compute.servers.model import Server, ServerAction
 from gureum.services.compute.servers.ports import on_addresses_changed, on_ports_changed
+from gureum.services.compute.servers.reach import looked_up_first
 from gureum.services.compute.servers.snapshot_lifecycle import SnapshotLifecycle
 
 KEEP_DELETED = timedelta(days=1)
@@ -62,7 +63,7 @@ def parts(deps: ComputeDeps, lifecycle: ServerLifecycle) -> ServiceParts:
 
 def _routes() -> tuple[Route, ...]:
     """Every noun's routes, and under /v2 the same at the first microversion, for clients from before microversions."""
-    routes = tuple(route for noun in NOUNS for route in noun.ROUTES)
+    routes = tuple(looked_up_first(route) for noun in NOUNS for route in noun.ROUTES)
     first = (route for route in routes if route.path.startswith("/v2.1/") and (route.since or MINIMUM) <= MINIMUM)
     return *routes, *(replace(route, path=route.path.replace("/v2.1/", "/v2/", 1)) for route in first)
 

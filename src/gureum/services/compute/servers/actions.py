@@ -24,13 +24,14 @@ from gureum.foundation.http.routes import Reply, Route
 from gureum.foundation.policy import Rule
 from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.quotas_in_force import check_files
-from gureum.services.compute.servers import bodies, operations, snapshots, versions, views
+from gureum.services.compute.servers import bodies, operations, reach, snapshots, versions, views
 from gureum.services.compute.servers.model import Server
 from gureum.services.compute.servers.not_offered import NOT_OFFERED, Absent, refuse
 from gureum.services.compute.servers.not_offered import RULES as RULES_OF_NOT_OFFERED
 
 MEMBER = "rule:project_member_or_admin"
 ADMIN = "rule:admin"
+_UNLOCK_OVERRIDE = "os_compute_api:os-lock-server:unlock:unlock_override"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,8 @@ def _lock(call: Call[ComputeDeps], server: Server, payload: Any) -> None:
 
 
 def _unlock(call: Call[ComputeDeps], server: Server, _payload: Any) -> None:
+    if server.locked and server.locked_by != operations.locker(server, call.caller):
+        call.enforce(_UNLOCK_OVERRIDE, **call.own_target())
     operations.unlock(call.tx, server, call.caller)
 
 
@@ -199,6 +202,7 @@ _ACTION = _P + "servers:action"
 RULES = (
     Rule(_ACTION, "@", "Post an action", unbounded="each action has a rule of its own"),
     Rule(_CONSOLE, MEMBER, "Read a server's console log"),
+    Rule(_UNLOCK_OVERRIDE, ADMIN, "Unlock a server that an administrator locked"),
     *(
         Rule(name, ADMIN if "admin-actions" in name else MEMBER, "Run the action on a server")
         for name in sorted({action.rule for action in ACTIONS.values()})
@@ -222,7 +226,7 @@ def act(call: Call[ComputeDeps], body: dict[str, Any], server_id: str) -> Any:
         raise NotFound(f"The action {name} is not there at this microversion.")
     if isinstance(action, Absent):
         return refuse(call, server_id, name, action)
-    call.enforce(action.rule, **call.own_target())
+    reach.enforce(call, action.rule, server_id)
     typed = converted(payload, action.body, name) if action.body is not None else payload
 
     def run(tx: Tx) -> Any:
@@ -240,7 +244,7 @@ def act(call: Call[ComputeDeps], body: dict[str, Any], server_id: str) -> Any:
 
 def _console(call: Call[ComputeDeps], server_id: str, payload: Any) -> Reply:
     """The host keeps the log, so the host is asked; no transaction is open meanwhile."""
-    call.enforce(_CONSOLE, **call.own_target())
+    reach.enforce(call, _CONSOLE, server_id)
     length = converted({} if payload is None else payload, bodies.ConsoleOutput, "os-getConsoleOutput").length
     if isinstance(length, str):
         length = filters.integer("length", length, minimum=-1)

@@ -21,10 +21,11 @@ from gureum.services.compute.pages import CLOSED
 from gureum.services.compute.servers import operations, seen, versions, views
 from gureum.services.compute.servers.bodies import CREATE, UPDATE
 from gureum.services.compute.servers.hints import hints_of
-from gureum.services.compute.servers.listing import PARAMETERS, page_of
+from gureum.services.compute.servers.listing import ALL_FILTERS, PARAMETERS, page_of
 from gureum.services.network.facade import NicRequest, NicWanted
 
 PREFIX = "os_compute_api:servers:"
+_DESTINATION = "compute:servers:create:requested_destination"
 READER = "rule:project_reader_or_admin"
 MEMBER = "rule:project_member_or_admin"
 
@@ -32,13 +33,17 @@ RULES = (
     Rule(PREFIX + "index", READER, "List servers"),
     Rule(PREFIX + "detail", READER, "List servers with details"),
     Rule(PREFIX + "index:get_all_tenants", "rule:admin", "List servers of all projects"),
+    Rule(PREFIX + "detail:get_all_tenants", "rule:admin", "List servers of all projects with details"),
+    Rule(ALL_FILTERS, "rule:admin", "Filter servers by their hosts"),
     Rule(PREFIX + "show", READER, "Show a server"),
     Rule(PREFIX + "create", MEMBER, "Create a server"),
     Rule(PREFIX + "create:forced_host", "rule:admin", "Create a server on a named host"),
+    Rule(_DESTINATION, "rule:admin", "Ask for a host by its name since 2.74"),
     Rule(operations.ZERO_DISK, "rule:admin", "Boot an image with a flavor that has no disk"),
     Rule(PREFIX + "update", MEMBER, "Update a server"),
     Rule(PREFIX + "delete", MEMBER, "Delete a server"),
     Rule(views.ADMIN, "rule:admin", "See where a server is and other extended attributes"),
+    Rule(views.HOST_STATUS, "rule:admin", "See whether a server's host is up"),
 )
 
 
@@ -132,10 +137,13 @@ def _nics(call: Call[Any], new: Any) -> NicRequest:
 def _placement(call: Call[Any], new: Any) -> dict[str, Any]:
     """`availability_zone` may be ZONE, ZONE:HOST for administrators, or absent; `host` since 2.74."""
     zone, _, forced = (new.availability_zone or "").partition(":")
-    host = forced.split(":")[0] or getattr(new, "host", None) or getattr(new, "hypervisor_hostname", None)
+    named = getattr(new, "host", None) or getattr(new, "hypervisor_hostname", None)
+    host = forced.split(":")[0]
     if host:
         call.enforce(PREFIX + "create:forced_host", **call.own_target())
-    return {"zone": zone or None, "host": host or None}
+    if named:
+        call.enforce(_DESTINATION, **call.own_target())
+    return {"zone": zone or None, "host": host or named or None}
 
 
 def _hostname(new: Any, count: int) -> str | None:

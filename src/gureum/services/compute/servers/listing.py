@@ -24,6 +24,7 @@ from gureum.services.compute.servers.patterns import MAX_PATTERN, BadPattern, li
 from gureum.services.compute.servers.seen import EVERY_SERVER, SeenServer
 
 MAX_PAGE = 1000
+ALL_FILTERS = "os_compute_api:servers:allow_all_filters"
 MAX_NAMES = 20_000
 """So many different names a regular expression is tried on: below what SQLite and PostgreSQL take in one list."""
 
@@ -138,7 +139,7 @@ def _sortable(call: Call[Any]) -> dict[str, InstrumentedAttribute[Any]]:
 def _visible(call: Call[Any]) -> Select[Any]:
     statement = EVERY_SERVER
     if _everywhere(call):
-        call.enforce("os_compute_api:servers:index:get_all_tenants", **call.own_target())
+        call.enforce(f"{call.route.policy}:get_all_tenants", **call.own_target())
     else:
         statement = statement.where(Server.project_id == call.caller.project_id)
     if _statuses(call) == ["DELETED"]:
@@ -163,7 +164,8 @@ def _everywhere(call: Call[Any]) -> bool:
 
 
 def _narrow(call: Call[Any], statement: Select[Any]) -> Select[Any]:
-    allowed = {**_EQUAL, **_EQUAL_FOR_ADMIN} if call.caller.is_admin else dict(_EQUAL)
+    every = call.allows(ALL_FILTERS, **call.own_target())
+    allowed = {**_EQUAL, **_EQUAL_FOR_ADMIN} if every else dict(_EQUAL)
     if _everywhere(call):
         allowed |= _PROJECT
     statement = filters.equals(statement, call.query, allowed)

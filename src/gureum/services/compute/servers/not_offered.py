@@ -13,7 +13,7 @@ from gureum.foundation.http.call import Call
 from gureum.foundation.http.microversions import Version
 from gureum.foundation.policy import Rule
 from gureum.services.compute.deps import ComputeDeps
-from gureum.services.compute.servers import operations
+from gureum.services.compute.servers import operations, reach
 
 _P = "os_compute_api:"
 MEMBER = "rule:project_member_or_admin"
@@ -70,9 +70,9 @@ RULES = tuple(
 
 def refuse(call: Call[ComputeDeps], server_id: str, name: str, absent: Absent) -> None:
     """Raises NotFound for a server that is not there, Forbidden for who may not, else the refusal."""
+    reach.enforce(call, absent.rule, server_id)
     with call.database.read() as tx:
         operations.find_server(tx, call.caller, server_id)
-    call.enforce(absent.rule, **call.own_target())
     if absent.error is Gone:
         raise Gone(f"The action {name} was withdrawn.")
     raise absent.error(f"This cloud does not offer the action {name} yet.")

@@ -16,6 +16,7 @@ from gureum.services.compute.servers import seen
 from gureum.services.network.facade import Address
 
 ADMIN = "os_compute_api:os-extended-server-attributes"
+HOST_STATUS = "os_compute_api:servers:show:host_status"
 
 
 def links(call: Call[Any], kind: str, id_: str) -> list[dict[str, str]]:
@@ -38,13 +39,16 @@ def details(call: Call[ComputeDeps], servers: Sequence[Any]) -> list[dict[str, A
     addresses = network.addresses(call.tx, wanted)
     groups = network.security_groups(call.tx, wanted)
     privileged = call.allows(ADMIN, **call.own_target())
+    with_host_status = call.allows(HOST_STATUS, **call.own_target())
     views = []
     for server in servers:
         view = _view(call, server, addresses.get(server.id, []), groups.get(server.id, []))
         if server.fault and server.status in ("ERROR", "DELETED"):
             view["fault"] = _fault(server, privileged=privileged)
         if privileged:
-            view |= _extended(call, server)
+            view |= _extended(server)
+        if with_host_status:
+            view["host_status"] = _host_status(call, server)
         views.append(view)
     return views
 
@@ -99,8 +103,14 @@ def _view(call: Call[Any], server: Any, addresses: list[Address], groups: list[s
     return view
 
 
-def _extended(call: Call[ComputeDeps], server: Any) -> dict[str, Any]:
-    up = server.host and call.deps.hosts.is_up(server.host_seen_at, forced_down=server.host_forced_down)
+def _host_status(call: Call[ComputeDeps], server: Any) -> str:
+    if not server.host:
+        return ""
+    up = call.deps.hosts.is_up(server.host_seen_at, forced_down=server.host_forced_down)
+    return "UP" if up else "DOWN"
+
+
+def _extended(server: Any) -> dict[str, Any]:
     return {
         "OS-EXT-SRV-ATTR:host": server.host,
         "OS-EXT-SRV-ATTR:instance_name": server.instance_name,
@@ -111,7 +121,6 @@ def _extended(call: Call[ComputeDeps], server: Any) -> dict[str, Any]:
         "OS-EXT-SRV-ATTR:ramdisk_id": "",
         "OS-EXT-SRV-ATTR:root_device_name": "/dev/vda",
         "OS-EXT-SRV-ATTR:user_data": server.user_data,
-        "host_status": "" if not server.host else "UP" if up else "DOWN",
     }
 
 
