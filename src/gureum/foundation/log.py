@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gureum.foundation import ids
+from gureum.foundation.private import make_private
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 user_id: ContextVar[str] = ContextVar("user_id", default="-")
@@ -117,6 +118,8 @@ class LineFormatter(logging.Formatter):
 
 def configure(role: str, file: Path | None = None, level: str = "INFO") -> None:
     """Send every logger's lines to `file`, or to standard error."""
+    if file:
+        make_private(file)
     handler: logging.Handler = logging.FileHandler(file) if file else logging.StreamHandler(sys.stderr)
     handler.setFormatter(LineFormatter(role))
     # Lines name no source line, thread or process, so nobody looks for them.

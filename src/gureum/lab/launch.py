@@ -237,7 +237,8 @@ def _prepare(state: StateFolder, options: Options, remembered: dict[str, Any], r
     write_credentials(state, options)
     for host in lab_hosts(state, options, facts):
         write_host_files(host)
-        write_private(host.folder / "agent.json", json.dumps(agent_settings(state, facts, host), indent=1) + "\n")
+        settings = agent_settings(state, options, facts, host)
+        write_private(host.folder / "agent.json", json.dumps(settings, indent=1) + "\n")
     return facts
 
 

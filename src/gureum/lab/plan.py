@@ -116,7 +116,7 @@ def make_plan(state: StateFolder, options: Options, facts: Facts) -> Plan:
     daemons.append(control_daemon(state, facts, ("ovn-nb", "ovn-sb")))
     if forwarded(options):
         daemons.append(_bus_forward(options, facts, tuple(host.name for host in hosts)))
-    daemons += [agent_daemon(state, options, facts, host) for host in hosts]
+    daemons += [agent_daemon(options, facts, host) for host in hosts]
     names = ("fabric", *(host.name for host in hosts))
     return Plan(state.lab, tuple(daemons), names, cleanup(fabric, facts.forwarding))
 
@@ -140,17 +140,16 @@ def control_daemon(state: StateFolder, facts: Facts, depends: tuple[str, ...]) -
     )
 
 
-def agent_daemon(state: StateFolder, options: Options, facts: Facts, host: LabHost) -> Daemon:
+def agent_daemon(options: Options, facts: Facts, host: LabHost) -> Daemon:
     """The agent of a host, inside the host's namespaces."""
     folder = host.folder
-    bus = agent_bus(state, options)
     forward = ("bus-forward",) if forwarded(options) else ()
     return Daemon(
         name=f"{host.name}.agent",
         title=f"{host.name} agent",
         argv=(
             facts.python, "-m", "gureum.roles.agent", "--host", host.name, "--state", str(folder),
-            "--bus", bus, "--settings", f"{folder}/agent.json",
+            "--settings", f"{folder}/agent.json",
         ),
         inside=host.name,
         environment=_python(facts),
@@ -195,9 +194,12 @@ def _bus_forward(options: Options, facts: Facts, hosts: tuple[str, ...]) -> Daem
     )
 
 
-def agent_settings(state: StateFolder, facts: Facts, host: LabHost) -> dict[str, object]:
-    """What the agent of a lab's host is told about it; written to the host's agent.json."""
+def agent_settings(state: StateFolder, options: Options, facts: Facts, host: LabHost) -> dict[str, object]:
+    """What the agent of a lab's host is told about it; written to the host's agent.json. The bus too: its URL may hold
+    a password, which no command line shows.
+    """
     return {
+        "bus": agent_bus(state, options),
         "host_ip": tunnel_address(host.index),
         "libvirt_uri": "qemu:///system",
         "integration_bridge": "br-int",

@@ -28,6 +28,7 @@ from gureum.drivers.hypervisor.interface import HypervisorDriver
 from gureum.foundation import log
 from gureum.foundation.bus.open import open_bus
 from gureum.foundation.connections import raise_open_files
+from gureum.foundation.private import own_files_only
 
 _log = logging.getLogger("gureum.roles.agent")
 
@@ -130,7 +131,7 @@ def run(host: str, state: Path, bus_url: str, settings: AgentSettings) -> None:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    state.mkdir(parents=True, exist_ok=True)
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
     if settings.ceph_user and shutil.which("rbd") is None:
         raise SystemExit("ceph_user is set and the program rbd is missing. Run: apt-get install ceph-common")
     agent = Agent(build_driver(state, settings), state, build_wiring(settings), agent_options(host, settings))
@@ -153,10 +154,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="gureum.roles.agent", description="Runs a host's servers.")
     parser.add_argument("--host", required=True, help="the host's name, unique in the cloud")
     parser.add_argument("--state", required=True, type=Path, help="the folder for specs, disks and images")
-    parser.add_argument("--bus", default="", help="unix:/path or amqp://broker; else the settings' `bus`")
+    parser.add_argument("--bus", default="", help="unix:/path; else the settings' `bus`, which may hold a password")
     parser.add_argument("--settings", type=Path, help="a JSON file")
     given = parser.parse_args(arguments)
+    own_files_only()
     settings = read_settings(given.settings)
+    if "@" in given.bus:
+        raise SystemExit('every user of the machine reads a password in --bus: write "bus" into a file of --settings')
     bus_url = given.bus or settings.bus
     if not bus_url:
         raise SystemExit(f'no bus is named: write "bus": "amqp://..." into {given.settings or "a file of --settings"}')

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from gureum.foundation import log
 from gureum.foundation.config import ApiConfig, Config, ConfigError, load
 from gureum.foundation.connections import raise_open_files
+from gureum.foundation.private import own_files_only
 
 if TYPE_CHECKING:
     from gureum.foundation.http.protocol import ConnectionLimits
@@ -36,6 +37,7 @@ def configured(description: str | None, role: str, *, alone: bool = False) -> Co
     gc.disable()
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--config", type=Path, required=True, help="a TOML file")
+    own_files_only()
     try:
         config = load(parser.parse_args().config)
         if not alone:
@@ -60,7 +62,7 @@ def connection_limits(section: ApiConfig) -> ConnectionLimits:
 def ready_file(config: Config, name: str) -> Path:
     """The file that says a process serves, not there yet."""
     ready = config.path(f"run/{name}.ready")
-    ready.parent.mkdir(parents=True, exist_ok=True)
+    ready.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     ready.unlink(missing_ok=True)
     return ready
 

@@ -107,7 +107,7 @@ def run(config: Config) -> None:
     stops = [serve_agent(bus, name, hosts[name]) for name in hosts]
     stops.append(hosts.keep_beating(events, BEAT_S))
     ready = config.path("run/simulated-hosts.ready")
-    ready.parent.mkdir(parents=True, exist_ok=True)
+    ready.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     ready.touch()
     _log.info("%d simulated hosts are served", len(hosts))
     stopping.wait()

@@ -133,7 +133,7 @@ def test_the_configuration_is_what_the_control_plane_reads(tmp_path):
 
 def test_a_hosts_settings_are_what_its_agent_reads(tmp_path):
     host = lab_hosts(StateFolder(tmp_path), Options(), FACTS)[0]
-    read = msgspec.convert(agent_settings(StateFolder(tmp_path), FACTS, host), AgentSettings)
+    read = msgspec.convert(agent_settings(StateFolder(tmp_path), Options(), FACTS, host), AgentSettings)
     assert (read.datapath, read.host_ip) == ("netdev", "100.64.0.2")
 
 
@@ -238,3 +238,14 @@ def test_a_circle_of_dependencies_is_a_mistake_that_is_seen():
 def test_folders_where_sockets_or_mounts_could_not_work_are_refused(folder):
     with pytest.raises(Refusal, match="--state"):
         open_state(folder)
+
+
+def test_no_command_line_of_a_lab_holds_a_password():
+    secret = "not-for-every-user"
+    options = Options(hosts=2, database=f"postgresql+psycopg://u:{secret}@db/cloud", bus=f"amqp://u:{secret}@broker")
+    plan = make_plan(STATE, options, FACTS)
+    assert {one.name for one in plan.daemons} > {"control", "bus-forward", "host1.agent"}
+    told = [word for one in plan.daemons for word in (*one.argv, *one.environment.values(), one.before, one.outside)]
+    assert not [word for word in told if secret in word]
+    settings = agent_settings(STATE, options, FACTS, lab_hosts(STATE, options, FACTS)[0])
+    assert settings["bus"] == agent_bus(STATE, options)

@@ -15,7 +15,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -38,6 +38,7 @@ from gureum.foundation.db.failures import (
 )
 from gureum.foundation.db.lanes import Counters, Lane, Lanes
 from gureum.foundation.errors import ApiError, Unavailable
+from gureum.foundation.private import make_private
 
 T = TypeVar("T")
 Durability = Literal["full", "fast"]
@@ -124,6 +125,7 @@ class Database:
         waits = {"timeout": 30, "check_same_thread": False}
         engines = [create_engine(url, connect_args=waits, **usual) for _ in range(2)]
         for engine in engines:
+            event.listen(engine, "do_connect", _keep_private)
             event.listen(engine, "connect", partial(_prepare_sqlite, self._durability))
         return engines[0], engines[1]
 
@@ -302,6 +304,13 @@ def _unlock(connection: Connection) -> None:
     except DBAPIError as error:
         log.warning("a lock cannot be given back, its connection is closed: %s", in_words(error))
         connection.invalidate()
+
+
+def _keep_private(_dialect: Any, _record: Any, words: list[Any], _options: Any) -> None:
+    """SQLite gives the log and the index beside a database the database's mode."""
+    if words and words[0] != ":memory:" and not str(words[0]).startswith("file:"):
+        with suppress(OSError):  # SQLite says itself, and as its own error, that it cannot open the file
+            make_private(Path(words[0]))
 
 
 def _prepare_postgresql(durability: Durability, connection: Any, _record: Any) -> None:
