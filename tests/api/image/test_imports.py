@@ -9,6 +9,7 @@ import pytest
 from tests.api.image.conftest import IMAGES, OCTETS, active, cloud_on, patch, qcow2, register, upload
 
 from gureum.drivers.image.errors import StoreFull
+from gureum.drivers.image.stores import Stores
 from gureum.drivers.image.web.guard import Allowed
 from gureum.foundation.tasks.model import Task
 
@@ -190,6 +191,26 @@ def test_copy_image(cloud, alice, root):
     assert root.delete(f"/image/v2/stores/second/{image_id}").status == 403
     assert alice.get(f"{IMAGES}/{image_id}/file").content == DATA
     assert_nothing_left(cloud, blobs=1)
+
+
+def test_copy_with_nothing_to_copy_ends_for_who_waits(cloud, alice, root):
+    """Clients wait until the attribute is there and names no store."""
+    image_id = register(alice)["id"]
+    assert upload(alice, image_id, DATA).status == 204
+    for _ in range(2):
+        assert begin(root, image_id, "copy-image", all_stores=True).status == 202
+        assert "os_glance_importing_to_stores" in show(alice, image_id)
+        cloud.engine.run_due()
+        view = show(alice, image_id)
+        assert (view["status"], view["stores"]) == ("active", "file,second")
+        assert (view["os_glance_importing_to_stores"], view["os_glance_failed_import"]) == ("", "")
+    uploaded = active(alice, DATA, name="everywhere")
+    single = cloud_on(cloud.database, cloud.folder, stores=Stores([cloud.stores.get("file")]))
+    assert begin(single.as_("root"), uploaded, "copy-image", all_stores=True).status == 202
+    assert show(alice, uploaded)["os_glance_importing_to_stores"] == ""
+    single.engine.run_due()
+    assert [task["status"] for task in tasks_of(alice, uploaded)] == ["success"]
+    assert_nothing_left(cloud, blobs=3)
 
 
 def test_copies_that_fail_all_or_in_part(cloud, alice, root, monkeypatch):

@@ -12,6 +12,7 @@ from tests.cloud import SimulatedCloud
 from gureum.foundation.config import ImageQuotaConfig
 from gureum.foundation.db.engine import Database
 from gureum.foundation.quota import UnifiedLimit, UnifiedLimits
+from gureum.services.image.images.model import Image
 
 MIB = 1 << 20
 
@@ -59,29 +60,102 @@ def test_too_many_images(make):
     register(bob)
 
 
-def test_too_much_data(make):
+def test_total_size_is_a_soft_limit(make):
+    """Data of unknown size may go over the limit once; over it, nothing is taken."""
     cloud = make(quota=ImageQuotaConfig(image_size_total=2))
     alice = cloud.as_("alice")
     active(alice, bytes(MIB))
+    at_limit = active(alice, bytes(MIB))
+    active(alice, bytes(MIB))
+    refused = register(alice)["id"]
+    answer = upload(alice, refused, b"x")
+    assert answer.status == 413
+    assert "limit 2, current usage 3" in answer.json()["message"]
+    assert alice.get(f"{IMAGES}/{refused}").json()["status"] == "queued"
+    assert begin(alice, refused, "web-download", uri="http://example.org/").status == 413
+    assert alice.delete(f"{IMAGES}/{at_limit}").status == 204
+    cloud.engine.run_due()
+    assert upload(alice, refused, bytes(MIB + 1)).status == 204
+
+
+def test_known_size_never_goes_over_the_limit(make):
+    cloud = make(quota=ImageQuotaConfig(image_size_total=2))
+    alice, root = cloud.as_("alice"), cloud.as_("root")
+    first = active(alice, bytes(MIB))
     image_id = register(alice)["id"]
-    assert upload(alice, image_id, bytes(MIB + 1)).status == 413
-    assert alice.get(f"{IMAGES}/{image_id}").json()["status"] == "queued"
     assert stage(alice, image_id, bytes(MIB)).status == 204
     assert begin(alice, image_id, all_stores=True).status == 413
     assert begin(alice, image_id).status == 202
     cloud.engine.run_due()
-    assert upload(alice, register(alice)["id"], b"x").status == 413
+    answer = begin(root, first, "copy-image", stores=["second"])
+    assert answer.status == 413
+    assert "limit 2, current usage 2, requested 1 more" in answer.json()["message"]
+    small, large = register(alice)["id"], register(alice)["id"]
+    assert stage(alice, small, b"less than a MiB").status == 204
+    assert begin(alice, small).status == 202
+    cloud.engine.run_due()
+    assert stage(alice, large, bytes(MIB)).status == 204
+    assert begin(alice, large).status == 413
 
 
-def test_too_much_on_the_stage_and_at_once(make):
+def test_one_operation_at_a_time_goes_over_a_total(make):
+    cloud = make(quota=ImageQuotaConfig(image_size_total=1, image_stage_total=1))
+    alice = cloud.as_("alice")
+    busy = register(alice)["id"]
+
+    def begin_upload(tx):
+        image = tx.get(Image, busy)
+        image.status, image.upload_id = "saving", "another-upload"
+
+    cloud.database.write(begin_upload)
+    for where in ("file", "stage"):
+        put = lambda data: alice.request(
+            "PUT", f"{IMAGES}/{register(alice)['id']}/{where}", raw=data, content_type="application/octet-stream"
+        )
+        assert put(bytes(MIB + 1)).status == 413
+        assert put(bytes(MIB)).status == 204
+        assert put(b"x").status == 413
+
+
+def test_stage_is_a_soft_limit(make):
     cloud = make(quota=ImageQuotaConfig(image_stage_total=1))
     alice = cloud.as_("alice")
-    assert stage(alice, register(alice)["id"], bytes(MIB + 1)).status == 413
-    assert stage(alice, register(alice)["id"], bytes(MIB)).status == 204
-    assert stage(alice, register(alice)["id"], b"x").status == 413
+    staged = [register(alice)["id"] for _ in range(2)]
+    for image_id in staged:
+        assert stage(alice, image_id, bytes(MIB)).status == 204
+    refused = register(alice)["id"]
+    assert stage(alice, refused, b"x").status == 413
+    assert begin(alice, refused, "web-download", uri="http://example.org/").status == 413
+    assert upload(alice, refused, b"x").status == 204, "an upload does not pass the stage"
+    assert begin(alice, staged[0]).status == 202
+
+
+def test_staged_image_is_counted_once_among_uploads(make):
+    """At the limit the import of what is staged goes on: it is one of the uploads that are counted."""
     cloud = make(quota=ImageQuotaConfig(image_count_uploading=1))
+    alice, root = cloud.as_("alice"), cloud.as_("root")
+    staged, other = register(alice)["id"], register(alice)["id"]
+    assert stage(alice, staged, b"x").status == 204
+    assert usage(alice)["image_count_uploading"] == {"limit": 1, "usage": 1}
+    assert upload(alice, other, b"x").status == 413
+    assert stage(alice, other, b"x").status == 413
+    assert begin(alice, other, "web-download", uri="http://example.org/").status == 413
+    assert begin(alice, staged).status == 202
+    cloud.engine.run_due()
+    assert alice.get(f"{IMAGES}/{staged}").json()["status"] == "active"
+    assert upload(alice, other, b"x").status == 204
+    assert stage(alice, register(alice)["id"], b"x").status == 204
+    assert begin(root, other, "copy-image", stores=["second"]).status == 413
+
+
+def test_projects_without_images_or_uploads(make):
+    cloud = make(quota=ImageQuotaConfig(image_count_total=1, image_count_uploading=0))
     alice = cloud.as_("alice")
-    assert upload(alice, register(alice)["id"], b"x").status == 413
+    image_id = register(alice)["id"]
+    assert upload(alice, image_id, b"x").status == 413
+    assert stage(alice, image_id, b"x").status == 413
+    none = make(quota=ImageQuotaConfig(image_count_total=0)).as_("bob")
+    assert none.post(IMAGES, {"name": "i"}).status == 413
 
 
 def test_limits_come_from_where_the_cloud_keeps_them(make):

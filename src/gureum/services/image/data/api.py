@@ -23,6 +23,7 @@ from gureum.services.image.images.model import Image
 from gureum.services.image.locations.reading import open_data
 from gureum.services.image.stores.choice import wanted_store
 from gureum.services.image.usage import quotas
+from gureum.services.image.usage.quotas import Coming
 
 RULES = (
     Rule("upload_image", MEMBER, "Upload an image's data, or stage it"),
@@ -54,7 +55,7 @@ async def _receive(
         quotas.require_upload(call.deps, tx, image.owner)
         quotas.require_stream(call.deps, tx, image.owner)
         quota = quotas.SIZE if status == "saving" else quotas.STAGED
-        room = quotas.room_bytes(call.deps, tx, image.owner, quota)
+        room = quotas.room_bytes(call.deps, tx, image.owner, quota, Coming(image.id))
         if promised > room:
             raise TooLarge(f"The image is larger than the {room} bytes that are allowed.")
         return claim.take(image, status, store.name, room)

@@ -33,6 +33,7 @@ from gureum.services.image.images.lifecycle import UPLOAD_BEAT_S, remove_data
 from gureum.services.image.images.model import Image, ImageProperty, living
 from gureum.services.image.images.operations import create_image, delete_image
 from gureum.services.image.usage import quotas
+from gureum.services.image.usage.quotas import Coming
 
 FORMAT = "qcow2"
 _GONE = "The image was deleted while its data was made."
@@ -81,7 +82,7 @@ def claim(deps: ImageDeps, tx: Tx, image_id: str) -> Claim:
     try:
         if image.upload_id is None:
             quotas.require_upload(deps, tx, image.owner)
-        room = quotas.room_bytes(deps, tx, image.owner, quotas.SIZE)
+        room = quotas.room_bytes(deps, tx, image.owner, quotas.SIZE, Coming(image.id))
     except TooLarge as error:
         raise PermanentFailureError(str(error), public=error.public) from error
     image.status, image.upload_id = "saving", image.id

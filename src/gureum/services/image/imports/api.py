@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gureum.foundation.errors import Conflict, Forbidden, TooLarge
+from gureum.foundation.errors import Conflict, Forbidden
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Reply, Route
 from gureum.foundation.policy import Rule
@@ -13,6 +13,7 @@ from gureum.services.image.images.model import Image
 from gureum.services.image.imports.operations import start_import
 from gureum.services.image.imports.request import ImportRequest, checked_method, wanted_stores
 from gureum.services.image.usage import quotas
+from gureum.services.image.usage.quotas import Coming
 
 RULES = (Rule("copy_image", "rule:admin", "Copy an image's data to other stores"),)
 
@@ -36,14 +37,22 @@ def begin(call: Call[ImageDeps], body: ImportRequest, image_id: str) -> Reply:
         stores = _missing(image, stores, all_stores=body.all_stores)
     else:
         require_formats(image)
-        quotas.require_upload(call.deps, call.tx, image.owner)
-    room = quotas.room_bytes(call.deps, call.tx, image.owner, quotas.SIZE, copies=len(stores))
-    known = image.size_bytes if method == "copy-image" else image.staged_bytes
-    if (known or 0) > room:
-        raise TooLarge(f"The image is larger than the {room} bytes that are allowed for each copy.")
+    room = _room(call, image, method, len(stores))
     start_import(call, image, body, stores, room)
     headers = {"Location": f"{call.base_url}/v2/images/{image.id}"}
     return Reply(status=202, headers=headers)
+
+
+def _room(call: Call[ImageDeps], image: Image, method: str, copies: int) -> int:
+    """How large the image may become. Raises TooLarge. A staged image counts as being uploaded already."""
+    known = {"copy-image": image.size_bytes, "glance-direct": image.staged_bytes}.get(method)
+    if method != "glance-direct" and copies:
+        quotas.require_upload(call.deps, call.tx, image.owner)
+    room = quotas.room_bytes(call.deps, call.tx, image.owner, quotas.SIZE, Coming(image.id, known, copies))
+    if method in ("web-download", "glance-download"):
+        on_stage = quotas.room_bytes(call.deps, call.tx, image.owner, quotas.STAGED, Coming(image.id))
+        return min(room, on_stage)
+    return room
 
 
 def _require_status(image: Image, method: str) -> None:

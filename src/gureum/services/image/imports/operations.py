@@ -109,7 +109,7 @@ def start(call: Call[ImageDeps], image: Image, kind: str, asked: dict[str, Any],
     image.import_task_id, image.updated_at = task.id, now
     if job.method != "copy-image":
         image.status = "importing"
-    if job.stores:
+    if _shows_stores(job):
         image.importing_to, image.failed_import = ",".join(job.stores), ""
     call.tx.flush()
     first = FIRST_STEP.get(job.method, job.method)
@@ -170,8 +170,13 @@ def fail(deps: ImageDeps, tx: Tx, job: Job, task_id: str, message: str) -> None:
 
 def _let_go(image: Image, job: Job, failed: list[str]) -> None:
     image.import_task_id, image.updated_at = None, clock.utcnow()
-    if job.stores:
+    if _shows_stores(job):
         image.importing_to, image.failed_import = "", ",".join(failed)
+
+
+def _shows_stores(job: Job) -> bool:
+    """Whether clients wait for the job's stores: they do for those of a copy, be they none."""
+    return bool(job.stores) or job.method == "copy-image"
 
 
 def _clear_stage(deps: ImageDeps, tx: Tx, image: Image) -> None:

@@ -24,6 +24,7 @@ from gureum.services.image.imports.operations import Job, start
 from gureum.services.image.locations.model import attach, detach, locations_of
 from gureum.services.image.locations.patching import require_hash, web_store
 from gureum.services.image.usage import quotas
+from gureum.services.image.usage.quotas import Coming
 
 RULES = (
     Rule("get_image_location", READER, "See where an image's data is, where the operator shows it"),
@@ -76,7 +77,7 @@ def add(call: Call[ImageDeps], body: NewLocation, image_id: str) -> Reply:
     if image.status != "queued":
         raise Conflict("A location is added only to an image that is queued.")
     require_formats(image)
-    room = quotas.room_bytes(call.deps, call.tx, image.owner, quotas.SIZE)
+    room = quotas.room_bytes(call.deps, call.tx, image.owner, quotas.SIZE, Coming(image.id))
     for row in locations_of(call.tx, image.id):
         detach(call.tx, image, row)
     attach(call.tx, image, store.name, body.url)

@@ -26,6 +26,7 @@ from gureum.services.image.images.fields import check_amounts, split
 from gureum.services.image.imports.operations import Job, start
 from gureum.services.image.tasks.model import STATUSES, TYPES, ImageTask
 from gureum.services.image.usage import quotas
+from gureum.services.image.usage.quotas import Coming
 
 RULES = (
     Rule("tasks_api_access", "rule:admin", "Use the tasks API"),
@@ -58,7 +59,7 @@ def create(call: Call[ImageDeps], body: NewTask) -> Reply:
     quotas.require_count(call.deps, call.tx, call.caller.project_id)
     image = operations.create_image(call.tx, new, call.caller.project_id)
     require_visibility(call, image)
-    room = quotas.room_bytes(call.deps, call.tx, image.owner, quotas.SIZE)
+    room = quotas.room_bytes(call.deps, call.tx, image.owner, quotas.SIZE, Coming(image.id))
     job = Job(image.id, "web-download", [call.deps.stores.default.name], uri=asked.import_from, room_bytes=room)
     job.result = {"image_id": image.id}
     given = {

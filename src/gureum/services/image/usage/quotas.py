@@ -2,12 +2,15 @@
 
 Limits come from identity's unified limits where there are some, else from `[image.quota]`; -1 is no limit. With two
 strict levels a domain's limit holds for all its projects together. Totals are in MiB, and a copy in each store counts.
+Totals are soft limits, as documented: data of unknown size is taken while the use, in whole MiB, is not over the limit,
+and may go over it. Only one operation at a time does: while another is under way, what is left is the most.
 Source: image API reference v2, "Quota usage"; image service administration guide, "Per-tenant quotas".
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import msgspec
 from sqlalchemy import ColumnElement, case, func, select
@@ -55,6 +58,12 @@ def used_bytes(tx: Tx, counted: ColumnElement[bool]) -> int:
     return int(tx.scalar(statement) or 0)
 
 
+def staged_bytes(tx: Tx, counted: ColumnElement[bool]) -> int:
+    """Data on the stage."""
+    statement = select(func.coalesce(func.sum(Image.staged_bytes), 0)).where(counted, Image.deleted_at.is_(None))
+    return int(tx.scalar(statement) or 0)
+
+
 def usage_of(tx: Tx, counted: ColumnElement[bool]) -> dict[str, int]:
     """What is used of each quota; totals in MiB, begun ones whole."""
     busy = (Image.status.in_(_UNDER_WAY)) | (Image.import_task_id.isnot(None))
@@ -62,13 +71,12 @@ def usage_of(tx: Tx, counted: ColumnElement[bool]) -> dict[str, int]:
         select(
             func.count(Image.id),
             func.coalesce(func.sum(case((busy, 1), else_=0)), 0),
-            func.coalesce(func.sum(Image.staged_bytes), 0),
         ).where(counted, Image.deleted_at.is_(None))
     ).one()
     return {
         COUNT: row[0],
         UPLOADING: int(row[1]),
-        STAGED: _mib(int(row[2])),
+        STAGED: _mib(staged_bytes(tx, counted)),
         SIZE: _mib(used_bytes(tx, counted)),
     }
 
@@ -120,19 +128,40 @@ def _bounds(deps: ImageDeps, project_id: str | None, quota: str) -> Iterator[tup
         yield f"Domain {unified.tree_id} with all its projects", limit, of_tree(unified.tree_id)
 
 
-def room_bytes(deps: ImageDeps, tx: Tx, project_id: str | None, quota: str, *, copies: int = 1) -> int:
-    """How large an image may still become: by the cloud's limit and the project's. Raises TooLarge for no room at all.
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """Data that an image is going to hold: in `copies` stores, of `size_bytes` where that is known."""
 
-    `quota` is SIZE or STAGED; `copies` is how many stores it goes to.
+    image_id: str
+    size_bytes: int | None = None
+    copies: int = 1
+
+
+def room_bytes(deps: ImageDeps, tx: Tx, project_id: str | None, quota: str, coming: Coming) -> int:
+    """How large the image may become, by the cloud's limit and the project's. Raises TooLarge.
+
+    `quota` is SIZE or STAGED.
     """
     most = deps.config.max_bytes
     for whose, limit, counted in _bounds(deps, project_id, quota):
-        used = used_bytes(tx, counted) if quota == SIZE else usage_of(tx, counted)[STAGED] * MIB
-        left = (limit * MIB - used) // max(copies, 1)
-        if left <= 0:
-            raise TooLarge(_said(whose, quota, limit, _mib(used), 0))
-        most = min(most, left)
+        used = used_bytes(tx, counted) if quota == SIZE else staged_bytes(tx, counted)
+        left = limit * MIB - used
+        more = (coming.size_bytes or 0) * coming.copies
+        others = coming.size_bytes is None and _others_under_way(tx, counted, coming.image_id)
+        if used // MIB + more // MIB > limit or (others and left <= 0):
+            raise TooLarge(_said(whose, quota, limit, _mib(used), _mib(more)))
+        if others:
+            most = min(most, left // coming.copies)
+    if (coming.size_bytes or 0) > most:
+        raise TooLarge(f"The image is larger than the {most} bytes that are allowed.")
     return most
+
+
+def _others_under_way(tx: Tx, counted: ColumnElement[bool], image_id: str) -> bool:
+    """Whether data of another image is on its way."""
+    moving = Image.upload_id.isnot(None) | Image.import_task_id.isnot(None)
+    statement = select(Image.id).where(counted, moving, Image.deleted_at.is_(None), Image.id != image_id)
+    return tx.scalar(statement.limit(1)) is not None
 
 
 def _said(whose: str, quota: str, limit: int, used: int, more: int) -> str:
