@@ -6,6 +6,7 @@ the machine takes does not count, and what one request costs is what all others 
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import re
@@ -16,6 +17,7 @@ from tests.api.security.everything import routes
 from tests.served import closing, served, statuses
 
 from gureum.foundation.log import LineFormatter
+from gureum.roles.entry import settle_memory
 
 LOOP_S = 0.005
 TRIES = 5
@@ -26,6 +28,16 @@ MIB = 1 << 20
 def server(cloud):
     with served(cloud.control.app) as server:
         yield server
+
+
+@pytest.fixture(scope="module", autouse=True)
+def memory():
+    """Garbage is looked for as in a process of the control plane."""
+    threshold = gc.get_threshold()
+    settle_memory()
+    yield
+    gc.set_threshold(*threshold)
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -111,6 +123,13 @@ BODIES = {
     "digits": b'{"a":' + b"9" * (MIB - 10) + b"}",
     "no JSON": b"\xff" * MIB,
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_bodies_that_a_handler_refuses(server, tokens, name):
+    """What was decoded is freed where it was decoded."""
+    targets = ["/compute/v2.1/servers/a/action", "/network/v2.0/ports", "/image/v2/metadefs/namespaces"]
+    assert_quick(server, [(target, request("POST", target, tokens["admin"], BODIES[name])) for target in targets])
 
 
 @pytest.mark.parametrize("size", [MIB, 64 << 10, 8 << 10])
