@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from gureum.cli.tables import print_json
+from gureum.foundation.redact import redact
 from gureum.lab.refusal import Refusal
 from gureum.lab.state import StateFolder
 
@@ -32,7 +33,7 @@ def show_logs(state: StateFolder, name: str, lines: int, follow: bool) -> None:
 
 def print_trace(state: StateFolder, request_id: str, as_json: bool = False) -> int:
     """Print the story of a request. Refusal when nobody spoke of it."""
-    story = list(trace(state.logs, request_id))
+    story = [(began, name, redact(record)) for began, name, record in trace(state.logs, request_id)]
     if as_json:
         print_json([{"began": began, "log": name, "record": record} for began, name, record in story])
     else:

@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
+from gureum.foundation.redact import redact
+
 CLONE = Path(__file__).resolve().parents[3]
 _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 
@@ -27,7 +29,7 @@ def default_state() -> Path:
 def explain(problem: str, remedy: str) -> None:
     """One sentence that says what is wrong, and one that mends it, on standard error."""
     red, plain = ("\033[31m", "\033[0m") if _colours(sys.stderr.fileno()) else ("", "")
-    print(f"{red}gureum:{plain} {problem} {remedy}".rstrip(), file=sys.stderr)
+    print(f"{red}gureum:{plain} {redact(problem)} {redact(remedy)}".rstrip(), file=sys.stderr)
 
 
 class Terminal:

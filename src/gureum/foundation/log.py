@@ -3,13 +3,12 @@
 A line reads: time, level, process role, logger, request id, user, project, message, key=value pairs. What took time
 ends in `took=12.345ms`; `gureum trace` puts such a line where the work began. The context variables are set at the edge
 (HTTP, bus, task step) and follow the work through threads that the foundation starts. Secrets never reach a line:
-`redact` masks the values of known keys, quoted or not.
+they pass `redact.py`.
 """
 
 from __future__ import annotations
 
 import logging
-import re
 import sys
 import time
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from typing import NamedTuple
 
 from gureum.foundation import ids
 from gureum.foundation.private import make_private
+from gureum.foundation.redact import redact
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 user_id: ContextVar[str] = ContextVar("user_id", default="-")
@@ -73,21 +73,6 @@ def own_story() -> Iterator[None]:
 def took(seconds: float) -> str:
     """How long something took, as the end of its line."""
     return f"took={seconds * 1000:.3f}ms"
-
-
-_SECRET = re.compile(
-    r"""(?ix)(["']?(?:password|original_password|adminpass|admin_pass|secret|token|x-auth-token|x-subject-token|passcode)
-    ["']?\s*[:=]\s*)("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s,}&]+)""",
-)
-
-
-_MAY_BE_SECRET = ("pass", "secret", "token")
-
-
-def redact(text: str) -> str:
-    """Mask the values of secret keys in JSON-like, header-like and query-like text."""
-    lowered = text.lower()  # most lines have no such key, and looking for one word is cheap
-    return _SECRET.sub(r"\1***", text) if any(word in lowered for word in _MAY_BE_SECRET) else text
 
 
 def one_line(text: str) -> str:

@@ -43,6 +43,7 @@ from gureum.foundation.http.microversions import Version
 from gureum.foundation.http.routes import PUBLIC, Api, Route, Router, parameter_names
 from gureum.foundation.metrics import Metrics
 from gureum.foundation.policy import Policy
+from gureum.foundation.redact import redact_unknown_path
 
 logger = logging.getLogger("gureum.http")
 
@@ -53,6 +54,8 @@ Authenticate = Callable[[str], Caller | None]
 
 FAST_BODY_BYTES = 8 << 10
 """What is larger is decoded on a thread, also where the route has a `fast` half."""
+LOGGED_TARGET = 2048
+"""So much of a path and its query is logged."""
 WAITING_THREADS = 16
 """Threads for routes without a transaction of their own: they ask hosts, and may take long."""
 LOGIN_THREADS = max(4, 2 * (os.cpu_count() or 1))
@@ -355,7 +358,9 @@ def _log_request(  # noqa: PLR0917
     if not logger.isEnabledFor(logging.INFO):
         return
     query = scope["query_string"].decode("latin-1")
-    target = scope["path"] + ("?" + query if query else "")
+    target = (scope["path"] + ("?" + query if query else ""))[:LOGGED_TARGET]
+    if call is None:
+        target = redact_unknown_path(target)
     extra = f" global={global_id}" if ids.is_request_id(global_id) else ""
     version = f" version={call.version[0]}.{call.version[1]}" if call and call.version != (0, 0) else ""
     logger.info("%s %s -> %d%s%s %s", method, target, status, version, extra, log.took(elapsed))
