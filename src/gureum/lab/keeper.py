@@ -133,7 +133,9 @@ class Keeper:
         else:
             self._condition.took_s = time.monotonic() - begun
             self._show("running", process)
-            self._tell_start(process)
+            if self._condition.restarts:
+                again = f"runs again after {self._condition.took_s:.1f} s, pid {process.pid}"
+                self._lab.tell("INFO", f"{self._daemon.name}: {again}")
             self._lab.ready[self._daemon.name].set()
             self._watch(process)
         lived = time.monotonic() - begun
@@ -145,12 +147,6 @@ class Keeper:
         self._lab.tell("WARNING", f"{self._daemon.name}: {self._condition.problem} after {lived:.1f} s; {again}")
         self._lab.pause(backoff)
         return backoff
-
-    def _tell_start(self, process: Process) -> None:
-        """The first start of a whole lab is one line of the supervisor's; what comes after it is told one by one."""
-        if self._condition.restarts or self._condition.adopted:
-            how = "adopted" if self._condition.adopted else f"runs again after {self._condition.took_s:.1f} s"
-            self._lab.tell("INFO", f"{self._daemon.name}: {how}, pid {process.pid}")
 
     def _adopt(self) -> Process | None:
         """The process that an earlier supervisor left, if it is the same one and in the right namespaces."""

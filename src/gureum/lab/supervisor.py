@@ -73,7 +73,9 @@ class Supervisor:
             if self._phase == "starting" and all(event.is_set() for event in self._running.ready.values()):
                 self._phase = "running"
                 self._running.complete = True
-                say("INFO", f"all {len(self._plan.daemons)} daemons run")
+                adopted = sum(condition.adopted for condition in self._running.conditions.values())
+                more = f", {adopted} of them ran already" if adopted else ""
+                say("INFO", f"all {len(self._plan.daemons)} daemons run{more}")
             self._write_status()
             poll.poll()
             time.sleep(_STATUS_INTERVAL_S if self._phase == "running" else _STATUS_INTERVAL_S / 5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 
@@ -11,6 +12,8 @@ from gureum.lab.daemon import Daemon, Plan, Ready
 from gureum.lab.keeper import Condition, Keeper, Running
 from gureum.lab.process import read_pid_file, working_on
 from gureum.lab.state import StateFolder
+
+SLEEP = "import time; time.sleep(60)"
 
 
 @pytest.fixture
@@ -35,7 +38,7 @@ def running(tmp_path, told):
 @pytest.mark.parametrize("fails", ["its script", "its socket"])
 def test_a_start_that_fails_leaves_no_process(running, tmp_path, fails):
     mark = f"kept in {tmp_path}"
-    argv = ("sh", "-c", "while :; do sleep 0.05; done", mark)
+    argv = (sys.executable, "-c", SLEEP, mark)
     if fails == "its script":
         daemon = Daemon("d", "D", argv, after=f"test -e {tmp_path}/second || {{ touch {tmp_path}/second; exit 3; }}")
     else:
@@ -50,18 +53,18 @@ def test_a_start_that_fails_leaves_no_process(running, tmp_path, fails):
         (tmp_path / "there").touch()
         assert running.ready["d"].wait(20)
         assert running.conditions["d"].restarts >= 1
-        living = list(working_on(mark.encode()))
+        while not (living := list(working_on(mark.encode()))) and time.monotonic() < deadline:
+            time.sleep(0.01)  # a command line is empty for a moment while the program is loaded
         assert [process.pid for process in living] == [read_pid_file(running.state.pid_file("d")).pid]
     finally:
         running.halt()
         thread.join()
-        for process in working_on(mark.encode()):
-            process.send(9)
+        keeper._child.kill()
         keeper._child.wait()
 
 
 def test_each_death_and_each_new_start_is_told(running, told, tmp_path):
-    daemon = Daemon("d", "D", ("sh", "-c", "sleep 30", f"kept in {tmp_path}"))
+    daemon = Daemon("d", "D", (sys.executable, "-c", SLEEP))
     keeper = Keeper(daemon, running)
     thread = threading.Thread(target=keeper.run)
     thread.start()
@@ -76,8 +79,7 @@ def test_each_death_and_each_new_start_is_told(running, told, tmp_path):
     finally:
         running.halt()
         thread.join()
-        for process in working_on(f"kept in {tmp_path}".encode()):
-            process.send(9)
+        keeper._child.kill()
         keeper._child.wait()
     (died, again) = told
     assert died[0] == "WARNING"
