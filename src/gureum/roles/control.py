@@ -167,8 +167,8 @@ def build(config: Config, *, alone: bool = True) -> Control:
 
     Simulated hosts live in this process when it is `alone`, else in one of their own (`simulated_hosts.py`).
     """
-    section = config.database
-    database = Database(config.absolute(section.url), pool_size=section.pool_size, durability=section.durability)
+    stored = config.database
+    database = Database(config.absolute(stored.url), pool_size=stored.pool_size, durability=stored.durability)
     metrics = Metrics()
     tasks = Tasks()
     section = config.tasks
