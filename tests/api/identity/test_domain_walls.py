@@ -324,6 +324,20 @@ def test_what_is_not_there_is_not_found_by_those_who_may_not_change_it(world, ro
         assert eve.request(method, f"{V3}/{path}", body).status == 404, (method, path)
 
 
+@pytest.mark.parametrize("role", ["reader", "member", "manager", "admin"])
+def test_what_is_looked_up_first_is_so_for_tokens_of_a_domain_too(world, admin, domain, role):
+    eve = world.domain_user("eve", domain, role)
+    missing, keys = "0" * 32, f"{V3}/users/{own(eve)['user']['id']}/credentials/OS-EC2"
+    for one in (f"{V3}/domains/{missing}", f"{V3}/roles/{missing}", f"{keys}/{missing}"):
+        assert eve.delete(one).status == 404, one
+    assert eve.patch(f"{V3}/roles/{missing}", {"role": {"name": "x"}}).status == 404
+    assert eve.patch(f"{V3}/domains/{missing}", {"domain": {"name": "x"}}).status == 404
+    project = made(admin, "projects", "project", {"name": "p", "domain_id": domain})
+    key = admin.post(keys, {"tenant_id": project}).json()["credential"]
+    assert eve.get(f"{keys}/{key['access']}").status == eve.delete(f"{keys}/{key['access']}").status == 403
+    assert eve.delete(f"{V3}/domains/{domain}").status == eve.delete(f"{V3}/roles/{world.role('member')}").status == 403
+
+
 @pytest.mark.parametrize(("role", "status"), [("reader", 403), ("member", 201), ("manager", 201)])
 def test_members_and_above_make_ec2_keys(world, role, status):
     eve = world.member("eve", role)

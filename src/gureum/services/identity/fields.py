@@ -23,6 +23,9 @@ ADMIN = "rule:admin_required"
 ADMIN_OR_SYSTEM_READER = "rule:admin_required or (role:reader and system_scope:all)"
 CLOUD: tuple[Scope, ...] = ("system", "project")
 """The scopes of rules for what belongs to the whole cloud: its administrators hold admin on the system or a project."""
+LOOKED_UP_FIRST = f"{ADMIN} and not scope:domain"
+"""For what belongs to the cloud, where the reference answers 404 to everybody before it asks who may: the rule is for
+every scope, so that a handler gets to look, and is true for the cloud's administrators alone."""
 PERSONAL: tuple[Scope, ...] = ("system", "project", "unscoped")
 """The scopes of rules for a user's own secrets and delegations, which no token of a domain touches."""
 

@@ -18,6 +18,7 @@ from gureum.services.identity.fields import (
     ADMIN,
     ADMIN_OR_SYSTEM_READER,
     CLOUD,
+    LOOKED_UP_FIRST,
     check_mutable,
     extra_of,
     merged_options,
@@ -43,8 +44,8 @@ RULES = (
         EVERY_SCOPE,
     ),
     Rule("identity:create_domain", ADMIN, "Create a domain", scopes=CLOUD),
-    Rule("identity:update_domain", ADMIN, "Update a domain", scopes=CLOUD),
-    Rule("identity:delete_domain", ADMIN, "Delete a domain", scopes=CLOUD),
+    Rule("identity:update_domain", LOOKED_UP_FIRST, "Update a domain", EVERY_SCOPE),
+    Rule("identity:delete_domain", LOOKED_UP_FIRST, "Delete a domain", EVERY_SCOPE),
 )
 KNOWN = frozenset({"id", "name", "description", "enabled", "tags", "options", "links"})
 

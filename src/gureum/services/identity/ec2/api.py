@@ -22,13 +22,13 @@ from gureum.foundation.db.engine import Tx
 from gureum.foundation.errors import BadRequest, NotFound, Unauthorized
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Reply, Route
-from gureum.foundation.policy import Rule
+from gureum.foundation.policy import EVERY_SCOPE, Rule
 from gureum.services.identity.credentials.api import BINDINGS, ec2_blob, refuse_delegated
 from gureum.services.identity.credentials.model import Credential
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.ec2.model import UsedSignature
 from gureum.services.identity.ec2.signatures import Claim, Signed, Unsigned, ec2_claim, s3_claim
-from gureum.services.identity.fields import ADMIN_OR_SYSTEM_READER, CLOUD, PERSONAL, IdText
+from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, CLOUD, PERSONAL, IdText
 from gureum.services.identity.listing import collection
 from gureum.services.identity.projects.model import Project
 from gureum.services.identity.tokens.granting import grant_token
@@ -38,15 +38,18 @@ from gureum.services.identity.users.model import User
 EC2 = "ec2"
 _OWN = " or user_id:%(target.credential.user_id)s"
 _MEMBER = " or (role:member and user_id:%(target.credential.user_id)s)"
+_NO_DOMAIN = "not scope:domain and "
+"""A key is looked up before the rule is asked, for every scope; a domain's token has none all the same."""
 RULES = (
-    Rule("identity:ec2_get_credential", ADMIN_OR_SYSTEM_READER + _OWN, "Show an EC2 access key", scopes=PERSONAL),
     Rule(
-        "identity:ec2_list_credentials", ADMIN_OR_SYSTEM_READER + _OWN, "List a user's EC2 access keys", scopes=PERSONAL
+        "identity:ec2_get_credential",
+        f"{_NO_DOMAIN}({ADMIN_OR_SYSTEM_READER}{_OWN})",
+        "Show an EC2 access key",
+        EVERY_SCOPE,
     ),
-    Rule("identity:ec2_create_credential", "rule:admin_required" + _MEMBER, "Make an EC2 access key", scopes=PERSONAL),
-    Rule(
-        "identity:ec2_delete_credential", "rule:admin_required" + _MEMBER, "Delete an EC2 access key", scopes=PERSONAL
-    ),
+    Rule("identity:ec2_list_credentials", ADMIN_OR_SYSTEM_READER + _OWN, "List a user's EC2 access keys", PERSONAL),
+    Rule("identity:ec2_create_credential", ADMIN + _MEMBER, "Make an EC2 access key", PERSONAL),
+    Rule("identity:ec2_delete_credential", f"{_NO_DOMAIN}({ADMIN}{_MEMBER})", "Delete an EC2 access key", EVERY_SCOPE),
     Rule(
         "identity:ec2tokens_validate",
         "rule:admin_required or role:service",

@@ -71,9 +71,9 @@ def add_tag(call: Call[IdentityDeps], project_id: str, tag: str) -> Reply:
     row = find(call, project_id)
     check_mutable("project", row.options)
     typed(TagsBody, {"tags": [tag]})
-    if tag not in row.tags and len(row.tags) >= 80:
+    if len(row.tags) >= 80:
         raise BadRequest("A project has at most 80 tags.")
-    row.tags = sorted({*row.tags, tag})
+    row.tags = distinct([*row.tags, tag])
     where = f"{call.base_url}/v3/projects/{row.id}/tags/{quote(tag, safe='')}"
     return Reply(None, headers={"Location": where})
 

@@ -20,6 +20,7 @@ from gureum.services.identity.fields import (
     ADMIN,
     ADMIN_OR_SYSTEM_READER,
     CLOUD,
+    LOOKED_UP_FIRST,
     Description,
     IdText,
     LongName,
@@ -50,11 +51,12 @@ RULES = (
     ),
     Rule("identity:get_domain_role", ADMIN_OR_SYSTEM_READER, "Show a domain's own role", CLOUD),
     Rule("identity:list_domain_roles", ADMIN_OR_SYSTEM_READER, "List a domain's own roles", CLOUD),
-    *(
-        Rule(f"identity:{verb}_{noun}", ADMIN, scopes=CLOUD)
-        for noun in ("role", "domain_role")
-        for verb in ("create", "update", "delete")
-    ),
+    Rule("identity:create_role", ADMIN, "Create a role", CLOUD),
+    Rule("identity:update_role", LOOKED_UP_FIRST, "Change a role", EVERY_SCOPE),
+    Rule("identity:delete_role", LOOKED_UP_FIRST, "Delete a role", EVERY_SCOPE),
+    Rule("identity:create_domain_role", ADMIN, "Create a domain's own role", CLOUD),
+    Rule("identity:update_domain_role", ADMIN, "Change a domain's own role", CLOUD),
+    Rule("identity:delete_domain_role", ADMIN, "Delete a domain's own role", CLOUD),
     Rule("identity:list_implied_roles", ADMIN_OR_SYSTEM_READER, "List what a role implies", CLOUD),
     Rule("identity:get_implied_role", ADMIN_OR_SYSTEM_READER, "Show an inference rule", CLOUD),
     Rule("identity:create_implied_role", ADMIN, "Make a role imply another", CLOUD),
