@@ -139,7 +139,7 @@ def test_the_metadata_service_is_read(packages, server, spec):
     service = MetadataServer(lambda _network, _address: spec, NoPasswords())
     listening = socket.create_server(("127.0.0.1", 0))
     port = listening.getsockname()[1]
-    service.listen("net", listening)
+    service.listen("net", [listening])
     try:
         found = read(packages, "service", f"http://127.0.0.1:{port}")
     finally:

@@ -21,7 +21,7 @@ NETWORK = "0f6c1f4e-1111-4222-8333-444455556666"
 OTHER = "0f6c1f4e-9999-4222-8333-444455556666"
 FETCH = """
 import socket, sys
-s = socket.create_connection(("169.254.169.254", 80), timeout=5)
+s = socket.create_connection((sys.argv[2], 80), timeout=5)
 s.sendall(("GET " + sys.argv[1] + " HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n").encode())
 data = b""
 while piece := s.recv(65536):
@@ -59,14 +59,21 @@ def add_guest(folder: Path) -> None:
     run("ip", "link", "set", "tapguest", "up")
     switch_off_checksum_offload("tapguest")
     run("ip", "netns", "exec", "guest", "ethtool", "-K", "eth0", "tx", "off")
+    run("ip", "-n", "guest", "link", "set", "eth0", "address", "fa:16:3e:00:00:05")
+    run("ip", "netns", "exec", "guest", "sysctl", "-qw", "net.ipv6.conf.eth0.accept_dad=0")
     run("ip", "-n", "guest", "address", "add", "10.0.0.5/24", "dev", "eth0")
     run("ip", "-n", "guest", "link", "set", "eth0", "up")
     run("ip", "-n", "guest", "route", "add", "169.254.169.254/32", "via", "10.0.0.2")
     run("ovs-vsctl", f"--db=unix:{folder}/db.sock", "--timeout=20", "add-port", "br-int", "tapguest")
 
 
-def fetch(path: str) -> str:
-    return run("ip", "netns", "exec", "guest", sys.executable, "-c", FETCH, path)
+def fetch(path: str, address: str = "169.254.169.254") -> str:
+    return run("ip", "netns", "exec", "guest", sys.executable, "-c", FETCH, path, address)
+
+
+def fetch_over_ipv6() -> str:
+    """The first line of an answer to the guest's own link-local address, which is known by its MAC alone."""
+    return fetch("/openstack/latest/meta_data.json", "fe80::a9fe:a9fe%eth0").splitlines()[0]
 
 
 def spec_of(server_id: str, network_id: str) -> ServerSpec:
@@ -101,6 +108,7 @@ def main(folder: Path) -> dict[str, object]:
     seen["wire_s"] = round(time.monotonic() - began, 3)
     seen["answer"] = fetch("/openstack/latest/meta_data.json").splitlines()[0]
     seen["bytes"] = len(fetch("/openstack/latest/meta_data.json"))
+    seen["over IPv6"] = fetch_over_ipv6()
     seen["existing"] = sorted(wiring.existing())
     seen["iface-id"] = run("ovs-vsctl", f"--db={database}", "get", "Interface", f"md{NETWORK[:11]}",
                            "external_ids:iface-id").strip()  # fmt: skip
@@ -110,6 +118,7 @@ def main(folder: Path) -> dict[str, object]:
     second = MetadataService(store, wiring)
     second.reconcile()
     seen["after restart"] = fetch("/openstack/latest/meta_data.json").splitlines()[0]
+    seen["over IPv6 after restart"] = fetch_over_ipv6()
     run("ip", "netns", "delete", f"wt-md-{NETWORK}")
     second.reconcile()
     seen["after loss"] = fetch("/openstack/latest/meta_data.json").splitlines()[0]

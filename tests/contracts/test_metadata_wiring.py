@@ -20,10 +20,11 @@ def test_loopback_wiring_may_be_repeated():
     wiring = LoopbackWiring()
     port = MetadataPort("net", "port", "fa:16:3e:00:00:02", ("10.0.0.2/24",))
     with pytest.raises(WiringFailed):
-        wiring.open_socket("net")
+        wiring.open_sockets("net")
     wiring.ensure(port)
     wiring.ensure(port)
-    with wiring.open_socket("net") as listening:
+    [listening] = wiring.open_sockets("net")
+    with listening:
         assert listening.getsockname() == wiring.address("net")
     assert wiring.existing() == {"net"}
     wiring.remove("net")
@@ -59,6 +60,7 @@ def test_a_guest_reaches_metadata_through_open_vswitch(tmp_path):
     seen = json.loads(done.stdout)
     assert seen["answer"] == "HTTP/1.1 200 OK"
     assert seen["bytes"] > 40_000, "a document of many packets arrives whole"
+    assert seen["over IPv6"] == seen["over IPv6 after restart"] == "HTTP/1.1 200 OK"
     assert seen["after restart"] == seen["after loss"] == "HTTP/1.1 200 OK"
     assert seen["existing"] == [NETWORK], "the leftover network is gone"
     assert seen["iface-id"] == "metadata-port"

@@ -17,6 +17,7 @@ import pytest
 from tests.contracts.ovn_central import eventually
 from tests.system.ovn_fabric import FAR_ADDRESS, OUTSIDE_ADDRESS, Fabric, write_script
 
+from gureum.drivers.network.addresses import LINK_LOCAL, automatic_address
 from gureum.drivers.network.interface import (
     FixedIp,
     FloatingIp,
@@ -35,7 +36,9 @@ pytestmark = pytest.mark.engines
 
 SERVE = """
 import socket, sys
-listener = socket.create_server((sys.argv[1], int(sys.argv[2])))
+family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+where = socket.getaddrinfo(sys.argv[1], int(sys.argv[2]), family, socket.SOCK_STREAM)[0][4]
+listener = socket.create_server(where, family=family)
 print("ready", flush=True)
 while True:
     peer, address = listener.accept()
@@ -396,6 +399,43 @@ def test_metadata_answers_on_each_host_from_that_host(fabric, scene, serve):
             ),
             f"metadata answers on {host}, and sees who asks",
         )
+
+
+def test_metadata_answers_over_ipv6_on_each_host_from_that_host(fabric, scene, serve):
+    """A network without any IPv4 subnet: the guests' link-local addresses and the service's are all that is needed."""
+    network = Network(new_id(), 1, 1442)
+    subnet = Subnet(new_id(), 1, network.id, 6, "2001:db8:6::/64", "2001:db8:6::1", True)
+    group = SecurityGroup(new_id(), 1, (SecurityRule(new_id(), "egress", "IPv6"),))
+    guests = [
+        dataclasses.replace(
+            scene.port(scene.subnet_a, f"10.0.6.{number}", host, security_groups=(group.id,)),
+            network_id=network.id,
+            fixed_ips=(FixedIp(subnet.id, f"2001:db8:6::{number}"),),
+        )
+        for number, host in ((1, "h1"), (2, "h2"))
+    ]
+    service = dataclasses.replace(
+        scene.port(scene.subnet_a, "10.0.6.9", None, security_groups=()),
+        network_id=network.id,
+        fixed_ips=(),
+        kind="metadata",
+    )
+    scene.driver.apply([network, subnet, group, service, *guests])
+    agents = {}
+    for port in guests:
+        agent = agents[port.host] = fabric.plug(service.id, service.mac, port.host)
+        agent.inside.run("ip", "address", "add", "fe80::a9fe:a9fe/64", "dev", "eth0", "nodad")
+        serve(agent.inside, "fe80::a9fe:a9fe%eth0", 80, port.host)
+    for port in guests:
+        guest, said = scene.boot(port), f"{port.host} {automatic_address(LINK_LOCAL, port.mac)}"
+        eventually(
+            lambda guest=guest, said=said: ask(guest.inside, "fe80::a9fe:a9fe%eth0", 80, 1) == said,
+            f"metadata answers over IPv6 on {port.host}, and sees who asks",
+            30,
+        )
+        agents[port.host].inside.run("ip", "-6", "neighbour", "flush", "dev", "eth0")
+        assert ask(guest.inside, "fe80::a9fe:a9fe%eth0", 80) == said, "the guest answers for its link-local address"
+    scene.driver.apply([], [key_of(thing) for thing in (*guests, service, subnet, network, group)])
 
 
 def test_a_port_is_up_only_on_the_host_that_may_claim_it(fabric, scene):

@@ -58,7 +58,7 @@ def test_ports(alice, make, network, query):
     make.subnet(network, "2001:db8::/64")
     port = make.port(network, mac_address="FA16.3E00.0001", fixed_ips=[{"ip_address": "2001:DB8::A"}])
     assert port["mac_address"] == "fa:16:3e:00:00:01"
-    assert found(alice, "ports", network_id=network["id"], **query) == [port["id"]]
+    assert found(alice, "ports", network_id=network["id"], device_owner="", **query) == [port["id"]]
 
 
 def test_networks_and_routers(alice, root, make, network):

@@ -176,6 +176,26 @@ def test_a_subnet_without_pools_has_dhcp_and_no_metadata_until_it_has_room(cloud
     assert cloud.held("subnet")[subnet["id"]].metadata_ip == "10.0.0.10"
 
 
+def test_a_network_of_ipv6_alone_has_a_service_port_without_an_address(cloud, alice, make, network):
+    """Guests reach it as fe80::a9fe:a9fe."""
+    first = make.subnet(network, "fd00:1::/64", ipv6_ra_mode="slaac", ipv6_address_mode="slaac")
+    second = make.subnet(network, "fd00:2::/64")
+    [port] = alice.get(f"{AT}/ports?network_id={network['id']}").json()["ports"]
+    assert (port["device_owner"], port["fixed_ips"]) == ("network:distributed", [])
+    [held] = cloud.held("port").values()
+    assert (held.kind, held.fixed_ips) == ("metadata", ())
+    make.subnet(network)
+    [port] = alice.get(f"{AT}/ports?network_id={network['id']}").json()["ports"]
+    assert [one["ip_address"] for one in port["fixed_ips"]] == ["10.0.0.2"]
+    for subnet in alice.get(f"{AT}/subnets?network_id={network['id']}&ip_version=4").json()["subnets"]:
+        assert alice.delete(f"{AT}/subnets/{subnet['id']}").status == 204
+    assert alice.put(f"{AT}/subnets/{second['id']}", {"subnet": {"enable_dhcp": False}}).status == 200
+    assert len(cloud.held("port")) == 1
+    assert alice.delete(f"{AT}/subnets/{first['id']}").status == 204
+    assert cloud.held("port") == {}
+    assert alice.delete(f"{AT}/networks/{network['id']}").status == 204
+
+
 @pytest.mark.parametrize(
     "cidr",
     [

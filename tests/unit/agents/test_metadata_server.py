@@ -49,7 +49,7 @@ def server():
     for network in ("net-a", "net-b"):
         listening = socket.create_server(("127.0.0.1", 0))
         addresses[network] = listening.getsockname()
-        server.listen(network, listening)
+        server.listen(network, [listening])
     server.addresses = addresses
     yield server
     server.stop()

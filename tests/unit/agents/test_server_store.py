@@ -40,6 +40,14 @@ def test_a_changed_address_is_no_longer_the_guests(tmp_path):
     assert store.guest("net", "10.0.0.6").server_id == "one"
 
 
+def test_a_guest_is_known_by_its_link_local_address_in_its_network_alone(tmp_path):
+    store = ServerStore(tmp_path)
+    store.save_spec(spec_of("one"))
+    assert store.guest("net", "fe80::f816:3eff:fe00:1").server_id == "one"
+    assert store.guest("other", "fe80::f816:3eff:fe00:1") is None
+    assert store.guest("net", "fe80::f816:3eff:fe00:2") is None
+
+
 def test_removed_is_forgotten(tmp_path):
     store = ServerStore(tmp_path)
     store.save_spec(spec_of("one"))

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gureum.drivers.network.addresses import automatic_address
 from gureum.foundation.errors import ApiError, BadRequest
 from gureum.services.network.ports import rules as ports
 from gureum.services.network.routers import rules as routers
@@ -76,7 +77,7 @@ def test_large_ranges_cost_nothing():
 def test_automatic_addresses_are_in_the_subnet(octets):
     mac = ":".join(f"{octet:02x}" for octet in octets)
     net = ipaddress.ip_network("fd00:1::/64")
-    address = ipaddress.ip_address(ports.automatic_ip(net, mac))
+    address = ipaddress.ip_address(automatic_address(net, mac))
     assert address in net
     assert address.packed[11:13] == b"\xff\xfe"
 

@@ -17,6 +17,7 @@ import msgspec
 
 from gureum.agents.hypervisor.files import is_safe_name, write_whole
 from gureum.agents.hypervisor.protocol import ServerSpec
+from gureum.drivers.network.addresses import LINK_LOCAL, automatic_address
 from gureum.foundation.shapes import json_decoder
 
 _log = logging.getLogger("gureum.agents.hypervisor.store")
@@ -67,7 +68,7 @@ class ServerStore:
         return self._passwords.get(server_id, "")
 
     def guest(self, network_id: str, address: str) -> ServerSpec | None:
-        """The server on this host whose port holds this address in this network."""
+        """The server on this host whose port has this address in this network, a fixed one or the link-local one."""
         with self._lock:
             return self._specs.get(self._guests.get((network_id, address), ""))
 
@@ -125,7 +126,7 @@ class ServerStore:
             (nic.network_id, address): spec.server_id
             for spec in self._specs.values()
             for nic in spec.nics
-            for address in nic.fixed_ips
+            for address in (*nic.fixed_ips, automatic_address(LINK_LOCAL, nic.mac))
         }
 
     def _load(self, folder: Path) -> None:

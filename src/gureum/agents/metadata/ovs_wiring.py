@@ -12,11 +12,18 @@ import ipaddress
 import json
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from gureum.agents.hypervisor.tools import ToolFailed, run_tool
 from gureum.agents.metadata import namespaces
-from gureum.agents.metadata.wiring import METADATA_ADDRESS, METADATA_PORT, MetadataPort, WiringFailed
+from gureum.agents.metadata.wiring import (
+    METADATA_ADDRESS,
+    METADATA_ADDRESS_6,
+    METADATA_PORT,
+    MetadataPort,
+    WiringFailed,
+)
 
 _INNER = "eth0"
 _BACKLOG = 64
@@ -48,7 +55,7 @@ class OvsWiring:
                 [
                     f"link set {_INNER} address {port.mac} mtu {port.mtu} up",
                     "link set lo up",
-                    *_address_changes(namespace, {*port.addresses, f"{METADATA_ADDRESS}/32"}),
+                    *_address_changes(namespace, {*port.addresses, *_served()}),
                 ],
                 namespace,
             )
@@ -61,12 +68,12 @@ class OvsWiring:
         except (ToolFailed, OSError) as error:
             raise WiringFailed(str(error)) from error
 
-    def open_socket(self, network_id: str) -> socket.socket:
-        def listen() -> socket.socket:
-            listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.bind((METADATA_ADDRESS, METADATA_PORT))
-            listening.listen(_BACKLOG)
+    def open_sockets(self, network_id: str) -> list[socket.socket]:
+        def listen() -> list[socket.socket]:
+            listening = [_listening(socket.AF_INET, (METADATA_ADDRESS, METADATA_PORT))]
+            if _has_ipv6():
+                scope = socket.if_nametoindex(_INNER)
+                listening.append(_listening(socket.AF_INET6, (METADATA_ADDRESS_6, METADATA_PORT, 0, scope)))
             return listening
 
         try:
@@ -133,6 +140,24 @@ class OvsWiring:
         return f"{self._marker}{network_id}"
 
 
+def _has_ipv6() -> bool:
+    """Whether the host's kernel speaks IPv6."""
+    return Path("/proc/net/if_inet6").exists()
+
+
+def _served() -> set[str]:
+    """The addresses that guests ask for metadata, with the length that they have on the port."""
+    return {f"{METADATA_ADDRESS}/32", *([f"{METADATA_ADDRESS_6}/64"] if _has_ipv6() else [])}
+
+
+def _listening(family: socket.AddressFamily, address: tuple[str, int] | tuple[str, int, int, int]) -> socket.socket:
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind(address)
+    listening.listen(_BACKLOG)
+    return listening
+
+
 def _outer(network_id: str) -> str:
     return f"md{network_id[:11]}"
 
@@ -162,7 +187,7 @@ def _address_changes(namespace: str, wanted: set[str]) -> list[str]:
         f"{entry['local']}/{entry['prefixlen']}"
         for link in shown
         for entry in link.get("addr_info", ())
-        if entry.get("scope") == "global"
+        if entry.get("scope") == "global" or entry["local"] == METADATA_ADDRESS_6
     }
     normal = {str(ipaddress.ip_interface(text)) for text in wanted}
     return [f"address delete {text} dev {_INNER}" for text in sorted(present - normal)] + [

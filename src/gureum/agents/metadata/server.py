@@ -1,4 +1,4 @@
-"""Answers guests' questions about themselves, over one listening socket for each network.
+"""Answers guests' questions about themselves, over listening sockets of each network, IPv4 and IPv6.
 
 Who asks is decided by the network that the socket belongs to and the connection's source address, which port
 security ties to one port on this host; headers such as X-Forwarded-For or X-Instance-ID are never read
@@ -15,7 +15,7 @@ import selectors
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Protocol
@@ -76,7 +76,7 @@ class MetadataServer:
         self._passwords = passwords
         self._selector = selectors.DefaultSelector()
         self._lock = threading.Lock()
-        self._listening: dict[str, socket.socket] = {}
+        self._listening: dict[str, Sequence[socket.socket]] = {}
         self._open: Connections[_Connection] = Connections(_LIMITS, lambda connection: connection.rank)
         self._wake_read, self._wake_write = socket.socketpair()
         self._wake_read.setblocking(False)
@@ -85,20 +85,20 @@ class MetadataServer:
         self._thread = threading.Thread(target=self._accept_forever, name="metadata", daemon=True)
         self._thread.start()
 
-    def listen(self, network_id: str, listening: socket.socket) -> None:
-        """Serve the network's guests on a listening socket; one that was there before is closed."""
-        listening.setblocking(False)
+    def listen(self, network_id: str, sockets: Sequence[socket.socket]) -> None:
+        """Serve the network's guests on listening sockets; those that were there before are closed."""
         self.close(network_id)
         with self._lock:
-            self._listening[network_id] = listening
-            self._selector.register(listening, selectors.EVENT_READ, network_id)
+            self._listening[network_id] = sockets
+            for listening in sockets:
+                listening.setblocking(False)
+                self._selector.register(listening, selectors.EVENT_READ, network_id)
         self._wake()
 
     def close(self, network_id: str) -> None:
         """Stop serving the network."""
         with self._lock:
-            listening = self._listening.pop(network_id, None)
-            if listening is not None:
+            for listening in self._listening.pop(network_id, ()):
                 self._selector.unregister(listening)
                 listening.close()
 
@@ -131,14 +131,14 @@ class MetadataServer:
                     self._wake_read.recv(4096)
                     continue
                 try:
-                    self._accept(network_id)
+                    self._accept(network_id, key.fileobj)
                 except (OSError, RuntimeError) as error:  # no descriptor or no thread: neither comes back at once
                     _log.warning("network %s: accept: %s", network_id, error)
                     time.sleep(_PAUSE_S)
 
-    def _accept(self, network_id: str) -> None:
+    def _accept(self, network_id: str, ready: object) -> None:
         with self._lock:
-            listening = self._listening.get(network_id)
+            listening = next((one for one in self._listening.get(network_id, ()) if one is ready), None)
         if listening is None:
             return
         try:

@@ -2,7 +2,7 @@
 
 It wires a network before its first guest starts and unwires it after the last one left; at start it rebuilds all
 of it from the stored specs and removes what an earlier run left behind.
-Invariant: a network's wiring and its socket change under that network's lock only, after a look at the store.
+Invariant: a network's wiring and its sockets change under that network's lock only, after a look at the store.
 Read next: `wiring.py` and `server.py`.
 """
 
@@ -63,7 +63,7 @@ class MetadataService:
             _log.warning("%s", error)
             return False
         for network_id in set(self._wired) - existing:
-            # Somebody took it away: its socket listens in a namespace that nobody can reach.
+            # Somebody took it away: its sockets listen in a namespace that nobody can reach.
             self._server.close(network_id)
             self._wired.pop(network_id, None)
         for server_id in self._store.ids():
@@ -93,7 +93,7 @@ class MetadataService:
                 return
             self._wiring.ensure(port)
             if port.network_id not in self._server.networks():
-                self._server.listen(port.network_id, self._wiring.open_socket(port.network_id))
+                self._server.listen(port.network_id, self._wiring.open_sockets(port.network_id))
             self._wired[port.network_id] = port
 
     def _release(self, network_id: str) -> None:

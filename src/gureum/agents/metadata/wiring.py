@@ -1,7 +1,8 @@
-"""How a host's metadata server gets a foot into a tenant's network: one port, and a socket that listens there.
+"""How a host's metadata server gets a foot into a tenant's network: one port, and sockets that listen there.
 
-Each network with a guest on this host has one; guests reach it as next hop for 169.254.169.254 and nobody
-else does. The real one is `ovs_wiring.py`; `LoopbackWiring` stands in where there is no virtual switch.
+Each network with a guest on this host has one; guests reach it as next hop for 169.254.169.254, and by link-local
+IPv6 as fe80::a9fe:a9fe (nova's user guide, "Metadata service"); nobody else does. The real one is `ovs_wiring.py`;
+`LoopbackWiring` stands in where there is no virtual switch.
 Invariant: after `remove`, nothing of the network is left on the host; `ensure` may be repeated at any time.
 Read next: `service.py`, which decides which networks to wire.
 """
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 METADATA_ADDRESS = "169.254.169.254"
+METADATA_ADDRESS_6 = "fe80::a9fe:a9fe"
 METADATA_PORT = 80
 
 
@@ -39,8 +41,8 @@ class Wiring(Protocol):
         """Plug the port and give it its addresses. Raises WiringFailed."""
         ...
 
-    def open_socket(self, network_id: str) -> socket.socket:
-        """A listening TCP socket inside the network, which has to be wired. Raises WiringFailed."""
+    def open_sockets(self, network_id: str) -> list[socket.socket]:
+        """Listening TCP sockets inside the network, which has to be wired. Raises WiringFailed."""
         ...
 
     def remove(self, network_id: str) -> None:
@@ -53,7 +55,7 @@ class Wiring(Protocol):
 
 
 class LoopbackWiring:
-    """No network at all: each network's socket listens on its own loopback port, where `addresses` tells it.
+    """No network at all: each network's one socket listens on its own loopback port, where `addresses` tells it.
 
     For hosts whose guests are not real. Guests are told apart by source address as everywhere.
     """
@@ -70,13 +72,13 @@ class LoopbackWiring:
         with self._lock:
             self._ports[port.network_id] = port
 
-    def open_socket(self, network_id: str) -> socket.socket:
+    def open_sockets(self, network_id: str) -> list[socket.socket]:
         with self._lock:
             if network_id not in self._ports:
                 raise WiringFailed(f"network {network_id} is not wired")
             listening = socket.create_server(("127.0.0.1", 0))
             self._addresses[network_id] = listening.getsockname()
-            return listening
+            return [listening]
 
     def remove(self, network_id: str) -> None:
         with self._lock:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
+from gureum.drivers.network.addresses import LINK_LOCAL, automatic_address
 from gureum.drivers.network.interface import Network, Port, Subnet
 from gureum.drivers.network.ovn.groups import NO_GROUP, group_row
 from gureum.drivers.network.ovn.rows import Picture, RowKey, Surroundings, Value, WantedRow
@@ -102,6 +103,9 @@ def _port_security(thing: Port) -> list[str]:
     if not thing.port_security or thing.kind == "metadata":
         return []
     allowed = {thing.mac.lower(): [fixed.ip for fixed in thing.fixed_ips]}
+    if any(":" in fixed.ip for fixed in thing.fixed_ips):
+        # A guest may send from its link-local address anyway; only when it is named it may also answer for it (ND).
+        allowed[thing.mac.lower()].append(automatic_address(LINK_LOCAL, thing.mac))
     for ip, mac in thing.allowed_pairs:
         cidr = parse_network(ip)
         text = str(cidr.network_address) if cidr.prefixlen == cidr.max_prefixlen else str(cidr)

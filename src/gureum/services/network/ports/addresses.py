@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, delete, select
 
+from gureum.drivers.network.addresses import automatic_address
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.db.prepared import Prepared, as_tuple, insert_into, insert_unless_there, only, table_of
 from gureum.services.network import errors
@@ -129,7 +130,7 @@ def _one_of_each(claim: Claim, subnets: Sequence[Range]) -> Iterator[Choice]:
 
 def automatic(subnet: Range | Subnet, mac: str) -> Given:
     """The address that a guest with this MAC makes for itself in a subnet of an automatic mode."""
-    return Given(subnet.id, rules.automatic_ip(ipaddress.ip_network(subnet.cidr), mac))
+    return Given(subnet.id, automatic_address(ipaddress.ip_network(subnet.cidr), mac))
 
 
 def _wished(claim: Claim, subnets: Sequence[Range], wish: IpWish) -> Choice:

@@ -1,8 +1,9 @@
 """The network's own service port: the address at which each host answers its guests' metadata requests.
 
-A network has at most one; it holds an address in every IPv4 subnet with DHCP that has one left, comes with the first of
-these and goes with the last. It never stands in the way of deleting a subnet or a network. An owner who deletes it goes
-without metadata until a subnet of the network is made or changed.
+A network has at most one; it comes with the first subnet with DHCP and goes with the last. It holds an address in every
+IPv4 subnet of these that has one left; over IPv6 guests reach it by a link-local address, which needs none. It never
+stands in the way of deleting a subnet or a network. An owner who deletes it goes without metadata until a subnet of the
+network is made or changed.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ def find(tx: Tx, network_id: str) -> Port | None:
 
 
 def join(tx: Tx, ctx: NetworkContext, project_id: str, network_id: str) -> None:
-    """Give the network's service port an address in each subnet that wants one and has one left."""
+    """Make the network's service port where a subnet wants it; give it an address in each that has one left."""
     port = find(tx, network_id)
     missing = _subnets_without(tx, network_id, None if port is None else port.id)
-    if not missing:
+    if not missing and (port is not None or not _serves_ipv6(tx, network_id)):
         return
     new = port or Port(
         id=ids.new_uuid(),
@@ -47,11 +48,17 @@ def join(tx: Tx, ctx: NetworkContext, project_id: str, network_id: str) -> None:
         touch(tx, ctx.changes, "subnet", subnet)
     if joined and port is not None:
         touch(tx, ctx.changes, "port", port)
-    elif joined:
+    elif joined or _serves_ipv6(tx, network_id):
         tx.add(new)
         tx.flush()
         ctx.changes.mark(tx, "port", (new.id,))
         _tell_servers(tx, ctx, network_id)
+
+
+def _serves_ipv6(tx: Tx, network_id: str, but: str = "") -> bool:
+    """Whether an IPv6 subnet with DHCP, other than `but`, wants the port."""
+    served = select(Subnet.id).where(Subnet.network_id == network_id, Subnet.ip_version == 6, Subnet.id != but)
+    return tx.scalar(served.where(Subnet.enable_dhcp.is_(True)).limit(1)) is not None
 
 
 def addresses_of(tx: Tx, network_id: str) -> list[str]:
@@ -76,13 +83,14 @@ def _tell_servers(tx: Tx, ctx: NetworkContext, network_id: str) -> None:
 
 
 def leave(tx: Tx, ctx: NetworkContext, subnet: Subnet) -> None:
-    """Take the address in `subnet` back; the port goes with its last address."""
+    """Take the address in `subnet` back; the port goes with the last subnet that wants it."""
     port = find(tx, subnet.network_id)
     if port is None:
         return
     tx.execute(delete(IpAllocation).where(IpAllocation.owner_id == port.id, IpAllocation.subnet_id == subnet.id))
     touch(tx, ctx.changes, "port", port)
-    if tx.scalar(select(IpAllocation.ip).where(IpAllocation.owner_id == port.id).limit(1)) is None:
+    held = tx.scalar(select(IpAllocation.ip).where(IpAllocation.owner_id == port.id).limit(1))
+    if held is None and not _serves_ipv6(tx, subnet.network_id, but=subnet.id):
         tx.delete(port)
         _tell_servers(tx, ctx, subnet.network_id)
 

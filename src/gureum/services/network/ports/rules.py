@@ -1,6 +1,6 @@
-"""Pure rules of ports: which addresses to try, addresses from MACs, allowed address pairs.
+"""Pure rules of ports: which addresses to try, MACs, allowed address pairs.
 
-Source: RFC 4291 appendix A (modified EUI-64); network API reference, "Allowed address pairs".
+Source: network API reference, "Allowed address pairs".
 """
 
 from __future__ import annotations
@@ -79,13 +79,6 @@ def check_mac(text: str) -> str:
 def is_multicast(mac: str) -> bool:
     """Whether a MAC is a group's: the API takes it, as its reference says, but no server's interface can have it."""
     return bool(int(mac[:2], 16) & 1)
-
-
-def automatic_ip(net: Net, mac: str) -> str:
-    """The address that a guest with this MAC makes for itself in a /64."""
-    octets = bytes.fromhex(mac.replace(":", ""))
-    identifier = bytes((octets[0] ^ 2, *octets[1:3], 0xFF, 0xFE, *octets[3:]))
-    return str(ipaddress.IPv6Address(int(net.network_address) | int.from_bytes(identifier)))
 
 
 def check_pairs(

@@ -68,7 +68,7 @@ def _address_all(tx: Tx, ctx: NetworkContext, subnet: Subnet) -> None:
 
 
 def wants_metadata(subnet: Subnet) -> bool:
-    return subnet.ip_version == 4 and subnet.enable_dhcp
+    return subnet.enable_dhcp
 
 
 def set_dhcp(tx: Tx, ctx: NetworkContext, subnet: Subnet, enabled: bool) -> None:
