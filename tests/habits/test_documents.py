@@ -102,12 +102,14 @@ def test_every_query_parameter_that_is_read_is_declared(service):
     assert read - declared - {"sort"} == set(), "name them in the `query` of their routes, then run tools/openapi"
 
 
-def test_both_readmes_have_the_same_commands():
+@pytest.mark.parametrize("name", ["README", "docs/use/first-server", "docs/operate/one-machine"])
+def test_translation_has_the_same_commands(name):
     """The commands of a translation, its comments aside, are those of the original."""
-    ours, theirs = (commands(CLONE / name) for name in ("README.md", "README.ko.md"))
-    assert ours == theirs, "keep README.md and README.ko.md in step"
+    ours, theirs = (commands(CLONE / f"{name}{language}.md") for language in ("", ".ko"))
+    assert ours == theirs, f"keep {name}.md and {name}.ko.md in step"
 
 
 def commands(file):
     lines = re.findall(r"^    (.+)$", file.read_text(), re.MULTILINE)
-    return [line.partition("#")[0].rstrip() for line in lines]
+    drawing = re.compile("[─│]|^ {20}")
+    return [line.partition("#")[0].rstrip() for line in lines if not drawing.search(line)]

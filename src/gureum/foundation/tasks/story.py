@@ -55,6 +55,6 @@ def _told(step: str, outcome: Outcome) -> str:
 
 
 def queued(task: Claimed) -> None:
-    """Tell, for both requests, that one waits for what the other's does."""
+    """Tell, in the story of the request that waits, whose work goes first."""
     words = f"{task.kind} {task.resource_id}: {task.step} is at work for {log.Origin.of(task.origin).request_id}"
     logger.info("%s; this request's steps follow", words)
