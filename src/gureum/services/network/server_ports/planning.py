@@ -52,6 +52,7 @@ def plan(tx: Tx, ctx: NetworkContext, caller: Caller, request: NicRequest, count
         if not nic.port_id and not subnets[nic.network_id or ""]:
             raise BadRequest(f"Network {nic.network_id} requires a subnet in order to boot instances on.")
         if nic.fixed_ip and not nic.port_id:
+            _require_owner(caller, networks[nic.network_id or ""])
             _check_address(tx, nic, subnets[nic.network_id or ""])
     made = sum(not nic.port_id for nic in wanted)
     if made and not has_default:
@@ -132,6 +133,12 @@ def _networks(
         if row.subnet_id is not None:
             subnets[row.id].append(Range(*(getattr(row, f"subnet_{name}") for name in _RANGE)))
     return rows, subnets, bool(found[0].has_default)
+
+
+def _require_owner(caller: Caller, network: Any) -> None:
+    """Addresses on another project's shared network are given, not chosen: as the rule create_port:fixed_ips has it."""
+    if not caller.is_admin and network.project_id != caller.project_id:
+        raise Forbidden(f"Addresses on network {network.id} are for its owner to choose.")
 
 
 def _check_address(tx: Tx, nic: NicWanted, subnets: Sequence[Range]) -> None:
