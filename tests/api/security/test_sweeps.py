@@ -22,7 +22,12 @@ def test_get_never_writes(cloud, things):
                 before = cloud.control.database.counters.commits
                 url = url_of(api, route, things)
                 answer = client.request(route.method, url, **token, **version)
-                assert answer.status < 500, (route.method, url, version, answer.content)
+                assert answer.status < 500 or answer.status == route.status, (
+                    route.method,
+                    url,
+                    version,
+                    answer.content,
+                )
                 assert cloud.control.database.counters.commits == before, f"{route.method} {url} wrote"
                 asked += 1
                 reached += answer.status < 400
