@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from tests.api.identity.setting import DEFAULT, V3, bootstrapped, by_credential, own, password
+from tests.api.identity.setting import DEFAULT, V3, bootstrapped, by_credential, by_token, own, password
 from tests.api.identity.test_application_credentials import credential
 from tests.api.identity.test_client_credentials import ask
 from tests.api.identity.test_ec2 import EC2, S3, key, keys_of, signed_2, signed_s3, stamp
@@ -106,6 +106,55 @@ def test_a_refused_name_of_an_application_credential_costs_one_hash_whatever_the
     assert [hashes.during(lambda one=one: answers.append(world.login(one))) for one in refused] == [1] * len(refused)
     assert {(answer.status, answer.content) for answer in answers} == {(401, answers[0].content)}
     assert hashes.during(lambda: world.token(by_credential(made))) == 0
+
+
+def test_a_refusal_takes_one_commit_whatever_the_reason(world, demo):
+    """Unknown, wrong, locked and disabled: a commit more for one of them would tell which users there are."""
+    eve = Eve(world)
+    credential(demo, name="chosen", secret="a chosen one")
+    credential(demo, name="made")
+    off = world.user("off", enabled=False)
+    named = {"user": {"name": "demo", "domain": DEFAULT}, "secret": "wrong"}
+    refused = {
+        "unknown user": password("nobody"),
+        "wrong password": password("eve", "wrong"),
+        "disabled": password("off"),
+        "wrong pass code": eve.totp("000000"),
+        "pass code of a user without one": eve.totp("000000", id=off),
+        "pass code of nobody": eve.totp("000000", id="0" * 32),
+        **{
+            name: {"methods": ["application_credential"], "application_credential": {"name": name, **named}}
+            for name in ("chosen", "made", "unknown")
+        },
+    }
+    for reason, identity in refused.items():
+        before = world.commits()
+        assert eve.login(identity).status == 401
+        assert world.commits() == before + 1, reason
+    for _ in range(10):
+        eve.login(password("eve", "wrong"))
+    before = world.commits()
+    assert eve.login(password("eve")).status == 401
+    assert world.commits() == before + 1, "locked out"
+
+
+def test_a_token_of_an_ec2_key_stays_in_the_keys_project(world, demo):
+    service, other = world.member("swift", "service"), world.project("other")
+    world.grant(f"projects/{other}", f"users/{own(demo)['user']['id']}", "member")
+    token = service.post(EC2, signed_2(key(demo), stamp())).headers["x-subject-token"]
+    assert world.login(by_token(token), {"project": {"id": other}}).status == 401
+    assert world.login(by_token(token), "unscoped").status == 401
+    again = world.login(by_token(token))
+    assert again.json()["token"]["project"]["id"] == own(demo)["project"]["id"]
+    assert world.login(by_token(again.headers["x-subject-token"]), {"project": {"id": other}}).status == 401
+
+
+@pytest.mark.parametrize("roles", [[{"name": "member", "domain_id": "x"}], [{}], [{"name": "member", "id": "x"}]])
+def test_roles_of_an_application_credential_are_named_by_id_or_name(demo, roles):
+    mine = f"{V3}/users/{own(demo)['user']['id']}/application_credentials"
+    assert demo.post(mine, {"application_credential": {"name": "a", "roles": roles}}).status == 400
+    rule = {"service": "compute", "method": "GET", "path": "/v2.1/servers", "verb": "x"}
+    assert demo.post(mine, {"application_credential": {"name": "a", "access_rules": [rule]}}).status == 400
 
 
 @pytest.mark.parametrize("unrestricted", [False, True])

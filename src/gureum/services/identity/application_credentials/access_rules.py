@@ -39,7 +39,7 @@ RULES = (
 METHODS = ("POST", "GET", "HEAD", "PATCH", "PUT", "DELETE")
 
 
-class RuleRef(Struct):
+class RuleRef(Struct, forbid_unknown_fields=True):
     """Either the id of a rule that is there, or all of a new one."""
 
     id: Annotated[str, Meta(max_length=64)] | None = None

@@ -49,7 +49,9 @@ RULES = (
 )
 
 
-class RoleRef(Struct):
+class RoleRef(Struct, forbid_unknown_fields=True):
+    """A role by its id or by its name."""
+
     id: Annotated[str, Meta(max_length=64)] | None = None
     name: Annotated[str, Meta(max_length=255)] | None = None
 
@@ -150,6 +152,8 @@ def _roles(call: Call[IdentityDeps], wanted: list[RoleRef] | None) -> list[str]:
         return sorted(held)
     chosen = []
     for ref in wanted:
+        if (ref.id is None) == (ref.name is None):
+            raise BadRequest("A role is named by its id or by its name.")
         found = [row.id for row in held.values() if ref.id == row.id or (ref.id is None and ref.name == row.name)]
         if not found:
             raise BadRequest(f"Role {ref.id or ref.name} is not one of the token's roles.")

@@ -32,7 +32,7 @@ from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, CLOUD
 from gureum.services.identity.listing import collection
 from gureum.services.identity.projects.model import Project
 from gureum.services.identity.tokens.granting import grant_token
-from gureum.services.identity.tokens.methods import Proof
+from gureum.services.identity.tokens.methods import EC2_METHOD, Proof
 from gureum.services.identity.users.model import User
 
 EC2 = "ec2"
@@ -220,7 +220,7 @@ def _use_once(call: Call[IdentityDeps], given: SignedRequest) -> None:
 
 def _token(call: Call[IdentityDeps], row: Credential) -> Reply:
     ends = clock.now() + call.deps.tokens.lifetime_s
-    proof = Proof(row.user_id, ("ec2credential",), ends, project_id=row.project_id, delegated=True)
+    proof = Proof(row.user_id, (EC2_METHOD,), ends, project_id=row.project_id, delegated=True)
     token, checked = grant_token(call, proof, None)
     return Reply(checked.body, headers={"X-Subject-Token": token})
 

@@ -23,8 +23,11 @@ from gureum.services.identity.tokens.facts import CredentialFacts, Facts
 from gureum.services.identity.users import compliance
 from gureum.services.identity.users.compliance import Standing
 from gureum.services.identity.users.model import User
-from gureum.services.identity.users.sign_in import SignedIn, account, concluded, sign_in
+from gureum.services.identity.users.sign_in import SignedIn, account, concluded, sign_in, uncounted
 from gureum.services.identity.users.totp import by_passcode
+
+EC2_METHOD = "ec2credential"
+"""A signature with an EC2 key, which is for one project: so are its token and those made from it."""
 
 
 class Proof(Struct, frozen=True):
@@ -146,7 +149,7 @@ def _by_token(call: Call[IdentityDeps], identity: Identity) -> Proof:
         payload.audit_ids[-1],
         payload.application_credential_id,
         payload.project_id,
-        delegated=checked.caller.is_delegated,
+        delegated=checked.caller.is_delegated or EC2_METHOD in payload.methods,
     )
 
 
@@ -189,7 +192,7 @@ def _secret_shown(
 
     A secret that a person chose can be guessed, so it counts towards the owner's lock-out. One that the cloud made
     has 512 random bits: it is compared at once, and wrong ones lock nobody out. A refusal of a credential that was
-    asked for by name costs one slow hash whatever the reason: names can be guessed too, ids cannot.
+    asked for by name costs one slow hash and one commit whatever the reason: names can be guessed too, ids cannot.
     """
     passwords, secret = call.deps.passwords, given.secret
     if credential is not None and not passwords.is_made_secret(credential.secret_hash):
@@ -199,6 +202,7 @@ def _secret_shown(
     if credential is None or not passwords.secret_fits(secret, credential.secret_hash):
         if given.id is None:
             passwords.fits(secret, None)
+            raise uncounted(call.database, call.deps.options, "no such application credential, or not its secret")
         raise Unauthorized
     return None
 

@@ -7,17 +7,19 @@ when a token was granted (`tokens/granting.py`): one right factor gives no new g
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, insert, select, update
 
 from gureum.foundation import clock
 from gureum.foundation.config import IdentityConfig
 from gureum.foundation.db.engine import Database, Tx
 from gureum.foundation.errors import Unauthorized
 from gureum.services.identity.deps import IdentityDeps
+from gureum.services.identity.ec2.model import UsedSignature
 from gureum.services.identity.users import compliance
 from gureum.services.identity.users.compliance import Standing, standing_of
 from gureum.services.identity.users.model import User
@@ -67,10 +69,10 @@ def concluded(database: Database, deps: IdentityDeps, row: Any, *, fits: bool) -
     """The outcome of any secret that was shown: a failure is counted and refused. Raises Unauthorized."""
     now, rules = clock.utcnow(), deps.options
     if row is None:
-        raise Unauthorized
+        raise uncounted(database, rules, "the user is unknown")
     user = standing_of(row)
     if compliance.is_locked(rules, user, now) or not compliance.is_enabled(rules, user, now):
-        raise Unauthorized(internal=f"user {row.id} is locked out or disabled")
+        raise uncounted(database, rules, f"user {row.id} is locked out or disabled")
     if not fits:
         if rules.lockout_failure_attempts:
             database.write(lambda tx: _count_failure(tx, deps, row.id))
@@ -78,6 +80,22 @@ def concluded(database: Database, deps: IdentityDeps, row: Any, *, fits: bool) -
     if rules.lockout_failure_attempts and _was_locked_meanwhile(database, deps, row.id):
         raise Unauthorized(internal=f"user {row.id} was locked out by attempts at the same time")
     return SignedIn(row.id, user)
+
+
+def uncounted(database: Database, rules: IdentityConfig, internal: str) -> Unauthorized:
+    """A refusal that counts nothing, after a commit like the one that a counted failure takes.
+
+    Whether a user exists or is locked out would show in the time of the answer otherwise.
+    """
+    if rules.lockout_failure_attempts:
+        database.write(_write_and_take_back)
+    return Unauthorized(internal=internal)
+
+
+def _write_and_take_back(tx: Tx) -> None:
+    digest = secrets.token_hex(32)
+    tx.execute(insert(UsedSignature).values(digest=digest, expires_at=clock.utcnow()))
+    tx.execute(delete(UsedSignature).where(UsedSignature.digest == digest))
 
 
 def _was_locked_meanwhile(database: Database, deps: IdentityDeps, user_id: str) -> bool:
