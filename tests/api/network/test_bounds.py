@@ -97,6 +97,14 @@ def test_a_port_has_ten_address_pairs(alice, make, network):
     assert fault(answer) == (400, "AllowedAddressPairExhausted")
 
 
+def test_what_no_extension_offers_is_refused_and_not_silently_taken(alice, make, network):
+    subnet = {"network_id": network["id"], "cidr": "10.0.0.0/24", "ip_version": 4}
+    for attribute in ("use_default_subnetpool", "service_types", "segment_id", "prefixlen"):
+        for value in (None, False, []):
+            body = {"subnet": {**subnet, attribute: value}}
+            assert fault(alice.post(f"{AT}/subnets", body)) == (400, "HTTPBadRequest"), attribute
+
+
 def test_empty_texts_are_no_values(alice, root, make, network):
     port = make.port(network)
     assert root.put(f"{AT}/ports/{port['id']}", {"port": {"mac_address": ""}}).status == 400

@@ -34,5 +34,8 @@ def test_a_default_group_is_as_old_as_its_project(cloud, alice, make):
     assert alice.get(f"{AT}/security-groups/{before['id']}").json()["security_group"] == before
 
 
-def test_a_project_that_is_not_there_has_no_default_group(root):
-    assert root.get(f"{AT}/security-groups?project_id=nowhere").json()["security_groups"] == []
+def test_a_project_that_is_not_there_has_no_default_group_until_something_is_its(root):
+    at = f"{AT}/security-groups?project_id=nowhere"
+    assert root.get(at).json()["security_groups"] == []
+    assert root.post(f"{AT}/security-groups", {"security_group": {"project_id": "nowhere"}}).status == 201
+    assert "default" in [group["name"] for group in root.get(at).json()["security_groups"]]

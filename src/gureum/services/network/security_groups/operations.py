@@ -14,7 +14,7 @@ from functools import lru_cache
 
 from sqlalchemy import bindparam, delete, exists, or_, select
 
-from gureum.foundation import ids
+from gureum.foundation import clock, ids
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.db.prepared import Prepared
 from gureum.services.network import errors
@@ -81,8 +81,10 @@ class DefaultGroup:
 def default_group(tx: Tx, ctx: NetworkContext, project_id: str) -> DefaultGroup | None:
     """What a project's default group is before anything changed it: as old as the project. None without the project."""
     created_at = ctx.project_created_at(tx, project_id)
-    if created_at is None:
-        return None
+    return None if created_at is None else _default_group(project_id, created_at)
+
+
+def _default_group(project_id: str, created_at: datetime) -> DefaultGroup:
     group = SecurityGroup(
         id=default_id(project_id),
         project_id=project_id,
@@ -118,10 +120,11 @@ def materialise(tx: Tx, ctx: NetworkContext, project_id: str) -> str:
 
 
 def write_default(tx: Tx, ctx: NetworkContext, project_id: str) -> None:
-    """Make the project's default group real, which it is not."""
-    made = default_group(tx, ctx, project_id)
-    if made is None:
-        raise errors.missing("security_group", default_id(project_id))
+    """Make the project's default group real, which it is not.
+
+    An administrator may own things to a project that identity does not know; its group is as old as they are.
+    """
+    made = _default_group(project_id, ctx.project_created_at(tx, project_id) or clock.utcnow())
     tx.add(made.group)
     tx.add_all(made.rules)
     ctx.changes.mark(tx, "security_group", (made.group.id,))

@@ -66,7 +66,6 @@ class NewSubnet(Struct, forbid_unknown_fields=True):
     ipv6_ra_mode: Mode | None = None
     ipv6_address_mode: Mode | None = None
     subnetpool_id: None = None
-    use_default_subnetpool: Literal[False] | None = None
 
 
 class SubnetChanges(Struct, forbid_unknown_fields=True):
