@@ -137,6 +137,8 @@ def reads(policy: Policy) -> bool:
         "1: '@'\n",
         '"two": "rule:one"\n"one": "rule:two"\n',
         '"two": "not rule:two"\n',
+        '"two": "rule:c0"\n' + "".join(f'"c{n}": "rule:c{n + 1}"\n' for n in range(3_000)),
+        f'"two": "{"not " * 3_000}rule:one"\n',
         "[" * 300,
         b"\xff\xfe",
     ],

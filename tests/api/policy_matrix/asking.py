@@ -112,6 +112,13 @@ def _forms(file: Path) -> dict[tuple[str, str], list[dict[str, Any]]]:
 
 SPECIAL = [  # the first line that fits the route and the parameter says which thing it is
     ("DELETE /v3/domains/{domain_id}$", "domain_id", "disabled_domain"),
+    ("/cascade$", "project_id", "disabled_project"),
+    ("DELETE /v3/regions/", "region_id", "free_region"),
+    ("DELETE /v3/services/", "service_id", "free_service"),
+    ("PUT /v3/projects/.*/tags/", "tag", "fresh_tag"),
+    ("security_compliance", "domain_id", "default_domain"),
+    ("security_compliance/", "option", "minimum"),
+    ("/v2.0/extensions/", "alias", "network_extension"),
     ("/system/users/", "actor_id", "system_user"),
     ("/system/groups/", "actor_id", "system_group"),
     ("/users/{actor_id}", "actor_id", "user_id"),
@@ -145,7 +152,7 @@ SPECIAL = [  # the first line that fits the route and the parameter says which t
     ("reactivate", "image_id", "inactive_image"),
     ("/traits/|/resource_classes/", "name", "custom"),
 ]
-_FIXED = {"alias": "OS-EXT-AZ", "agent_id": NOTHING, "name": "default"}
+_FIXED = {"network_extension": "router", "alias": "OS-EXT-AZ", "agent_id": NOTHING, "name": "default"}
 
 
 def _thing(question: Question, parameter: str) -> str:

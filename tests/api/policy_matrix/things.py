@@ -65,12 +65,19 @@ class Things:
         ids["system_group"] = people.new("groups", "group", {"name": "alpha-system-group", "domain_id": domain_id})
         ids["member_role"], ids["reader_role"] = people.roles["member"], people.roles["reader"]
         ids["role_id"] = people.new("roles", "role", {"name": "custom"})
+        ids["service_role"] = people.roles["service"]
+        ids["mighty_role"] = people.new("roles", "role", {"name": "mighty"})
+        put(admin, f"{V3}/roles/{ids['mighty_role']}/implies/{people.roles['service']}")
         ids["implied_id"] = people.new("roles", "role", {"name": "implied"})
         put(admin, f"{V3}/roles/{ids['role_id']}/implies/{ids['implied_id']}")
         ids["admin_role"], ids["new_region"] = people.roles["admin"], "new"
         ids["administrators"] = people.new("groups", "group", {"name": "alpha-admins", "domain_id": domain_id})
         put(admin, f"{V3}/projects/{ids['project_id']}/groups/{ids['administrators']}/roles/{ids['admin_role']}")
         ids["disabled_domain"] = people.new("domains", "domain", {"name": "disabled", "enabled": False})
+        ids["disabled_project"] = people.new(
+            "projects", "project", {"name": "alpha-off", "domain_id": domain_id, "enabled": False}
+        )
+        ids["default_domain"], ids["minimum"], ids["fresh_tag"] = "default", "password_regex", "fresh"
         for target in (f"projects/{ids['project_id']}", f"domains/{domain_id}"):
             for actor in (f"users/{ids['user_id']}", f"groups/{ids['group_id']}"):
                 put(admin, f"{V3}/{target}/{actor}/roles/{ids['member_role']}")
@@ -89,6 +96,8 @@ class Things:
         ids, admin, people = self.ids, self._admin, self._people
         ids["region_id"] = people.new("regions", "region", {"id": "elsewhere"})
         ids["service_id"] = people.new("services", "service", {"type": "extra", "name": "extra"})
+        ids["free_region"] = people.new("regions", "region", {"id": "nowhere"})
+        ids["free_service"] = people.new("services", "service", {"type": "unused", "name": "unused"})
         endpoint = {
             "service_id": ids["service_id"],
             "interface": "public",
@@ -307,7 +316,7 @@ TAGGED = {
     "floatingips": "floatingip_id",
 }
 SHARED = frozenset(
-    """admin_role new_region public_key role_id implied_id member_role reader_role disabled_domain group option tag region_id service_id endpoint_id
+    """admin_role service_role mighty_role default_domain minimum free_region free_service new_region public_key role_id implied_id member_role reader_role disabled_domain group option tag region_id service_id endpoint_id
     policy_id endpoint_group registered_limit consumer_id oauth_consumer store_id type_name task_id public_image public_network spec key host
     hypervisor_id pattern compute_service aggregate_id uuid resource_class custom other_project""".split()
 )

@@ -98,10 +98,13 @@ class Policy:
         """Raises PolicyFileError."""
         parsed = {text: _parser.parse_rule(text) for text in {rule.check for rule in self._defaults.values()}}
         checks = {name: parsed[rule.check] for name, rule in self._defaults.items()}
-        for name, text in overrides.items():
-            bound = _NOT_OF_A_DOMAIN if name in CLOUD_ADMINISTRATORS else ""
-            checks[name] = compiled(f"({text or '@'}){bound}" if bound else text)
-        require_no_circle(checks)
+        try:
+            for name, text in overrides.items():
+                bound = _NOT_OF_A_DOMAIN if name in CLOUD_ADMINISTRATORS else ""
+                checks[name] = compiled(f"({text or '@'}){bound}" if bound else text)
+            require_no_circle(checks)
+        except RecursionError as error:
+            raise PolicyFileError("its rules refer to each other, or nest, too deeply") from error
         return _Ruleset(_Checks(checks))
 
     def reload(self) -> None:
