@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 
-from gureum.foundation.http.protocol import ConnectionLimits
+from gureum.foundation.http.edge import ConnectionLimits
 from gureum.foundation.http.serve import Server
 
 

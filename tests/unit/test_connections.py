@@ -69,16 +69,28 @@ def test_a_budget_gives_up_what_was_held_longest():
     given_up, now = [], [0.0]
     budget = Budget(100, 1.0, lambda: now[0])
     for name in ("a", "b"):
-        budget.hold(name, 40, lambda name=name: given_up.append(name))
-    budget.hold("b", 80, lambda: given_up.append("b"))
+        budget.hold(name, 40, lambda name=name: given_up.append(name) or 0)
+    budget.hold("b", 80, lambda: given_up.append("b") or 0)
     assert not given_up, "nobody held anything for a second"
     now[0] = 2.0
-    budget.hold("c", 10, lambda: given_up.append("c"))
+    budget.hold("c", 10, lambda: given_up.append("c") or 0)
     assert given_up == ["a"]
     assert budget.total == 90
     budget.release("b")
     budget.release("b")
     assert budget.total == 10
+
+
+def test_whoever_goes_on_keeps_what_is_left_and_is_asked_again_later():
+    asked, now = [], [0.0]
+    budget = Budget(100, 1.0, lambda: now[0])
+    for name in ("a", "b", "c"):
+        budget.hold(name, 50, lambda name=name: asked.append(name) or 30)
+    now[0] = 2.0
+    budget.hold("d", 10, lambda: 0)
+    assert (asked, budget.total) == (["a", "b", "c"], 100)
+    budget.hold("d", 20, lambda: 0)
+    assert asked == ["a", "b", "c"], "not within its patience"
 
 
 def test_open_files_are_raised_to_what_is_allowed():

@@ -21,7 +21,7 @@ from gureum.foundation.connections import raise_open_files
 from gureum.foundation.private import own_files_only
 
 if TYPE_CHECKING:
-    from gureum.foundation.http.protocol import ConnectionLimits
+    from gureum.foundation.http.edge import ConnectionLimits
 
 LOOK_S = 1.0
 WORK_S = 0.025
@@ -51,7 +51,7 @@ def configured(description: str | None, role: str, *, alone: bool = False) -> Co
 
 def connection_limits(section: ApiConfig) -> ConnectionLimits:
     """The bounds on open connections. Raises SystemExit with a sentence for the operator."""
-    from gureum.foundation.http.protocol import ConnectionLimits
+    from gureum.foundation.http.edge import ConnectionLimits
 
     try:
         return ConnectionLimits(section.connections, section.connections_per_address, tuple(section.proxies))

@@ -10,8 +10,9 @@ import time
 import pytest
 from tests.served import closing, rest_of, served, statuses
 
-from gureum.foundation.http import protocol
-from gureum.foundation.http.protocol import BoundedProtocol, ConnectionLimits
+from gureum.foundation.http import edge, protocol
+from gureum.foundation.http.edge import ConnectionLimits
+from gureum.foundation.http.protocol import BoundedProtocol
 
 LARGE_ANSWER = 64 << 20
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -191,6 +192,19 @@ def test_unread_rest_of_an_answered_body_ends_in_time(server, monkeypatch):
     assert time.monotonic() - started < 3
 
 
+def test_a_client_that_goes_on_sending_after_its_answer_is_cut_off(server):
+    with server.connect() as connection:
+        connection.sendall(b"POST /deaf HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n")
+        assert statuses(connection.recv(1000)) == [200]
+        before, sent = server.loop_s(), 0
+        with pytest.raises(ConnectionError):
+            while sent < 200:
+                connection.sendall(bytes(1 << 20))
+                sent += 1
+        assert sent < 50
+        assert server.loop_s() - before < 0.1
+
+
 def test_connection_is_kept_when_the_rest_of_a_body_comes(server):
     with server.connect() as connection:
         connection.sendall(b"POST /deaf HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")
@@ -259,12 +273,41 @@ def test_unread_answers_of_many_are_bounded(monkeypatch):
             assert is_alive(server)
 
 
+def test_answers_that_are_read_go_on_however_many_they_are():
+    """Many hosts fetch an image at the same time: together they are beyond the budget, each of them is read."""
+    with served(app) as server, contextlib.ExitStack() as held:
+        server.edge.answers._limit_bytes, server.edge.answers._patience_s = 1 << 20, 0.5
+        sizes = {}
+
+        def begin():
+            reader = held.enter_context(server.connect())
+            reader.sendall(closing(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n"))
+            sizes[reader] = len(reader.recv(1 << 16))
+
+        def read_of_each():
+            for reader in sizes:
+                sizes[reader] += len(reader.recv(1 << 18))
+
+        for _ in range(6):
+            begin()
+        unread = held.enter_context(server.connect(receive_bytes=4096))
+        unread.sendall(closing(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n"))
+        deadline = time.monotonic() + 1
+        while time.monotonic() < deadline:
+            read_of_each()
+            time.sleep(0.02)
+        begin()  # those before it have waited long enough to be asked
+        while min(sizes.values()) < LARGE_ANSWER:
+            read_of_each()
+        assert len(rest_of(unread)) < LARGE_ANSWER
+
+
 def test_unfinished_heads_of_many_are_bounded():
     with served(app) as server, contextlib.ExitStack() as held:
         for _ in range(200):
             held.enter_context(server.connect()).sendall(b"GET / HTTP/1.1\r\nA: " + b"a" * 60_000)
         assert is_alive(server)
-        assert server.edge.heads.total <= protocol.HEADS_BUDGET_BYTES
+        assert server.edge.heads.total <= edge.HEADS_BUDGET_BYTES
 
 
 def test_idle_connections_of_an_address_make_room_for_its_next_ones():
@@ -313,7 +356,7 @@ def test_connections_at_work_are_not_ended_and_operators_have_places_of_their_ow
 
 
 def test_newcomers_from_elsewhere_are_refused_when_all_are_at_work(monkeypatch):
-    monkeypatch.setattr(protocol, "OPERATORS", 1)
+    monkeypatch.setattr(edge, "OPERATORS", 1)
     with served(app, ConnectionLimits(in_all=1)) as server, contextlib.ExitStack() as held:
         for _ in range(2):
             held.enter_context(server.connect()).sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n")

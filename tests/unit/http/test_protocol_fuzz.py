@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from uvicorn import Config
 from uvicorn.server import ServerState
 
-from gureum.foundation.http.protocol import BoundedProtocol, ConnectionLimits, Edge
+from gureum.foundation.http.edge import ConnectionLimits, Edge
+from gureum.foundation.http.protocol import BoundedProtocol
 
 
 class Transport:

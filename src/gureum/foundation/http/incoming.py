@@ -60,9 +60,10 @@ class Bodies:
         return b"".join(parts)
 
 
-def _expire(timeout: asyncio.Timeout) -> None:
+def _expire(timeout: asyncio.Timeout) -> int:
     if not timeout.expired():
         timeout.reschedule(asyncio.get_running_loop().time())
+    return 0
 
 
 async def stream(receive: Receive) -> AsyncIterator[bytes]:

@@ -3,27 +3,23 @@
 A head has 64 KiB, 100 header lines, 8 KiB of target and 10 s; what is beyond gets 431, 414 or 408 before any handler.
 Bytes that bring neither a head nor a body further (chunk extensions, trailers) count like those of a head. A client
 that does not read its answer is cut off, and so is one that does not end its body after it was answered. What all
-connections of the process share is in `Edge`. Invariant: one connection costs at most a few hundred KiB, whatever its
-client sends, and an answer never overtakes that of an earlier request.
+connections share is in `edge.py`. Invariant: one connection costs at most a few hundred KiB, whatever its client sends,
+and an answer never overtakes that of an earlier request.
 Source: RFC 9110 (status codes), RFC 9112 (framing), RFC 6585 (431). Read next: `serve.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import httptools
 import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from gureum.foundation.connections import AT_REST, AT_WORK, SILENT, Connections, Limit
-from gureum.foundation.http.budget import Budget
+from gureum.foundation.connections import AT_REST, AT_WORK, SILENT
+from gureum.foundation.http.edge import Edge
 
 _log = logging.getLogger("gureum.http")
 
@@ -36,80 +32,13 @@ PIPELINED = 8
 UNREAD_S = 5.0
 """How long the rest of a body is read, and dropped, after its request was answered."""
 LINGER_S = 2.0
-LINGER_BYTES = 1 << 20
+DROPPED_BYTES = 4 << 20
+"""What is read and dropped so that the client gets to see its answer: reading for ever would hold up the others."""
 STALL_S = 30.0
-STALL_BYTES = 30 << 10
-"""A client reads this much of its answer in `STALL_S`, or loses it: 1 KiB/s."""
-HEADS_BUDGET_BYTES = 8 << 20
-ANSWERS_BUDGET_BYTES = 64 << 20
-ANSWERS_PATIENCE_S = 1.0
-OPERATORS = 32
-"""Connections beyond all limits, for clients on the machine itself."""
-_TOLD_EVERY_S = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionLimits:
-    """`in_all` connections, `per_address` of them from one address (IPv6: one /64), 0 for no limit.
-
-    Addresses of the networks `proxies` have no limit of their own: many clients are behind each. Raises ValueError.
-    """
-
-    in_all: int = 4096
-    per_address: int = 256
-    proxies: Sequence[str] = ("127.0.0.0/8", "::1/128")
-
-    def __post_init__(self) -> None:
-        self.networks()
-
-    def networks(self) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
-        return [ipaddress.ip_network(text, strict=False) for text in self.proxies]
-
-
-class Edge:
-    """What the connections of one process share."""
-
-    def __init__(self, limits: ConnectionLimits) -> None:
-        self._proxies = limits.networks()
-        self._places: Connections[BoundedProtocol] = Connections(
-            [Limit(limits.in_all), Limit(limits.per_address)], BoundedProtocol.rank
-        )
-        self._operators: Connections[BoundedProtocol] = Connections([Limit(OPERATORS)], BoundedProtocol.rank)
-        self._told_at = -_TOLD_EVERY_S
-        self.heads = Budget(HEADS_BUDGET_BYTES)
-        self.answers = Budget(ANSWERS_BUDGET_BYTES, ANSWERS_PATIENCE_S)
-
-    def admit(self, connection: BoundedProtocol, host: str) -> bool:
-        """Whether a connection from this address may stay; an idle one may have to go for it."""
-        try:
-            address = ipaddress.ip_address(host.partition("%")[0])
-        except ValueError:  # a unix socket
-            address = ipaddress.ip_address("::1")
-        if isinstance(address, ipaddress.IPv6Address):
-            address = address.ipv4_mapped or address
-        proxy = any(address in network for network in self._proxies)
-        group = int(address) >> 64 if address.version == 6 else int(address)
-        if self._places.admit(connection, ((address.version, group),), self._replace, unbounded=proxy):
-            return True
-        self._tell("connections are at their limit; %s is refused", host)
-        return address.is_loopback and self._operators.admit(connection, (), self._replace)
-
-    def leave(self, connection: BoundedProtocol) -> None:
-        """The connection has ended."""
-        self._places.remove(connection)
-        self._operators.remove(connection)
-        self.heads.release(connection)
-        self.answers.release(connection)
-
-    def _replace(self, connection: BoundedProtocol) -> None:
-        self._tell("connections are at their limit; idle ones make room, here one of %s", connection.client)
-        connection.transport.close()
-
-    def _tell(self, text: str, who: object) -> None:
-        now = time.monotonic()
-        if now - self._told_at >= _TOLD_EVERY_S:
-            self._told_at = now
-            _log.warning(text, who)
+STALL_RATE = 1 << 10
+"""A client reads its answer at this rate, in bytes a second over `STALL_S`, or loses it."""
+CROWDED_RATE = 64 << 10
+"""The same while answers wait that hold more than their budget, over a second."""
 
 
 class _RefusedError(Exception):
@@ -132,6 +61,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._over = False
         self._dropped = 0
         self._unsent = 0
+        self._looked_at = 0.0
         self._running: RequestResponseCycle | None = None
         self._refusal = (400, "The request is not valid HTTP/1.1.")
         self._timer: asyncio.TimerHandle | None = None
@@ -233,7 +163,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._fruitless = 0
-        super().on_body(body)
+        if self.cycle.response_complete:
+            self._drop(len(body))
+        else:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._fruitless = 0
@@ -242,6 +175,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.cycle.more_body = False
             self.cycle.message_event.set()
             return
+        self._dropped = 0
         self._stop_timer()
         self._rest()
 
@@ -249,12 +183,13 @@ class BoundedProtocol(HttpToolsProtocol):
         self._refusal = (status, text)
         raise _RefusedError
 
-    def _late_head(self) -> None:
+    def _late_head(self) -> int:
         """The time for a head is over, or the memory for unfinished ones."""
         if self._fruitless or self._in_head:
             self._refuse(408, "The request's head did not arrive in time.")
         else:
             self.transport.close()
+        return 0
 
     # -- what goes out -----------------------------------------------------------------------------------------
 
@@ -295,11 +230,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._unsent = self.transport.get_write_buffer_size()
-        if self._stall is not None:
-            self._stall.cancel()
-        self._stall = self.loop.call_later(STALL_S, self._look_at_reader)
-        self.edge.answers.hold(self, self._unsent, self.transport.abort)
+        self._wait_for_reader(self.transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
         if self._stall is not None:
@@ -308,15 +239,28 @@ class BoundedProtocol(HttpToolsProtocol):
         self.edge.answers.release(self)
         super().resume_writing()
 
-    def _look_at_reader(self) -> None:
-        """Nothing is written while writing is paused, so what left the buffer was read."""
-        unsent = self.transport.get_write_buffer_size()
-        if self._unsent - unsent < STALL_BYTES:
-            self.transport.abort()
-            return
-        self._unsent = unsent
-        self.edge.answers.hold(self, unsent, self.transport.abort)
+    def _wait_for_reader(self, unsent: int) -> None:
+        """So much has to be sent before anything else is written."""
+        self._unsent, self._looked_at = unsent, self.loop.time()
         self._stall = self.loop.call_later(STALL_S, self._look_at_reader)
+        self.edge.answers.hold(self, unsent, self._left_of_answer)
+
+    def _look_at_reader(self) -> None:
+        self.edge.answers.release(self)
+        if self._is_read(STALL_RATE):
+            self._wait_for_reader(self.transport.get_write_buffer_size())
+
+    def _left_of_answer(self) -> int:
+        """Asked while all answers that wait are beyond their budget."""
+        return self.transport.get_write_buffer_size() if self._is_read(CROWDED_RATE) else 0
+
+    def _is_read(self, rate: int) -> bool:
+        """Whether the client read so many bytes a second since the last look; if not, it is cut off."""
+        unsent, now = self.transport.get_write_buffer_size(), self.loop.time()
+        if self._unsent - unsent < rate * (now - self._looked_at):
+            self.transport.abort()
+            return False
+        return True
 
     # -- the end -----------------------------------------------------------------------------------------------
 
@@ -376,7 +320,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _drop(self, size: int) -> None:
         self._dropped += size
-        if self._dropped > LINGER_BYTES:
+        if self._dropped > DROPPED_BYTES:
             self.transport.abort()
 
     def _stop_timer(self) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 import uvicorn
 
 from gureum.foundation.connections import raise_open_files
-from gureum.foundation.http.protocol import BoundedProtocol, ConnectionLimits, Edge
+from gureum.foundation.http.edge import ConnectionLimits, Edge
+from gureum.foundation.http.protocol import BoundedProtocol
 
 KEPT_FILES = 256
 """Descriptors that connections leave to the database, the bus, image data and the log."""
