@@ -209,6 +209,7 @@ def build(config: Config, *, alone: bool = True) -> Control:
         image_facade,
         config.network.port_up_timeout_s,
         config.hypervisor.boot_timeout_s,
+        identity_facade.secrets.open_text,
     )
     compute_parts = compute.parts(deps, lifecycle)
 

@@ -9,6 +9,10 @@ import pytest
 from tests.api.compute.setting import at
 from tests.cloud import SimulatedCloud
 
+from gureum.agents.hypervisor.faults import Fault
+from gureum.agents.metadata import config_drive
+from gureum.services.compute.servers.model import Server
+
 SERVERS = "/compute/v2.1/servers"
 TEXT = b"#!/bin/sh\n" + b"echo a line that makes it longer than one line of MIME\n" * 4
 MOTD = {"path": "/etc/motd", "contents": "aGVsbG8="}
@@ -115,3 +119,72 @@ def test_quotas_bound_injected_files(cloud, demo, image):
     server_id = put().json()["server"]["id"]
     guest_of(cloud, server_id)
     assert rebuild(demo, server_id, image, personality=[MOTD] * 6).status == 403
+
+
+PASSWORD = "Hunter-2-for-the-first-boot"
+
+
+def stored(cloud):
+    """Whatever the database's files hold, its log included."""
+    return b"".join(file.read_bytes() for file in (cloud.control.config.path(".")).glob("cloud.sqlite*"))
+
+
+def given_to_hosts(cloud, monkeypatch):
+    """Every spec that the host is asked to make true."""
+    kind, specs = type(cloud.control.simulated["host-1"]), []
+    ensure = kind.ensure_server
+    monkeypatch.setattr(kind, "ensure_server", lambda host, spec: specs.append(spec) or ensure(host, spec))
+    return specs
+
+
+def kept_password(cloud, server_id):
+    with cloud.control.database.read() as tx:
+        return tx.get(Server, server_id).sealed_password
+
+
+def test_the_password_reaches_the_config_drive_sealed_and_is_forgotten_then(cloud, demo, image, monkeypatch):
+    specs = given_to_hosts(cloud, monkeypatch)
+    made = create(demo, image, adminPass=PASSWORD, config_drive=True).json()["server"]
+    assert made["adminPass"] == PASSWORD
+    assert kept_password(cloud, made["id"])
+    assert PASSWORD.encode() not in stored(cloud)
+    guest = guest_of(cloud, made["id"])
+    assert PASSWORD in [spec.guest.admin_pass for spec in specs]
+    documents = dict(config_drive.tree(next(spec.guest for spec in specs if spec.guest.admin_pass)))
+    assert json.loads(documents["openstack/latest/meta_data.json"])["admin_pass"] == PASSWORD
+    assert "admin_pass" not in json.loads(guest.meta_data), "the metadata service would tell it"
+    assert kept_password(cloud, made["id"]) is None
+    specs.clear()
+    assert demo.post(f"{SERVERS}/{made['id']}/action", {"reboot": {"type": "HARD"}}).status == 202
+    cloud.settle()
+    assert specs
+    assert not [spec for spec in specs if spec.guest.admin_pass]
+
+
+def test_a_password_without_a_config_drive_is_shown_once_and_never_kept(cloud, demo, image, monkeypatch):
+    specs = given_to_hosts(cloud, monkeypatch)
+    server_id = create(demo, image, adminPass=PASSWORD).json()["server"]["id"]
+    assert kept_password(cloud, server_id) is None
+    guest_of(cloud, server_id)
+    assert not [spec for spec in specs if PASSWORD in repr(spec)]
+    assert PASSWORD.encode() not in stored(cloud)
+
+
+def test_a_rebuild_gives_its_password_once_too(cloud, demo, image, monkeypatch):
+    server_id = create(demo, image, config_drive=True).json()["server"]["id"]
+    cloud.settle()
+    specs = given_to_hosts(cloud, monkeypatch)
+    assert rebuild(demo, server_id, image, adminPass=PASSWORD).status == 202
+    assert PASSWORD.encode() not in stored(cloud)
+    guest_of(cloud, server_id)
+    assert PASSWORD in [spec.guest.admin_pass for spec in specs]
+    assert kept_password(cloud, server_id) is None
+
+
+def test_a_build_that_fails_forgets_the_password(cloud, demo, image):
+    fault = Fault("fail", "ensure_server", times=9, text="no", retry=False)
+    cloud.control.simulated.world.faults.add("host-1", fault)
+    server_id = create(demo, image, adminPass=PASSWORD, config_drive=True).json()["server"]["id"]
+    cloud.settle()
+    assert demo.get(f"{SERVERS}/{server_id}").json()["server"]["status"] == "ERROR"
+    assert kept_password(cloud, server_id) is None

@@ -57,7 +57,8 @@ class GuestData(msgspec.Struct, frozen=True, omit_defaults=True):
     (for example "instance-id") to texts; `user_data` is base64. `vendor_data` is a JSON document. An EC2 key
     that ends in "/" is that folder's listing where it differs from its entries' names ("public-keys/": "0=mykey");
     without one, public keys are named after `meta_data`'s `public_keys`. `content` holds the injected files,
-    base64, by the names that `meta_data`'s `files` gives them (/openstack/content/0000).
+    base64, by the names that `meta_data`'s `files` gives them (/openstack/content/0000). `admin_pass` goes onto the
+    config drive that is made with the disk and nowhere else: the host keeps it in no spec and tells it to nobody.
     """
 
     meta_data: str = "{}"
@@ -66,6 +67,7 @@ class GuestData(msgspec.Struct, frozen=True, omit_defaults=True):
     user_data: str = ""
     ec2: dict[str, str] = {}
     content: dict[str, str] = {}
+    admin_pass: str = ""
 
 
 class ServerSpec(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -79,6 +79,7 @@ class ServerStore:
 
     def save_spec(self, spec: ServerSpec) -> None:
         """Keep the wanted server; a repeated spec costs no write. Raises OSError."""
+        spec = _without_password(spec)
         before = self._specs.get(spec.server_id)
         if before is None or essence(before) != essence(spec):
             folder = self._folder / spec.server_id
@@ -152,8 +153,16 @@ class ServerStore:
 
 
 def essence(spec: ServerSpec) -> ServerSpec:
-    """The spec without what differs between two calls that want the same: request id and the image's signed URL."""
-    image = spec.image
+    """The spec without what differs between two calls that want the same: the image's signed URL, and the password
+    that only the making of a config drive needs.
+    """
+    spec, image = _without_password(spec), spec.image
     if image is not None:
         image = msgspec.structs.replace(image, path="", url="")
     return msgspec.structs.replace(spec, image=image)
+
+
+def _without_password(spec: ServerSpec) -> ServerSpec:
+    if not spec.guest.admin_pass:
+        return spec
+    return msgspec.structs.replace(spec, guest=msgspec.structs.replace(spec.guest, admin_pass=""))

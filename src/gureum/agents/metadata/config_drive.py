@@ -13,6 +13,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
+
 from gureum.agents.hypervisor.files import PART
 from gureum.agents.hypervisor.protocol import GuestData
 from gureum.agents.hypervisor.tools import run_tool
@@ -24,7 +26,10 @@ _EC2_VERSIONS = ("2009-04-04", formats.LATEST)
 
 
 def tree(guest: GuestData) -> Iterator[tuple[str, bytes]]:
-    """Every file of the drive: (path, content)."""
+    """Every file of the drive: (path, content). The administrator's password is told here, and only here."""
+    if guest.admin_pass:
+        told = {**json.loads(guest.meta_data), "admin_pass": guest.admin_pass}
+        guest = msgspec.structs.replace(guest, meta_data=json.dumps(told))
     user_data = formats.user_data(guest)
     meta_data = json.dumps(_without_names(formats.ec2_tree(guest))).encode()
     for version in _EC2_VERSIONS:

@@ -127,7 +127,7 @@ def _rebuild(call: Call[ComputeDeps], server: Server, payload: bodies.Rebuild) -
         ):
             if value is not UNSET:
                 setattr(row, attribute, value)
-        row.admin_password = str(password)
+        row.sealed_password = operations.kept_password(call.deps, str(password), config_drive=row.config_drive)
         if payload.key_name is not UNSET:
             key = operations.own_keypair(call.tx, call.caller, payload.key_name)
             row.key_name, row.key_data = (key.name, key.public_key) if key else (None, None)

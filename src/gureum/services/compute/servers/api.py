@@ -53,6 +53,7 @@ def create(call: Call[ComputeDeps], body: Any) -> Reply:
     operations.refuse_what_is_not_offered(new)
     group_id, hints = hints_of(body.hints or body.extension_hints)
     password = new.adminPass or operations.new_password()
+    config_drive = _flag("config_drive", new.config_drive)
     request = operations.ServerRequest(
         name=new.name.strip(),
         flavor_id=str(new.flavorRef).rsplit("/", 1)[-1],
@@ -63,8 +64,8 @@ def create(call: Call[ComputeDeps], body: Any) -> Reply:
         key_name=new.key_name,
         user_data=operations.checked_user_data(new.user_data),
         files=operations.checked_files(getattr(new, "personality", ())),
-        admin_password=password,
-        config_drive=_flag("config_drive", new.config_drive),
+        sealed_password=operations.kept_password(call.deps, password, config_drive=config_drive),
+        config_drive=config_drive,
         metadata=new.metadata,
         tags=tuple(getattr(new, "tags", ())),
         description=getattr(new, "description", None),

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from cryptography.fernet import InvalidToken
 from sqlalchemy import bindparam, select, update
 
 from gureum.agents.hypervisor.protocol import AgentFailure, ImageSource, ServerObserved, ServerSpec
@@ -70,6 +71,8 @@ class ServerLifecycle:
     image: ImageFacade
     port_up_timeout_s: float = 120.0
     host_timeout_s: float = 300.0
+    open_text: Callable[[str], str] = str
+    """Opens what `operations.kept_password` sealed."""
 
     def lifecycle(self) -> Lifecycle:
         return Lifecycle(
@@ -158,6 +161,7 @@ class ServerLifecycle:
         now = clock.utcnow()
         state = "active" if observed.power != "stopped" else "stopped"
         fixed = {"vm_state": state, "task_state": None, "fault": None, "launched_at": now, "updated_at": now}
+        fixed["sealed_password"] = None  # it is on the config drive now
         if not _BUILT.run(tx, of=seen.id, **_done(seen, observed), **fixed):
             raise _gone(seen.id)
         run.data.clear()
@@ -195,6 +199,8 @@ class ServerLifecycle:
             states = {"running": "active", "paused": "paused", "stopped": "stopped"}
             server.vm_state = states.get(observed.power, server.vm_state)
         run.data.pop("source", None)
+        if server.disk == server.done_disk:
+            server.sealed_password = None
         if (server.boot, server.disk) == (server.done_boot, server.done_disk):
             if server.task_state not in IMAGE_STATES:
                 server.task_state = None
@@ -218,7 +224,7 @@ class ServerLifecycle:
         building = server.launched_at is None or server.disk != server.done_disk
         if building and server.launched_at is None and not error.get("final"):
             return Goto("give_back")
-        server.vm_state, server.task_state = "error", None
+        server.vm_state, server.task_state, server.sealed_password = "error", None, None
         server.boot = server.done_boot = max(server.boot, server.done_boot)
         server.disk, server.done_spec = server.done_disk, server.spec
         _finish_action(tx, server.id, public, error.get("text", ""))
@@ -244,7 +250,7 @@ class ServerLifecycle:
             row.host = None
             row.task_state = "scheduling" if again else None
             if not again:
-                row.vm_state = "error"
+                row.vm_state, row.sealed_password = "error", None
                 row.boot = row.done_boot = max(row.boot, 1)
                 row.done_spec = row.spec
                 _finish_action(tx, row.id, (row.fault or {}).get("message", ""), (row.fault or {}).get("details", ""))
@@ -276,7 +282,7 @@ class ServerLifecycle:
         self.network.release(tx, server_id)
         state = {"vm_state": "deleted", "task_state": None, "power_state": NO_STATE}
         times = dict.fromkeys(("deleted_at", "terminated_at", "updated_at"), clock.utcnow())
-        secrets = dict.fromkeys(("user_data", "key_data", "admin_password"))
+        secrets = dict.fromkeys(("user_data", "key_data", "sealed_password"))
         if not _RELEASED.run(tx, of=server_id, seed="", files=[], **state, **times, **secrets):
             raise _gone(server_id)
         _finish_action(tx, server_id)
@@ -291,7 +297,16 @@ class ServerLifecycle:
             wiring = self.network.wiring(tx, run.resource_id)
             needed = server.image_id is not None and server.disk != server.done_disk
             image = self._source(tx, run, server.image_id) if needed else None
-        return server, spec_of(server, wiring, image), wiring.down
+        password = self._password(server) if needed and server.config_drive else ""
+        return server, spec_of(server, wiring, image, password), wiring.down
+
+    def _password(self, server: Any) -> str:
+        """For the config drive that is made with the disk."""
+        try:
+            return self.open_text(server.sealed_password) if server.sealed_password else ""
+        except InvalidToken:
+            log.warning("server %s: the key that sealed its password is gone: its config drive has none", server.id)
+            return ""
 
     def _source(self, tx: Tx, run: Run, image_id: str) -> ImageSource | None:
         """Where the host takes the disk's content from; for `wire`, what `boot` found a moment ago."""
@@ -336,13 +351,13 @@ _ONE = select(Server).where(Server.id == bindparam("server_id"))
 _READ = Prepared(_ONE, row_type(_ONE, Worded))
 _PLACED = update_of(Server, "host", "task_state")
 _DONE = ("power_state", "done_boot", "done_disk", "done_spec")
-_BUILT = update_of(Server, *_DONE, "vm_state", "task_state", "fault", "launched_at", "updated_at")
+_BUILT = update_of(Server, *_DONE, "vm_state", "task_state", "fault", "launched_at", "updated_at", "sealed_password")
 _DELETING = update_of(Server, "task_state")
 _RELEASED = update_of(
     Server,
     *("vm_state", "task_state", "power_state"),
     *("deleted_at", "terminated_at", "updated_at"),
-    *("user_data", "key_data", "admin_password", "seed", "files"),
+    *("user_data", "key_data", "sealed_password", "seed", "files"),
 )
 
 

@@ -116,7 +116,8 @@ class Server(Worded, Row):
     key_data: Mapped[str | None] = mapped_column(Text)
     user_data: Mapped[str | None] = mapped_column(Text)
     files: Mapped[list[dict[str, str]]] = mapped_column(Json, default=list)
-    admin_password: Mapped[str | None] = mapped_column(String(255))
+    sealed_password: Mapped[str | None] = mapped_column(Text)
+    """The administrator's password, for the config drive that is to be made; gone when the host has made it."""
     seed: Mapped[str] = mapped_column(String(64), default=lambda: secrets.token_hex(32))
     config_drive: Mapped[bool] = mapped_column(default=False)
     meta: Mapped[dict[str, str]] = mapped_column(Json, default=dict)

@@ -54,7 +54,7 @@ class ServerRequest:
     key_name: str | None = None
     user_data: str | None = None
     files: list[dict[str, str]] = field(default_factory=list)
-    admin_password: str | None = None
+    sealed_password: str | None = None
     config_drive: bool = False
     metadata: dict[str, str] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
@@ -99,6 +99,14 @@ def create_servers(deps: ComputeDeps, tx: Tx, caller: Caller, request: ServerReq
     return made
 
 
+def kept_password(deps: ComputeDeps, password: str, *, config_drive: bool) -> str | None:
+    """The administrator's password as the row keeps it until the config drive is made, the only place that has it.
+
+    Source: nova's documentation of config drives and metadata; the metadata service never tells it.
+    """
+    return deps.identity.secrets.seal_text(password) if config_drive else None
+
+
 _INSERT = insert_into(Server)
 
 
@@ -129,7 +137,7 @@ def _values(
         "key_data": key.public_key if key else None,
         "user_data": request.user_data,
         "files": request.files,
-        "admin_password": request.admin_password,
+        "sealed_password": request.sealed_password,
         "config_drive": request.config_drive,
         "meta": dict(request.metadata),
         "tags": sorted(set(request.tags)),

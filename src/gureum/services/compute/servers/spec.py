@@ -17,8 +17,10 @@ from gureum.services.network.facade import Address, Wiring
 _HARDWARE = ("hw_disk_bus", "hw_vif_model", "hw_firmware_type", "hw_machine_type", "hw_qemu_guest_agent")
 
 
-def spec_of(server: Any, wiring: Wiring, image: ImageSource | None) -> ServerSpec:
-    """The whole wanted server. `power` is the row's wish; a build asks for "paused" with `msgspec.structs.replace`."""
+def spec_of(server: Any, wiring: Wiring, image: ImageSource | None, password: str = "") -> ServerSpec:
+    """The whole wanted server. `power` is the row's wish; a build asks for "paused" with `msgspec.structs.replace`.
+    `password` is for the config drive, if that is to be made.
+    """
     flavor = server.flavor
     return ServerSpec(
         server_id=server.id,
@@ -35,12 +37,12 @@ def spec_of(server: Any, wiring: Wiring, image: ImageSource | None) -> ServerSpe
         image=image,
         nics=wiring.nics,
         config_drive=server.config_drive,
-        guest=_guest(server, wiring),
+        guest=_guest(server, wiring, password),
         hardware={name: str(server.image[name]) for name in _HARDWARE if name in server.image},
     )
 
 
-def _guest(server: Any, wiring: Wiring) -> GuestData:
+def _guest(server: Any, wiring: Wiring, password: str) -> GuestData:
     return GuestData(
         meta_data=msgspec.json.encode(meta_data(server)).decode(),
         network_data=msgspec.json.encode(wiring.network_data).decode(),
@@ -48,6 +50,7 @@ def _guest(server: Any, wiring: Wiring) -> GuestData:
         user_data=server.user_data or "",
         content={_content_name(index): file["contents"] for index, file in enumerate(server.files)},
         ec2=ec2_data(server, wiring.addresses),
+        admin_pass=password,
     )
 
 
@@ -69,8 +72,6 @@ def meta_data(server: Any) -> dict[str, Any]:
         "devices": [],
         "dedicated_cpus": [],
     }
-    if server.admin_password:
-        document["admin_pass"] = server.admin_password
     if server.key_data:
         document["public_keys"] = {server.key_name: server.key_data}
         document["keys"] = [{"name": server.key_name, "type": "ssh", "data": server.key_data}]

@@ -142,7 +142,7 @@ def _servers() -> None:
         sa.Column("key_data", sa.Text(), nullable=True),
         sa.Column("user_data", sa.Text(), nullable=True),
         sa.Column("files", sa.Text(), nullable=False),
-        sa.Column("admin_password", sa.String(length=255), nullable=True),
+        sa.Column("sealed_password", sa.Text(), nullable=True),
         sa.Column("seed", sa.String(length=64), nullable=False),
         sa.Column("config_drive", sa.Boolean(), nullable=False),
         sa.Column("meta", sa.Text(), nullable=False),
