@@ -71,7 +71,7 @@ class WorkerConfig(msgspec.Struct, forbid_unknown_fields=True):
 class NetworkConfig(msgspec.Struct, forbid_unknown_fields=True):
     """A port's MAC begins with the first three octets of `base_mac`, and with the fourth when that is not 00.
 
-    `dns_servers` are the resolvers that DHCP tells guests of subnets without `dns_nameservers`.
+    `dns_servers` are the resolvers that guests in subnets without `dns_nameservers` are told of.
     """
 
     driver: str = "fake"

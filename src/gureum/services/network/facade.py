@@ -50,7 +50,7 @@ class NetworkFacade:
 
     def wiring(self, tx: Tx, server_id: str) -> Wiring:
         """What the server's host is told: interfaces in attach order, network_data.json, addresses. One statement."""
-        return wiring.wiring(tx, server_id)
+        return wiring.wiring(tx, server_id, self._ctx.config.dns_servers)
 
     def addresses(self, tx: Tx, server_ids: Sequence[str]) -> dict[str, list[Address]]:
         """Every server's addresses, one statement; a server without any has no entry."""

@@ -109,7 +109,7 @@ def _subnets(tx: Tx, ids: Sequence[str], dns_servers: Sequence[str]) -> list[eng
             cidr=row.cidr,
             gateway_ip=row.gateway_ip,
             dhcp=row.enable_dhcp,
-            dns_servers=resolvers_of(row.ip_version, row.dns_servers, dns_servers),
+            dns_servers=_of_version(row.ip_version, resolvers_of(row.dns_servers, dns_servers)),
             host_routes=tuple((destination, hop) for destination, hop in row.host_routes),
             metadata_ip=answering.get(row.id),
             ipv6_ra_mode=row.ra_mode,
@@ -118,6 +118,11 @@ def _subnets(tx: Tx, ids: Sequence[str], dns_servers: Sequence[str]) -> list[eng
         )
         for row, mtu in tx.execute(found)
     ]
+
+
+def _of_version(version: int, servers: Sequence[str]) -> tuple[str, ...]:
+    """DHCP of an IP version tells of servers of that version alone."""
+    return tuple(server for server in servers if (":" in server) == (version == 6))
 
 
 _IDS: BindParameter[str] = bindparam("ids", expanding=True)

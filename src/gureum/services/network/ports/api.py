@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from msgspec import UNSET, Meta, Struct, UnsetType, field
+from msgspec import UNSET, UnsetType
 from sqlalchemy import ColumnElement, and_, bindparam, or_, select
 
 from gureum.foundation.db.prepared import Prepared, as_tuple
@@ -20,13 +20,12 @@ from gureum.services.network.networks.api import LISTING as NETWORKS
 from gureum.services.network.networks.model import Network
 from gureum.services.network.ports import addresses, metadata, operations, rules
 from gureum.services.network.ports.addresses import Given, IpWish
+from gureum.services.network.ports.bodies import CreatePort, FixedIpBody, NewPortBody, PairBody, PortChanges, UpdatePort
 from gureum.services.network.ports.model import CLOUD_OWNED, FLOATING, METADATA, IpAllocation, Port, PortGroup, seen_by
 from gureum.services.network.quotas.rules import refuse_overrun
 from gureum.services.network.routers.legs import touch_router_of
 from gureum.services.network.security_groups import operations as groups
-from gureum.services.network.standard import AddressText, IdText, NameText, ProjectText, standard_view, touch
-
-VnicType = Literal["normal", "direct", "macvtap", "baremetal", "direct-physical", "virtio-forwarder", "smart-nic"]
+from gureum.services.network.standard import standard_view, touch
 
 RULES = (
     Rule("get_port", "rule:admin or role:reader", "See ports within reach", unbounded=listing.IN_QUERIES),
@@ -47,67 +46,6 @@ RULES = (
         for name in ("binding:host_id", "binding:profile")
     ),
 )
-
-
-class FixedIpBody(Struct, forbid_unknown_fields=True):
-    subnet_id: IdText | None = None
-    ip_address: AddressText | None = None
-
-
-class PairBody(Struct, forbid_unknown_fields=True):
-    ip_address: AddressText
-    mac_address: Annotated[str, Meta(max_length=32)] | None = None
-
-
-FixedIps = Annotated[list[FixedIpBody], Meta(max_length=64)]
-Pairs = Annotated[list[PairBody], Meta(max_length=64)]
-Groups = Annotated[list[IdText], Meta(max_length=64)]
-Mac = Annotated[str, Meta(max_length=32)]
-Profile = Annotated[dict[str, Any], Meta(max_length=32)]
-
-
-class NewPortBody(Struct, forbid_unknown_fields=True):
-    network_id: IdText
-    name: NameText = ""
-    description: NameText = ""
-    project_id: ProjectText = ""
-    tenant_id: ProjectText = ""
-    admin_state_up: bool = True
-    mac_address: Mac | None = None
-    fixed_ips: FixedIps | None = None
-    security_groups: Groups | UnsetType | None = UNSET
-    port_security_enabled: bool | UnsetType = UNSET
-    allowed_address_pairs: Pairs | None = None
-    device_id: NameText = ""
-    device_owner: NameText = ""
-    vnic_type: VnicType = field(default="normal", name="binding:vnic_type")
-    host_id: NameText | None = field(default=None, name="binding:host_id")
-    profile: Profile | None = field(default=None, name="binding:profile")
-
-
-class PortChanges(Struct, forbid_unknown_fields=True):
-    name: NameText | UnsetType = UNSET
-    description: NameText | UnsetType = UNSET
-    admin_state_up: bool | UnsetType = UNSET
-    mac_address: Mac | UnsetType | None = UNSET
-    fixed_ips: FixedIps | UnsetType | None = UNSET
-    security_groups: Groups | UnsetType | None = UNSET
-    port_security_enabled: bool | UnsetType = UNSET
-    allowed_address_pairs: Pairs | UnsetType | None = UNSET
-    device_id: NameText | UnsetType = UNSET
-    device_owner: NameText | UnsetType = UNSET
-    vnic_type: VnicType | UnsetType = field(default=UNSET, name="binding:vnic_type")
-    host_id: NameText | UnsetType | None = field(default=UNSET, name="binding:host_id")
-    profile: Profile | UnsetType | None = field(default=UNSET, name="binding:profile")
-
-
-class CreatePort(Struct, forbid_unknown_fields=True):
-    port: NewPortBody | UnsetType = UNSET
-    ports: Annotated[list[NewPortBody], Meta(min_length=1, max_length=1000)] | UnsetType = UNSET
-
-
-class UpdatePort(Struct, forbid_unknown_fields=True):
-    port: PortChanges
 
 
 def views(call: Call[Any], rows: Sequence[Any]) -> list[dict[str, Any]]:

@@ -20,7 +20,8 @@ from gureum.services.network.networks.api import LISTING as NETWORKS
 from gureum.services.network.ports import addresses
 from gureum.services.network.ports.addresses import Given
 from gureum.services.network.ports.api import LISTING as PORTS
-from gureum.services.network.ports.api import FixedIps, fixed_ip_wishes
+from gureum.services.network.ports.api import fixed_ip_wishes
+from gureum.services.network.ports.bodies import FixedIps
 from gureum.services.network.ports.model import Port
 from gureum.services.network.quotas.rules import refuse_overrun
 from gureum.services.network.routers import operations

@@ -24,6 +24,7 @@ from gureum.services.network.ports.model import METADATA, IpAllocation, Port
 from gureum.services.network.server_ports.model import Wiring
 from gureum.services.network.server_ports.views import addresses_at
 from gureum.services.network.subnets.model import Subnet
+from gureum.services.network.subnets.rules import resolvers_of
 
 _SERVER = bindparam("server_id", type_=Id)
 _SERVICE_DEVICES = select(literal(metadata.DEVICE).concat(Port.network_id)).where(Port.server_id == _SERVER)
@@ -62,8 +63,11 @@ _PORTS = Prepared(
 """A row for each address of the server's ports, and of the metadata ports of their networks."""
 
 
-def wiring(tx: Tx, server_id: str) -> Wiring:
-    """Everything that the host of a server needs to know of its ports, in attach order."""
+def wiring(tx: Tx, server_id: str, dns_servers: Sequence[str] = ()) -> Wiring:
+    """Everything that the host of a server needs to know of its ports, in attach order.
+
+    `dns_servers` are the cloud's, for subnets without any.
+    """
     own: dict[str, list[Any]] = {}
     service: dict[str, list[Any]] = defaultdict(list)
     for row in _PORTS.all(tx, server_id=server_id):
@@ -74,7 +78,7 @@ def wiring(tx: Tx, server_id: str) -> Wiring:
     rows = [row for port in own.values() for row in port]
     return Wiring(
         nics=tuple(_nic(port, service[port[0].network_id]) for port in own.values()),
-        network_data=_network_data(rows),
+        network_data=_network_data(rows, dns_servers),
         addresses=[
             address
             for row in rows
@@ -99,7 +103,7 @@ def _nic(rows: Sequence[Any], service: Sequence[Any]) -> NicSpec:
     )
 
 
-def _network_data(rows: Sequence[Any]) -> dict[str, Any]:
+def _network_data(rows: Sequence[Any], dns_servers: Sequence[str]) -> dict[str, Any]:
     """The network_data.json document."""
     links: dict[str, dict[str, Any]] = {}
     networks: list[dict[str, Any]] = []
@@ -115,14 +119,13 @@ def _network_data(rows: Sequence[Any]) -> dict[str, Any]:
         }
         if row.ip is None:
             continue
-        networks.append(_network_entry(f"network{len(networks)}", link_id, row))
-        for server in row.dns_servers:
-            if {"type": "dns", "address": server} not in services:
-                services.append({"type": "dns", "address": server})
+        named = [{"type": "dns", "address": server} for server in resolvers_of(row.dns_servers, dns_servers)]
+        networks.append(_network_entry(f"network{len(networks)}", link_id, row, named))
+        services += [service for service in named if service not in services]
     return {"links": list(links.values()), "networks": networks, "services": services}
 
 
-def _network_entry(name: str, link_id: str, row: Any) -> dict[str, Any]:
+def _network_entry(name: str, link_id: str, row: Any, services: list[dict[str, str]]) -> dict[str, Any]:
     entry: dict[str, Any] = {"id": name, "link": link_id, "network_id": row.network_id}
     if row.ip_version == 4 and row.enable_dhcp:
         return entry | {"type": "ipv4_dhcp"}
@@ -139,7 +142,7 @@ def _network_entry(name: str, link_id: str, row: Any) -> dict[str, Any]:
         "ip_address": row.ip,
         "netmask": str(net.netmask),
         "routes": routes,
-        "services": [{"type": "dns", "address": server} for server in row.dns_servers],
+        "services": services,
     }
 
 

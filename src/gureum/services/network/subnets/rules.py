@@ -181,13 +181,12 @@ def check_dhcp_room(net: Net, *, dhcp: bool) -> None:
         raise errors.invalid("Subnet has a prefix length that is incompatible with DHCP service enabled")
 
 
-def resolvers_of(version: int, own: Sequence[str], of_cloud: Sequence[str]) -> tuple[str, ...]:
-    """The resolvers that DHCP tells guests of a subnet: its own, else the cloud's; those of the subnet's IP version.
+def resolvers_of(own: Sequence[str], of_cloud: Sequence[str]) -> list[str]:
+    """The resolvers that guests of a subnet are told of: its own, else the cloud's.
 
     `0.0.0.0` or `::` as a subnet's own means none (networking guide, "Name resolution for instances").
     """
-    addresses = [ipaddress.ip_address(server) for server in own or of_cloud]
-    return tuple(str(one) for one in addresses if one.version == version and not one.is_unspecified)
+    return [server for server in own or of_cloud if not ipaddress.ip_address(server).is_unspecified]
 
 
 def check_routes(routes: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
