@@ -40,3 +40,20 @@ def converted(value: Any, kind: type[T]) -> T:
     """Dictionaries and lists as an instance of `kind`. Raises msgspec.ValidationError."""
     json_decoder(kind)
     return msgspec.convert(value, kind)
+
+
+_WORDS: dict[str, str] = {}
+
+
+def worded(pattern: str, words: str) -> str:
+    """The pattern itself, of which a refusal says `words`: a long regular expression tells a person nothing."""
+    _WORDS[f"matching regex {pattern!r}"] = f"of {words}"
+    return pattern
+
+
+def in_words(message: str) -> str:
+    """A message of msgspec with the words of the pattern that it quotes."""
+    if "matching regex" in message:
+        for quoted, words in _WORDS.items():
+            message = message.replace(quoted, words)
+    return message

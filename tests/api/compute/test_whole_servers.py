@@ -196,3 +196,12 @@ def test_a_start_follows_the_stop_that_is_under_way(cloud, demo, server):
     assert cloud.control.simulated["host-1"]._servers[server["id"]].starts == 2
     log = demo.get(f"{SERVERS}/{server['id']}/os-instance-actions").json()["instanceActions"]
     assert [(each["action"], each["message"]) for each in log[:2]] == [("start", None), ("stop", None)]
+
+
+def test_more_servers_than_the_quota_allows_are_refused_by_the_quota(cloud, demo, server):
+    body = {"name": "many", "flavorRef": "42", "imageRef": server["image"]["id"], "min_count": 1001}
+    assert demo.post(SERVERS, {"server": body}).status == 403
+    limits = {"quota_set": {"instances": -1, "cores": -1, "ram": -1}}
+    assert cloud.client("admin").put(f"/compute/v2.1/os-quota-sets/{server['tenant_id']}", limits).status == 200
+    assert demo.post(SERVERS, {"server": body}).status == 400
+    assert demo.post(SERVERS, {"server": {**body, "min_count": "2147483648"}}).status == 400

@@ -49,7 +49,7 @@ def _said(error: msgspec.ValidationError, at: str = "") -> str:
 
     It may quote what was sent: of a long message the beginning and the end, with the path, are enough.
     """
-    said = str(error)
+    said = shapes.in_words(str(error))
     if at and "- at `" not in said:
         said += f" - at `{at}`"
     whole = f"`{at}`" if at else "the body"

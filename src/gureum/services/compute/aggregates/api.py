@@ -22,6 +22,7 @@ from gureum.services.compute.aggregates.model import Aggregate, AggregateHost
 from gureum.services.compute.hosts.model import Host
 from gureum.services.compute.servers.bodies import MetadataKey, Text255
 from gureum.services.compute.servers.model import Server
+from gureum.services.compute.words import Name, ZoneName
 
 _PREFIX = "os_compute_api:os-aggregates:"
 DEFAULT_ZONE = "nova"
@@ -40,19 +41,17 @@ RULES = tuple(
     )
 )
 
-AggregateName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^\S(.*\S)?\Z")]
-Zone = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^:]*\Z")]
 HostName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9\-._]+\Z")]
 
 
 class NewAggregate(Struct, forbid_unknown_fields=True):
-    name: AggregateName
-    availability_zone: Zone | None = None
+    name: Name
+    availability_zone: ZoneName | None = None
 
 
 class ChangedAggregate(Struct, forbid_unknown_fields=True):
-    name: AggregateName | UnsetType = UNSET
-    availability_zone: Zone | UnsetType | None = UNSET
+    name: Name | UnsetType = UNSET
+    availability_zone: ZoneName | UnsetType | None = UNSET
 
 
 class Create(Struct, forbid_unknown_fields=True):

@@ -22,8 +22,8 @@ from gureum.services.compute.flavors import access, extra_specs, rules
 from gureum.services.compute.flavors.model import Flavor
 from gureum.services.compute.flavors.reach import find_flavor, open_to, visible
 from gureum.services.compute.pages import CLOSED, page_asked, with_next
-from gureum.services.compute.servers.bodies import Flag
 from gureum.services.compute.servers.views import links
+from gureum.services.compute.words import Flag
 
 READ = "os_compute_api:flavors"
 MANAGE = "os_compute_api:os-flavor-manage:"

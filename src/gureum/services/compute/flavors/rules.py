@@ -26,11 +26,11 @@ def checked_name(name: str) -> str:
 
 def checked_id(given: str | int | None) -> str | None:
     """The chosen id as text, or None when the cloud is to choose. Raises BadRequest."""
-    if given is None or given == "":
+    if given is None:
         return None
     text = str(given)
-    if text != text.strip():
-        raise BadRequest("Invalid input for field/attribute id: blanks around it are not allowed.")
+    if text != text.strip() or not text:
+        raise BadRequest("Invalid input for field/attribute id: it must not be empty, nor have blanks around it.")
     return text
 
 

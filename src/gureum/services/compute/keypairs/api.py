@@ -19,8 +19,13 @@ from gureum.services.compute.keypairs.model import Keypair
 from gureum.services.compute.pages import CLOSED
 from gureum.services.compute.quotas_in_force import limits_of_user
 
-KeypairName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9_\- ]+\Z")]
-WiderName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9_\- @.]+\Z")]
+_LETTERS, _MORE_LETTERS = r"a-zA-Z0-9_\-", r"a-zA-Z0-9_\-@."
+KeypairName = Annotated[
+    str, Meta(min_length=1, max_length=255, pattern=rf"^[{_LETTERS}]([{_LETTERS} ]*[{_LETTERS}])?\Z")
+]
+WiderName = Annotated[
+    str, Meta(min_length=1, max_length=255, pattern=rf"^[{_MORE_LETTERS}]([{_MORE_LETTERS} ]*[{_MORE_LETTERS}])?\Z")
+]
 OWN = "(rule:admin) or user_id:%(user_id)s"
 
 RULES = (

@@ -39,7 +39,7 @@ from gureum.services.compute.quotas_in_force import (
     usage_of_user,
     users_own_limits,
 )
-from gureum.services.compute.servers.bodies import Flag
+from gureum.services.compute.words import Flag
 
 _SETS = "os_compute_api:os-quota-sets:"
 _CLASSES = "os_compute_api:os-quota-class-sets:"
@@ -91,7 +91,6 @@ class WithNetwork(WithFiles, forbid_unknown_fields=True, kw_only=True):
 
     fixed_ips: MaybeLimit = UNSET
     floating_ips: MaybeLimit = UNSET
-    networks: MaybeLimit = UNSET
     security_groups: MaybeLimit = UNSET
     security_group_rules: MaybeLimit = UNSET
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 from sqlalchemy import Select, delete, select
 
 from gureum.foundation import ids
@@ -22,6 +22,7 @@ from gureum.services.compute.pages import CLOSED, MAX_PAGE
 from gureum.services.compute.quotas_in_force import check_group
 from gureum.services.compute.servers.groups import ServerGroup, ServerGroupMember
 from gureum.services.compute.servers.model import Server
+from gureum.services.compute.words import Name
 
 _PREFIX = "os_compute_api:os-server-groups:"
 READER = "rule:project_reader_or_admin"
@@ -35,27 +36,28 @@ RULES = (
     Rule(_PREFIX + "delete", MEMBER, "Delete a server group"),
 )
 
-GroupName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^\S(.*\S)?\Z")]
 Hard = Literal["affinity", "anti-affinity"]
 Soft = Literal["affinity", "anti-affinity", "soft-affinity", "soft-anti-affinity"]
 
 
 class NewGroup(Struct, forbid_unknown_fields=True):
-    name: GroupName
+    name: Name
     policies: Annotated[list[Hard], Meta(min_length=1, max_length=1)]
 
 
 class NewGroupV215(Struct, forbid_unknown_fields=True):
-    name: GroupName
+    name: Name
     policies: Annotated[list[Soft], Meta(min_length=1, max_length=1)]
 
 
 class Limits(Struct, forbid_unknown_fields=True):
-    max_server_per_host: Annotated[int, Meta(ge=1, le=2**31 - 1)] | Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,8}\Z")]
+    max_server_per_host: (
+        Annotated[int, Meta(ge=1, le=2**31 - 1)] | Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,8}\Z")] | UnsetType
+    ) = UNSET
 
 
 class NewGroupV264(Struct, forbid_unknown_fields=True):
-    name: GroupName
+    name: Name
     policy: Soft
     rules: Limits | None = None
 
@@ -76,7 +78,7 @@ def create(call: Call[Any], body: Any) -> dict[str, Any]:
     new = body.server_group
     policy = new.policy if isinstance(new, NewGroupV264) else new.policies[0]
     rules: dict[str, Any] = {}
-    if isinstance(new, NewGroupV264) and new.rules is not None:
+    if isinstance(new, NewGroupV264) and new.rules is not None and new.rules.max_server_per_host is not UNSET:
         if policy != "anti-affinity":
             raise BadRequest("Only anti-affinity policy supports rules.")
         rules = {"max_server_per_host": int(new.rules.max_server_per_host)}

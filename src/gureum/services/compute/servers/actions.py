@@ -70,7 +70,7 @@ def _unpause(call: Call[ComputeDeps], server: Server, _payload: Any) -> None:
 def _lock(call: Call[ComputeDeps], server: Server, payload: Any) -> None:
     reason = None
     if call.at_least(2, 73) and payload is not None:
-        reason = converted(payload, bodies.Lock, "lock").locked_reason
+        reason = converted(payload, bodies.Lock, "lock").locked_reason or None
     operations.lock(call.tx, server, call.caller, reason)
 
 

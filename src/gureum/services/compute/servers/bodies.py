@@ -7,22 +7,19 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gureum.services.compute.servers.hints import SchedulerHints
+from gureum.services.compute.words import Flag, Name, PrintableText
 
 Text255 = Annotated[str, Meta(max_length=255)]
-ServerName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"\S")]
 Uuid = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}\Z")]
 FlavorRef = Annotated[str, Meta(min_length=1, max_length=512)] | int
 MetadataKey = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9\-_:. ]{1,255}\Z")]
 Metadata = dict[MetadataKey, Text255]
 Tag = Annotated[str, Meta(min_length=1, max_length=60, pattern=r"^[^,/]*\Z")]
-Count = Annotated[int, Meta(ge=1, le=1000)] | Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,2}\Z")]
-Flag = (
-    bool | Literal["true", "false", "True", "False", "TRUE", "FALSE", "1", "0", "yes", "no", "on", "off", "t", "f", ""]
-)
+Count = Annotated[int, Meta(ge=1, le=2**31 - 1)] | Annotated[str, Meta(pattern=r"^0*[1-9][0-9]{0,8}\Z")]
 DiskConfig = Literal["AUTO", "MANUAL"]
 HostName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9\-._]*\Z")]
 UserData = Annotated[str, Meta(max_length=65535)]
-Description = Annotated[str, Meta(max_length=255)] | None
+Description = PrintableText | None
 Password = Annotated[str, Meta(max_length=255)]
 
 
@@ -53,17 +50,17 @@ _HINTS = {"hints": "os:scheduler_hints", "extension_hints": "OS-SCH-HNT:schedule
 class NewServer(Struct, forbid_unknown_fields=True, kw_only=True, rename=_RENAMED):
     """What every microversion takes. API names that are not Python's keep their form."""
 
-    name: ServerName
+    name: Name
     flavorRef: FlavorRef  # noqa: N815
     imageRef: Text255 = ""  # noqa: N815
     adminPass: Password = ""  # noqa: N815
     metadata: Metadata = {}
-    availability_zone: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
+    availability_zone: Name | None = None
     config_drive: Flag | None = None
     min_count: Count = 1
     max_count: Count | None = None
     return_reservation_id: Flag = False
-    key_name: Text255 | None = None
+    key_name: Name | None = None
     security_groups: list[SecurityGroupName] = []
     user_data: UserData | None = None
     block_device_mapping_v2: list[dict[str, Any]] = []
@@ -111,7 +108,7 @@ class NewServerV274(NewServerV263, forbid_unknown_fields=True, kw_only=True, ren
     hypervisor_hostname: HostName | None = None
 
 
-ShortHostName = Annotated[str, Meta(min_length=1, max_length=63, pattern=r"^[a-zA-Z0-9]([a-zA-Z0-9\-]*[a-zA-Z0-9])?\Z")]
+ShortHostName = Annotated[str, Meta(min_length=2, max_length=63, pattern=r"^[a-zA-Z0-9][a-zA-Z0-9\-]*[a-zA-Z0-9]\Z")]
 
 
 class NewServerV290(NewServerV274, forbid_unknown_fields=True, kw_only=True, rename=_RENAMED):
@@ -177,7 +174,7 @@ CREATE = {
 
 
 class UpdateServer(Struct, forbid_unknown_fields=True, rename=_RENAMED):
-    name: ServerName | UnsetType = UNSET
+    name: Name | UnsetType = UNSET
     disk_config: DiskConfig | UnsetType = UNSET
     accessIPv4: Annotated[str, Meta(max_length=15)] | UnsetType = UNSET  # noqa: N815 the API's own name
     accessIPv6: Annotated[str, Meta(max_length=45)] | UnsetType = UNSET  # noqa: N815 the API's own name
@@ -221,14 +218,14 @@ class Reboot(Struct, forbid_unknown_fields=True):
 
 
 class Lock(Struct, forbid_unknown_fields=True):
-    locked_reason: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
+    locked_reason: Annotated[str, Meta(min_length=1, max_length=255)] | UnsetType = UNSET
 
 
 class Rebuild(Struct, forbid_unknown_fields=True, rename={"disk_config": "OS-DCF:diskConfig"}):
     """The fields of all microversions; `REBUILD_SINCE` says when each came."""
 
     imageRef: Annotated[str, Meta(min_length=1, max_length=255)]  # noqa: N815 the API's own name
-    name: ServerName | UnsetType = UNSET
+    name: Name | UnsetType = UNSET
     adminPass: Password | UnsetType = UNSET  # noqa: N815 the API's own name
     metadata: Metadata | UnsetType = UNSET
     preserve_ephemeral: Flag = False
@@ -236,7 +233,7 @@ class Rebuild(Struct, forbid_unknown_fields=True, rename={"disk_config": "OS-DCF
     accessIPv4: Annotated[str, Meta(max_length=15)] | UnsetType = UNSET  # noqa: N815 the API's own name
     accessIPv6: Annotated[str, Meta(max_length=45)] | UnsetType = UNSET  # noqa: N815 the API's own name
     description: Description | UnsetType = UNSET
-    key_name: Text255 | None | UnsetType = UNSET
+    key_name: Name | None | UnsetType = UNSET
     user_data: UserData | None | UnsetType = UNSET
     personality: list[File] | UnsetType = UNSET
     trusted_image_certificates: list[Text255] | None | UnsetType = UNSET
@@ -254,12 +251,12 @@ REBUILD_SINCE = {
 
 
 class CreateImage(Struct, forbid_unknown_fields=True):
-    name: ServerName
+    name: Name
     metadata: Metadata = {}
 
 
 class CreateBackup(Struct, forbid_unknown_fields=True):
-    name: ServerName
+    name: Name
     backup_type: Text255
     rotation: Annotated[int, Meta(ge=0, le=2**31 - 1)] | Annotated[str, Meta(pattern=r"^[0-9]{1,9}\Z")]
     metadata: Metadata = {}

@@ -18,7 +18,7 @@ from gureum.foundation.policy import Rule
 from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.quotas_in_force import limits_of_user
 from gureum.services.compute.servers import operations
-from gureum.services.compute.servers.bodies import Metadata, Tag, Text255
+from gureum.services.compute.servers.bodies import Metadata, Tag
 from gureum.services.compute.servers.model import Server
 
 _META = "os_compute_api:server-metadata:"
@@ -49,7 +49,7 @@ class MetadataBody(Struct, forbid_unknown_fields=True):
 
 
 class ItemBody(Struct, forbid_unknown_fields=True):
-    meta: Annotated[dict[str, Text255], Meta(min_length=1, max_length=1)]
+    meta: Annotated[Metadata, Meta(min_length=1, max_length=1)]
 
 
 class TagsBody(Struct, forbid_unknown_fields=True):

@@ -36,6 +36,7 @@ from gureum.services.compute.servers.rules import hostname_of, resources_of
 from gureum.services.image.facade import BootImage
 from gureum.services.network.facade import NicRequest
 
+MOST_SERVERS = 1000
 ZERO_DISK = "os_compute_api:servers:create:zero_disk_flavor"
 """The rule that lets a caller boot an image with a flavor that has no disk."""
 
@@ -79,6 +80,8 @@ def create_servers(deps: ComputeDeps, tx: Tx, caller: Caller, request: ServerReq
     resources = resources_of(flavor, kept_of(image))
     asked = Asked(resources, flavor["vcpus"], flavor["ram"], request.count, len(request.metadata), request.files)
     check_servers(deps, tx, project_id, caller.user_id, asked)
+    if request.count > MOST_SERVERS:
+        raise BadRequest(f"At most {MOST_SERVERS} servers can be created by one request.")
     key = own_keypair(tx, caller, request.key_name)
     _check_zone(tx, request)
     group = _group(tx, caller, request.group_id)

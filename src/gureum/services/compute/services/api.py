@@ -25,8 +25,8 @@ from gureum.services.compute.hosts.control import INTERNAL_ZONE, ControlService,
 from gureum.services.compute.hosts.model import Host
 from gureum.services.compute.hosts.numbers import check, names, shown
 from gureum.services.compute.pages import CLOSED
-from gureum.services.compute.servers.bodies import Flag
 from gureum.services.compute.servers.model import Server
+from gureum.services.compute.words import Flag
 
 _PREFIX = "os_compute_api:os-services:"
 _LAST_BY_NAME = (2, 52)
