@@ -13,15 +13,18 @@ import logging
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 from gureum.foundation.config import ConfigError, WorkerConfig
+from gureum.foundation.connections import AT_WORK, SILENT, Connections, Limit
 from gureum.roles.health import METRICS_TYPE
 
 _log = logging.getLogger("gureum.roles.watched")
 
 ANSWER_S = 3.0
+MOST_WATCHERS = 32
 _CLIENT_S = 10.0
 _LAST_PORT = 65535
 
@@ -80,6 +83,9 @@ class Listener(ThreadingHTTPServer):
     def __init__(self, place: tuple[str, int], health: Health, measure: Callable[[], bytes]) -> None:
         """Raises OSError when somebody else listens there."""
         self.address_family = socket.AF_INET6 if ":" in place[0] else socket.AF_INET
+        self._lock = threading.Lock()
+        self._open: Connections[object] = Connections([Limit(MOST_WATCHERS)], self._rank)
+        self._at_work: set[object] = set()
         super().__init__(place, _Handler)
         self.health, self.measure = health, measure
         self._thread = threading.Thread(target=self.serve_forever, name="watched", daemon=True)
@@ -95,6 +101,29 @@ class Listener(ThreadingHTTPServer):
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
 
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """On a thread of its own; of too many, the oldest that has not asked yet makes room."""
+        with self._lock:
+            admitted = self._open.admit(request, (), _cut)
+        if admitted:
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._lock:
+            self._open.remove(request)
+            self._at_work.discard(request)
+        super().shutdown_request(request)
+
+    def asks(self, request: object) -> None:
+        """Its request is here."""
+        with self._lock:
+            self._at_work.add(request)
+
+    def _rank(self, request: object) -> int:
+        return AT_WORK if request in self._at_work else SILENT
+
     def close(self) -> None:
         self.shutdown()
         self.server_close()
@@ -105,11 +134,18 @@ class Listener(ThreadingHTTPServer):
         _log.debug("a watcher was not answered", exc_info=True)
 
 
+def _cut(request: Any) -> None:
+    """Its thread wakes up and ends."""
+    with suppress(OSError):
+        request.shutdown(socket.SHUT_RDWR)
+
+
 class _Handler(BaseHTTPRequestHandler):
     server: Listener
     timeout = _CLIENT_S
 
     def do_GET(self) -> None:
+        self.server.asks(self.connection)
         path = self.path.partition("?")[0]
         if path == "/healthz":
             broken = self.server.health.broken()

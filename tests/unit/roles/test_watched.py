@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
 import threading
+import time
 
 import pytest
 
 from gureum.foundation.config import ConfigError, WorkerConfig
-from gureum.roles.watched import Health, watched
+from gureum.roles.watched import MOST_WATCHERS, Health, watched
 
 
 def free_ports():
@@ -111,3 +113,15 @@ def test_off_unless_a_port_is_named_and_an_address_that_is_none_is_told():
 def test_a_client_that_says_nothing_holds_up_nobody():
     with listening(Health({})) as listener, socket.create_connection(("127.0.0.1", listener.port)):
         assert ask(listener, "/healthz")[0] == 200
+
+
+def test_half_requests_hold_so_many_threads_and_nobody_else():
+    before = threading.active_count()
+    with listening(Health({})) as listener, contextlib.ExitStack() as held:
+        for _ in range(3 * MOST_WATCHERS):
+            held.enter_context(socket.create_connection(("127.0.0.1", listener.port))).sendall(b"GET /hea")
+        assert ask(listener, "/healthz")[0] == 200
+        deadline = time.monotonic() + 5
+        while threading.active_count() - before > MOST_WATCHERS + 5 and time.monotonic() < deadline:
+            time.sleep(0.02)  # those that made room are on their way out
+        assert threading.active_count() - before <= MOST_WATCHERS + 5
