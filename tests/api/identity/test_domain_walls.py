@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
 from tests.api.identity.setting import V3, found, made, own
 
 from gureum.foundation import clock
+from gureum.foundation.policy import Policy
 from gureum.services.identity.nouns import NOUNS
 
 
@@ -396,3 +398,20 @@ def test_no_route_shows_or_changes_another_domains_things(world, admin, who):
         assert route.body or answer.status in (403, 404), (route.method, path, answer.content)
     assert asked > 90
     assert world.commits() == before
+
+
+def test_an_operator_adds_to_what_managers_hand_out(world, admin, domain, boss, tmp_path):
+    """One decision: who holds the added role is within the manager's reach from then on."""
+    custom = made(admin, "roles", "role", {"name": "custom"})
+    eve = made(admin, "users", "user", {"name": "eve", "domain_id": domain})
+    grant, change = f"{V3}/domains/{domain}/users/{eve}/roles/{custom}", {"user": {"description": "x"}}
+    assert admin.put(grant).status == 204
+    assert boss.delete(grant).status == boss.patch(f"{V3}/users/{eve}", change).status == 403
+    file = tmp_path / "policy.yaml"
+    names = " or ".join(f"'{name}':%(target.role.name)s" for name in ("custom", "member"))
+    file.write_text(json.dumps({"domain_managed_target_role": names}))
+    world.app.policy = Policy([rule for noun in NOUNS for rule in noun.RULES], file)
+    assert boss.patch(f"{V3}/users/{eve}", change).status == 200
+    assert boss.delete(grant).status == boss.put(grant).status == 204
+    assert boss.put(grant.replace(custom, world.role("reader"))).status == 403, "the operator took it away"
+    assert boss.put(grant.replace(custom, world.role("admin"))).status == 403

@@ -10,13 +10,16 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from msgspec import structs
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from gureum.foundation import clock
 from gureum.foundation.config import IdentityConfig
 from gureum.foundation.db.engine import Database, Tx
+from gureum.foundation.db.prepared import Prepared, as_tuple
 from gureum.foundation.errors import Unauthorized
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.ec2.model import UsedSignature
@@ -38,6 +41,10 @@ _COLUMNS = (
     User.password_self_set,
 )
 
+
+_FAILURES: Prepared[tuple[int, datetime | None]] = Prepared(
+    select(User.failed_count, User.failed_at).where(User.id == bindparam("user")), make=as_tuple
+)
 
 Which = Callable[[Tx], Any]
 """From the transaction that reads the user to the condition that picks it."""
@@ -77,7 +84,7 @@ def concluded(database: Database, deps: IdentityDeps, row: Any, *, fits: bool) -
         if rules.lockout_failure_attempts:
             database.write(lambda tx: _count_failure(tx, deps, row.id))
         raise Unauthorized
-    if rules.lockout_failure_attempts and _was_locked_meanwhile(database, deps, row.id):
+    if rules.lockout_failure_attempts and _was_locked_meanwhile(database, rules, row.id, user):
         raise Unauthorized(internal=f"user {row.id} was locked out by attempts at the same time")
     return SignedIn(row.id, user)
 
@@ -98,10 +105,14 @@ def _write_and_take_back(tx: Tx) -> None:
     tx.execute(delete(UsedSignature).where(UsedSignature.digest == digest))
 
 
-def _was_locked_meanwhile(database: Database, deps: IdentityDeps, user_id: str) -> bool:
+def _was_locked_meanwhile(database: Database, rules: IdentityConfig, user_id: str, user: Standing) -> bool:
     """Whether guesses that ran beside this one have locked the user out since its row was read."""
-    row = account(database, lambda _: User.id == user_id)
-    return row is None or compliance.is_locked(deps.options, standing_of(row), clock.utcnow())
+    with database.read() as tx:
+        counted = _FAILURES.first(tx, user=user_id)
+    if counted is None:
+        return True
+    now_standing = structs.replace(user, failed_count=counted[0], failed_at=counted[1])
+    return compliance.is_locked(rules, now_standing, clock.utcnow())
 
 
 def _count_failure(tx: Tx, deps: IdentityDeps, user_id: str) -> None:
