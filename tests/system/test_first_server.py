@@ -245,6 +245,8 @@ def test_down_and_up_again_brings_servers_back_by_itself(cloud, servers):
     cloud.sdk.compute.stop_server(servers.three.id)
     cloud.wait_for(servers.three, "SHUTOFF", 60)
     cloud.down()
+    log = cloud.state.host("host1") / "instances" / servers.two.id / "console.log"
+    assert "Power down" in log.read_text(errors="replace"), "the guest was asked, its power was not cut"
     (left,) = cloud.traces()
     assert left.startswith("unreachable"), "down leaves the route that keeps the range's packets on the machine"
     cloud.up()

@@ -379,8 +379,8 @@ def test_an_uplink_is_the_only_way_out_and_goes_with_the_lab(machine_before: dic
         run("ip", "-n", outside, "address", "add", "203.0.113.2/24", "dev", "eth0")
         run("ip", "-n", outside, "link", "set", "eth0", "up")
         reach = "ping -c 1 -W 3 203.0.113.2"
-        for uplink in ("", link):
-            up(state, uplink=uplink, port=free_port())
+        for uplink, inbound in (("", False), (link, False), (link, True)):
+            up(state, uplink=uplink, inbound=inbound, port=free_port())
             prefix = str(state.remembered()["external_cidr"]).rpartition(".")[0]
             within(
                 state, "host1",
@@ -391,6 +391,7 @@ def test_an_uplink_is_the_only_way_out_and_goes_with_the_lab(machine_before: dic
                 within(state, "host1", reach)  # outside has no route back: only a masqueraded packet is answered
                 assert state.lab in run("nft", "list", "tables")
                 _only_outwards(state, outside)
+                assert _reaches_in(outside, prefix) == inbound
             else:
                 with pytest.raises(AssertionError, match="100% packet loss"):
                     within(state, "host1", reach)
@@ -404,6 +405,16 @@ def test_an_uplink_is_the_only_way_out_and_goes_with_the_lab(machine_before: dic
         subprocess.run(["ip", "netns", "delete", outside], check=False, capture_output=True)
     assert not run("ip", "route", "show", f"{prefix}.0/24")
     eventually(lambda: {**seen_of_the_machine(), "mounts": ""} == {**others, "mounts": ""}, 10)
+
+
+def _reaches_in(outside: str, prefix: str) -> bool:
+    """Whether a machine beyond the uplink reaches the external address of a guest, over a route through this one."""
+    run("ip", "-n", outside, "route", "add", f"{prefix}.0/24", "via", "203.0.113.1")
+    try:
+        ping = ["ip", "netns", "exec", outside, "ping", "-c", "2", "-W", "2", f"{prefix}.77"]
+        return subprocess.run(ping, check=False, capture_output=True).returncode == 0
+    finally:
+        run("ip", "-n", outside, "route", "delete", f"{prefix}.0/24")
 
 
 def _only_outwards(state: StateFolder, outside: str) -> None:

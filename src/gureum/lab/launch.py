@@ -223,8 +223,7 @@ def _prepare(state: StateFolder, options: Options, remembered: dict[str, Any], r
         if not (image and Path(image).exists()):
             image = _built_image(current=True)
         if not image:
-            with report.step("building the guest image mini"):
-                image = _build_image()
+            image = _new_or_earlier_image(report)
         facts = Facts(
             SOURCE, CACHE, kernel_datapath=kernel_datapath(), external_cidr=_external_cidr(state, options, remembered),
             guest_image=image, forwarding=_forwarding(state, options), dns_servers=_dns_servers(options.uplink),
@@ -366,6 +365,20 @@ def _leaves_through(uplink: str, address: str) -> bool:
     done = subprocess.run(["ip", "-json", "route", "get", address], capture_output=True, check=False)
     routes = json.loads(done.stdout or b"[]") if not done.returncode else []
     return any(route.get("dev") == uplink for route in routes)
+
+
+def _new_or_earlier_image(report: Report) -> str:
+    """A new guest image, or the last one that was built when none can be. Refusal when there is none."""
+    began = time.monotonic()
+    try:
+        with report.step("building the guest image mini"):
+            return _build_image()
+    except Refusal:
+        earlier = _built_image()
+        if not earlier:
+            raise
+        report.done("no new guest image could be built: an earlier one", time.monotonic() - began)
+        return earlier
 
 
 def _build_image() -> str:
