@@ -16,7 +16,7 @@ def install_for_people(names: Sequence[str]) -> int:
     from gureum.lab.installing import install_roles
 
     with Terminal() as terminal:
-        roles = install_roles(names, terminal)
+        roles = install_roles(list(dict.fromkeys(names)), terminal)
     waiting = [role for role in roles if not role.file.exists()]
     for role in waiting:
         print(f"{role.unit} waits for {role.file}: docs/operate/many-machines.md says what is in it.")

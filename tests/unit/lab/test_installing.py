@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import configparser
 import socket
+import types
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
 import pytest
 
 from gureum.cli.__main__ import ROLES as NAMED
+from gureum.cli.install import install_for_people
 from gureum.drivers.hypervisor.libvirt import host_settings
 from gureum.drivers.hypervisor.libvirt.host_settings import QEMU_SETTINGS, differing, problems, with_settings
 from gureum.lab.installing import ROLES, unit_text
-from gureum.lab.launch import SOURCE
+from gureum.lab.launch import CLONE, SOURCE
 
 DEBIAN = """\
 # Master configuration file for the QEMU driver.
@@ -83,3 +86,27 @@ def test_host_whose_own_name_resolves_slowly_is_told(tmp_path, monkeypatch):
     ((problem, remedy),) = problems(file)
     assert "does not resolve at once" in problem
     assert remedy == f"Run: echo '127.0.1.1 {socket.gethostname()}' >>/etc/hosts"
+
+
+@pytest.mark.parametrize(
+    ("words", "extras"),
+    [
+        (["install", "api", "worker"], {"control"}),
+        (["install", "host"], {"host"}),
+        (["install", "api", "host"], {"control", "host"}),
+        (["install", "nonsense"], set()),
+    ],
+)
+def test_launcher_installs_what_the_roles_import_and_nothing_for_a_mistake(words, extras):
+    launcher = types.ModuleType("launcher")
+    loader = SourceFileLoader("launcher", str(CLONE / "gureum"))
+    launcher.__file__ = loader.path
+    exec(loader.get_code("launcher"), launcher.__dict__)
+    assert launcher.wanted_extras(words) == extras
+
+
+def test_each_role_is_installed_once(monkeypatch, capsys):
+    seen = []
+    monkeypatch.setattr("gureum.lab.installing.install_roles", lambda names, _report: seen.append(names) or [])
+    assert install_for_people(["api", "worker", "api"]) == 0
+    assert seen == [["api", "worker"]]
