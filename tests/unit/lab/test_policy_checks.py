@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.cloud import config
 
+from gureum.foundation.config import ConfigError, PolicyConfig
 from gureum.lab.policy_checks import policy_findings
 from gureum.roles.control import build
 from gureum.roles.rules import all_rules
@@ -54,6 +55,15 @@ def test_no_policy_file_is_no_finding(tmp_path):
     file.write_text(f'state = "{tmp_path}"\n')
     assert list(policy_findings(file)) == []
     assert list(policy_findings(None)) == []
+
+
+@pytest.mark.parametrize("text", [None, "- no table\n"])
+def test_a_control_plane_does_not_start_without_the_file_that_it_was_given(tmp_path, text):
+    """Its defaults would grant what the operator refused."""
+    if text is not None:
+        (tmp_path / "policy.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=r"\[policy\] file: .*policy.yaml|\[policy\] file: it is not a table"):
+        build(config(tmp_path, policy=PolicyConfig(file="policy.yaml")))
 
 
 def test_doctor_knows_the_rules_of_every_service(tmp_path):
