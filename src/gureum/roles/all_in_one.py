@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import logging
 
-from gureum.roles.entry import configured, connection_limits, ready_file, settle_memory
+from gureum.roles.entry import built, configured, connection_limits, ready_file, settle_memory
 
 
 def main() -> None:
     config = configured(__doc__, "control", alone=True)
     from gureum.foundation.http.serve import serve
-    from gureum.roles.control import build
 
     ready = ready_file(config, "control")
     limits = connection_limits(config.api)
-    control = build(config)
+    control = built(config, alone=True)
     try:
         control.prepare()
         control.start_api()

@@ -9,17 +9,16 @@ from __future__ import annotations
 import logging
 import os
 
-from gureum.roles.entry import configured, connection_limits, ready_file, settle_memory
+from gureum.roles.entry import built, configured, connection_limits, ready_file, settle_memory
 
 
 def main() -> None:
     config = configured(__doc__, "api")
     from gureum.foundation.http.serve import serve
-    from gureum.roles.control import build
 
     ready = ready_file(config, f"api-{os.getpid()}")
     limits = connection_limits(config.api)
-    control = build(config, alone=False)
+    control = built(config, alone=False)
     try:
         control.prepare()
         control.start_api(workers=False)

@@ -13,12 +13,11 @@ import signal
 import threading
 
 from gureum.foundation.config import ConfigError
-from gureum.roles.entry import configured, ready_file, settle_memory
+from gureum.roles.entry import built, configured, ready_file, settle_memory
 
 
 def main() -> None:
     config = configured(__doc__, "worker")
-    from gureum.roles.control import build
     from gureum.roles.health import measured
     from gureum.roles.watched import Health, watched
 
@@ -26,7 +25,7 @@ def main() -> None:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    control = build(config, alone=False)
+    control = built(config, alone=False)
     try:
         control.prepare()
         control.start_workers()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from tests.cloud import config
 
-from gureum.foundation.config import ConfigError, PolicyConfig
+from gureum.foundation.config import PolicyConfig
 from gureum.lab.policy_checks import policy_findings
 from gureum.roles.control import build
+from gureum.roles.entry import built
 from gureum.roles.rules import all_rules
 
 
@@ -62,8 +63,8 @@ def test_a_control_plane_does_not_start_without_the_file_that_it_was_given(tmp_p
     """Its defaults would grant what the operator refused."""
     if text is not None:
         (tmp_path / "policy.yaml").write_text(text)
-    with pytest.raises(ConfigError, match=r"\[policy\] file: .*policy.yaml|\[policy\] file: it is not a table"):
-        build(config(tmp_path, policy=PolicyConfig(file="policy.yaml")))
+    with pytest.raises(SystemExit, match=r"\[policy\] file: .*policy.yaml|\[policy\] file: it is not a table"):
+        built(config(tmp_path, policy=PolicyConfig(file="policy.yaml")), alone=True)
 
 
 def test_doctor_knows_the_rules_of_every_service(tmp_path):
