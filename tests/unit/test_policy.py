@@ -269,10 +269,12 @@ def test_no_old_answer_is_left_after_a_reload_under_load(tmp_path):
         policy.reload()
         in_force = change % 2 == 1
         assert reads(policy) is in_force
+        enough = asked + 20
+        while asked < enough:
+            time.sleep(0)
     turn.set()
     for thread in threads:
         thread.join()
-    assert asked > 1_000
     assert not wrong
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 
-from gureum.roles.entry import built, configured, connection_limits, ready_file, settle_memory
+from gureum.roles.entry import configured, connection_limits, ready_file, settle_memory
 
 
 def main() -> None:
     config = configured(__doc__, "control", alone=True)
     from gureum.foundation.http.serve import serve
+    from gureum.roles.control import built
 
     ready = ready_file(config, "control")
     limits = connection_limits(config.api)

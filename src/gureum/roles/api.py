@@ -9,12 +9,13 @@ from __future__ import annotations
 import logging
 import os
 
-from gureum.roles.entry import built, configured, connection_limits, ready_file, settle_memory
+from gureum.roles.entry import configured, connection_limits, ready_file, settle_memory
 
 
 def main() -> None:
     config = configured(__doc__, "api")
     from gureum.foundation.http.serve import serve
+    from gureum.roles.control import built
 
     ready = ready_file(config, f"api-{os.getpid()}")
     limits = connection_limits(config.api)

@@ -239,6 +239,14 @@ def build(config: Config, *, alone: bool = True) -> Control:
     return control
 
 
+def built(config: Config, *, alone: bool) -> Control:
+    """As `build`, for a process. Raises SystemExit with a sentence for the operator."""
+    try:
+        return build(config, alone=alone)
+    except ConfigError as error:
+        raise SystemExit(str(error)) from error
+
+
 def _policy(config: Config, rules: list[Rule]) -> Policy:
     """Raises ConfigError for an operator's file that cannot be used: without it, this cloud would grant more."""
     try:

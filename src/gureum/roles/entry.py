@@ -22,7 +22,6 @@ from gureum.foundation.private import own_files_only
 
 if TYPE_CHECKING:
     from gureum.foundation.http.edge import ConnectionLimits
-    from gureum.roles.control import Control
 
 LOOK_S = 1.0
 WORK_S = 0.025
@@ -48,16 +47,6 @@ def configured(description: str | None, role: str, *, alone: bool = False) -> Co
     log.configure(role, config.path(config.log.file) if config.log.file else None, config.log.level)
     raise_open_files()
     return config
-
-
-def built(config: Config, *, alone: bool) -> Control:
-    """The control plane of a configuration. Raises SystemExit with a sentence for the operator."""
-    from gureum.roles.control import build
-
-    try:
-        return build(config, alone=alone)
-    except ConfigError as error:
-        raise SystemExit(str(error)) from error
 
 
 def connection_limits(section: ApiConfig) -> ConnectionLimits:

@@ -13,11 +13,12 @@ import signal
 import threading
 
 from gureum.foundation.config import ConfigError
-from gureum.roles.entry import built, configured, ready_file, settle_memory
+from gureum.roles.entry import configured, ready_file, settle_memory
 
 
 def main() -> None:
     config = configured(__doc__, "worker")
+    from gureum.roles.control import built
     from gureum.roles.health import measured
     from gureum.roles.watched import Health, watched
 

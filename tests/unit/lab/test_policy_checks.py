@@ -7,8 +7,7 @@ from tests.cloud import config
 
 from gureum.foundation.config import PolicyConfig
 from gureum.lab.policy_checks import policy_findings
-from gureum.roles.control import build
-from gureum.roles.entry import built
+from gureum.roles.control import build, built
 from gureum.roles.rules import all_rules
 
 
