@@ -171,9 +171,9 @@ def build(config: Config, *, alone: bool = True) -> Control:
     database = Database(config.absolute(stored.url), pool_size=stored.pool_size, durability=stored.durability)
     metrics = Metrics()
     tasks = Tasks()
-    section = config.tasks
+    workers = config.tasks
     options = EngineOptions(
-        section.workers, section.lease_s, section.poll_s, section.transfers, section.transfers_of_project
+        workers.workers, workers.lease_s, workers.poll_s, workers.transfers, workers.transfers_of_project
     )
     engine = TaskEngine(database, tasks, options, metrics)
     bus = open_bus(config.absolute(config.bus.url), role="control")
