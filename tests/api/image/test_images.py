@@ -5,8 +5,9 @@ from __future__ import annotations
 import uuid
 
 import pytest
-from tests.api.image.conftest import IMAGES, active, patch, register
+from tests.api.image.conftest import CALLERS, IMAGES, active, patch, register
 
+from gureum.foundation.caller import Caller
 from gureum.services.image.images.model import Image
 
 KEYS = {
@@ -180,3 +181,36 @@ def test_an_image_without_a_name_is_not_there(alice):
     assert alice.get(f"{IMAGES}/").status == 404
     assert alice.delete(f"{IMAGES}/").status == 404
     assert alice.delete(IMAGES).status == 405
+
+
+SYSTEM = Caller(user_id="sys", system=True, roles=("admin", "member", "reader"))
+OF_ONE_IMAGE = (
+    ("GET", "", None),
+    ("DELETE", "", None),
+    ("PATCH", "", [{"op": "replace", "path": "/name", "value": "n"}]),
+    ("GET", "/file", None),
+    ("POST", "/actions/deactivate", None),
+    ("POST", "/actions/reactivate", None),
+    ("GET", "/members", None),
+    ("POST", "/members", {"member": "p2"}),
+    ("GET", "/members/p2", None),
+    ("PUT", "/members/p2", {"status": "accepted"}),
+    ("DELETE", "/members/p2", None),
+    ("PUT", "/tags/t", None),
+    ("DELETE", "/tags/t", None),
+    ("POST", "/import", {"method": {"name": "glance-direct"}}),
+    ("GET", "/tasks", None),
+    ("GET", "/locations", None),
+)
+
+
+@pytest.mark.parametrize("visibility", ["private", "shared", "community", "public"])
+@pytest.mark.parametrize(("method", "path", "body"), OF_ONE_IMAGE)
+def test_image_is_not_there_for_tokens_of_the_system(cloud, root, monkeypatch, method, path, body, visibility):
+    """Images belong to projects: the rules are for their tokens, and what cannot be shown is not found."""
+    monkeypatch.setitem(CALLERS, "system", SYSTEM)
+    image_id = active(root, visibility=visibility)
+    headers = {"content_type": "application/openstack-images-v2.1-json-patch"} if method == "PATCH" else {}
+    answer = cloud.as_("system").request(method, f"{IMAGES}/{image_id}{path}", body, **headers)
+    assert answer.status == 404, answer.content
+    assert root.get(f"{IMAGES}/{image_id}").status == 200

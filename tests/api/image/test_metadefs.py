@@ -211,3 +211,45 @@ def test_the_common_definitions_are_loaded_once(cloud, root):
 )
 def test_schemas(alice, name, told):
     assert alice.get(f"/image/v2/schemas/metadefs/{name}").json()["name"] == told
+
+
+NAMESPACES = "/image/v2/metadefs/namespaces"
+PRIVATE = {"namespace": "private", "visibility": "private", "properties": {"p": {"title": "P", "type": "string"}}}
+INSIDE = (
+    ("GET", "", None),
+    ("PUT", "", {"namespace": "private", "visibility": "public"}),
+    ("DELETE", "", None),
+    ("GET", "/objects", None),
+    ("POST", "/objects", {"name": "o"}),
+    ("DELETE", "/objects", None),
+    ("GET", "/objects/o", None),
+    ("PUT", "/objects/o", {"name": "o"}),
+    ("DELETE", "/objects/o", None),
+    ("GET", "/properties", None),
+    ("POST", "/properties", {"name": "q", "title": "Q", "type": "string"}),
+    ("DELETE", "/properties", None),
+    ("GET", "/properties/p", None),
+    ("PUT", "/properties/p", {"name": "p", "title": "P", "type": "string"}),
+    ("DELETE", "/properties/p", None),
+    ("GET", "/tags", None),
+    ("POST", "/tags", {"tags": []}),
+    ("DELETE", "/tags", None),
+    ("GET", "/tags/t", None),
+    ("POST", "/tags/t", None),
+    ("PUT", "/tags/t", {"name": "t"}),
+    ("DELETE", "/tags/t", None),
+    ("GET", "/resource_types", None),
+    ("POST", "/resource_types", {"name": "r"}),
+    ("DELETE", "/resource_types/r", None),
+)
+
+
+@pytest.mark.parametrize(("method", "path", "body"), INSIDE)
+def test_private_namespace_of_another_project_is_not_found(cloud, root, method, path, body):
+    """Its owner, who sees it, is refused what administrators alone may do."""
+    assert root.post(NAMESPACES, {**PRIVATE, "owner": "p1"}).status == 201
+    for stranger, name in (("bob", "private"), ("bob", "nothing")):
+        assert cloud.as_(stranger).request(method, f"{NAMESPACES}/{name}{path}", body).status == 404
+    if method != "GET":
+        assert cloud.as_("alice").request(method, f"{NAMESPACES}/private{path}", body).status == 403
+    assert root.get(f"{NAMESPACES}/private").status == 200

@@ -26,6 +26,7 @@ from gureum.foundation.db.engine import Database
 from gureum.foundation.errors import (
     ApiError,
     BadRequest,
+    Forbidden,
     Internal,
     MethodNotAllowed,
     NotAcceptable,
@@ -211,13 +212,23 @@ class App:
     def _unauthorized(self) -> Unauthorized:
         return Unauthorized(headers={"WWW-Authenticate": f'Keystone uri="{self.public_url}/identity"'})
 
+    def _require_scope(self, call: Call[Any]) -> None:
+        """Before a handler reads, whose rule says more. Raises Forbidden, for what is hidden NotFound."""
+        if call.route.policy == PUBLIC:
+            return
+        try:
+            self.policy.require_scope(call.route.policy, call.caller)
+        except Forbidden as error:
+            if call.route.hidden:
+                raise NotFound("The resource could not be found.", internal=error.public) from error
+            raise
+
     async def _run(self, call: Call[Any], parameters: list[str], headers: dict[str, str], receive: Receive) -> Answer:
         route = call.route
         named = dict(zip(parameter_names(route.path), parameters, strict=True))
         if any("\x00" in value for value in parameters) or any("\x00" in v for pair in call.query for v in pair):
             raise BadRequest("The request URL holds a NUL character.")
-        if route.policy != PUBLIC:
-            self.policy.require_scope(route.policy, call.caller)  # before a handler reads, whose rule says more
+        self._require_scope(call)
         if route.stream:
             return await run_stream(call, stream(receive), named)
         body = b""

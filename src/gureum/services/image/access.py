@@ -1,7 +1,7 @@
 """Finding an image for a caller, and the policy defaults that the nouns share.
 
-Invariant: an image that the caller may not see does not exist for it (404); one that it sees but may not change is
-refused (403).
+Invariant: an image that the caller may not see, by its visibility or by the rule `get_image`, does not exist for it
+(404), whatever it asks; one that it sees but may not change is refused (403).
 """
 
 from __future__ import annotations
@@ -42,6 +42,6 @@ def find(call: Call[Any], image_id: str, rule: str | None = None) -> Image:
 def seen(call: Call[Any], image_id: str) -> Image:
     """The image, if the caller sees it; the handler enforces. Raises NotFound."""
     found = call.tx.scalar(visible(call.caller).where(Image.id == image_id.lower())) if ids.is_uuid(image_id) else None
-    if found is None:
+    if found is None or not call.allows("get_image", **target_of(found)):
         raise NotFound(f"No image found with ID {image_id[:64]}")
     return found

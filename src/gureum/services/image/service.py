@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gureum.foundation.http import dialects
 from gureum.foundation.http.routes import Api
 from gureum.foundation.service import ServiceParts
@@ -29,11 +31,12 @@ __all__ = ["ImageDeps", "parts"]
 
 NOUNS = (discovery, images, data, members, tags, stores, locations, imports, tasks, cache, usage, metadefs)
 _TASKS_EVERY_S = 600.0
+_OF_AN_IMAGE = "/v2/images/{image_id}"
 
 
 def parts(deps: ImageDeps) -> tuple[ServiceParts, ImageFacade]:
     """The mountable parts and the facade for siblings."""
-    routes = tuple(route for noun in NOUNS for route in noun.ROUTES)
+    routes = tuple(replace(route, hidden=_OF_AN_IMAGE in route.path) for noun in NOUNS for route in noun.ROUTES)
     rules = tuple(rule for noun in NOUNS for rule in noun.RULES)
     keeper = Keeper(deps)
     found = ServiceParts(

@@ -1,6 +1,7 @@
 """Finding a namespace for a caller, and what its nouns share.
 
-Invariant: a namespace that the caller may not see does not exist for it (404); a protected one loses nothing (403).
+Invariant: a namespace that the caller may not see does not exist for it (404), whatever it asks; what it sees it may
+still not change (403), and a protected one loses nothing (403).
 """
 
 from __future__ import annotations
@@ -37,10 +38,11 @@ def rules(noun: str, *verbs: tuple[str, str]) -> tuple[Rule, ...]:
 
 
 def find(call: Call[Any], name: str) -> Namespace:
-    """Raises NotFound."""
+    """The namespace, if the caller sees it and the route's rule allows. Raises NotFound or Forbidden."""
     found: Namespace | None = call.tx.scalar(visible(call.caller).where(Namespace.namespace == name))
     if found is None:
         raise NotFound(f"Metadata definition namespace={name[:NAME_CHARACTERS]} was not found.")
+    call.enforce(project_id=found.owner, tenant_id=found.owner, owner=found.owner, visibility=found.visibility)
     return found
 
 

@@ -187,7 +187,7 @@ def _view(row: Namespace) -> dict[str, Any]:
 ROUTES = (
     Route("GET", ROOT, index, "get_metadef_namespaces", query=(*PARAMETERS, "visibility", "resource_types")),
     Route("POST", ROOT, create, "add_metadef_namespace", 201, body=NewNamespace),
-    Route("GET", ONE, show, "get_metadef_namespace", query=("resource_type",)),
-    Route("PUT", ONE, update, "modify_metadef_namespace", body=NamespaceChange),
-    Route("DELETE", ONE, remove, "delete_metadef_namespace", 204),
+    Route("GET", ONE, show, "get_metadef_namespace", query=("resource_type",), target="handler"),
+    Route("PUT", ONE, update, "modify_metadef_namespace", body=NamespaceChange, target="handler"),
+    Route("DELETE", ONE, remove, "delete_metadef_namespace", 204, target="handler"),
 )

@@ -140,10 +140,10 @@ def _found(call: Call[Any], namespace: Namespace, name: str) -> NamespaceObject:
 _ALL = ONE + "/objects"
 _ONE = _ALL + "/{object_name}"
 ROUTES = (
-    Route("GET", _ALL, index, "get_metadef_objects", query=PARAMETERS),
-    Route("POST", _ALL, create, "add_metadef_object", 201, body=ObjectBody),
-    Route("DELETE", _ALL, remove_all, "delete_metadef_object", 204),
-    Route("GET", _ONE, show, "get_metadef_object"),
-    Route("PUT", _ONE, update, "modify_metadef_object", body=ObjectBody),
-    Route("DELETE", _ONE, remove, "delete_metadef_object", 204),
+    Route("GET", _ALL, index, "get_metadef_objects", query=PARAMETERS, target="handler"),
+    Route("POST", _ALL, create, "add_metadef_object", 201, body=ObjectBody, target="handler"),
+    Route("DELETE", _ALL, remove_all, "delete_metadef_object", 204, target="handler"),
+    Route("GET", _ONE, show, "get_metadef_object", target="handler"),
+    Route("PUT", _ONE, update, "modify_metadef_object", body=ObjectBody, target="handler"),
+    Route("DELETE", _ONE, remove, "delete_metadef_object", 204, target="handler"),
 )

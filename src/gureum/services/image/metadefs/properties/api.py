@@ -103,10 +103,10 @@ def _view(row: NamespaceProperty) -> dict[str, Any]:
 _ALL = ONE + "/properties"
 _ONE = _ALL + "/{property_name}"
 ROUTES = (
-    Route("GET", _ALL, index, "get_metadef_properties"),
-    Route("POST", _ALL, create, "add_metadef_property", 201, body=Named),
-    Route("DELETE", _ALL, remove_all, "remove_metadef_property", 204),
-    Route("GET", _ONE, show, "get_metadef_property", query=("resource_type",)),
-    Route("PUT", _ONE, update, "modify_metadef_property", body=Named),
-    Route("DELETE", _ONE, remove, "remove_metadef_property", 204),
+    Route("GET", _ALL, index, "get_metadef_properties", target="handler"),
+    Route("POST", _ALL, create, "add_metadef_property", 201, body=Named, target="handler"),
+    Route("DELETE", _ALL, remove_all, "remove_metadef_property", 204, target="handler"),
+    Route("GET", _ONE, show, "get_metadef_property", query=("resource_type",), target="handler"),
+    Route("PUT", _ONE, update, "modify_metadef_property", body=Named, target="handler"),
+    Route("DELETE", _ONE, remove, "remove_metadef_property", 204, target="handler"),
 )

@@ -111,7 +111,7 @@ def remove(call: Call[Any], namespace_name: str, name: str) -> None:
 _ALL = ONE + "/resource_types"
 ROUTES = (
     Route("GET", "/v2/metadefs/resource_types", types, "list_metadef_resource_types"),
-    Route("GET", _ALL, index, "get_metadef_resource_type"),
-    Route("POST", _ALL, create, "add_metadef_resource_type_association", 201, body=AssociationBody),
-    Route("DELETE", _ALL + "/{name}", remove, "remove_metadef_resource_type_association", 204),
+    Route("GET", _ALL, index, "get_metadef_resource_type", target="handler"),
+    Route("POST", _ALL, create, "add_metadef_resource_type_association", 201, body=AssociationBody, target="handler"),
+    Route("DELETE", _ALL + "/{name}", remove, "remove_metadef_resource_type_association", 204, target="handler"),
 )

@@ -124,11 +124,11 @@ def _view(row: NamespaceTag) -> dict[str, Any]:
 _ALL = ONE + "/tags"
 _TAG = _ALL + "/{tag_name}"
 ROUTES = (
-    Route("GET", _ALL, index, "get_metadef_tags", query=PARAMETERS),
-    Route("POST", _ALL, set_all, "add_metadef_tags", 201, body=Tags),
-    Route("DELETE", _ALL, remove_all, "delete_metadef_tags", 204),
-    Route("GET", _TAG, show, "get_metadef_tag"),
-    Route("POST", _TAG, create, "add_metadef_tag", 201),
-    Route("PUT", _TAG, update, "modify_metadef_tag", body=Tag),
-    Route("DELETE", _TAG, remove, "delete_metadef_tag", 204),
+    Route("GET", _ALL, index, "get_metadef_tags", query=PARAMETERS, target="handler"),
+    Route("POST", _ALL, set_all, "add_metadef_tags", 201, body=Tags, target="handler"),
+    Route("DELETE", _ALL, remove_all, "delete_metadef_tags", 204, target="handler"),
+    Route("GET", _TAG, show, "get_metadef_tag", target="handler"),
+    Route("POST", _TAG, create, "add_metadef_tag", 201, target="handler"),
+    Route("PUT", _TAG, update, "modify_metadef_tag", body=Tag, target="handler"),
+    Route("DELETE", _TAG, remove, "delete_metadef_tag", 204, target="handler"),
 )
