@@ -10,12 +10,20 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from msgspec import UNSET, Meta, Struct
+import msgspec
+from msgspec import Meta
 
 from gureum.foundation.errors import BadRequest, Forbidden, UnsupportedMediaType
-from gureum.services.image.images.fields import refuse_unwritable
+from gureum.services.image.images.fields import (
+    KNOWN,
+    MADE_BY_THE_CLOUD,
+    MAX_VALUE_CHARACTERS,
+    RESERVED,
+    Fields,
+    refuse_unwritable,
+)
 
 _DRAFT_4 = "application/openstack-images-v2.0-json-patch"
 RFC_6902 = "application/openstack-images-v2.1-json-patch"
@@ -25,12 +33,33 @@ _BAD_ESCAPE = re.compile(r"~(?![01])")
 MAX_CHANGES = 1024
 
 
-class Operation(Struct):
-    """An entry of a v2.1 body, for the API's own description."""
+def _operation_schema(path: dict[str, Any], *ops: str, value: dict[str, Any] | None = None) -> dict[str, Any]:
+    properties: dict[str, Any] = {"op": {"enum": list(ops)}, "path": path}
+    if value is not None:
+        properties["value"] = value
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
-    op: Literal["add", "remove", "replace"]
-    path: Annotated[str, Meta(min_length=2, pattern=r"^/[^/]+\Z")]
-    value: Any = UNSET
+
+def _described() -> list[dict[str, Any]]:
+    """JSON schemas of what an entry of a v2.1 body may be: a change of each writable field, and of a property."""
+    _, components = msgspec.json.schema_components([Fields])
+    fields = components["Fields"]["properties"]
+    taken = [f"/{name}" for name in sorted({*KNOWN, *MADE_BY_THE_CLOUD, *RESERVED})]
+    own = {"type": "string", "pattern": "^/[A-Za-z0-9_:.-]{1,255}$", "not": {"enum": taken}}
+    return [
+        *(
+            _operation_schema({"const": f"/{name}"}, "add", "replace", value=fields[name])
+            for name in fields
+            if name != "id"
+        ),
+        _operation_schema(own, "add", value={"type": "string", "maxLength": MAX_VALUE_CHARACTERS}),
+        _operation_schema(own, "replace", value={"type": "string", "maxLength": MAX_VALUE_CHARACTERS}),
+        _operation_schema(own, "remove"),
+    ]
+
+
+Operation = Annotated[dict[str, Any], Meta(extra_json_schema={"anyOf": _described()})]
+"""An entry of a v2.1 body, for the API's own description."""
 
 
 @dataclass(frozen=True, slots=True)
