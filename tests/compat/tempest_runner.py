@@ -21,6 +21,8 @@ VERSION = "47.0.0"
 FOLDER = CLONE / ".venv-tempest"
 NEUTRON_PLUGIN = "neutron-tempest-plugin==3.3.0"
 KEYSTONE_PLUGIN = "keystone-tempest-plugin==0.22.0"
+GLANCE_PLUGIN = "glance-tempest-plugin==0.17.0"
+GLANCE_CLIENT = ("python-glanceclient==4.13.0", "openstacksdk==4.22.0")
 """Other projects' own tests; they bring as many packages again, so each has an environment of its own."""
 _RESULT = re.compile(r"^\{\d+\} (\S+(?: \(\S+\))?) .*\.\.\. (ok|FAILED|SKIPPED)(?:: (.*))?$", re.MULTILINE)
 
@@ -47,7 +49,7 @@ class Verdict:
 
 def environment(*plugins: str) -> Path:
     """The folder of Tempest's programs; made when it is missing or holds other versions."""
-    folder = FOLDER.with_name("-".join([FOLDER.name, *(name.partition("-")[0] for name in plugins)]))
+    folder = FOLDER.with_name("-".join([FOLDER.name, *(re.split("[-=]", name)[0] for name in plugins)]))
     packages = [f"tempest=={VERSION}", *plugins]
     stamp, wanted = folder / "made", " ".join([VERSION, *plugins])
     with folder.with_suffix(".lock").open("w") as lock:
