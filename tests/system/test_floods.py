@@ -168,6 +168,11 @@ def test_half_sent_bodies(cloud):
     flooded(cloud, "half_bodies", 3)
 
 
+def test_bodies_that_never_begin(cloud):
+    """1,100 of them at 1,024 open files: 512 may be waited for, the rest make room."""
+    flooded(cloud, "no_bodies", 4)
+
+
 def test_access_rules(cloud):
     assert set(flooded(cloud, "access_rules", 3, cloud.narrow)["answers"]) == {"401"}
 

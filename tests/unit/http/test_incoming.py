@@ -40,16 +40,19 @@ def test_a_body_is_read_whole_and_nothing_is_held_after_it():
     assert bodies.budget.total == 0
 
 
-def test_bodies_that_take_longest_are_refused_beyond_the_budget(monkeypatch):
+@pytest.mark.parametrize("least", [1, 40], ids=["by their bytes", "by their number"])
+def test_bodies_that_take_longest_are_refused_beyond_the_budget(monkeypatch, least):
     monkeypatch.setattr(incoming, "BODIES_BUDGET_BYTES", 100)
+    monkeypatch.setattr(incoming, "LEAST_BYTES", least)
 
     async def all_of_them():
         bodies = Bodies()
-        slow = [asyncio.create_task(bodies.read(pieces(b"a" * 40, ends=False), {}, 1000)) for _ in range(4)]
+        sent = [b"a" * 40] if least == 1 else []
+        slow = [asyncio.create_task(bodies.read(pieces(*sent, ends=False), {}, 1000)) for _ in range(4)]
         await asyncio.sleep(0.05)
         assert [task.done() for task in slow] == [True, True, False, False]
         assert all(isinstance(task.exception(), RequestTimeout) for task in slow[:2])
-        assert await bodies.read(pieces(b"a" * 30), {}, 1000) == b"a" * 30
+        assert await bodies.read(pieces(b"a" * 20), {}, 1000) == b"a" * 20
         for task in slow[2:]:
             task.cancel()
         await asyncio.gather(*slow, return_exceptions=True)

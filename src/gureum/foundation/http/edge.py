@@ -96,7 +96,7 @@ class Edge:
 
     def _replace(self, connection: OpenConnection) -> None:
         self._tell("connections are at their limit; idle ones make room, here one of %s", connection.client)
-        connection.transport.close()
+        connection.transport.abort()
 
     def _tell(self, text: str, who: object) -> None:
         now = time.monotonic()

@@ -19,6 +19,8 @@ BODY_TIMEOUT_S = 60.0
 PUBLIC_BODY_BYTES = 64 << 10
 """What a caller without a token may send: a request for one is far smaller."""
 BODIES_BUDGET_BYTES = 16 << 20
+LEAST_BYTES = 32 << 10
+"""What a body counts for at least: 512 of them may be on their way, however little of them came."""
 
 
 class ClientGone(BadRequest):
@@ -28,7 +30,7 @@ class ClientGone(BadRequest):
 
 
 class Bodies:
-    """Reads whole bodies into memory. Beyond 16 MiB in all, those that take longest are refused."""
+    """Reads whole bodies into memory. Beyond 16 MiB or 512 of them in all, those that take longest are refused."""
 
     def __init__(self) -> None:
         self.budget = Budget(BODIES_BUDGET_BYTES)
@@ -47,12 +49,14 @@ class Bodies:
         try:
             async with asyncio.timeout(BODY_TIMEOUT_S) as timeout:
                 give_up = partial(_expire, timeout)
+                self.budget.hold(id(parts), LEAST_BYTES, give_up)
                 async for chunk in chunks:
                     size += len(chunk)
                     if size > limit:
                         raise TooLarge(f"The request body is larger than {limit} bytes.")
                     parts.append(chunk)
-                    self.budget.hold(id(parts), size, give_up)
+                    if size > LEAST_BYTES:
+                        self.budget.hold(id(parts), size, give_up)
         except TimeoutError as error:
             raise RequestTimeout("The request body did not arrive in time.") from error
         finally:

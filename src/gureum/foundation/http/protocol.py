@@ -19,7 +19,7 @@ import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from gureum.foundation.connections import AT_REST, AT_WORK, SILENT
-from gureum.foundation.http.edge import Edge
+from gureum.foundation.http.edge import ANSWERS_PATIENCE_S, Edge
 
 _log = logging.getLogger("gureum.http")
 
@@ -73,7 +73,10 @@ class BoundedProtocol(HttpToolsProtocol):
         """How ready the connection is to make room for another one."""
         if self._running is None:
             return SILENT
-        return AT_REST if self.cycle.response_complete and not self._in_body else AT_WORK
+        if self.cycle.response_complete:
+            return AT_REST
+        unread_s = self.loop.time() - self._looked_at if self._stall is not None else 0.0
+        return AT_REST if unread_s > ANSWERS_PATIENCE_S and not self._reads(CROWDED_RATE) else AT_WORK
 
     # -- the connection --------------------------------------------------------------------------------------
 
@@ -220,7 +223,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _look_at_rest(self) -> None:
         self._rest_timer = None
-        if self._in_head or self.rank() != AT_REST:
+        if self._in_head or self._in_body or not self.cycle.response_complete:
             return
         left_s = self._at_rest_since + self.timeout_keep_alive - self.loop.time()
         if left_s <= 0:
@@ -246,21 +249,24 @@ class BoundedProtocol(HttpToolsProtocol):
         self.edge.answers.hold(self, unsent, self._left_of_answer)
 
     def _look_at_reader(self) -> None:
+        """The client loses the answer that it does not read."""
         self.edge.answers.release(self)
-        if self._is_read(STALL_RATE):
+        if self._reads(STALL_RATE):
             self._wait_for_reader(self.transport.get_write_buffer_size())
+        else:
+            self.transport.abort()
 
     def _left_of_answer(self) -> int:
         """Asked while all answers that wait are beyond their budget."""
-        return self.transport.get_write_buffer_size() if self._is_read(CROWDED_RATE) else 0
+        if self._reads(CROWDED_RATE):
+            return self.transport.get_write_buffer_size()
+        self.transport.abort()
+        return 0
 
-    def _is_read(self, rate: int) -> bool:
-        """Whether the client read so many bytes a second since the last look; if not, it is cut off."""
-        unsent, now = self.transport.get_write_buffer_size(), self.loop.time()
-        if self._unsent - unsent < rate * (now - self._looked_at):
-            self.transport.abort()
-            return False
-        return True
+    def _reads(self, rate: int) -> bool:
+        """Whether the client read so many bytes a second since the last look."""
+        read = self._unsent - self.transport.get_write_buffer_size()
+        return read >= rate * (self.loop.time() - self._looked_at)
 
     # -- the end -----------------------------------------------------------------------------------------------
 
