@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
+import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from gureum.foundation.config import Config, ConfigError, load
@@ -24,6 +26,7 @@ def policy_findings(file: Path | None) -> Iterator[Finding]:
     if not config.policy.file:
         return
     policy = config.path(config.policy.file).absolute()
+    yield from _writable_by_others(policy)
     try:
         checks = checks_of(policy.read_bytes())
         found = Policy(all_rules()).problems(checks)
@@ -39,3 +42,15 @@ def policy_findings(file: Path | None) -> Iterator[Finding]:
         yield Finding(_SUBJECT, "bad", problem, f"Correct or remove the line: {policy}")
     if not found:
         yield Finding(_SUBJECT, "good", f"{policy}: {len(checks)} rules in the place of defaults")
+
+
+def _writable_by_others(policy: Path) -> Iterator[Finding]:
+    """Whoever writes the file, or another one in its place, may do everything in the cloud."""
+    for path in (policy, policy.parent):
+        with suppress(OSError):
+            mode = path.stat().st_mode
+            if mode & (stat.S_IWGRP | stat.S_IWOTH) and not mode & stat.S_ISVTX:
+                remedy = f"Run: chmod go-w {shlex.quote(str(path))}"
+                yield Finding(
+                    _SUBJECT, "bad", f"others than its owner can write {path}, and so what they may do", remedy
+                )

@@ -17,6 +17,7 @@ def look(tmp_path):
 
     def look(text):
         if text is not None:
+            (tmp_path / "policy.yaml").touch(0o644)  # leaves the mode of one that is there
             (tmp_path / "policy.yaml").write_text(text)
         file = tmp_path / "gureum.toml"
         file.write_text(f'state = "{tmp_path}"\n[policy]\nfile = "policy.yaml"\n')
@@ -48,6 +49,16 @@ def test_what_does_not_do_what_was_meant_is_bad(look, text, says):
     assert finding.verdict == "bad"
     assert says in finding.text
     assert finding.remedy
+
+
+@pytest.mark.parametrize(("what", "mode"), [("policy.yaml", 0o666), ("policy.yaml", 0o664), (".", 0o777)])
+def test_a_file_that_others_can_write_is_bad(look, tmp_path, what, mode):
+    (tmp_path / "policy.yaml").touch(0o644)
+    (tmp_path / what).chmod(mode)
+    bad, good = look('"add_image": "!"\n')
+    assert (bad.verdict, good.verdict) == ("bad", "good")
+    assert bad.text.startswith("others than its owner can write")
+    assert bad.remedy.startswith("Run: chmod go-w")
 
 
 def test_no_policy_file_is_no_finding(tmp_path):
