@@ -13,6 +13,7 @@ from tests.api.identity.test_multi_factor import BOTH, Eve
 
 from gureum.foundation import clock
 from gureum.foundation.config import IdentityConfig
+from gureum.services.identity.credentials.api import access_digest
 
 
 def test_methods_that_are_missing_are_asked_for_on_every_way(world, virtual_clock):
@@ -196,6 +197,22 @@ def test_what_an_ec2_key_is_bound_to_is_for_life(demo, change):
     assert answer.status == 400
     assert demo.get(one).json()["credential"] == stored
     assert demo.delete(f"{keys_of(demo)}/{given['access']}").status == 204
+
+
+def test_an_ec2_key_is_replaced_as_a_pair_that_signs_and_is_deleted(world, demo):
+    service, given, other = world.member("swift", "service"), key(demo), key(demo)
+    one = f"{V3}/credentials/{access_digest(given['access'])}"
+    pair = {"access": "a" * 32, "secret": "b" * 32}
+    taken = {**pair, "access": other["access"]}
+    assert demo.patch(one, {"credential": {"blob": json.dumps(taken)}}).status == 409
+    answer = demo.patch(one, {"credential": {"blob": json.dumps(pair)}})
+    assert (answer.status, json.loads(answer.json()["credential"]["blob"])) == (200, pair)
+    assert service.post(EC2, signed_2(pair, stamp())).status == 200
+    assert service.post(EC2, signed_2(given, stamp())).status == 401
+    assert demo.get(f"{keys_of(demo)}/{given['access']}").status == 404
+    shown = {row["access"] for row in demo.get(keys_of(demo)).json()["credentials"]}
+    assert shown == {pair["access"], other["access"]}
+    assert demo.delete(f"{keys_of(demo)}/{pair['access']}").status == 204
 
 
 def test_a_key_that_says_it_is_bound_signs_nothing(world, demo):

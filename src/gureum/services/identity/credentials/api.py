@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
 from gureum.foundation import ids
 from gureum.foundation.errors import BadRequest, Conflict, Forbidden, NotFound
@@ -93,16 +93,15 @@ def create(call: Call[IdentityDeps], body: CredentialBody) -> dict[str, Any]:
         raise NotFound(f"Could not find user: {user_id}.")
     if new.project_id is not None and call.tx.get(Project, new.project_id) is None:
         raise NotFound(f"Could not find project: {new.project_id}.")
-    credential_id = ids.new_hex()
+    digest = None
     if new.type == EC2:
         if new.project_id is None:
             raise BadRequest("A credential of the type ec2 needs a project_id.")
-        access = ec2_blob(new.blob)["access"]
-        credential_id = hashlib.sha256(access.encode()).hexdigest()
-        if call.tx.get(Credential, credential_id) is not None:
-            raise Conflict("Conflict occurred attempting to store credential - Duplicate entry found.")
+        digest = access_digest(ec2_blob(new.blob)["access"])
+        _check_unused(call, digest)
     row = Credential(
-        id=credential_id,
+        id=digest or ids.new_hex(),
+        access_digest=digest,
         type=new.type,
         sealed=call.deps.secrets.seal_text(new.blob),
         user_id=user_id,
@@ -125,11 +124,32 @@ def ec2_blob(blob: str) -> dict[str, Any]:
     return found
 
 
-def _check_same_binding(present: dict[str, Any], changed: dict[str, Any]) -> None:
-    """An EC2 key is found by its access key, and what it is bound to is for life. Raises BadRequest."""
-    for name in ("access", *BINDINGS):
+def access_digest(access: str) -> str:
+    """What an EC2 key is found by."""
+    return hashlib.sha256(access.encode()).hexdigest()
+
+
+def _check_unused(call: Call[Any], digest: str) -> None:
+    """Raises Conflict."""
+    same = or_(Credential.id == digest, Credential.access_digest == digest)
+    if call.tx.scalar(select(Credential.id).where(same)) is not None:
+        raise Conflict("Conflict occurred attempting to store credential - Duplicate entry found.")
+
+
+def _replace_key(call: Call[IdentityDeps], row: Credential, blob: str) -> None:
+    """A new secret for an EC2 key, or another pair. What it is bound to is for life. Raises BadRequest, Conflict."""
+    present, changed = ec2_blob(call.deps.secrets.open_text(row.sealed)), ec2_blob(blob)
+    for name in BINDINGS:
         if changed.get(name) != present.get(name):
             raise BadRequest(f"The {name} of a credential of the type ec2 cannot be changed.")
+    if changed["access"] == present["access"]:
+        return
+    if changed["secret"] == present["secret"]:
+        raise BadRequest("The access of a credential of the type ec2 is changed with its secret only: as another pair.")
+    digest = access_digest(changed["access"])
+    if digest != row.id:
+        _check_unused(call, digest)
+    row.access_digest = digest
 
 
 def index(call: Call[IdentityDeps]) -> dict[str, Any]:
@@ -170,7 +190,7 @@ def update(call: Call[IdentityDeps], body: CredentialBody, credential_id: str) -
         row.type = change.type
     if change.blob is not UNSET:
         if row.type == EC2:
-            _check_same_binding(ec2_blob(call.deps.secrets.open_text(row.sealed)), ec2_blob(change.blob))
+            _replace_key(call, row, change.blob)
         row.sealed = call.deps.secrets.seal_text(change.blob)
     row.extra = {**row.extra, **extra_of(body.credential, _KNOWN)}
     return {"credential": _view(call, row)}

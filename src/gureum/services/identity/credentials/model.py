@@ -14,8 +14,9 @@ from gureum.foundation.db.types import Json, Name, Row
 
 
 class Credential(Row):
-    """`id` is the SHA-256 of the access key for the type ec2, so that a signature finds its secret.
+    """`access_digest` is the SHA-256 of the access key of the type ec2, so that a signature finds its secret.
 
+    The `id` of that type is the digest of the first access key; it stays when the key is replaced.
     `used_counter` is the time step of the last pass code that the type totp let in: none is good twice.
     """
 
@@ -24,6 +25,7 @@ class Credential(Row):
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     type: Mapped[str] = mapped_column(Name)
     sealed: Mapped[str] = mapped_column(Text)
+    access_digest: Mapped[str | None] = mapped_column(String(64), unique=True)
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     project_id: Mapped[str | None] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"), index=True)
     used_counter: Mapped[int | None] = mapped_column(BigInteger)

@@ -23,7 +23,7 @@ from gureum.foundation.errors import BadRequest, NotFound, Unauthorized
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Reply, Route
 from gureum.foundation.policy import EVERY_SCOPE, Rule
-from gureum.services.identity.credentials.api import BINDINGS, ec2_blob, refuse_delegated
+from gureum.services.identity.credentials.api import BINDINGS, access_digest, ec2_blob, refuse_delegated
 from gureum.services.identity.credentials.model import Credential
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.ec2.model import UsedSignature
@@ -114,8 +114,10 @@ def create(call: Call[IdentityDeps], body: NewKey, user_id: str) -> dict[str, An
     if project is None:
         raise NotFound(f"Could not find project: {body.tenant_id}.")
     blob = {"access": ids.new_hex(), "secret": ids.new_hex(), "trust_id": None}
+    digest = access_digest(str(blob["access"]))
     row = Credential(
-        id=_credential_id(str(blob["access"])),
+        id=digest,
+        access_digest=digest,
         type=EC2,
         sealed=call.deps.secrets.seal_text(msgspec.json.encode(blob).decode()),
         user_id=user_id,
@@ -126,8 +128,9 @@ def create(call: Call[IdentityDeps], body: NewKey, user_id: str) -> dict[str, An
     return {"credential": _view(call, row)}
 
 
-def _credential_id(access: str) -> str:
-    return hashlib.sha256(access.encode()).hexdigest()
+def _with_access(access: str) -> Any:
+    """The EC2 key of this access key."""
+    return select(Credential).where(Credential.type == EC2, Credential.access_digest == access_digest(access))
 
 
 def index(call: Call[IdentityDeps], user_id: str) -> dict[str, Any]:
@@ -139,8 +142,8 @@ def index(call: Call[IdentityDeps], user_id: str) -> dict[str, Any]:
 
 def _find(call: Call[IdentityDeps], access: str) -> Credential:
     """The key, whose owner the rule is asked about, whatever user the path names. Raises NotFound before Forbidden."""
-    row: Credential | None = call.tx.get(Credential, _credential_id(access))
-    if row is None or row.type != EC2:
+    row: Credential | None = call.tx.scalar(_with_access(access))
+    if row is None:
         raise NotFound(f"Could not find credential: {access}.")
     _enforce(call, row.user_id)
     return row
@@ -182,9 +185,9 @@ def _given(body: SignedBody) -> SignedRequest:
 def _proven(call: Call[IdentityDeps], given: SignedRequest, claim_of: Callable[[str], Claim]) -> Credential:
     """The key whose secret made the signature. One answer for every reason against it."""
     with call.database.read() as tx:
-        row = tx.get(Credential, _credential_id(given.access))
+        row: Credential | None = tx.scalar(_with_access(given.access))
     secret, bound = ids.new_hex(), False
-    if row is not None and row.type == EC2:
+    if row is not None:
         blob = ec2_blob(call.deps.secrets.open_text(row.sealed))
         secret, bound = blob["secret"], any(blob.get(name) for name in BINDINGS)
     try:
@@ -192,7 +195,7 @@ def _proven(call: Call[IdentityDeps], given: SignedRequest, claim_of: Callable[[
     except Unsigned as error:
         raise Unauthorized(internal="no signature of a known kind") from error
     right = claim.holds(given.signature)
-    if row is None or row.type != EC2 or not right:
+    if row is None or not right:
         raise Unauthorized(internal="EC2 access key not found or signature not its own")
     if bound:  # a token of the owner's whole roles would be more than the key says
         raise Unauthorized(internal="the EC2 key is bound to a delegation, which keys of this cloud never are")

@@ -369,6 +369,7 @@ def _credentials() -> None:
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("type", sa.String(length=255), nullable=False),
         sa.Column("sealed", sa.Text(), nullable=False),
+        sa.Column("access_digest", sa.String(length=64), nullable=True),
         sa.Column("user_id", sa.String(length=36), nullable=False),
         sa.Column("project_id", sa.String(length=36), nullable=True),
         sa.Column("used_counter", sa.BigInteger(), nullable=True),
@@ -378,6 +379,7 @@ def _credentials() -> None:
         ),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_credentials_user_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_credentials")),
+        sa.UniqueConstraint("access_digest", name=op.f("uq_credentials_access_digest")),
     )
     op.create_index(op.f("ix_credentials_project_id"), "credentials", ["project_id"], unique=False)
     op.create_index(op.f("ix_credentials_user_id"), "credentials", ["user_id"], unique=False)
