@@ -137,7 +137,7 @@ def test_root_and_passwords_are_refused(guest):
         ("dmesg | grep Linux.version", "Linux version"),
         ("ping -c 1 -w 5 10.0.2.2; ping6 -c 1 -w 5 ::1", "1 received"),
         ("echo abc | sha256sum; echo abc | md5sum; ps; top -bn1 >/dev/null; sync", "init"),
-        ("wget -T 1 -q http://10.0.2.77/; echo wget ends with $?", "wget ends with 1"),
+        ("wget -T 1 -q http://10.0.2.77/ || echo wget ends with $?", "wget ends with 1"),
         ("for tool in vi wget tar dbclient scp udhcpc dd umount mkfs mkfs.vfat; do which $tool; done", "dbclient"),
         ("curl --version", "https"),
         ("test -x /usr/lib/sftp-server; echo sftp", "sftp"),
