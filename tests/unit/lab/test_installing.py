@@ -79,6 +79,17 @@ def test_problems_name_the_lines_and_the_remedy(tmp_path, monkeypatch):
     assert "gureum install host" in remedy
 
 
+def test_own_name_that_is_unknown_at_once_is_no_problem(tmp_path, monkeypatch):
+    file = tmp_path / "qemu.conf"
+    file.write_text(with_settings(""))
+
+    def unknown(*_words):
+        raise socket.gaierror("Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    assert list(problems(file)) == []
+
+
 def test_host_whose_own_name_resolves_slowly_is_told(tmp_path, monkeypatch):
     file = tmp_path / "qemu.conf"
     file.write_text(with_settings(""))
