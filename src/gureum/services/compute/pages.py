@@ -5,6 +5,7 @@ Source: compute API guide, "Pagination".
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,8 +18,30 @@ from gureum.foundation.http.microversions import Version
 from gureum.foundation.http.paging import Paging, next_link, paging_of
 
 MAX_PAGE = 1000
+MOST = 2**31 - 1
+_DIGITS = re.compile(r"[0-9]+")
 CLOSED: Version = (2, 75)
 """Since then, most lists refuse query parameters that they do not know."""
+
+
+def check_paging(call: Call[Any], sort_key: str = "") -> None:
+    """Check and settle what a request says of its page, before anything reads it. Raises BadRequest.
+
+    `limit` and `offset` are digits; a limit beyond the most that is allowed means the most, however long it is. A
+    direction without a key is that of `sort_key`, the list's own order.
+    """
+    for name, value in call.query:
+        if name in ("limit", "offset") and not _DIGITS.fullmatch(value):
+            raise BadRequest(f"Invalid input for query parameter {name}: {value[:64]!r} is not a whole number.")
+        if name == "sort_dir" and value not in ("asc", "desc"):
+            raise BadRequest(f"Invalid sort direction: {value[:16]!r}; must be asc or desc.")
+    call.query = [(name, _cut(value) if name in ("limit", "offset") else value) for name, value in call.query]
+    if sort_key and call.params("sort_dir") and not call.params("sort_key"):
+        call.query.append(("sort_key", sort_key))
+
+
+def _cut(digits: str) -> str:
+    return digits if len(digits) < len(str(MOST)) else str(min(int(digits[:20]), MOST))
 
 
 def page_asked(
@@ -26,8 +49,10 @@ def page_asked(
     columns: Mapping[str, InstrumentedAttribute[Any]],
     unique: InstrumentedAttribute[Any],
     default: Sequence[tuple[str, bool]] = (),
+    sort_key: str = "",
 ) -> Paging:
     """What page a request asks for. Raises BadRequest for sort keys that are not in `columns`."""
+    check_paging(call, sort_key)
     paging = paging_of(call, columns, unique=unique, default=default, maximum=MAX_PAGE)
     return replace(paging, limit=paging.limit or MAX_PAGE)
 
@@ -40,7 +65,9 @@ def with_next(call: Call[Any], view: dict[str, Any], key: str, marker: str | Non
 
 
 def only_parameters(call: Call[Any], allowed: frozenset[str]) -> None:
-    """Refuse query parameters that a closed microversion does not know. Raises BadRequest."""
+    """Refuse query parameters that a closed microversion does not know, or that come twice. Raises BadRequest."""
     for name, _ in call.query:
         if name not in allowed:
             raise BadRequest(f"Additional properties are not allowed ({name[:64]!r} was unexpected).")
+        if len(call.params(name)) > 1:
+            raise BadRequest(f"Invalid input for query parameter {name}: it may be given once.")

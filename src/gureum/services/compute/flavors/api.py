@@ -96,7 +96,7 @@ _SORTABLE = {
 
 def _page(call: Call[Any]) -> tuple[list[Flavor], str | None]:
     statement = _narrowed(call)
-    paging = page_asked(call, _SORTABLE, Flavor.id)
+    paging = page_asked(call, _SORTABLE, Flavor.id, sort_key="flavorid")
 
     def marker(flavor_id: str) -> Flavor | None:
         row: Flavor | None = call.tx.scalar(visible(call.caller).where(Flavor.id == flavor_id))

@@ -16,7 +16,7 @@ from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
 from gureum.foundation.quota import overruns
 from gureum.services.compute.keypairs.model import Keypair
-from gureum.services.compute.pages import CLOSED
+from gureum.services.compute.pages import CLOSED, check_paging
 from gureum.services.compute.quotas_in_force import limits_of_user
 
 _LETTERS, _MORE_LETTERS = r"a-zA-Z0-9_\-", r"a-zA-Z0-9_\-@."
@@ -105,6 +105,7 @@ def index(call: Call[Any]) -> dict[str, Any]:
     statement = select(Keypair).where(Keypair.user_id == owner)
     if not call.at_least(2, 35):
         return {"keypairs": [{"keypair": _view(row)} for row in call.tx.scalars(statement.order_by(Keypair.name))]}
+    check_paging(call)
     paging = paging_of(call, {}, unique=Keypair.name, maximum=1000)
     rows = call.tx.scalars(paging.page(statement, lambda name: _find(call, owner, name))).all()
     shown, more = paging.cut(rows)

@@ -17,7 +17,7 @@ from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
 from gureum.services.compute.deps import ComputeDeps
-from gureum.services.compute.pages import MAX_PAGE
+from gureum.services.compute.pages import MAX_PAGE, check_paging
 from gureum.services.network.facade import ingress_rule
 
 _PREFIX = "os_compute_api:os-security-groups:"
@@ -73,6 +73,7 @@ def index(call: Call[ComputeDeps]) -> dict[str, Any]:
     groups = call.deps.network.legacy_security_groups.index(
         call.tx, call.caller, all_projects=filters.boolean("all_tenants", call.param("all_tenants") or "false")
     )
+    check_paging(call)
     offset, limit = call.param("offset"), call.param("limit")
     first = filters.integer("offset", offset) if offset else 0
     most = filters.integer("limit", limit) if limit else MAX_PAGE

@@ -18,7 +18,7 @@ from gureum.foundation.http.call import Call
 from gureum.foundation.http.microversions import Version
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
-from gureum.services.compute.pages import CLOSED, MAX_PAGE
+from gureum.services.compute.pages import CLOSED, MAX_PAGE, check_paging
 from gureum.services.compute.quotas_in_force import check_group
 from gureum.services.compute.servers.groups import ServerGroup, ServerGroupMember
 from gureum.services.compute.servers.model import Server
@@ -103,6 +103,7 @@ def index(call: Call[Any]) -> dict[str, Any]:
     statement = select(ServerGroup)
     if not everywhere:
         statement = statement.where(ServerGroup.project_id == call.caller.project_id)
+    check_paging(call)
     limit, offset = call.param("limit"), call.param("offset")
     statement = statement.order_by(ServerGroup.created_at, ServerGroup.id)
     statement = statement.limit(min(filters.integer("limit", limit) if limit else MAX_PAGE, MAX_PAGE) or MAX_PAGE)

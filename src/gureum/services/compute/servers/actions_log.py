@@ -18,7 +18,7 @@ from gureum.foundation.http.microversions import Version
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
 from gureum.services.compute.deps import ComputeDeps
-from gureum.services.compute.pages import MAX_PAGE, only_parameters, with_next
+from gureum.services.compute.pages import MAX_PAGE, check_paging, only_parameters, with_next
 from gureum.services.compute.servers.model import Server, ServerAction
 from gureum.services.compute.servers.views import host_id
 
@@ -97,6 +97,7 @@ def _narrowed(call: Call[Any], server_id: str, statement: Select[Any]) -> tuple[
     """Filters and paging, newest first, since 2.58."""
     allowed = {"limit", "marker", "changes-since"} | ({"changes-before"} if call.at_least(2, 66) else set())
     only_parameters(call, frozenset(allowed))
+    check_paging(call)
     text = call.param("limit")
     limit = min(filters.integer("limit", text) if text else MAX_PAGE, MAX_PAGE) or MAX_PAGE
     since, before = call.param("changes-since"), call.param("changes-before")

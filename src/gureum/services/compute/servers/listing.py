@@ -19,6 +19,7 @@ from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.paging import paging_of
 from gureum.services.compute.deps import ComputeDeps
+from gureum.services.compute.pages import check_paging
 from gureum.services.compute.servers.model import STATUSES, UNKNOWN, Server, in_status
 from gureum.services.compute.servers.patterns import MAX_PATTERN, BadPattern, literal, matching
 from gureum.services.compute.servers.seen import EVERY_SERVER, SeenServer
@@ -100,6 +101,15 @@ _PROJECT = {
 _SINCE = {"ip6": (2, 5), **dict.fromkeys(("tags", "tags-any", "not-tags", "not-tags-any"), (2, 26))}
 _SINCE |= {"changes-before": (2, 66), "locked": (2, 73)}
 """Filters that mean nothing before a version."""
+_NEVER_EMPTY = ("changes-since", "changes-before", "name", "display_name", "flavor", "tags", "tags-any")
+_NOT_SORTED = frozenset(
+    {
+        *("architecture", "cell_name", "cleaned", "default_ephemeral_device", "default_swap_device", "deleted"),
+        *("deleted_at", "disable_terminate", "ephemeral_gb", "ephemeral_key_uuid", "id", "key_data", "launched_on"),
+        *("memory_mb", "os_type", "reservation_id", "root_gb", "shutdown_terminate", "user_data", "vcpus", "vm_mode"),
+        "locked",
+    }
+)
 _TAGS = ("tags", "tags-any", "not-tags", "not-tags-any")
 PARAMETERS = (
     *("limit", "marker", "sort_key", "sort_dir", "all_tenants", "deleted", "changes-since", "changes-before"),
@@ -113,6 +123,9 @@ PARAMETERS = (
 def page_of(call: Call[ComputeDeps]) -> tuple[Sequence[Any], bool]:
     """One page of the servers that the caller may see, as `seen.py` reads them, and whether more follow."""
     call.query = [(name, value) for name, value in call.query if call.version >= _SINCE.get(name, (2, 1))]
+    check_paging(call, "created_at")
+    _check_filters(call)
+    call.query = [(name, value) for name, value in call.query if name != "sort_key" or not _is_ignored(call, value)]
     statement = _visible(call)
     statement = _narrow(call, statement)
     default = [("created_at", True)]
@@ -126,14 +139,28 @@ def page_of(call: Call[ComputeDeps]) -> tuple[Sequence[Any], bool]:
     return [SeenServer(*row) for row in rows], more
 
 
+def _check_filters(call: Call[Any]) -> None:
+    """Raises BadRequest for a filter without a value where one is needed."""
+    for name, value in call.query:
+        if name in _NEVER_EMPTY and not value:
+            raise BadRequest(f"Invalid input for query parameter {name}: it must not be empty.")
+
+
+def _is_ignored(call: Call[Any], sort_key: str) -> bool:
+    """Whether the reference takes a sort key and sorts by nothing, as it did before 2.75."""
+    known_since = (2, 73) if sort_key == "locked" else (2, 75)
+    return call.version < known_since and sort_key in _NOT_SORTED
+
+
 def _sortable(call: Call[Any]) -> dict[str, InstrumentedAttribute[Any]]:
     """The keys that the caller may sort by: an order tells of what it orders."""
+    mine = {**_SORTABLE, "locked": Server.locked} if call.at_least(2, 73) else _SORTABLE
     if call.caller.is_admin:
-        return {**_SORTABLE, **_SORTABLE_FOR_ADMIN}
+        return {**mine, **_SORTABLE_FOR_ADMIN}
     for key in call.params("sort_key"):
         if key in _SORTABLE_FOR_ADMIN:
             raise Forbidden(f"Only administrators may sort servers by {key}.")
-    return _SORTABLE
+    return mine
 
 
 def _visible(call: Call[Any]) -> Select[Any]:
