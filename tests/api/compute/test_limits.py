@@ -93,6 +93,17 @@ def test_the_quotas_of_users_stay_within_the_projects(world, root):
     assert put("a" * 65, 1) == 400
 
 
+def test_an_empty_user_is_not_the_whole_project(alice, root):
+    root.put(f"{SETS}/{P1}", {"quota_set": {"cores": 7}})
+    for answer in (
+        root.delete(f"{SETS}/{P1}?user_id="),
+        root.put(f"{SETS}/{P1}?user_id=", {"quota_set": {"cores": 9}}),
+        root.get(f"{SETS}/{P1}?user_id="),
+    ):
+        assert answer.status == 400
+    assert alice.get(f"{SETS}/{P1}").json()["quota_set"]["cores"] == 7
+
+
 def test_the_quota_of_a_user_is_enforced_beside_the_projects(world, alice, root):
     policy = {"name": "g", "policies": ["affinity"]}
     root.put(f"{SETS}/{P1}?user_id=alice", {"quota_set": {"server_groups": 1, "metadata_items": 1, "key_pairs": 0}})

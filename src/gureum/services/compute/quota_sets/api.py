@@ -177,9 +177,9 @@ def delete(call: Call[ComputeDeps], project_id: str) -> None:
 
 def _user(call: Call[Any]) -> str | None:
     """The user whose quotas are asked for, or None for those of the project. Raises BadRequest."""
-    user_id = call.param("user_id") or None
-    if user_id is not None and len(user_id) > MAX_ID:
-        raise BadRequest(f"Invalid input for query parameter user_id: longer than {MAX_ID} characters.")
+    user_id = call.param("user_id")
+    if user_id is not None and not 1 <= len(user_id) <= MAX_ID:  # an empty one must not mean the whole project
+        raise BadRequest(f"Invalid input for query parameter user_id: it has 1 to {MAX_ID} characters.")
     return user_id
 
 
