@@ -78,6 +78,7 @@ def test_up_writes_what_people_need_for_their_eyes_only(state, port):
     assert titles == ["control plane"]
     for name in ("openrc", "openrc-demo", "clouds.yaml", "gureum.toml", "secrets.json"):
         assert (state.root / name).stat().st_mode & 0o777 == 0o600
+    assert [str(path) for path in state.root.rglob("*") if path.lstat().st_mode & 0o077] == []
     again, _ = up(state)
     assert not again.fresh
     assert again.options.port == port
@@ -130,7 +131,32 @@ def test_a_control_plane_that_dies_at_once_is_said_in_its_own_words(state, port,
     with pytest.raises(Refusal, match="control plane did not start: no such database"):
         bring_up(state, {"simulate": True, "port": port}, Recorder(), tmp_path / "src")
     assert not list(state.run.glob("*.pid"))
-    up(state)
+    up(state, port=port)
+
+
+def test_the_options_of_an_up_that_failed_are_not_remembered(state, port, tmp_path):
+    shutil.copytree(STAND_INS, tmp_path / "src")
+    (tmp_path / "src/gureum/roles/all_in_one.py").write_text("raise SystemExit('no such database')")
+    failing = {"database": "postgresql://u:p@127.0.0.1:1/none", "hosts": 7, "port": port}
+    with pytest.raises(Refusal):
+        bring_up(state, {"simulate": True, **failing}, Recorder(), tmp_path / "src")
+    assert not {"database", "hosts", "port", "simulate"} & state.remembered().keys()
+    done, _ = up(state, port=port)
+    assert (done.options.database, done.options.hosts) == ("", 1)
+    assert state.remembered()["port"] == port
+    bring_down(state, False, Recorder())
+    with pytest.raises(Refusal):
+        bring_up(state, failing, Recorder(), tmp_path / "src")
+    done, _ = up(state)
+    assert (done.options.database, done.options.hosts, done.options.port) == ("", 1, port)
+
+
+def test_an_option_that_worked_is_forgotten_when_it_is_reset(state, port):
+    up(state, port=port, hosts=3)
+    bring_down(state, False, Recorder())
+    done = bring_up(state, {}, Recorder(), STAND_INS, reset=["hosts"])
+    assert (done.options.hosts, done.options.port, done.options.simulate) == (1, port, True)
+    assert state.remembered()["hosts"] == 1
 
 
 def test_a_port_in_use_is_said_with_its_owner(state):

@@ -17,7 +17,7 @@ from typing import TypeAlias
 from gureum import __version__
 from gureum.cli.terminal import Terminal, default_state, explain
 from gureum.lab.refusal import Refusal
-from gureum.lab.state import StateFolder, open_state
+from gureum.lab.state import RESETTABLE, StateFolder, open_state
 
 Subcommands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - has no public name
 ROLES = ("api", "worker", "all-in-one", "host")
@@ -30,7 +30,7 @@ def up(given: argparse.Namespace) -> int:
     names = ("hosts", "simulate", "port", "listen", "uplink", "inbound", "database", "bus")
     asked = {name: getattr(given, name) for name in names}
     with Terminal() as terminal:
-        done = bring_up(_folder(given), asked, terminal)
+        done = bring_up(_folder(given), asked, terminal, reset=given.reset)
     from gureum.cli.facts import print_facts  # not before: the cloud starts so much earlier
 
     print_facts(done, terminal.elapsed_s)
@@ -204,6 +204,14 @@ def _up_options(one: argparse.ArgumentParser) -> None:
         "--database", metavar="URL", help="such as postgresql+psycopg://... (default: SQLite in the folder)"
     )
     one.add_argument("--bus", metavar="URL", help="such as amqp://... (default: a unix socket)")
+    one.add_argument(
+        "--reset",
+        action="append",
+        default=[],
+        metavar="OPTION",
+        choices=RESETTABLE,
+        help=f"forget what an earlier up was told: {', '.join(RESETTABLE)}",
+    )
     one.set_defaults(run=up)
 
 

@@ -41,7 +41,7 @@ def examine_host(as_json: bool = False) -> int:
 
 
 def _machine(state: StateFolder) -> Iterator[Finding]:
-    options = choose_options({}, state.remembered())
+    options = choose_options({}, state.current())
     running = read_pid_file(state.pid_file("control"))
     for finding in findings(state.root, options.listen, options.port):
         if finding.subject == "port" and running:

@@ -11,9 +11,10 @@ from typing import Any
 import msgspec
 
 from gureum.cli.tables import print_json, print_table
+from gureum.foundation.redact import redact
 from gureum.lab.credentials import public_url
 from gureum.lab.launch import read_status
-from gureum.lab.plan import choose_options
+from gureum.lab.plan import Options, choose_options, remembered_options
 from gureum.lab.process import identify, memory_kib, read_pid_file
 from gureum.lab.state import StateFolder
 
@@ -33,7 +34,9 @@ class DaemonRow(msgspec.Struct, frozen=True):
 
 
 class Account(msgspec.Struct, frozen=True):
-    """The whole cloud. `said` is the sentence for people; `healthy` when everything runs."""
+    """The whole cloud. `said` is the sentence for people; `healthy` when everything runs; `remembered` the options that
+    the next `up` has without being told, passwords masked.
+    """
 
     state: str
     said: str
@@ -42,6 +45,7 @@ class Account(msgspec.Struct, frozen=True):
     url: str = ""
     health: str = ""
     daemons: tuple[DaemonRow, ...] = ()
+    remembered: dict[str, str] = {}
 
 
 def print_status(state: StateFolder, as_json: bool = False) -> int:
@@ -53,20 +57,34 @@ def print_status(state: StateFolder, as_json: bool = False) -> int:
     print(account.said)
     if account.daemons:
         _print_table(account)
+    if account.remembered:
+        options = ", ".join(f"--{name} {value}".rstrip() for name, value in account.remembered.items())
+        print(f"Remembered: {options} (`gureum up --reset OPTION` forgets one).")
     return 0 if account.healthy else 3
 
 
 def take_account(state: StateFolder) -> Account:
-    """What runs, whether or not there is a supervisor."""
+    """What runs, whether or not there is a supervisor, and what is remembered."""
     if not state.exists():
         return Account("absent", f"There is no cloud in {state.root}.")
+    return msgspec.structs.replace(_account(state), remembered=_remembered(state))
+
+
+def _remembered(state: StateFolder) -> dict[str, str]:
+    """The options that somebody named, as they are typed."""
+    known, usual = state.remembered(), remembered_options(Options())
+    named = {name: known[name] for name in usual if known.get(name, usual[name]) != usual[name]}
+    return {name: "" if value is True else redact(str(value)) for name, value in named.items()}
+
+
+def _account(state: StateFolder) -> Account:
     supervisor = read_pid_file(state.pid_file("supervisor"))
     found = read_status(state)
     if not supervisor:
         return _without_supervisor(state, found)
     if not found:
         return Account("starting", "The supervisor is starting.")
-    url = public_url(choose_options({}, state.remembered()))
+    url = public_url(choose_options({}, state.current()))
     health, phase = _health(url), found["phase"]
     said = f"The cloud in {state.root} is {phase} for {_span(time.time() - found['since'])}, {url} {health}"
     own = {"supervisor": {"state": "running", "pid": supervisor.pid, "since": found["since"]}}

@@ -12,6 +12,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from gureum.foundation.urls import BUSES, DATABASES, kind_of
+
 
 class ConfigError(Exception):
     """The file cannot be used; the text says which key and why."""
@@ -278,6 +280,13 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
 def load(file: Path) -> Config:
     """Read and check a configuration file."""
     try:
-        return msgspec.convert(tomllib.loads(file.read_text()), Config)
+        config = msgspec.convert(tomllib.loads(file.read_text()), Config)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError, OSError) as error:
         raise ConfigError(f"{file}: {error}") from error
+    for section, url, kinds, usual in (
+        ("database", config.database.url, DATABASES, "postgresql+psycopg://USER:PASSWORD@HOST/NAME or sqlite:///FILE"),
+        ("bus", config.bus.url, BUSES, "amqp://USER:PASSWORD@HOST, unix:/PATH or inprocess:"),
+    ):
+        if kind_of(url) not in kinds:
+            raise ConfigError(f"{file}: [{section}] url: {kind_of(url)}: cannot be used here; write {usual}")
+    return config

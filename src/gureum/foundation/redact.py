@@ -29,7 +29,7 @@ _AUTHORIZATION = re.compile(
 )
 _PEM = re.compile(r"(?s)-----BEGIN ([A-Z0-9 ]+)-----.*?(?:-----END \1-----|\Z)")
 _FERNET = re.compile(r"gAAAA[\w%=-]{16,}")
-_IN_A_URL = re.compile(r"""(://[^/\s:@"']*:)[^/\s"']*@""")
+_IN_A_URL = re.compile(r"""(://[^/\s:@"']*:)(?!PASSWORD@)[^/\s"']*@""")
 _IN_A_PATH = re.compile(r"(/tokens/)[^/?\s\"']+", re.IGNORECASE)
 _TOKEN_LIKE = re.compile(
     r"(?<![0-9a-f])[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12,}", re.IGNORECASE

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +26,16 @@ from gureum.lab.daemon import read_plan, write_plan
 from gureum.lab.engines.datapath import kernel_datapath
 from gureum.lab.engines.fabric import Fabric
 from gureum.lab.engines.host import write_host_files
-from gureum.lab.plan import Facts, Options, agent_settings, choose_options, lab_hosts, make_plan, remembered_options
+from gureum.lab.plan import (
+    Facts,
+    Options,
+    agent_settings,
+    choose_options,
+    lab_hosts,
+    make_plan,
+    remembered_options,
+    without,
+)
 from gureum.lab.process import Process, clean_environment, read_pid_file, start_detached
 from gureum.lab.refusal import Refusal
 from gureum.lab.state import StateFolder, only_one, write_private
@@ -61,14 +70,18 @@ class Up:
     fresh: bool
 
 
-def bring_up(state: StateFolder, asked: dict[str, Any], report: Report, source: Path = SOURCE) -> Up:
-    """Start the lab, or find it running. `asked` holds Options' fields, None where nothing was asked,
-    `source` the folder from which the control plane and the agents are imported.
+def bring_up(
+    state: StateFolder, asked: dict[str, Any], report: Report, source: Path = SOURCE, reset: Iterable[str] = ()
+) -> Up:
+    """Start the lab, or find it running. `asked` holds Options' fields, None where nothing was asked, `reset` the names
+    of those to forget, `source` the folder from which the control plane and the agents are imported.
 
-    Raise Refusal with one sentence and its remedy; then nothing that this call started is left running.
+    Raise Refusal with one sentence and its remedy; then nothing that this call started is left running, and its
+    options are not remembered.
     """
-    remembered = state.remembered()
-    options = choose_options(asked, remembered)
+    runs = read_pid_file(state.pid_file("supervisor"))
+    known = state.current() if runs else state.remembered()
+    options = choose_options(asked, without(known, reset))
     if not options.simulate:
         checks.require_root()
     first = not state.exists()
@@ -88,9 +101,11 @@ def _bring_up(state: StateFolder, options: Options, report: Report, source: Path
     checks.require_space(state.root, options.simulate)
     supervisor = read_pid_file(state.pid_file("supervisor"))
     if supervisor:
-        if remembered_options(options) != {name: remembered.get(name) for name in remembered_options(options)}:
+        running = state.current()
+        if remembered_options(options) != {name: running.get(name) for name in remembered_options(options)}:
             raise Refusal("The cloud runs with other options.", "Run `gureum down` first; `up` keeps its servers.")
         follow(state, supervisor, report)
+        _keep_options(state, options, remembered)
         return Up(state, options, _remembered_facts(remembered), fresh=False)
     if not read_pid_file(state.pid_file("control")):
         checks.require_port(options.listen, options.port)
@@ -103,8 +118,16 @@ def _bring_up(state: StateFolder, options: Options, report: Report, source: Path
     except BaseException:
         if first and not options.simulate:
             forget_route(state.lab, facts.external_cidr)
+        state.end_attempt()
         raise
+    _keep_options(state, options, state.remembered())
     return Up(state, options, facts, fresh=True)
+
+
+def _keep_options(state: StateFolder, options: Options, remembered: dict[str, Any]) -> None:
+    """They worked: the next `up` has them too."""
+    state.remember(remembered | remembered_options(options))
+    state.end_attempt()
 
 
 def bring_down(state: StateFolder, purge: bool, report: Report, *, now: bool = False) -> bool:
@@ -229,8 +252,11 @@ def _prepare(state: StateFolder, options: Options, remembered: dict[str, Any], r
             guest_image=image, forwarding=_forwarding(state, options), dns_servers=_dns_servers(options.uplink),
             uplink_address=_address_of(options.uplink),
         )  # fmt: skip
-    known = {"external_cidr": facts.external_cidr, "guest_image": facts.guest_image}
-    state.remember(remembered_options(options) | known)
+    known = {"guest_image": facts.guest_image}
+    if not options.simulate:
+        known["external_cidr"] = facts.external_cidr
+    state.remember(remembered | known)
+    state.attempt(remembered_options(options))
     state.pid_file("supervisor").unlink(missing_ok=True)
     write_private(state.config, config_text(state, options, facts))
     write_credentials(state, options)
@@ -242,7 +268,8 @@ def _prepare(state: StateFolder, options: Options, remembered: dict[str, Any], r
 
 
 def _remembered_facts(remembered: dict[str, Any]) -> Facts:
-    return Facts(SOURCE, external_cidr=remembered["external_cidr"], guest_image=remembered["guest_image"])
+    facts = Facts(SOURCE, guest_image=remembered["guest_image"])
+    return replace(facts, external_cidr=remembered.get("external_cidr", facts.external_cidr))
 
 
 def _start(state: StateFolder, report: Report) -> None:

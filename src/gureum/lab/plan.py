@@ -7,10 +7,12 @@ the state folder remembers, so that `up` after `down` brings back the same lab.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gureum.foundation.urls import BUSES, DATABASES, kind_of
 from gureum.lab.addressing import tunnel_address
 from gureum.lab.daemon import Daemon, Plan, Ready
 from gureum.lab.engines.central import central, northbound, southbound
@@ -67,6 +69,7 @@ def choose_options(asked: dict[str, Any], remembered: dict[str, Any]) -> Options
             "Name another with --state, or remove it with `gureum down --purge`.",
         )
     options = Options(**(known | given))
+    _check_urls(options)
     if not 1 <= options.hosts <= (100_000 if options.simulate else 200):
         raise Refusal(
             f"--hosts {options.hosts} is out of range.",
@@ -81,6 +84,29 @@ def choose_options(asked: dict[str, Any], remembered: dict[str, Any]) -> Options
     if options.inbound and not options.uplink:
         raise Refusal("--inbound lets others in through an uplink, and there is none.", "Name it with --uplink.")
     return options
+
+
+def _check_urls(options: Options) -> None:
+    """Refusal for a database or a bus that nothing here can open."""
+    database, bus = kind_of(options.database), kind_of(options.bus)
+    if options.database and database not in DATABASES:
+        raise Refusal(
+            f"--database {database}: is no database that Gureum uses.",
+            "Name a PostgreSQL, postgresql+psycopg://USER:PASSWORD@HOST/NAME, or forget it with "
+            "`gureum up --reset database`: then it is SQLite in the state folder.",
+        )
+    if options.bus and bus not in BUSES:
+        raise Refusal(
+            f"--bus {bus}: is no bus that Gureum uses.",
+            "Name a RabbitMQ, amqp://USER:PASSWORD@HOST, or forget it with `gureum up --reset bus`: "
+            "then it is a socket in the state folder.",
+        )
+
+
+def without(remembered: dict[str, Any], reset: Iterable[str]) -> dict[str, Any]:
+    """What is remembered but for the options that are to be as if they had never been named."""
+    forgotten = set(reset)
+    return {name: value for name, value in remembered.items() if name not in forgotten}
 
 
 def remembered_options(options: Options) -> dict[str, object]:

@@ -97,8 +97,8 @@ def write_pid_file(file: Path, process: Process) -> None:
 
 
 def start_detached(argv: Sequence[str], environment: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
-    """Start a session of its own, its output at the end of `log`: it survives whoever started it."""
-    with log.open("ab", buffering=0) as output:
+    """Start a session of its own, its output at the end of `log`, the owner's alone: it survives whoever started it."""
+    with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600), "ab") as output:
         return subprocess.Popen(
             list(argv),
             stdin=subprocess.DEVNULL,

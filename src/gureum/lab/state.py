@@ -19,6 +19,8 @@ from pathlib import Path
 from gureum.lab.refusal import Refusal
 
 _LONGEST = 76  # unix socket addresses hold 107 bytes, and hosts/host1000/run/libvirt-like tails follow the folder
+RESETTABLE = ("hosts", "port", "listen", "uplink", "inbound", "database", "bus")
+"""Options of `up` that can be forgotten. Whether a cloud is simulated is what it is."""
 _HIDDEN_BY_HOSTS = (
     "/run",
     "/var/run",
@@ -101,16 +103,23 @@ class StateFolder:
         write_private(self.root / "lab.json", json.dumps(facts, indent=1) + "\n")
 
     def remembered(self) -> dict[str, object]:
-        """What the last `up` decided; empty before the first."""
-        try:
-            found = json.loads((self.root / "lab.json").read_text())
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError) as error:
-            raise Refusal(
-                f"{self.root}/lab.json cannot be read ({error}).", "Remove the folder, or name another with --state."
-            ) from error
-        return found if isinstance(found, dict) else {}
+        """What the last `up` that worked decided; empty before the first."""
+        return _read_facts(self.root / "lab.json")
+
+    def attempt(self, facts: dict[str, object]) -> None:
+        """Note what an `up` tries, until `end_attempt`: it is remembered when it worked."""
+        write_private(self._attempt, json.dumps(facts, indent=1) + "\n")
+
+    def end_attempt(self) -> None:
+        self._attempt.unlink(missing_ok=True)
+
+    def current(self) -> dict[str, object]:
+        """What runs, or was the last to: the attempt under way, else what is remembered."""
+        return _read_facts(self._attempt) or self.remembered()
+
+    @property
+    def _attempt(self) -> Path:
+        return self.run / "attempt.json"
 
     def passwords(self) -> dict[str, str]:
         """The lab's own random passwords, made once."""
@@ -119,6 +128,19 @@ class StateFolder:
             made = {name: secrets.token_urlsafe(15) for name in ("admin", "demo")}
             write_private(file, json.dumps(made, indent=1) + "\n")
         return dict(json.loads(file.read_text()))
+
+
+def _read_facts(file: Path) -> dict[str, object]:
+    """A JSON object; empty where there is no file. Raises Refusal for one that cannot be read."""
+    try:
+        found = json.loads(file.read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise Refusal(
+            f"{file} cannot be read ({error}).", "Remove the folder, or name another with --state."
+        ) from error
+    return found if isinstance(found, dict) else {}
 
 
 def open_state(folder: str | Path) -> StateFolder:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 
-from gureum.roles.entry import configured, connection_limits, ready_file, settle_memory
+from gureum.roles.entry import configured, connection_limits, failures_in_a_sentence, ready_file, settle_memory
 
 
 def main() -> None:
@@ -20,7 +20,8 @@ def main() -> None:
     limits = connection_limits(config.api)
     control = built(config, alone=True)
     try:
-        control.prepare()
+        with failures_in_a_sentence():
+            control.prepare()
         control.start_api()
         control.start_workers()
         settle_memory()

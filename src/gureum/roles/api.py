@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 
-from gureum.roles.entry import configured, connection_limits, ready_file, settle_memory
+from gureum.roles.entry import configured, connection_limits, failures_in_a_sentence, ready_file, settle_memory
 
 
 def main() -> None:
@@ -21,7 +21,8 @@ def main() -> None:
     limits = connection_limits(config.api)
     control = built(config, alone=False)
     try:
-        control.prepare()
+        with failures_in_a_sentence():
+            control.prepare()
         control.start_api(workers=False)
         settle_memory()
         serve(control.app, config.api.host, config.api.port, on_ready=ready.touch, shared=True, limits=limits)

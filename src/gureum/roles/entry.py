@@ -11,7 +11,8 @@ import contextlib
 import ctypes
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,21 @@ def connection_limits(section: ApiConfig) -> ConnectionLimits:
         return ConnectionLimits(section.connections, section.connections_per_address, tuple(section.proxies))
     except ValueError as error:
         raise SystemExit(f"[api] proxies: {error}") from error
+
+
+@contextmanager
+def failures_in_a_sentence() -> Iterator[None]:
+    """A database that cannot be used at the start is one sentence for the operator, with the remedy. Raises SystemExit.
+
+    What the driver says names the server's address, never the password.
+    """
+    from gureum.foundation.db.failures import DatabaseFailure
+
+    try:
+        yield
+    except DatabaseFailure as failure:
+        cause = failure.public.replace(" Try again later.", "")
+        raise SystemExit(f"{cause} {failure.internal}: mend that, or correct [database] url") from failure
 
 
 def ready_file(config: Config, name: str) -> Path:

@@ -13,7 +13,7 @@ import signal
 import threading
 
 from gureum.foundation.config import ConfigError
-from gureum.roles.entry import configured, ready_file, settle_memory
+from gureum.roles.entry import configured, failures_in_a_sentence, ready_file, settle_memory
 
 
 def main() -> None:
@@ -28,7 +28,8 @@ def main() -> None:
         signal.signal(number, lambda *_: stopping.set())
     control = built(config, alone=False)
     try:
-        control.prepare()
+        with failures_in_a_sentence():
+            control.prepare()
         control.start_workers()
         health = Health({"database": control.database.answers, "bus": control.bus.connected})
         with watched(config.worker, health, lambda: measured(control.database, control.metrics)):

@@ -76,3 +76,14 @@ def test_tasks_as_json_and_of_a_named_configuration(tmp_path, capsys):
     (task,) = json.loads(capsys.readouterr().out)
     assert (task["kind"], task["step"], task["waits_for"]) == ("server", "wire", LONG)
     assert 5 <= task["for_s"] < 60
+
+
+def test_status_shows_what_the_next_up_remembers_but_no_password(tmp_path, capsys):
+    state = StateFolder(tmp_path)
+    state.make()
+    state.remember({"simulate": True, "port": 8774, "bus": "amqp://u:hush@broker", "external_cidr": "x"})
+    assert status.print_status(state) == 3
+    shown = capsys.readouterr().out
+    assert "Remembered: --simulate, --bus amqp://u:***@broker (" in shown
+    assert status.print_status(state, as_json=True) == 3
+    assert json.loads(capsys.readouterr().out)["remembered"] == {"simulate": "", "bus": "amqp://u:***@broker"}

@@ -11,11 +11,21 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gureum.foundation.config import Config
+from gureum.foundation.config import Config, ConfigError, load
 from gureum.lab import addressing
 from gureum.lab.credentials import clouds_text, config_text, openrc_text, public_url
 from gureum.lab.daemon import Plan, in_order, read_plan, write_plan
-from gureum.lab.plan import Facts, Options, agent_bus, agent_settings, choose_options, lab_fabric, lab_hosts, make_plan
+from gureum.lab.plan import (
+    Facts,
+    Options,
+    agent_bus,
+    agent_settings,
+    choose_options,
+    lab_fabric,
+    lab_hosts,
+    make_plan,
+    without,
+)
 from gureum.lab.refusal import Refusal
 from gureum.lab.state import StateFolder, open_state
 from gureum.lab.stopping import _layers
@@ -102,6 +112,8 @@ def test_what_is_not_asked_is_remembered_and_what_is_asked_wins():
         ({"hosts": 201}, {}, "1 to 200"),
         ({"port": 70000}, {}, "not a port"),
         ({"simulate": True, "uplink": "eth0"}, {}, "sends no packets"),
+        ({"database": "mysql://u:hush@h/n"}, {}, r"--database mysql: is no database"),
+        ({"bus": "redis://u:hush@h"}, {}, r"--bus redis: is no bus"),
     ],
 )
 def test_options_that_cannot_be_are_refused_in_one_sentence(asked, remembered, words):
@@ -249,3 +261,17 @@ def test_no_command_line_of_a_lab_holds_a_password():
     assert not [word for word in told if secret in word]
     settings = agent_settings(STATE, options, FACTS, lab_hosts(STATE, options, FACTS)[0])
     assert settings["bus"] == agent_bus(STATE, options)
+
+
+def test_an_option_that_is_reset_is_as_if_it_had_never_been_named():
+    remembered = {"simulate": True, "hosts": 3, "bus": "amqp://b", "port": 9000, "external_cidr": "x"}
+    assert choose_options({}, without(remembered, ["bus", "hosts"])) == Options(simulate=True, port=9000)
+    assert choose_options({"bus": "amqp://c"}, without(remembered, ["bus"])).bus == "amqp://c"
+
+
+def test_the_configuration_refuses_what_it_cannot_open_without_telling_passwords(tmp_path):
+    for text in ('[database]\nurl = "mysql://u:hush@h/n"', '[bus]\nurl = "redis://u:hush@h"'):
+        (tmp_path / "a.toml").write_text(text)
+        with pytest.raises(ConfigError, match=r"url: (mysql|redis): cannot be used here; write ") as caught:
+            load(tmp_path / "a.toml")
+        assert "hush" not in str(caught.value)

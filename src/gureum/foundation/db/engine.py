@@ -94,7 +94,7 @@ class Database:
     """Owns the engines. Thread safe; one per process."""
 
     def __init__(self, url: str, *, pool_size: int = 16, durability: Durability = "full") -> None:
-        self.url = url
+        self.url = url = url.replace("postgresql://", "postgresql+psycopg://", 1)
         self._durability = durability
         self.is_sqlite = url.startswith("sqlite")
         self.counters = Counters()
@@ -147,6 +147,16 @@ class Database:
         try:
             with self._transaction(self._reads, autoflush=False) as tx:
                 yield tx
+        except SQLAlchemyError as error:
+            if self._is_mistake(error):
+                raise
+            raise self._answer(error) from error
+
+    @contextmanager
+    def in_words(self) -> Iterator[None]:
+        """For those who use `engine` itself: a failure of the database within is raised as DatabaseFailure."""
+        try:
+            yield
         except SQLAlchemyError as error:
             if self._is_mistake(error):
                 raise

@@ -28,8 +28,11 @@ def head() -> str:
 
 
 def ensure_schema(database: Database) -> None:
-    """Safe to run from several processes at once: they take turns, and each change is one transaction."""
-    with _turn(database):
+    """Safe to run from several processes at once: they take turns, and each change is one transaction.
+
+    Raises DatabaseFailure.
+    """
+    with database.in_words(), _turn(database):
         with database.engine.connect() as connection:
             tables = inspect(connection).get_table_names()
             current = _current(connection) if "alembic_version" in tables else None
