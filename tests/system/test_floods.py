@@ -23,7 +23,7 @@ from gureum.foundation.http.app import LOGIN_THREADS
 GROWTH_MIB = 32
 HASHES_MIB = 64 + 19 * LOGIN_THREADS
 MEDIAN_S = 0.15
-SLOWEST_S = 2.0
+SLOWEST_S = 4.0
 
 
 class Other:

@@ -43,6 +43,23 @@ def test_those_at_work_stay():
     assert places.admit("b1", ("b",), closed.append)
 
 
+def test_a_newcomer_does_not_look_at_all_who_are_at_work():
+    """Thousands of connections at work: each newcomer would cost the event loop milliseconds."""
+    looked = []
+
+    def rank(name):
+        looked.append(name)
+        return AT_WORK if name < 1000 else AT_REST
+
+    places, closed = Connections([Limit(2000)], rank), []
+    for number in range(2000):
+        assert places.admit(number, (), closed.append)
+    for number in range(500):
+        assert places.admit(2000 + number, (), closed.append)
+    assert closed == list(range(1000, 1500))
+    assert len(looked) < 2000 + 1000 + 3 * 500
+
+
 def test_limits_of_nested_groups():
     places, closed = connections(Limit(9), Limit(4), Limit(2, replaces=False)), []
     for name in ("g1", "g2", "h1", "h2"):
@@ -55,6 +72,7 @@ def test_limits_of_nested_groups():
         places.remove(name)
     assert len(places) == 0
     assert not places._members
+    assert not places._silent
     assert not places._children
 
 

@@ -9,6 +9,7 @@ there are no others, the newcomer is refused. Pure: the caller closes, and holds
 from __future__ import annotations
 
 import resource
+from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -39,7 +40,8 @@ class Connections(Generic[Connection]):
         self._limits = tuple(limits)
         self._rank = rank
         self._keys: dict[Connection, Key] = {}
-        self._members: dict[Key, dict[Connection, None]] = {}
+        self._members: dict[Key, OrderedDict[Connection, None]] = {}
+        self._silent: dict[Key, OrderedDict[Connection, None]] = {}  # those that were not seen to ask yet
         self._children: dict[Key, dict[Key, None]] = {}
 
     def __len__(self) -> int:
@@ -59,7 +61,8 @@ class Connections(Generic[Connection]):
                 close(victim)
         self._keys[connection] = key
         for level in range(len(key) + 1):
-            self._members.setdefault(key[:level], {})[connection] = None
+            self._members.setdefault(key[:level], OrderedDict())[connection] = None
+            self._silent.setdefault(key[:level], OrderedDict())[connection] = None
             if level:
                 self._children.setdefault(key[: level - 1], {})[key[:level]] = None
         return True
@@ -73,8 +76,9 @@ class Connections(Generic[Connection]):
             group = key[:level]
             members = self._members[group]
             del members[connection]
+            self._silent[group].pop(connection, None)
             if not members:
-                del self._members[group]
+                del self._members[group], self._silent[group]
                 if level:
                     self._children[key[: level - 1]].pop(group, None)
                 self._children.pop(group, None)
@@ -88,11 +92,32 @@ class Connections(Generic[Connection]):
             own = len(self._members.get(newcomer[: len(group) + 1], ()))
             groups = [child for child in below if len(self._members[child]) >= max(own, 1)]
             groups.sort(key=lambda child: len(self._members[child]), reverse=True)
-        for rank in (SILENT, AT_REST):
-            for candidates in groups:
-                for connection in self._members[candidates]:
-                    if self._rank(connection) == rank:
-                        return connection
+        for candidates in groups:
+            if (silent := self._oldest_silent(candidates)) is not None:
+                return silent
+        for candidates in groups:
+            if (at_rest := self._next_at_rest(candidates)) is not None:
+                return at_rest
+        return None
+
+    def _oldest_silent(self, group: Key) -> Connection | None:
+        """Whoever asked once is never looked at again."""
+        silent = self._silent[group]
+        while silent:
+            connection = next(iter(silent))
+            if self._rank(connection) == SILENT:
+                return connection
+            del silent[connection]
+        return None
+
+    def _next_at_rest(self, group: Key) -> Connection | None:
+        """Those at work go to the end, so that the next newcomer does not look at all of them again."""
+        members = self._members[group]
+        for _ in range(len(members)):
+            connection = next(iter(members))
+            if self._rank(connection) == AT_REST:
+                return connection
+            members.move_to_end(connection)
         return None
 
 
