@@ -10,8 +10,11 @@ import pytest
 from tests.contracts.agent_hosts import eventually
 
 from gureum.agents.hypervisor import reporter as reporting
+from gureum.agents.hypervisor.agent import Agent, AgentOptions
 from gureum.agents.hypervisor.protocol import AgentFailure, HostResources, ServerObserved
 from gureum.agents.hypervisor.reporter import Reporter
+from gureum.agents.metadata.wiring import LoopbackWiring
+from gureum.drivers.hypervisor.fake import FakeHypervisor
 
 BEAT_S = 0.05
 
@@ -136,3 +139,32 @@ def test_change_is_told_while_capabilities_are_measured(agent, events, reporter)
     reporter.changed("server-1")
     eventually(lambda: events.changes, "the change")
     assert events.changes == [("host1", ServerObserved("server-1", "stopped"))]
+
+
+class SlowHypervisor(FakeHypervisor):
+    """Answers for machines at once; what the host can give takes a gate after the first time."""
+
+    def __init__(self):
+        super().__init__()
+        self.gate, self.asked = threading.Event(), 0
+
+    def capabilities(self):
+        self.asked += 1
+        if self.asked > 1:
+            self.gate.wait()
+        return super().capabilities()
+
+
+def test_agent_of_a_slow_driver_keeps_its_heartbeat_and_serves_calls(tmp_path, events, monkeypatch):
+    monkeypatch.setattr(reporting, "_RESOURCES_EVERY_S", 0.0)
+    driver = SlowHypervisor()
+    agent = Agent(driver, tmp_path, LoopbackWiring(), AgentOptions("host1", heartbeat_s=BEAT_S))
+    try:
+        agent.report(events)
+        eventually(lambda: driver.asked > 1, "the slow question")
+        assert len(beats_within(events, 20 * BEAT_S)) >= 5
+        assert {beat.servers_age_s for beat in events.beats} == {0}
+        assert agent.observe_server("server-1").power == "absent"
+    finally:
+        driver.gate.set()
+        agent.stop()
