@@ -35,6 +35,17 @@ def test_an_action_of_a_server_that_is_not_there_is_not_found_for_whoever_asks(w
             assert answer.status == 404, (name, action)
 
 
+def test_a_server_group_that_is_not_there_is_not_found_before_its_rule_refuses(world, alice):
+    groups = "/compute/v2.1/os-server-groups"
+    made = alice.post(groups, {"server_group": {"name": "g", "policies": ["affinity"]}}).json()["server_group"]
+    rita, bob = world.as_("rita"), world.as_("bob")
+    assert rita.delete(f"{groups}/{made['id']}").status == 403
+    assert rita.delete(f"{groups}/{ids.new_uuid()}").status == 404
+    assert (bob.delete(f"{groups}/{made['id']}").status, bob.get(f"{groups}/{made['id']}").status) == (404, 404)
+    assert rita.get(f"{groups}/{made['id']}").status == 200
+    assert alice.delete(f"{groups}/{made['id']}").status == 204
+
+
 def test_an_administrators_lock_is_not_its_owners_to_open(world, alice, root):
     own = f"/compute/v2.1/servers/{world.server()}"
     for lock, unlock, status in ((root, alice, 403), (root, root, 202), (alice, root, 202), (alice, alice, 202)):
