@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import socket
@@ -10,7 +11,7 @@ import threading
 import time
 
 import pytest
-from tests.api.image.conftest import IMAGES, cloud_on, register
+from tests.api.image.conftest import IMAGES, active, cloud_on, register
 from tests.api.image.test_imports import LOOPBACK, begin, show, tasks_of
 from tests.api.image.web_place import serving
 
@@ -19,6 +20,8 @@ from gureum.drivers.image.pace import MinimumRate, TooSlow
 from gureum.drivers.image.qemu import QemuConverter
 from gureum.drivers.image.web.fetch import FetchFailed, WebFetcher
 from gureum.foundation.db.engine import Database
+from gureum.services.image.images.model import Image
+from gureum.services.image.locations.model import attach
 
 PATIENCE_S = 10
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"
@@ -185,3 +188,40 @@ def test_conversion_can_be_ended(tmp_path):
     pid = int((tmp_path / "pid").read_text())
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+@pytest.mark.parametrize("first", [b"", HEAD], ids=["no head", "no data"])
+def test_downloads_from_outside_hold_up_nobody_else(empty_database, tmp_path, first):
+    """An image's data may lie at a place that never answers: the API and the cloud's own data go on."""
+    shutil.copy(empty_database, tmp_path / "test.sqlite")
+    database = Database(f"sqlite:///{tmp_path}/test.sqlite")
+    cloud = cloud_on(database, tmp_path, LOOPBACK, secure_hash=False)
+    alice = cloud.as_("alice")
+    here = active(alice, b"here")
+    with serving(SlowPlace(first=first, then=b"")) as server:
+        away = register(alice)["id"]
+
+        def put_away(tx):
+            image = tx.get(Image, away)
+            image.status, image.size_bytes = "active", 1_000_000
+            attach(tx, image, "web", server.url)
+
+        database.write(put_away)
+        took = asyncio.run(beside_downloads(alice, away, here))
+    database.close()
+    assert took < 2
+
+
+async def beside_downloads(client, away, here):
+    """How long a list and a download take while 40 other downloads wait."""
+    get = lambda url: client._send("GET", url, b"", client.headers)
+    waiting = [asyncio.create_task(get(f"{IMAGES}/{away}/file")) for _ in range(40)]
+    await asyncio.sleep(0.5)
+    began = time.monotonic()
+    listed, downloaded = await asyncio.gather(get(IMAGES), get(f"{IMAGES}/{here}/file"))
+    took = time.monotonic() - began
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    assert (listed.status, downloaded.content) == (200, b"here")
+    return took

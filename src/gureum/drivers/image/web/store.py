@@ -33,7 +33,7 @@ class WebImageStore:
             raise ValueError("offset and length cannot be negative")
         wanted = {"Range": f"bytes={offset}-"} if offset else {}
         stream = self._stream(location, wanted)
-        return _piece(stream, 0 if stream.partial else offset, length)
+        return _Piece(stream, 0 if stream.partial else offset, length)
 
     def size(self, location: str) -> int:
         """See ImageStore.size. Raises ImageStoreError where the server does not tell."""
@@ -75,17 +75,29 @@ def _refuse(image_id: str) -> NoReturn:
     raise ImageStoreError(f"the web store takes no data, not that of image {image_id} either")
 
 
-def _piece(stream: WebStream, skip: int, length: int | None) -> Iterator[bytes]:
-    left = length
-    try:
-        for whole in stream:
-            chunk, skip = whole[skip:], max(skip - len(whole), 0)
-            if left is not None:
-                chunk = chunk[:left]
-                left -= len(chunk)
+class _Piece:
+    """`length` bytes of a stream after the first `skip`. Closes the stream at its end, also when it was never begun."""
+
+    def __init__(self, stream: WebStream, skip: int, length: int | None) -> None:
+        self._stream, self._skip, self._left = stream, skip, length
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        while self._left != 0:
+            whole = next(self._stream)
+            chunk, self._skip = whole[self._skip :], max(self._skip - len(whole), 0)
+            if self._left is not None:
+                chunk = chunk[: self._left]
+                self._left -= len(chunk)
             if chunk:
-                yield chunk
-            if left == 0:
-                return
-    finally:
-        stream.close()
+                return chunk
+        self.close()
+        raise StopIteration
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def __del__(self) -> None:
+        self.close()

@@ -23,6 +23,7 @@ from gureum.services.image.cache.node import NodeCache
 from gureum.services.image.cache.reading import HITS
 from gureum.services.image.deps import ImageDeps
 from gureum.services.image.images.model import Image, living
+from gureum.services.image.locations.model import locations_of
 from gureum.services.image.locations.reading import open_data
 
 log = logging.getLogger("gureum.image")
@@ -120,7 +121,8 @@ class Keeper:
                 return
             if (image.size_bytes or 0) > most:
                 raise UnfitError("it is larger than the cache")
-            chunks = open_data(self._deps.stores, tx, image)
+            rows = locations_of(tx, image.id)
+        chunks = open_data(self._deps.stores, image.id, rows).chunks
         found = self._ingested(Ingest(cache.store.create(image.id), max_size_bytes=most), chunks)
         if found is None:
             return

@@ -21,6 +21,7 @@ from gureum.services.image.imports import conversion, hashing, operations, sourc
 from gureum.services.image.imports.operations import KIND, Job, bring, job_of, mine
 from gureum.services.image.imports.progress import Watch
 from gureum.services.image.imports.staged import Staged, staged_of
+from gureum.services.image.locations.model import locations_of
 from gureum.services.image.locations.reading import open_data
 from gureum.services.image.tasks.model import begin
 
@@ -154,7 +155,8 @@ class Steps:
             chunks = self.deps.stores.engine(staged.store).open(staged.location)
         else:
             with self.deps.database.read() as tx:
-                chunks = open_data(self.deps.stores, tx, image)
+                rows = locations_of(tx, image.id)
+            chunks = open_data(self.deps.stores, image.id, rows).chunks
         declared = image.disk_format if job.method == "copy-image" else None
         ingest = Ingest(self.deps.stores.engine(store).create(job.image_id), declared_format=declared)
         found = self._ingested(ingest, self._watch(run, job).over(chunks))

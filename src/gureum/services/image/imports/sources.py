@@ -19,6 +19,7 @@ from gureum.services.image.images.fields import CONTAINER_FORMATS, DISK_FORMATS,
 from gureum.services.image.images.model import HASH_ALGORITHM, Image, visible
 from gureum.services.image.imports import elsewhere
 from gureum.services.image.imports.operations import Job
+from gureum.services.image.locations.model import locations_of
 from gureum.services.image.locations.reading import open_data
 
 COPIED_PREFIXES = ("hw_", "trait:", "os_distro", "os_secure_boot", "os_type")
@@ -80,7 +81,8 @@ def chunks_of(deps: ImageDeps, job: Job, look: Look) -> Iterator[bytes]:
     if job.method == "glance-download":
         image = _source_image(deps, job)
         with deps.database.read() as tx:
-            return open_data(deps.stores, tx, image)
+            rows = locations_of(tx, image.id)
+        return open_data(deps.stores, image.id, rows).chunks
     try:
         return iter(deps.fetcher.open(job.uri, look=look))
     except UrlRefused as error:

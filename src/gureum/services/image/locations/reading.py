@@ -10,9 +10,6 @@ from typing import Any
 
 from gureum.drivers.image.errors import BlobNotFound, ImageStoreError
 from gureum.drivers.image.stores import Stores
-from gureum.foundation.db.engine import Tx
-from gureum.services.image.images.model import Image
-from gureum.services.image.locations.model import locations_of
 
 log = logging.getLogger("gureum.image")
 
@@ -23,18 +20,31 @@ def by_weight(stores: Stores, rows: Sequence[Any]) -> list[Any]:
     return sorted((row for row in rows if stores.get(row.store)), key=lambda row: (rank[row.store], row.position))
 
 
-def open_data(stores: Stores, tx: Tx, image: Image, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
-    """Chunks of the data. Raises BlobNotFound when no place has it, ImageStoreError when one is silent."""
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """Chunks of the data; `outside` when they come from a place that is not the cloud's."""
+
+    chunks: Iterator[bytes]
+    outside: bool
+
+
+def open_data(stores: Stores, image_id: str, rows: Sequence[Any], offset: int = 0, length: int | None = None) -> Opened:
+    """The data from the best of its places. Call it outside of transactions: a place may take long to answer.
+
+    Raises BlobNotFound when no place has it, ImageStoreError when one is silent.
+    """
     silent: ImageStoreError | None = None
-    for row in by_weight(stores, locations_of(tx, image.id)):
+    for row in by_weight(stores, rows):
+        store = stores.get(row.store)
+        assert store is not None
         try:
-            return stores.engine(row.store).open(row.location, offset, length)
+            return Opened(store.engine.open(row.location, offset, length), store.kind == "web")
         except BlobNotFound:
-            log.error("image %s: its data at %s in %s is missing", image.id, row.location, row.store)  # noqa: TRY400
+            log.error("image %s: its data at %s in %s is missing", image_id, row.location, row.store)  # noqa: TRY400
         except ImageStoreError as error:
-            log.error("image %s: the store %s does not give its data: %s", image.id, row.store, error)  # noqa: TRY400
+            log.error("image %s: the store %s does not give its data: %s", image_id, row.store, error)  # noqa: TRY400
             silent = error
-    raise silent or BlobNotFound(image.id)
+    raise silent or BlobNotFound(image_id)
 
 
 @dataclass(frozen=True, slots=True)

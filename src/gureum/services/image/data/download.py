@@ -1,0 +1,98 @@
+"""A download: which bytes, from which place, and who waits for them.
+
+Not here: ranges (`ranges.py`) and the choice among places (`locations/reading.py`).
+Data from outside may come slowly or never: so many places are asked at the same time, in no transaction, and their
+chunks are awaited by threads of their own, so that neither the API nor downloads from the cloud's stores wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from gureum.drivers.image.errors import BlobNotFound, ImageStoreError
+from gureum.foundation.errors import BadRequest, Forbidden, Internal, Unavailable
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.routes import Reply
+from gureum.services.image.access import find
+from gureum.services.image.cache.reading import cached_blob
+from gureum.services.image.data.memory import keep_for_streams
+from gureum.services.image.data.ranges import Piece, piece_of
+from gureum.services.image.deps import ImageDeps
+from gureum.services.image.images.model import Image
+from gureum.services.image.locations.model import locations_of
+from gureum.services.image.locations.reading import Opened, open_data
+
+OCTETS = "application/octet-stream"
+OPENED_AT_ONCE = 8
+"""Outside places that are asked for data at the same time; fewer than the API has threads for what may wait."""
+_opening = threading.BoundedSemaphore(OPENED_AT_ONCE)
+_readers = ThreadPoolExecutor(16, thread_name_prefix="image-outside")
+
+
+def download(call: Call[ImageDeps], image_id: str) -> Reply:
+    with call.database.read() as tx:
+        call.tx = tx
+        image = find(call, image_id)
+        if image.status == "deactivated" and not call.caller.is_admin:
+            raise Forbidden("The requested image has been deactivated. Image data download is forbidden.")
+        if image.status not in ("active", "deactivated") or not image.stores:
+            if image.status == "importing":
+                raise BadRequest("The image's data is still being imported.")
+            return Reply(status=204)
+        piece = piece_of(call.headers.get("range", ""), call.headers.get("content-range", ""), image.size_bytes or 0)
+        cached = cached_blob(call.deps, tx, image.id, piece.start, piece.length)
+        rows = locations_of(tx, image.id)
+    keep_for_streams()
+    body = iter(cached) if cached is not None else _data(call.deps, image, rows, piece)
+    return Reply(body, status=206 if piece.partial else 200, headers=_headers(image, piece), content_type=OCTETS)
+
+
+def _headers(image: Image, piece: Piece) -> dict[str, str]:
+    headers = {"Accept-Ranges": "bytes", "Content-Length": str(piece.length)}
+    if piece.partial:
+        headers["Content-Range"] = piece.content_range(image.size_bytes or 0)
+    elif image.md5:
+        headers["Content-MD5"] = image.md5
+    return headers
+
+
+def _data(deps: ImageDeps, image: Image, rows: Sequence[Any], piece: Piece) -> object:
+    try:
+        opened = _opened(deps, image, rows, piece)
+    except BlobNotFound as error:
+        raise Internal(f"The data of image {image.id} is missing in the store.", internal=str(error)) from error
+    except ImageStoreError as error:
+        raise Unavailable("The image store does not give data for the moment.", internal=str(error)) from error
+    return _from_outside(opened.chunks) if opened.outside else iter(opened.chunks)
+
+
+def _opened(deps: ImageDeps, image: Image, rows: Sequence[Any], piece: Piece) -> Opened:
+    """Raises BlobNotFound, ImageStoreError; Unavailable when too many outside places are asked already."""
+    web = deps.stores.of_kind("web")
+    if web is None or all(row.store != web.name for row in rows):
+        return open_data(deps.stores, image.id, rows, piece.start, piece.length)
+    if not _opening.acquire(blocking=False):
+        raise Unavailable("Too many images are awaited from outside places. Try again.", headers={"Retry-After": "5"})
+    try:
+        return open_data(deps.stores, image.id, rows, piece.start, piece.length)
+    finally:
+        _opening.release()
+
+
+async def _from_outside(chunks: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
+    loop = asyncio.get_running_loop()
+    reading = loop.run_in_executor(_readers, next, chunks, None)
+    try:
+        while (chunk := await asyncio.shield(reading)) is not None:
+            yield chunk
+            reading = loop.run_in_executor(_readers, next, chunks, None)
+    finally:
+        await asyncio.wait([reading])
+        if not reading.cancelled():
+            reading.exception()  # nobody waits for this chunk any more
+        if close := getattr(chunks, "close", None):
+            close()
