@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gureum.foundation.errors import ApiError, BadRequest, Gone, NotImplementedHere
+from gureum.foundation.errors import ApiError, BadRequest, Conflict, Gone, NotImplementedHere
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.microversions import Version
 from gureum.foundation.policy import Rule
@@ -23,7 +23,9 @@ ADMIN = "rule:admin"
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """`error` is the kind of refusal; the action is known from `since` to `until`."""
+    """`error` is the kind of refusal, a conflict for an action from a state that no server is in; the action is known
+    from `since` to `until`.
+    """
 
     rule: str
     default: str
@@ -36,20 +38,20 @@ _CONSOLE = Absent(_P + "os-remote-consoles", MEMBER, NotImplementedHere, until=(
 _FLOATING: Version = (2, 43)
 NOT_OFFERED = {
     "resize": Absent(_P + "servers:resize", MEMBER),
-    "confirmResize": Absent(_P + "servers:confirm_resize", MEMBER),
-    "revertResize": Absent(_P + "servers:revert_resize", MEMBER),
+    "confirmResize": Absent(_P + "servers:confirm_resize", MEMBER, Conflict),
+    "revertResize": Absent(_P + "servers:revert_resize", MEMBER, Conflict),
     "suspend": Absent(_P + "os-suspend-server:suspend", MEMBER),
-    "resume": Absent(_P + "os-suspend-server:resume", MEMBER),
+    "resume": Absent(_P + "os-suspend-server:resume", MEMBER, Conflict),
     "shelve": Absent(_P + "os-shelve:shelve", MEMBER),
-    "unshelve": Absent(_P + "os-shelve:unshelve", MEMBER),
+    "unshelve": Absent(_P + "os-shelve:unshelve", MEMBER, Conflict),
     "shelveOffload": Absent(_P + "os-shelve:shelve_offload", ADMIN),
     "rescue": Absent(_P + "os-rescue", MEMBER, NotImplementedHere),
-    "unrescue": Absent(_P + "os-unrescue", MEMBER, NotImplementedHere),
+    "unrescue": Absent(_P + "os-unrescue", MEMBER, Conflict),
     "changePassword": Absent(_P + "os-admin-password", MEMBER, NotImplementedHere),
     "migrate": Absent(_P + "os-migrate-server:migrate", MANAGER),
     "os-migrateLive": Absent(_P + "os-migrate-server:migrate_live", MANAGER),
     "evacuate": Absent(_P + "os-evacuate", ADMIN),
-    "restore": Absent(_P + "os-deferred-delete:restore", MEMBER),
+    "restore": Absent(_P + "os-deferred-delete:restore", MEMBER, Conflict),
     "trigger_crash_dump": Absent(_P + "servers:trigger_crash_dump", MEMBER, since=(2, 17)),
     "addFloatingIp": Absent(_P + "os-floating-ips:add", MEMBER, until=_FLOATING),
     "removeFloatingIp": Absent(_P + "os-floating-ips:remove", MEMBER, until=_FLOATING),
