@@ -64,6 +64,8 @@ class Things:
         ids["system_user"] = people.user("alpha-system-user", ALPHA)
         ids["system_group"] = people.new("groups", "group", {"name": "alpha-system-group", "domain_id": domain_id})
         ids["member_role"], ids["reader_role"] = people.roles["member"], people.roles["reader"]
+        body = {"name": "alpha-role", "domain_id": domain_id}
+        ids["domain_role"] = people.new("roles", "role", body)
         ids["role_id"] = people.new("roles", "role", {"name": "custom"})
         ids["service_role"] = people.roles["service"]
         ids["mighty_role"] = people.new("roles", "role", {"name": "mighty"})
@@ -271,6 +273,8 @@ class Things:
         new(admin, f"{COMPUTE}/flavors/{ids['flavor_id']}/os-extra_specs", {"extra_specs": {"hw:numa_nodes": "1"}})
         new(admin, f"{COMPUTE}/flavors/{ids['flavor_id']}/os-extra_specs", {"extra_specs": {"spare": "1"}})
         ids["spec"] = "spare"
+        zero = {"name": "zero", "ram": 64, "vcpus": 1, "disk": 0, "id": "zero-disk"}
+        ids["zero_flavor"] = new(admin, f"{COMPUTE}/flavors", {"flavor": zero}, "flavor", "id")
         body = {"server_group": {"name": "alpha-together", "policy": "soft-affinity"}}
         ids["server_group"] = new(owner, f"{COMPUTE}/os-server-groups", body, "server_group", "id")
         body = {"keypair": {"name": "alpha-key", "public_key": PUBLIC_KEY, "type": "ssh"}}
@@ -316,7 +320,7 @@ TAGGED = {
     "floatingips": "floatingip_id",
 }
 SHARED = frozenset(
-    """admin_role service_role mighty_role default_domain minimum free_region free_service new_region public_key role_id implied_id member_role reader_role disabled_domain group option tag region_id service_id endpoint_id
+    """admin_role zero_flavor service_role mighty_role default_domain minimum free_region free_service new_region public_key role_id implied_id member_role reader_role disabled_domain group option tag region_id service_id endpoint_id
     policy_id endpoint_group registered_limit consumer_id oauth_consumer store_id type_name task_id public_image public_network spec key host
     hypervisor_id pattern compute_service aggregate_id uuid resource_class custom other_project""".split()
 )

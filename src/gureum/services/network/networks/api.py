@@ -41,14 +41,11 @@ RULES = (
     *(
         Rule(f"{verb}_network:{name}", ADMIN, f"Set {name} of a network")
         for verb in ("create", "update")
-        for name in (
-            "shared",
-            "router:external",
-            "is_default",
-            "provider:network_type",
-            "provider:physical_network",
-            "provider:segmentation_id",
-        )
+        for name in ("shared", "router:external", "is_default")
+    ),
+    *(
+        Rule(f"create_network:provider:{name}", ADMIN, f"Set provider:{name} of a network, which is for life")
+        for name in ("network_type", "physical_network", "segmentation_id")
     ),
     Rule("create_network:port_security_enabled", MEMBER, "Set port security of a network"),
     Rule("update_network:port_security_enabled", MEMBER, "Set port security of a network"),
@@ -174,6 +171,8 @@ def _create_one(call: Call[Any], new: NewNetwork) -> Network:
     for attribute, name in _ADMIN_ATTRIBUTES.items():
         if getattr(new, attribute) not in (UNSET, None, False):
             call.enforce(f"create_network:{name}", project_id=project_id, tenant_id=project_id)
+    if not new.port_security_enabled:
+        call.enforce("create_network:port_security_enabled", project_id=project_id)
     zones.check(new.availability_zone_hints)
     refuse_overrun(call.deps, call.tx, "network", project_id)
     kind, physical, vlan = rules.provider_of(
@@ -212,6 +211,8 @@ def update(call: Call[Any], body: UpdateNetwork, network_id: str) -> dict[str, A
     for attribute in ("shared", "external", "is_default"):
         if getattr(wanted, attribute) is not UNSET:
             call.enforce(f"update_network:{_ADMIN_ATTRIBUTES[attribute]}", project_id=row.project_id)
+    if wanted.port_security_enabled is not UNSET:
+        call.enforce("update_network:port_security_enabled", project_id=row.project_id)
     ctx = call.deps
     if wanted.admin_state_up is not UNSET:
         operations.set_admin_state(call.tx, ctx, row, wanted.admin_state_up)
