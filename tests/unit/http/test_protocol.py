@@ -158,15 +158,15 @@ def test_unfinished_head_is_refused_in_time(server, monkeypatch):
 
 
 def test_connection_at_rest_ends_in_time(server, monkeypatch):
-    monkeypatch.setattr(server.server.config, "timeout_keep_alive", 0.4)
+    monkeypatch.setattr(server.server.config, "timeout_keep_alive", 1.5)
     with server.connect() as connection:
         for _ in range(3):
             connection.sendall(GET)
             assert statuses(connection.recv(1000)) == [200]
-            time.sleep(0.25)
+            time.sleep(0.7)
         began = time.monotonic()
         assert rest_of(connection) == b""
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 5
 
 
 def test_dripping_head_has_no_more_time(server, monkeypatch):
@@ -250,13 +250,13 @@ def test_answer_that_nobody_reads_is_given_up(server, monkeypatch):
 
 
 def test_slow_reader_gets_the_whole_answer(server, monkeypatch):
-    monkeypatch.setattr(protocol, "STALL_S", 0.2)
+    monkeypatch.setattr(protocol, "STALL_S", 2.0)
     with server.connect() as connection:
         connection.sendall(b"GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         size = 0
         while piece := connection.recv(1 << 20):
             size += len(piece)
-            time.sleep(0.005)
+            time.sleep(0.04)
     assert size > LARGE_ANSWER
 
 
