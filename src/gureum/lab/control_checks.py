@@ -58,12 +58,12 @@ def _database(config: Config) -> Finding:
 
 def _listens(title: str, url: str) -> Finding:
     """`url` is of the form scheme://user:password@host:port/path, or OVSDB's tcp:host:port."""
-    if "://" in url:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
-    else:
-        _, host, number = url.split(":", 2) if url.count(":") == 2 else ("", url, "0")
-        port = int(number)
+    scheme, _, place = url.partition(":")
+    try:
+        parts = urlsplit(url if place.startswith("//") else f"//{place}")
+        host, port = parts.hostname or "", parts.port or _DEFAULT_PORTS.get(scheme, 0)
+    except ValueError as error:
+        return Finding(title, "bad", f"its address makes no sense: {error}", "Correct the file.")
     try:
         socket.create_connection((host, port), timeout=_LISTENS_WITHIN_S).close()
     except OSError as error:

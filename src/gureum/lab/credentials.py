@@ -79,7 +79,13 @@ def openrc_text(url: str, user: str, project: str, password: str, region: str = 
         "OS_USER_DOMAIN_NAME": "Default", "OS_PROJECT_DOMAIN_NAME": "Default", "OS_REGION_NAME": region,
         "OS_IDENTITY_API_VERSION": "3", "OS_IMAGE_API_VERSION": "2",
     }  # fmt: skip
-    return "".join(f"export {name}='{value}'\n" for name, value in values.items()) + "unset OS_CLOUD OS_TOKEN\n"
+    lines = [f"export {name}={_shell_text(value)}\n" for name, value in values.items()]
+    return "".join(lines) + "unset OS_CLOUD OS_TOKEN\n"
+
+
+def _shell_text(value: str) -> str:
+    """In quotes always, as people expect of the file; a quote within ends them, is escaped, and begins them anew."""
+    return "'" + value.replace("'", "'\\''") + "'"
 
 
 def clouds_text(url: str, passwords: dict[str, str]) -> str:

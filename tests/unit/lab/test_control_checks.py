@@ -40,6 +40,22 @@ def test_broker_that_listens_and_one_that_does_not(config):
     assert "secret" not in str(again)
 
 
+@pytest.mark.parametrize("place", ["tcp:127.0.0.1:{port}", "tcp:[::1]:{port}"])
+def test_ovn_database_is_asked_at_its_address(config, place):
+    family = socket.AF_INET6 if "[" in place else socket.AF_INET
+    with socket.create_server(("::1" if "[" in place else "127.0.0.1", 0), family=family) as database:
+        file = config("inprocess:")
+        northbound = place.format(port=database.getsockname()[1])
+        file.write_text(f'{file.read_text()}[network]\nnorthbound = "{northbound}"\n')
+        assert ("OVN", "good") in verdicts(file)
+
+
+def test_address_that_makes_no_sense_is_a_finding(config):
+    file = config("inprocess:")
+    file.write_text(f'{file.read_text()}[network]\nnorthbound = "tcp:127.0.0.1:none"\n')
+    assert ("OVN", "bad") in verdicts(file)
+
+
 def test_file_that_everybody_reads_is_bad(config):
     assert ("config", "bad") in verdicts(config("inprocess:", 0o644))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -163,6 +164,9 @@ def test_listening_everywhere_is_never_told_as_an_address():
 
 def test_credentials_survive_the_shell_and_yaml():
     assert "export OS_PASSWORD='a-b_c'\n" in openrc_text("http://h/identity/v3", "admin", "admin", "a-b_c")
+    chosen = "it's $HOME; `id`"  # an operator's own
+    text = openrc_text("http://h/identity/v3", "admin", "admin", chosen) + 'printf %s "$OS_PASSWORD"'
+    assert subprocess.run(["sh", "-c", text], check=True, capture_output=True, text=True).stdout == chosen
     text = clouds_text("http://h/identity/v3", {"admin": "one", "demo": "two"})
     assert "  gureum-admin:\n" in text
     assert 'password: "two"\n      project_name: demo' in text

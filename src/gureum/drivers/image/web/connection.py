@@ -1,4 +1,4 @@
-"""A connection to an address that was checked, on which no wait is longer than a second without a look around.
+"""A connection to an address that was checked, on which no wait for data is longer than a second without a look around.
 
 Not here: which addresses are allowed (`guard.py`) and what is asked (`fetch.py`).
 Invariant: every byte that comes, of the head or of the data, counts for the minimum rate.
@@ -21,6 +21,8 @@ from gureum.drivers.image.pace import MinimumRate, Pace
 from gureum.drivers.image.web.guard import Target
 
 _CONNECT_S = 10.0
+_MOST_TRIED = 4
+"""Addresses of one name that are tried: whoever owns the name says how many it has, and all may be silent."""
 _LOOK_S = 1.0
 _BUFFER_BYTES = 64 << 10
 
@@ -42,7 +44,8 @@ class PinnedConnection(http.client.HTTPConnection):
         if target.scheme == "https":
             self.default_port = 443
         self._target = target
-        self._checked = checked
+        self._checked = checked[:_MOST_TRIED]
+        self._look = waiting.look
         self.response_class = partial(_Answer, waiting=waiting)  # type: ignore[assignment]  # it is called alone
 
     def connect(self) -> None:
@@ -55,6 +58,7 @@ class PinnedConnection(http.client.HTTPConnection):
     def _reach(self) -> socket.socket:
         problem: OSError = OSError("no address")
         for address in self._checked:
+            self._look()
             try:
                 return socket.create_connection((address, self._target.port), timeout=_CONNECT_S)
             except OSError as error:
