@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import shutil
+from contextlib import ExitStack
 
 import pytest
 from tests.api.image.conftest import CALLERS, IMAGES, active, cloud_on, patch, register
@@ -13,6 +14,7 @@ from tests.api.image.test_imports import show, tasks_of
 from gureum.drivers.image.web.guard import Allowed
 from gureum.foundation.caller import Caller
 from gureum.foundation.db.engine import Database
+from gureum.services.image.locations.reading import ASKED_AT_ONCE, asking_outside
 
 DATA = bytes(range(256)) * 40
 SHA256, SHA512 = hashlib.sha256(DATA).hexdigest(), hashlib.sha512(DATA).hexdigest()
@@ -119,6 +121,29 @@ def test_a_patch_adds_notes_and_removes_locations(cloud, alice, root, url):
     assert patch(root, image_id, {"op": "remove", "path": "/locations/1"}).status == 200
     assert patch(root, image_id, {"op": "remove", "path": "/locations/0"}).status == 403
     assert len(show(alice, image_id)["locations"]) == 1
+
+
+def test_only_whoever_may_add_a_location_has_the_place_asked(cloud, alice, bob, place, url):
+    image_id = register(alice)["id"]
+    public = register(alice, visibility="community")["id"]
+    added = {"op": "add", "path": "/locations/-", "value": {"url": url, "metadata": {}}}
+    assert patch(bob, image_id, added).status == 404
+    assert patch(bob, public, added).status == 403
+    assert patch(cloud.as_("reader"), image_id, added).status == 403
+    assert patch(alice, image_id, *[added] * 11).status == 400
+    assert place.asked == []
+
+
+def test_patches_that_wait_for_outside_places_leave_threads_to_others(cloud, alice, place, url):
+    image_id = register(alice)["id"]
+    added = {"op": "add", "path": "/locations/-", "value": {"url": url, "metadata": {}}}
+    with ExitStack() as waiting:
+        for _ in range(ASKED_AT_ONCE):
+            waiting.enter_context(asking_outside())
+        refused = patch(alice, image_id, added)
+    assert (refused.status, refused.headers["retry-after"]) == (503, "5")
+    assert place.asked == []
+    assert patch(alice, image_id, added).status == 200
 
 
 @pytest.mark.parametrize("wrong", ["gureum://file/x.0123456789abcdef", "file:///etc/passwd", "http://127.0.0.1:1/"])

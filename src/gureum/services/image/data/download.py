@@ -8,7 +8,6 @@ chunks are awaited by threads of their own, so that neither the API nor download
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -24,12 +23,9 @@ from gureum.services.image.data.ranges import Piece, piece_of
 from gureum.services.image.deps import ImageDeps
 from gureum.services.image.images.model import Image
 from gureum.services.image.locations.model import locations_of
-from gureum.services.image.locations.reading import Opened, open_data
+from gureum.services.image.locations.reading import Opened, asking_outside, open_data
 
 OCTETS = "application/octet-stream"
-OPENED_AT_ONCE = 8
-"""Outside places that are asked for data at the same time; fewer than the API has threads for what may wait."""
-_opening = threading.BoundedSemaphore(OPENED_AT_ONCE)
 _readers = ThreadPoolExecutor(16, thread_name_prefix="image-outside")
 
 
@@ -75,12 +71,8 @@ def _opened(deps: ImageDeps, image: Image, rows: Sequence[Any], piece: Piece) ->
     web = deps.stores.of_kind("web")
     if web is None or all(row.store != web.name for row in rows):
         return open_data(deps.stores, image.id, rows, piece.start, piece.length)
-    if not _opening.acquire(blocking=False):
-        raise Unavailable("Too many images are awaited from outside places. Try again.", headers={"Retry-After": "5"})
-    try:
+    with asking_outside():
         return open_data(deps.stores, image.id, rows, piece.start, piece.length)
-    finally:
-        _opening.release()
 
 
 async def _from_outside(chunks: Iterator[bytes]) -> AsyncGenerator[bytes, None]:

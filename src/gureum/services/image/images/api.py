@@ -78,7 +78,7 @@ def show(call: Call[ImageDeps], image_id: str) -> View:
 def update(call: Call[ImageDeps], body: list[Any], image_id: str) -> View:
     """Places of data that a patch adds are looked at before the transaction: they may answer slowly."""
     changes = changes_of(body, call.headers.get("content-type", ""), locations=call.deps.config.show_locations)
-    changes = with_sizes(call.deps, changes)
+    changes = with_sizes(call, image_id, changes)
 
     def change(tx: Tx) -> View:
         call.tx = tx

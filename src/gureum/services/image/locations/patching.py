@@ -18,7 +18,7 @@ from gureum.drivers.image.stores import NamedStore
 from gureum.foundation.errors import BadRequest, Conflict, Forbidden
 from gureum.foundation.http.call import Call
 from gureum.foundation.shapes import converted
-from gureum.services.image.access import target_of
+from gureum.services.image.access import find, target_of
 from gureum.services.image.deps import ImageDeps
 from gureum.services.image.images.lifecycle import remove_data
 from gureum.services.image.images.model import Image
@@ -26,6 +26,7 @@ from gureum.services.image.images.patch import Change
 from gureum.services.image.images.views import url_of
 from gureum.services.image.imports.hashing import ALGORITHMS
 from gureum.services.image.locations.model import attach, detach, locations_of
+from gureum.services.image.locations.reading import asking_outside
 
 MAX_LOCATIONS = 10
 
@@ -44,14 +45,33 @@ class Place(Struct, forbid_unknown_fields=True):
     validation_data: Promise | None = None
 
 
-def with_sizes(deps: ImageDeps, changes: list[Change]) -> list[Change]:
-    """Look at every place that is added. Raises BadRequest for one that is not allowed or does not answer."""
+def with_sizes(call: Call[ImageDeps], image_id: str, changes: list[Change]) -> list[Change]:
+    """Look at every place that is added, for a caller who may add some to the image.
+
+    Raises NotFound, Forbidden, Unavailable, and BadRequest for too many or for one that is not allowed or is silent.
+    """
+    added = sum(_adds_place(change) for change in changes)
+    if not added:
+        return changes
+    with call.database.read() as tx:
+        call.tx = tx
+        call.enforce("set_image_location", **target_of(find(call, image_id)))
+    if added > MAX_LOCATIONS:
+        raise _too_many()
     return [
-        dataclasses.replace(change, size=looked_at(deps, _place(change.value).url))
-        if change.name == "locations" and change.op == "add"
+        dataclasses.replace(change, size=looked_at(call.deps, _place(change.value).url))
+        if _adds_place(change)
         else change
         for change in changes
     ]
+
+
+def _adds_place(change: Change) -> bool:
+    return change.name == "locations" and change.op == "add"
+
+
+def _too_many() -> BadRequest:
+    return BadRequest(f"An image has at most {MAX_LOCATIONS} locations.")
 
 
 def web_store(deps: ImageDeps) -> NamedStore:
@@ -62,11 +82,12 @@ def web_store(deps: ImageDeps) -> NamedStore:
 
 
 def looked_at(deps: ImageDeps, url: str) -> int | None:
-    """The size of the data at a URL. Raises BadRequest."""
+    """The size of the data at a URL. Raises BadRequest, Unavailable."""
     store = web_store(deps)
     try:
         deps.fetcher.check(url)
-        return store.engine.size(url)
+        with asking_outside():
+            return store.engine.size(url)
     except ImageStoreError as error:
         raise BadRequest(f"Invalid location: the URL does not pass filtering or gives no data: {error}") from error
 
@@ -97,7 +118,7 @@ def _add(call: Call[ImageDeps], image: Image, place: Place, size: int | None) ->
     if any(row.location == place.url for row in there):
         raise BadRequest("Invalid location: it is one of the image's already.")
     if len(there) >= MAX_LOCATIONS:
-        raise BadRequest(f"An image has at most {MAX_LOCATIONS} locations.")
+        raise _too_many()
     _believe(image, place.validation_data)
     facts = {name: value for name, value in place.metadata.items() if name != "store"}
     attach(call.tx, image, web_store(call.deps).name, place.url, facts)

@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gureum.drivers.image.errors import BlobNotFound, ImageStoreError
 from gureum.drivers.image.stores import Stores
+from gureum.foundation.errors import Unavailable
 
 log = logging.getLogger("gureum.image")
+
+ASKED_AT_ONCE = 8
+"""Outside places that requests ask at the same time; fewer than the API has threads for what may wait."""
+_asking = threading.BoundedSemaphore(ASKED_AT_ONCE)
+
+
+@contextmanager
+def asking_outside() -> Iterator[None]:
+    """For a request that waits for a place outside of the cloud. Raises Unavailable when too many do already."""
+    if not _asking.acquire(blocking=False):
+        raise Unavailable("Too many images are awaited from outside places. Try again.", headers={"Retry-After": "5"})
+    try:
+        yield
+    finally:
+        _asking.release()
 
 
 def by_weight(stores: Stores, rows: Sequence[Any]) -> list[Any]:
