@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+EC2_METHOD = "ec2credential"
+"""A signature with an EC2 key, which is for one project: so are its token and those made from it."""
+
 
 @dataclass(frozen=True, slots=True)
 class AccessRule:
@@ -61,9 +64,12 @@ class Caller:
 
     @property
     def is_delegated(self) -> bool:
-        """Whether the token stands for somebody else's limited grant (application credential, trust, OAuth)."""
+        """Whether the token stands for a limited grant (application credential, trust, OAuth, EC2 key)."""
         return (
-            self.application_credential_id is not None or self.trust_id is not None or self.access_token_id is not None
+            self.application_credential_id is not None
+            or self.trust_id is not None
+            or self.access_token_id is not None
+            or EC2_METHOD in self.methods
         )
 
     def credentials(self) -> dict[str, Any]:

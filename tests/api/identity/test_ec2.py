@@ -7,7 +7,7 @@ import hashlib
 import hmac
 
 import pytest
-from tests.api.identity.setting import V3, by_credential, own
+from tests.api.identity.setting import V3, by_credential, by_token, own
 from tests.api.identity.test_application_credentials import credential
 
 from gureum.foundation import clock
@@ -100,6 +100,25 @@ def test_the_token_of_a_signed_request(world, service, demo):
     assert world.alive(world.with_token(answer.headers["x-subject-token"]))
     elder = {"ec2Credentials": signed_2(given, stamp(5))["credentials"]}
     assert service.post(EC2, elder).status == 200
+
+
+def test_the_token_of_a_signed_request_does_not_leave_the_project_of_its_key(world, service, demo):
+    given, me = key(demo), own(demo)["user"]["id"]
+    other = world.project("other")
+    world.grant(f"projects/{other}", f"users/{me}", "member")
+    answer = service.post(EC2, signed_2(given, stamp()))
+    signed = world.with_token(answer.headers["x-subject-token"])
+    rescoped = world.with_token(world.token(by_token(answer.headers["x-subject-token"])))
+    trust = {"trustor_user_id": me, "trustee_user_id": me, "project_id": other, "impersonation": True}
+    for client in (signed, rescoped):
+        assert client.post(keys_of(demo), {"tenant_id": other}).status == 403
+        assert client.get(keys_of(demo)).status == client.get(f"{V3}/credentials").status == 403
+        made = client.post(f"{V3}/OS-TRUST/trusts", {"trust": {**trust, "roles": [{"name": "member"}]}})
+        assert made.status == 403
+        new = {"application_credential": {"name": "a", "unrestricted": True}}
+        assert client.post(f"{V3}/users/{me}/application_credentials", new).status == 403
+        listed = client.get(f"{V3}/auth/projects").json()["projects"]
+        assert [project["id"] for project in listed] == [given["tenant_id"]]
 
 
 def test_cve_2020_12692_signatures_end_and_are_good_once(service, demo):

@@ -1,8 +1,8 @@
 """Routes of credentials. Source: identity API reference, "Credentials".
 
 The secret text changes after creation, and a type that is not ec2: an id, an owner and a project are for life. A
-delegated token (application credential, trust, OAuth) neither makes nor changes nor sees any: a secret read here signs
-with all the roles of its owner, whatever the token was narrowed to.
+delegated token (application credential, trust, OAuth, EC2 key) neither makes nor changes nor sees any: a secret read
+here signs with all the roles of its owner, whatever the token was narrowed to.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from gureum.foundation import clock, ids
+from gureum.foundation.caller import EC2_METHOD
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.errors import BadRequest, NotFound, Unauthorized
 from gureum.foundation.http.call import Call
@@ -32,7 +33,7 @@ from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, CLOUD
 from gureum.services.identity.listing import collection
 from gureum.services.identity.projects.model import Project
 from gureum.services.identity.tokens.granting import grant_token
-from gureum.services.identity.tokens.methods import EC2_METHOD, Proof
+from gureum.services.identity.tokens.methods import Proof
 from gureum.services.identity.users.model import User
 
 EC2 = "ec2"

@@ -26,9 +26,6 @@ from gureum.services.identity.users.model import User
 from gureum.services.identity.users.sign_in import SignedIn, account, concluded, sign_in, uncounted
 from gureum.services.identity.users.totp import by_passcode
 
-EC2_METHOD = "ec2credential"
-"""A signature with an EC2 key, which is for one project: so are its token and those made from it."""
-
 
 class Proof(Struct, frozen=True):
     """Who was proven, by which methods, and what earlier tokens pass on. A delegated proof is bound to its project.
@@ -149,7 +146,7 @@ def _by_token(call: Call[IdentityDeps], identity: Identity) -> Proof:
         payload.audit_ids[-1],
         payload.application_credential_id,
         payload.project_id,
-        delegated=checked.caller.is_delegated or EC2_METHOD in payload.methods,
+        delegated=checked.caller.is_delegated,
     )
 
 
