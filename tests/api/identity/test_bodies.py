@@ -69,3 +69,28 @@ def test_paths_and_queries_that_are_no_text(admin):
     assert admin.get(f"{V3}/projects/{'x' * 5000}").status == 404
     assert admin.get(f"{V3}/nothing").status == 404
     assert admin.request("TRACE", f"{V3}/projects").status == 405
+
+
+BOUNDED = {
+    "project": ("projects", {"name": "x"}),
+    "domain": ("domains", {"name": "x"}),
+    "user": ("users", {"name": "x"}),
+    "group": ("groups", {"name": "x"}),
+    "role": ("roles", {"name": "x"}),
+    "credential": ("credentials", {"type": "x", "blob": "b"}),
+    "policy": ("policies", {"type": "text/plain", "blob": "b"}),
+    "region": ("regions", {}),
+    "service": ("services", {"type": "x"}),
+}
+
+
+@pytest.mark.parametrize("noun", BOUNDED)
+def test_additional_attributes_are_bounded_over_all_changes(admin, noun):
+    collection, body = BOUNDED[noun]
+    one = f"{V3}/{collection}/" + admin.post(f"{V3}/{collection}", {noun: body}).json()[noun]["id"]
+    assert admin.patch(one, {noun: {"first": "a" * 9000}}).status == 200
+    refused = admin.patch(one, {noun: {"second": "b" * 9000}})
+    assert refused.status == 400
+    assert "additional attributes" in refused.json()["error"]["message"]
+    assert "second" not in admin.get(one).json()[noun]
+    assert admin.patch(one, {noun: {"first": "", "second": "b" * 9000}}).status == 200

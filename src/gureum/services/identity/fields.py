@@ -30,10 +30,16 @@ PERSONAL: tuple[Scope, ...] = ("system", "project", "unscoped")
 """The scopes of rules for a user's own secrets and delegations, which no token of a domain touches."""
 
 
-def extra_of(body: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
-    """What the reference lets a client add: any other attribute, stored and shown as it came."""
-    extra = {key: value for key, value in body.items() if key not in known}
-    if len(msgspec.json.encode(extra)) > 16_384:
+def extra_of(
+    body: Mapping[str, Any], known: frozenset[str], present: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """What the reference lets a client add: any other attribute, stored and shown as it came.
+
+    A change adds to those that are `present`; the bound is on all of them, or changes would pass it. Raises BadRequest.
+    """
+    changed = {key: value for key, value in body.items() if key not in known}
+    extra = {**(present or {}), **changed}
+    if changed and len(msgspec.json.encode(extra)) > 16_384:
         raise BadRequest("The additional attributes are larger than 16 KiB.")
     return extra
 

@@ -152,7 +152,7 @@ def show_region(call: Call[IdentityDeps], region_id: str) -> dict[str, Any]:
 def update_region(call: Call[IdentityDeps], body: RegionBody, region_id: str) -> dict[str, Any]:
     row = _find(call, Region, "region", region_id)
     _set_region(call, row, typed(RegionFields, body.region))
-    row.extra = {**row.extra, **extra_of(body.region, _KNOWN["region"])}
+    row.extra = extra_of(body.region, _KNOWN["region"], row.extra)
     return {"region": _region_view(call, row)}
 
 
@@ -208,7 +208,7 @@ def show_service(call: Call[IdentityDeps], service_id: str) -> dict[str, Any]:
 def update_service(call: Call[IdentityDeps], body: ServiceBody, service_id: str) -> dict[str, Any]:
     row = _find(call, Service, "service", service_id)
     _assign(row, typed(ServiceFields, body.service), ("type", "name", "description", "enabled"))
-    row.extra = {**row.extra, **extra_of(body.service, _KNOWN["service"])}
+    row.extra = extra_of(body.service, _KNOWN["service"], row.extra)
     _stale(call, row.id)
     call.deps.tokens.revocations.add(call.tx, revocations.STALE_LIMITS, "")
     return {"service": _service_view(call, row)}
@@ -298,7 +298,7 @@ def show_endpoint(call: Call[IdentityDeps], endpoint_id: str) -> dict[str, Any]:
 def update_endpoint(call: Call[IdentityDeps], body: EndpointBody, endpoint_id: str) -> dict[str, Any]:
     row = _find(call, Endpoint, "endpoint", endpoint_id)
     _set_endpoint(call, row, typed(EndpointFields, body.endpoint))
-    row.extra = {**row.extra, **extra_of(body.endpoint, _KNOWN["endpoint"])}
+    row.extra = extra_of(body.endpoint, _KNOWN["endpoint"], row.extra)
     _stale(call, row.id)
     return {"endpoint": endpoint_view(call, row)}
 

@@ -192,7 +192,7 @@ def update(call: Call[IdentityDeps], body: CredentialBody, credential_id: str) -
         if row.type == EC2:
             _replace_key(call, row, change.blob)
         row.sealed = call.deps.secrets.seal_text(change.blob)
-    row.extra = {**row.extra, **extra_of(body.credential, _KNOWN)}
+    row.extra = extra_of(body.credential, _KNOWN, row.extra)
     return {"credential": _view(call, row)}
 
 

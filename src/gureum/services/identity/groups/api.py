@@ -163,7 +163,7 @@ def update(call: Call[IdentityDeps], body: GroupBody, group_id: str) -> dict[str
         row.name = wanted.name
     if wanted.description is not UNSET:
         row.description = wanted.description or ""
-    row.extra = {**row.extra, **extra_of(body.group, KNOWN)}
+    row.extra = extra_of(body.group, KNOWN, row.extra)
     return {"group": view_of(call, row)}
 
 

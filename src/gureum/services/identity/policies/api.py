@@ -93,7 +93,7 @@ def update(call: Call[Any], body: PolicyBody, policy_id: str) -> dict[str, Any]:
         row.type = change.type
     if change.blob is not UNSET:
         row.blob = _bounded(change.blob)
-    row.extra = {**row.extra, **extra_of(body.policy, _KNOWN)}
+    row.extra = extra_of(body.policy, _KNOWN, row.extra)
     return {"policy": view_of(call, row)}
 
 

@@ -269,7 +269,7 @@ def change(call: Call[IdentityDeps], row: Project, body: dict[str, Any]) -> Proj
     if wanted.tags is not UNSET:
         row.tags = distinct(wanted.tags)
     row.options = merged_options(row.options, wanted.options)
-    row.extra = {**row.extra, **extra_of(body, KNOWN)}
+    row.extra = extra_of(body, KNOWN, row.extra)
     call.deps.tokens.revocations.add(call.tx, revocations.STALE_ALL, row.id)
     return row
 

@@ -157,7 +157,7 @@ def update(call: Call[IdentityDeps], body: RoleBody, role_id: str) -> dict[str, 
     if wanted.description is not UNSET:
         row.description = wanted.description
     row.options = merged_options(row.options, wanted.options)
-    row.extra = {**row.extra, **extra_of(body.role, KNOWN)}
+    row.extra = extra_of(body.role, KNOWN, row.extra)
     return {"role": view_of(call, row)}
 
 

@@ -238,7 +238,7 @@ def update(call: Call[IdentityDeps], body: UserBody, user_id: str) -> dict[str, 
         row = find(call, user_id)
         check_reach(call, row)
         _apply(call, row, wanted, hashed)
-        row.extra = {**row.extra, **extra_of(body.user, KNOWN)}
+        row.extra = extra_of(body.user, KNOWN, row.extra)
         return {"user": view_of(call, row)}
 
     return call.database.write(write)
