@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import base64
+import threading
 from urllib.parse import urlencode
 
 import pytest
 from tests.api.client import Client
 from tests.api.identity.setting import V3
 from tests.api.identity.test_application_credentials import credential
+
+from gureum.services.identity.oauth import client_credentials
+from gureum.services.identity.tokens.granting import grant_token
 
 URL = f"{V3}/OS-OAUTH2/token"
 FORM = {"Content_Type": "application/x-www-form-urlencoded"}
@@ -52,3 +56,16 @@ def test_what_gets_none(world, demo):
     nothing = world.anonymous.request("POST", URL, raw=b"", **FORM)
     assert (nothing.status, nothing.json()["error"]) == (400, "invalid_request")
     assert world.anonymous.request("POST", URL, raw=b"a" * 20_000, **FORM).status == 413
+
+
+def test_secrets_are_hashed_on_the_threads_of_logins(world, demo, monkeypatch):
+    """Whoever has no token waits there, and holds up nobody else."""
+    given, threads = credential(demo, secret="chosen by a person"), []
+
+    def noting(call, proof, scope):
+        threads.append(threading.current_thread().name)
+        return grant_token(call, proof, scope)
+
+    monkeypatch.setattr(client_credentials, "grant_token", noting)
+    assert ask(world, basic=(given["id"], "chosen by a person")).status == 200
+    assert [name.rpartition("_")[0] for name in threads] == ["http-login"]

@@ -61,6 +61,8 @@ def _arguments(call: Call[Any], body: bytes) -> tuple[Any, ...]:
     kind = call.route.body_type(call.version if call.version != (0, 0) else None)
     if kind is None:
         return (call,)
+    if kind is bytes:  # a form, say: the handler reads it
+        return call, body
     return call, decode(body, kind, call.headers.get("content-type", ""))
 
 

@@ -142,20 +142,21 @@ def _request_body(known: _Known, same: list[Route]) -> dict[str, Any] | None:
     if route is not None:
         schema = known.schemas[id(_kind(route, known.version))]
         return {"required": True, "content": {route.media: {"schema": schema}}}
-    streamed = next((route for route in same if route.stream), None)
-    return {"content": {streamed.media: {}}} if streamed else None
+    unread = next((route for route in same if route.stream or route.body is bytes), None)
+    return {"content": {unread.media: {}}} if unread else None
 
 
 def _kind(route: Route, version: Version | None) -> Any:
-    """What to describe as the body: the handler's own choice where the route names it."""
-    return route.body_type(version) if route.described is None else route.described
+    """What to describe as the body: the handler's own choice where the route names it, nothing for plain bytes."""
+    kind = route.body_type(version) if route.described is None else route.described
+    return None if kind is bytes else kind
 
 
 def _kinds(route: Route) -> list[Any]:
     if route.described is not None:
         return [route.described]
     found = route.body.values() if isinstance(route.body, Mapping) else [route.body]
-    return [kind for kind in found if kind is not None]
+    return [kind for kind in found if kind not in (None, bytes)]
 
 
 def _components(routes: list[Route]) -> tuple[dict[int, dict[str, Any]], dict[str, Any]]:
@@ -214,7 +215,7 @@ def _variants(known: _Known, same: list[Route]) -> list[dict[str, Any]]:
             if route.until:
                 variant["until"] = text(route.until)
             variant["status"] = route.status
-            if kind is not None and route.described is None:
+            if kind not in (None, bytes) and route.described is None:
                 variant["body"] = known.schemas[id(kind)]
             found.append(variant)
     return found if len(found) > 1 or found[0].keys() & {"since", "until"} else []

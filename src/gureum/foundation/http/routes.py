@@ -38,6 +38,7 @@ class Route:
     they run on the event loop there.
     `query` names the query parameters, of which others are refused from microversion `closed` on; `also` the statuses
     besides `status` and the usual refusals; `media` the body's type.
+    A `body` of bytes is given to the handler as it came: a form, say.
     `described` shows the body where the handler itself decodes it: a type, or a table of which a body holds one key.
     Of what a `hidden` route names, tokens of a scope that its rule is not for are told that it is not there (404).
     `stream` routes get an async handler `(call, request_stream, **parameters)` and manage transactions themselves.

@@ -5,16 +5,13 @@ Source: RFC 6749, section 4.4 (client credentials grant), section 5.2 (errors); 
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
-from collections.abc import AsyncIterator
 from urllib.parse import parse_qs, unquote_plus
 
 from gureum.foundation import clock
 from gureum.foundation.errors import ApiError
 from gureum.foundation.http.call import Call
-from gureum.foundation.http.incoming import Bodies
 from gureum.foundation.http.routes import PUBLIC, Reply, Route
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.tokens.bodies import CredentialMethod, Identity
@@ -23,16 +20,10 @@ from gureum.services.identity.tokens.methods import proven
 
 RULES = ()
 _LARGEST_BYTES = 16_384
-_BODIES = Bodies()
 _CACHE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
-async def grant(call: Call[IdentityDeps], body: AsyncIterator[bytes]) -> Reply:
-    form = await _BODIES.whole(body, _LARGEST_BYTES)
-    return await asyncio.to_thread(_granted, call, form)
-
-
-def _granted(call: Call[IdentityDeps], form: bytes) -> Reply:
+def grant(call: Call[IdentityDeps], form: bytes) -> Reply:
     given = {name: values[-1] for name, values in parse_qs(form.decode("utf-8", "replace")).items()}
     if given.get("grant_type") != "client_credentials":
         error = "unsupported_grant_type" if "grant_type" in given else "invalid_request"
@@ -71,4 +62,16 @@ def _refused(status: int, error: str, description: str) -> Reply:
 
 
 _FORM = "application/x-www-form-urlencoded"
-ROUTES = (Route("POST", "/v3/OS-OAUTH2/token", grant, PUBLIC, stream=True, media=_FORM, also=(401,)),)
+ROUTES = (
+    Route(
+        "POST",
+        "/v3/OS-OAUTH2/token",
+        grant,
+        PUBLIC,
+        body=bytes,
+        transaction="none",
+        max_body_bytes=_LARGEST_BYTES,
+        media=_FORM,
+        also=(401,),
+    ),
+)
