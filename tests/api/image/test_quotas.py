@@ -178,6 +178,18 @@ def test_properties_tags_and_members_of_one_image(make):
     assert patch(free, image_id, {"op": "add", "path": "/b", "value": "2"}).status == 200
 
 
+def test_properties_of_one_image_are_bounded_in_size(make):
+    alice = make().as_("alice")
+    longest = "v" * 65_535
+    assert alice.post(IMAGES, {"name": "i", "a": longest, "b": longest, "c": "v"}).status == 413
+    image_id = register(alice, a=longest, b=longest)["id"]
+    assert patch(alice, image_id, {"op": "add", "path": "/c", "value": "v"}).status == 413
+    assert "c" not in alice.get(f"{IMAGES}/{image_id}").json()
+    assert patch(alice, image_id, {"op": "replace", "path": "/b", "value": ""}).status == 200
+    assert patch(alice, image_id, {"op": "add", "path": "/c", "value": "v" * 65_000}).status == 200
+    assert patch(alice, image_id, {"op": "replace", "path": "/b", "value": longest}).status == 413
+
+
 def test_limits_registered_with_identity_are_in_force(tmp_path):
     cloud = SimulatedCloud(tmp_path)
     admin, demo = cloud.client(), cloud.client("demo")

@@ -68,7 +68,7 @@ def reserve(deps: ImageDeps, tx: Tx, caller: Caller, new: NewSnapshot) -> str:
         checked_property(name, value)
         deps.protections.require(caller, name, "create")
     properties = {**new.properties, **{name: new.given[name] for name in new.given.keys() - new.properties.keys()}}
-    check_amounts(deps.config, len(properties), 0)
+    check_amounts(deps.config, properties, 0)
     quotas.require_count(deps, tx, new.owner)
     fields = Fields(name=new.name, visibility="private", min_disk=new.min_disk_gib, min_ram=new.min_ram_mib)
     return create_image(tx, NewImage(fields, properties), new.owner).id

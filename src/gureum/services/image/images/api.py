@@ -41,7 +41,7 @@ def create(call: Call[ImageDeps], body: dict[str, Any]) -> Reply:
     owner = call.caller.project_id
     for name in new.properties:
         call.deps.protections.require(call.caller, name, "create")
-    check_amounts(call.deps.config, len(new.properties), 0 if new.fields.tags is UNSET else len(set(new.fields.tags)))
+    check_amounts(call.deps.config, new.properties, 0 if new.fields.tags is UNSET else len(set(new.fields.tags)))
     quotas.require_count(call.deps, call.tx, owner if new.fields.owner is UNSET else new.fields.owner)
     image = operations.create_image(call.tx, new, owner)
     if image.owner != owner and not call.caller.is_admin:

@@ -18,6 +18,9 @@ from gureum.foundation.errors import BadRequest, Forbidden, TooLarge
 from gureum.foundation.http.body import converted
 
 MAX_VALUE_CHARACTERS = 65535
+MAX_PROPERTIES_CHARACTERS = 131_072
+"""Of all properties of one image, names and values. A list shows up to 1,000 images whole, and its answer is in memory
+at once: with the longest values in all properties it would take gigabytes."""
 
 DISK_FORMATS = ("ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop")
 CONTAINER_FORMATS = ("ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compressed")
@@ -115,10 +118,19 @@ def checked_property(name: str, value: Any) -> str:
     return value
 
 
-def check_amounts(config: ImageConfig, properties: int, tags: int) -> None:
-    """Raises TooLarge when an image would have too many properties or tags. A limit below 0 is none."""
+def characters(properties: Mapping[str, str]) -> int:
+    return sum(len(name) + len(value) for name, value in properties.items())
+
+
+def check_amounts(config: ImageConfig, properties: Mapping[str, str], tags: int) -> None:
+    """Raises TooLarge when an image would have too many properties or tags. A limit of numbers below 0 is none."""
+    if (size := characters(properties)) > MAX_PROPERTIES_CHARACTERS:
+        raise TooLarge(
+            "The limit has been exceeded on the size of image properties, names and values. "
+            f"Attempted: {size} characters, Maximum: {MAX_PROPERTIES_CHARACTERS}"
+        )
     for what, attempted, maximum in (
-        ("properties", properties, config.max_properties),
+        ("properties", len(properties), config.max_properties),
         ("tags", tags, config.max_tags),
     ):
         if attempted > maximum >= 0:

@@ -20,6 +20,7 @@ from gureum.services.image.images.fields import (
     KNOWN,
     Fields,
     NewImage,
+    characters,
     check_amounts,
     checked,
     checked_property,
@@ -94,7 +95,7 @@ def _set_tags(image: Image, tags: list[str]) -> None:
 
 def change_image(call: Call[ImageDeps], image: Image, changes: list[Change]) -> None:
     """Apply a patch in order. Raises BadRequest, Conflict, Forbidden, TooLarge; then the transaction is void."""
-    before = len(image.properties), len(image.tag_rows)
+    before = _amounts(image)
     for change in changes:
         if change.name == "locations":
             change_locations(call, image, change)
@@ -102,11 +103,14 @@ def change_image(call: Call[ImageDeps], image: Image, changes: list[Change]) -> 
             _change_known(image, change)
         else:
             _change_property(call, image, change)
-    after = len(image.properties), len(image.tag_rows)
-    if after[0] > before[0] or after[1] > before[1]:
-        check_amounts(call.deps.config, *after)
+    if any(now > then for now, then in zip(_amounts(image), before, strict=True)):
+        check_amounts(call.deps.config, dict(image.properties), len(image.tag_rows))
     if changes:
         image.updated_at = clock.utcnow()
+
+
+def _amounts(image: Image) -> tuple[int, int, int]:
+    return len(image.properties), characters(image.properties), len(image.tag_rows)
 
 
 def _change_known(image: Image, change: Change) -> None:
@@ -175,7 +179,7 @@ def add_tag(config: ImageConfig, image: Image, tag: str) -> None:
     if tag in list(image.tags):
         return
     checked({"tags": [tag]})
-    check_amounts(config, 0, len(image.tag_rows) + 1)
+    check_amounts(config, {}, len(image.tag_rows) + 1)
     image.tags.append(tag)
     image.updated_at = clock.utcnow()
 

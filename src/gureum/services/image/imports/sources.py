@@ -67,7 +67,7 @@ def _facts_elsewhere(deps: ImageDeps, job: Job, look: Look) -> Facts:
     kept = {name: value for name, value in said.items() if name.startswith(COPIED_PREFIXES)}
     try:
         checked = {name: checked_property(name, value) for name, value in kept.items()}
-        check_amounts(deps.config, len(checked), 0)
+        check_amounts(deps.config, checked, 0)
     except ApiError as error:
         raise PermanentFailureError(error.public, public=error.public) from error
     known = said.get("os_hash_algo") == HASH_ALGORITHM and isinstance(hash_value, str)

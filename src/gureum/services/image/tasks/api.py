@@ -55,7 +55,7 @@ def create(call: Call[ImageDeps], body: NewTask) -> Reply:
     new = split({"disk_format": asked.import_from_format, "container_format": "bare", **asked.image_properties})
     for name in new.properties:
         call.deps.protections.require(call.caller, name, "create")
-    check_amounts(call.deps.config, len(new.properties), len(set(new.fields.tags or [])))
+    check_amounts(call.deps.config, new.properties, len(set(new.fields.tags or [])))
     quotas.require_count(call.deps, call.tx, call.caller.project_id)
     image = operations.create_image(call.tx, new, call.caller.project_id)
     require_visibility(call, image)
