@@ -238,7 +238,7 @@ GOOD = {
         ({"container_format": ["bare"]}, "no format that is known"),
         ({"hw_x": 5}, "must be a string"),
         ({"hw_x": "y" * 70000}, "longer than"),
-        ({"hw_" + "x" * 300: "y"}, "1 to 255 characters"),
+        ({"hw_" + "x" * 300: "y"}, "1 to 255 printable characters"),
         ({f"hw_{number}": "y" for number in range(10)}, "limit has been exceeded"),
         ({"os_hash_value": "0" * 128}, "hash is not that of the source"),
         ({"name": "x" * (1 << 20)}, "too long"),
