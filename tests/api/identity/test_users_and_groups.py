@@ -85,6 +85,25 @@ def test_the_own_password_needs_the_old_one(world, demo):
     assert world.login(password("demo", "new")).status == 201
 
 
+def test_an_administrators_reset_outlives_a_change_of_the_own_password_at_the_same_time(
+    world, admin, demo, monkeypatch
+):
+    """The old password was shown before the reset, the new one stored after it."""
+    url = f"{USERS}/{own(demo)['user']['id']}"
+    passwords = world.facade._passwords
+    hashed = passwords.hash
+
+    def hash_while_reset(text):
+        monkeypatch.setattr(passwords, "hash", hashed)
+        assert admin.patch(url, {"user": {"password": "by the administrator"}}).status == 200
+        return hashed(text)
+
+    monkeypatch.setattr(passwords, "hash", hash_while_reset)
+    body = {"user": {"original_password": "demo-secret", "password": "by the user"}}
+    assert world.anonymous.post(f"{url}/password", body).status == 401
+    assert world.login(password("demo", "by the administrator")).status == 201
+
+
 def test_a_group_from_beginning_to_end(admin):
     answer = admin.post(GROUPS, {"group": {"name": "g", "description": "d"}})
     assert answer.status == 201

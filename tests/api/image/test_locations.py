@@ -14,7 +14,8 @@ from tests.api.image.test_imports import show, tasks_of
 from gureum.drivers.image.web.guard import Allowed
 from gureum.foundation.caller import Caller
 from gureum.foundation.db.engine import Database
-from gureum.services.image.locations.reading import ASKED_AT_ONCE, asking_outside
+from gureum.foundation.errors import Unavailable
+from gureum.services.image.locations.reading import ASKED_AT_ONCE, ASKED_BY_A_PROJECT, asking_outside
 
 DATA = bytes(range(256)) * 40
 SHA256, SHA512 = hashlib.sha256(DATA).hexdigest(), hashlib.sha512(DATA).hexdigest()
@@ -138,12 +139,23 @@ def test_patches_that_wait_for_outside_places_leave_threads_to_others(cloud, ali
     image_id = register(alice)["id"]
     added = {"op": "add", "path": "/locations/-", "value": {"url": url, "metadata": {}}}
     with ExitStack() as waiting:
-        for _ in range(ASKED_AT_ONCE):
-            waiting.enter_context(asking_outside())
+        for number in range(ASKED_AT_ONCE):
+            waiting.enter_context(asking_outside(f"project-{number}"))
         refused = patch(alice, image_id, added)
     assert (refused.status, refused.headers["retry-after"]) == (503, "5")
     assert place.asked == []
     assert patch(alice, image_id, added).status == 200
+
+
+def test_the_outside_places_of_one_project_leave_room_to_others():
+    with ExitStack() as waiting:
+        for _ in range(ASKED_BY_A_PROJECT):
+            waiting.enter_context(asking_outside("slow"))
+        with pytest.raises(Unavailable), asking_outside("slow"):
+            pytest.fail("one more of the same project")
+        waiting.enter_context(asking_outside("other"))
+    with asking_outside("slow"):
+        pass
 
 
 @pytest.mark.parametrize("wrong", ["gureum://file/x.0123456789abcdef", "file:///etc/passwd", "http://127.0.0.1:1/"])

@@ -41,7 +41,8 @@ def check_paging(call: Call[Any], sort_key: str = "") -> None:
 
 
 def _cut(digits: str) -> str:
-    return digits if len(digits) < len(str(MOST)) else str(min(int(digits[:20]), MOST))
+    number = digits.lstrip("0") or "0"
+    return number if len(number) < len(str(MOST)) else str(min(int(number[:20]), MOST))
 
 
 def page_asked(

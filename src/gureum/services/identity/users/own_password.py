@@ -41,8 +41,8 @@ def change_own_password(call: Call[IdentityDeps], body: OwnPasswordBody, user_id
 
     def write(tx: Tx) -> None:
         user = tx.get(User, user_id)
-        if user is None:
-            raise Unauthorized
+        if user is None or user.password_hash != proven.password_hash:
+            raise Unauthorized(internal=f"the password of user {user_id} was changed meanwhile")
         store_password(tx, deps, user, hashed, self_set=True)
 
     call.database.write(write)

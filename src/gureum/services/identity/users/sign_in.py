@@ -54,6 +54,7 @@ Which = Callable[[Tx], Any]
 class SignedIn:
     user_id: str
     standing: Standing
+    password_hash: str | None
 
 
 def sign_in(database: Database, deps: IdentityDeps, which: Which, password: str) -> SignedIn:
@@ -86,7 +87,7 @@ def concluded(database: Database, deps: IdentityDeps, row: Any, *, fits: bool) -
         raise Unauthorized
     if rules.lockout_failure_attempts and _was_locked_meanwhile(database, rules, row.id, user):
         raise Unauthorized(internal=f"user {row.id} was locked out by attempts at the same time")
-    return SignedIn(row.id, user)
+    return SignedIn(row.id, user, row.password_hash)
 
 
 def uncounted(database: Database, rules: IdentityConfig, internal: str) -> Unauthorized:

@@ -58,8 +58,9 @@ def with_sizes(call: Call[ImageDeps], image_id: str, changes: list[Change]) -> l
         call.enforce("set_image_location", **target_of(find(call, image_id)))
     if added > MAX_LOCATIONS:
         raise _too_many()
+    project_id = call.caller.project_id or ""
     return [
-        dataclasses.replace(change, size=looked_at(call.deps, _place(change.value).url))
+        dataclasses.replace(change, size=looked_at(call.deps, _place(change.value).url, project_id))
         if _adds_place(change)
         else change
         for change in changes
@@ -81,12 +82,12 @@ def web_store(deps: ImageDeps) -> NamedStore:
     return store
 
 
-def looked_at(deps: ImageDeps, url: str) -> int | None:
-    """The size of the data at a URL. Raises BadRequest, Unavailable."""
+def looked_at(deps: ImageDeps, url: str, project_id: str) -> int | None:
+    """The size of the data at a URL, for a request of a project. Raises BadRequest, Unavailable."""
     store = web_store(deps)
     try:
         deps.fetcher.check(url)
-        with asking_outside():
+        with asking_outside(project_id):
             return store.engine.size(url)
     except ImageStoreError as error:
         raise BadRequest(f"Invalid location: the URL does not pass filtering or gives no data: {error}") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,18 +19,29 @@ log = logging.getLogger("gureum.image")
 
 ASKED_AT_ONCE = 8
 """Outside places that requests ask at the same time; fewer than the API has threads for what may wait."""
-_asking = threading.BoundedSemaphore(ASKED_AT_ONCE)
+ASKED_BY_A_PROJECT = 4
+_asking: Counter[str] = Counter()
+_lock = threading.Lock()
 
 
 @contextmanager
-def asking_outside() -> Iterator[None]:
-    """For a request that waits for a place outside of the cloud. Raises Unavailable when too many do already."""
-    if not _asking.acquire(blocking=False):
-        raise Unavailable("Too many images are awaited from outside places. Try again.", headers={"Retry-After": "5"})
+def asking_outside(project_id: str) -> Iterator[None]:
+    """For a request that waits for a place outside of the cloud.
+
+    Raises Unavailable when too many do already, of all projects or of this one.
+    """
+    with _lock:
+        if _asking.total() >= ASKED_AT_ONCE or _asking[project_id] >= ASKED_BY_A_PROJECT:
+            message = "Too many images are awaited from outside places. Try again."
+            raise Unavailable(message, headers={"Retry-After": "5"})
+        _asking[project_id] += 1
     try:
         yield
     finally:
-        _asking.release()
+        with _lock:
+            _asking[project_id] -= 1
+            if not _asking[project_id]:
+                del _asking[project_id]
 
 
 def by_weight(stores: Stores, rows: Sequence[Any]) -> list[Any]:
