@@ -110,7 +110,7 @@ def checked(values: Mapping[str, Any]) -> Fields:
 def checked_property(name: str, value: Any) -> str:
     """The value of one of the image's own properties. Raises BadRequest."""
     if not (0 < len(name) <= 255 and name.isprintable()):
-        raise BadRequest("The name of a custom property has 1 to 255 characters, all printable.")
+        raise BadRequest("The name of a custom property has 1 to 255 printable characters.")
     if not isinstance(value, str):
         raise BadRequest(f"Provided object does not match schema 'image': {name[:64]!r} must be a string.")
     if len(value) > MAX_VALUE_CHARACTERS:
