@@ -75,8 +75,9 @@ TESTS: Mapping[str, str] = {
     "ceph-mon": "ceph-mon",
     "ceph-osd": "ceph-osd",
     "ceph-common": "rbd",
+    "busybox": "busybox",
 }
-"""Servers that the tests start by themselves, on loopback and with data of their own."""
+"""Servers that the tests start by themselves, on loopback and with data of their own, and the guests' DHCP client."""
 
 _UNITS = (
     "openvswitch-switch.service", "ovs-vswitchd.service", "ovsdb-server.service", "ovn-central.service",
