@@ -21,11 +21,13 @@ def own_files_only() -> None:
 def make_private(file: Path) -> None:
     """Have the file there, empty if it was not, with no bit for anybody but the owner. A file of another owner stays as
     it is. Raises OSError when it cannot be made.
+
+    A file that is there is never opened: closing it would give up every lock that this process holds on it (fcntl(2)),
+    SQLite's among them, and another process would then remove the database's log under it.
     """
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        status = os.fstat(descriptor)
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        status = file.stat()
         if status.st_mode & OTHERS and status.st_uid == os.geteuid():
-            os.fchmod(descriptor, status.st_mode & ~OTHERS & 0o7777)
-    finally:
-        os.close(descriptor)
+            file.chmod(stat.S_IMODE(status.st_mode) & ~OTHERS)
