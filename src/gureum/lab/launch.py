@@ -423,6 +423,7 @@ def _blank_image(state: StateFolder) -> str:
     from gureum.lab.guest_image.blank import blank_qcow2
 
     file = state.root / "mini.qcow2"
+    file.touch(0o600)
     file.write_bytes(blank_qcow2())
     return str(file)
 
