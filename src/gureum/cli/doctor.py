@@ -10,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 
 from gureum.cli.tables import print_json
+from gureum.cli.terminal import runnable
 from gureum.lab.checks import Finding, findings
 from gureum.lab.launch import CACHE
 from gureum.lab.plan import choose_options
@@ -70,7 +71,7 @@ def _show(finding: Finding, colours: bool) -> None:
         mark = f"\033[{_COLOURS[finding.verdict]}m{mark}\033[0m"
     print(f" {mark} {finding.subject:<12} {finding.text}", flush=True)
     if finding.remedy:
-        print(f"   {'':<12} -> {finding.remedy}", flush=True)
+        print(f"   {'':<12} -> {runnable(finding.remedy)}", flush=True)
 
 
 def _configured(state: StateFolder, config: Path | None) -> Iterator[Finding]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from pathlib import Path
 
+from gureum.cli.terminal import launcher, shown
 from gureum.lab.credentials import is_loopback, public_url
 from gureum.lab.launch import Up
 
@@ -23,7 +22,7 @@ def print_facts(done: Up, seconds: float) -> None:
 def facts_text(done: Up, seconds: float) -> str:
     """The text of the console of facts."""
     state, options = done.state, done.options
-    url, folder = public_url(options), _shown(state.root)
+    url, folder = public_url(options), shown(state.root)
     kind = "simulated" if options.simulate else "real"
     hosts = "1 host" if options.hosts == 1 else f"{options.hosts} hosts"
     verb = f"is up after {seconds:.1f} s" if done.fresh else "was up already"
@@ -54,7 +53,7 @@ def facts_text(done: Up, seconds: float) -> str:
         "",
         *(f"  {line}" for line in _first_server(folder, options.simulate)),
         "",
-        f"{_launcher()} status | logs | trace REQUEST_ID | down"
+        f"{launcher()} status | logs | trace REQUEST_ID | down"
         + ("" if state.root.name == ".gureum" else f"   (with --state {folder})"),
     ]
     return "\n".join(lines)
@@ -76,16 +75,3 @@ def _first_server(folder: str, simulated: bool) -> list[str]:
         "openstack server add floating ip one $IP",
     ]
     return lines if simulated else [*lines, "ssh -i k.pem gureum@$IP"]  # nobody answers in a simulated server
-
-
-def _shown(path: Path) -> str:
-    """Relative to where the user stands when that is shorter."""
-    relative = os.path.relpath(path)
-    return relative if len(relative) < len(str(path)) else str(path)
-
-
-def _launcher() -> str:
-    launcher = Path(__file__).resolve().parents[3] / "gureum"
-    return (
-        "gureum" if shutil.which("gureum") else _shown(launcher) if "/" in _shown(launcher) else f"./{_shown(launcher)}"
-    )

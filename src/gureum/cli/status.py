@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from gureum.cli.tables import print_json, print_table
+from gureum.cli.terminal import runnable
 from gureum.foundation.redact import redact
 from gureum.lab.credentials import public_url
 from gureum.lab.launch import read_status
@@ -54,12 +55,12 @@ def print_status(state: StateFolder, as_json: bool = False) -> int:
     if as_json:
         print_json(msgspec.to_builtins(account))
         return 0 if account.healthy else 3
-    print(account.said)
+    print(runnable(account.said))
     if account.daemons:
         _print_table(account)
     if account.remembered:
         options = ", ".join(f"--{name} {value}".rstrip() for name, value in account.remembered.items())
-        print(f"Remembered: {options} (`gureum up --reset OPTION` forgets one).")
+        print(runnable(f"Remembered: {options} (`gureum up --reset OPTION` forgets one)."))
     return 0 if account.healthy else 3
 
 

@@ -7,6 +7,7 @@ with NO_COLOR, the same lines come without colour and without the live one.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import threading
 import time
@@ -26,10 +27,27 @@ def default_state() -> Path:
     return CLONE / ".gureum"
 
 
+def shown(path: Path) -> str:
+    """Relative to where the user stands when that is shorter."""
+    relative = os.path.relpath(path)
+    return relative if len(relative) < len(str(path)) else str(path)
+
+
+def launcher() -> str:
+    """The command as the user can type it here: `gureum` where it is on the path, else the clone's own."""
+    path = shown(CLONE / "gureum")
+    return "gureum" if shutil.which("gureum") else path if "/" in path else f"./{path}"
+
+
+def runnable(text: str) -> str:
+    """A sentence whose commands (`gureum down`) can be typed as they stand."""
+    return text.replace("`gureum ", f"`{launcher()} ")
+
+
 def explain(problem: str, remedy: str) -> None:
     """One sentence that says what is wrong, and one that mends it, on standard error."""
     red, plain = ("\033[31m", "\033[0m") if _colours(sys.stderr.fileno()) else ("", "")
-    print(f"{red}gureum:{plain} {redact(problem)} {redact(remedy)}".rstrip(), file=sys.stderr)
+    print(f"{red}gureum:{plain} {redact(runnable(problem))} {redact(runnable(remedy))}".rstrip(), file=sys.stderr)
 
 
 class Terminal:
