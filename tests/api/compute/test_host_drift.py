@@ -73,12 +73,29 @@ def test_servers_that_were_looked_at_long_ago_are_not_compared(world, monkeypatc
 
 
 def test_a_server_that_should_run_and_does_not_is_set_going(world):
-    running, lost, crashed = (world.server(f"s{n}", host="h1", done_boot=1, done_spec=1) for n in range(3))
-    stopped = world.server(host="h1", done_boot=1, done_spec=1, vm_state="stopped")
-    other = world.server("other", host="h2", done_boot=1, done_spec=1)
+    long_ago = {"done_boot": 1, "done_spec": 1, "updated_at": clock.utcnow() - timedelta(minutes=1)}
+    running, lost, crashed = (world.server(f"s{n}", host="h1", **long_ago) for n in range(3))
+    stopped = world.server(host="h1", vm_state="stopped", **long_ago)
+    other = world.server("other", host="h2", **long_ago)
     beat(world, "h1", ServerObserved(running, "running", 1), ServerObserved(crashed, "crashed", 1))
     world.deps.hosts.flush()
     assert [world.row(server).done_spec for server in (running, stopped, lost, crashed, other)] == [1, 1, 0, 0, 1]
+
+
+def test_server_whose_start_ended_since_its_host_was_looked_at_is_left_alone_until_it_stays(
+    world, monkeypatch, virtual_clock, caplog
+):
+    monkeypatch.setattr(world.deps.hosts, "_agents", Agents())
+    started = world.server(host="h1", done_boot=2, done_spec=1, updated_at=clock.utcnow())
+    stopped = ServerObserved(started, "stopped", 1)
+    beat(world, "h1", stopped)
+    world.deps.hosts.flush()
+    assert (caplog.text, world.row(started).done_spec) == ("", 1)
+    virtual_clock.advance(registry.CHANGED_WITHIN.total_seconds() + 1)
+    beat(world, "h1", stopped)
+    world.deps.hosts.flush()
+    assert "does not run servers that should run" in caplog.text
+    assert world.row(started).done_spec == 0
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Protocol, cast
 
 import msgspec
@@ -45,6 +45,9 @@ BUILD_WITHIN = timedelta(seconds=3)
 
 DELETED_WITHIN = timedelta(seconds=10)
 """How long a heartbeat may still tell of a server that was deleted."""
+
+CHANGED_WITHIN = timedelta(seconds=3)
+"""How long before its arrival a heartbeat may have looked at the servers: it knows no later change of one."""
 
 
 class AgentDirectory(Protocol):
@@ -188,7 +191,7 @@ class HostRegistry:
         for name, (moment, _) in heard.items():
             moments.setdefault(newest if newest - moment < 1 else moment, []).append(name)
         self._database.write(lambda tx: _touch(tx, moments))
-        self._compare_those_due([observed for _, observed in heard.values()])
+        self._compare_those_due(list(heard.values()))
 
     def _record_all(self, tx: Tx, changed: list[HostObserved]) -> None:
         for start in range(0, len(changed), AT_ONCE):
@@ -222,14 +225,14 @@ class HostRegistry:
 
     # -- drift -------------------------------------------------------------------------------------------
 
-    def _compare_those_due(self, heard: list[HostObserved]) -> None:
-        due = [observed for observed in heard if not observed.servers_age_s and self._is_due(observed)]
-        placed = self._placed([observed.host for observed in due])
-        self._compared.update({observed.host: (clock.now(), observed.servers) for observed in due})
-        for observed in due:
+    def _compare_those_due(self, heard: list[tuple[float, HostObserved]]) -> None:
+        due = [(moment, seen) for moment, seen in heard if not seen.servers_age_s and self._is_due(seen)]
+        placed = self._placed([observed.host for _, observed in due])
+        self._compared.update({observed.host: (clock.now(), observed.servers) for _, observed in due})
+        for moment, observed in due:
             try:
                 with own_story():
-                    self._compare(observed, placed[observed.host])
+                    self._compare(observed, placed[observed.host], clock.from_seconds(moment) - CHANGED_WITHIN)
             except Exception:
                 log.exception("comparing host %s failed", observed.host)
 
@@ -247,8 +250,8 @@ class HostRegistry:
                     rows[row.host].append(row)
         return rows
 
-    def _compare(self, observed: HostObserved, wanted: Sequence[Any]) -> None:
-        """Repair what differs between the host and the rows."""
+    def _compare(self, observed: HostObserved, wanted: Sequence[Any], looked_at: datetime) -> None:
+        """Repair what differs between the host and the rows; `looked_at` is the earliest that the host was observed."""
         there = {server.server_id: server for server in observed.servers}
         strangers = there.keys() - {row.id for row in wanted}
         if strangers and (leaving := self._just_deleted(strangers)):
@@ -258,16 +261,19 @@ class HostRegistry:
             log.warning("host %s holds server %s, which is not placed there: removing it", observed.host, server_id)
             self.agent(observed.host).remove_server(server_id)
         lost = [
-            row.id
+            row
             for row in wanted
             if row.task_state is None
             and row.done_boot > 0
             and row.vm_state in ("active", "paused")
             and (row.id not in there or there[row.id].power not in ("running", "paused"))
         ]
-        if lost:
-            log.warning("host %s does not run servers that should run: %s", observed.host, ", ".join(lost))
-            self._database.write(lambda tx: self._revive(tx, lost))
+        gone = [row.id for row in lost if row.updated_at < looked_at]
+        if len(gone) < len(lost):
+            self._compared.pop(observed.host, None)  # a start may have ended since; the next heartbeat tells
+        if gone:
+            log.warning("host %s does not run servers that should run: %s", observed.host, ", ".join(gone))
+            self._database.write(lambda tx: self._revive(tx, gone))
         begun = clock.utcnow() - BUILD_WITHIN
         slow = [row.id for row in wanted if row.task_state == "spawning" and row.updated_at < begun]
         if unbuilt := [server_id for server_id in slow if server_id not in there]:
