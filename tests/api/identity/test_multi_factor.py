@@ -91,6 +91,25 @@ def test_wrong_pass_codes_lock_out(database, tmp_path, virtual_clock):
     assert eve.login(password("eve")).status == 401
 
 
+def test_pass_code_that_a_lock_out_refused_lets_in_when_it_is_over(database, tmp_path, virtual_clock):
+    rules = IdentityConfig(lockout_failure_attempts=2, lockout_duration_s=10)
+    eve = Eve(bootstrapped(database, tmp_path, rules))
+    for _ in range(2):
+        eve.login(eve.totp("x"))
+    passcode = eve.now()
+    assert eve.login(eve.totp(passcode)).status == 401
+    virtual_clock.advance(11)
+    assert eve.login(eve.totp(passcode)).status == 201
+    assert eve.login(eve.totp(passcode)).status == 401
+
+
+def test_pass_code_of_a_disabled_user_is_not_used_up(eve, world):
+    passcode = eve.now()
+    for enabled, status in ((False, 401), (True, 201)):
+        assert world.client().patch(f"{V3}/users/{eve.id}", {"user": {"enabled": enabled}}).status == 200
+        assert eve.login(eve.totp(passcode)).status == status
+
+
 def test_a_receipt_for_the_first_factor(world, virtual_clock):
     eve = Eve(world, BOTH)
     answer = eve.login(password("eve"))

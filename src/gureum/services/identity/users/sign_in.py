@@ -73,13 +73,19 @@ def account(database: Database, which: Which) -> Any:
         return tx.execute(select(*_COLUMNS).where(which(tx))).one_or_none()
 
 
+def may_sign_in(rules: IdentityConfig, row: Any) -> bool:
+    """Whether a right secret would let the account in now: it is neither locked out nor disabled."""
+    user, now = standing_of(row), clock.utcnow()
+    return not compliance.is_locked(rules, user, now) and compliance.is_enabled(rules, user, now)
+
+
 def concluded(database: Database, deps: IdentityDeps, row: Any, *, fits: bool) -> SignedIn:
     """The outcome of any secret that was shown: a failure is counted and refused. Raises Unauthorized."""
-    now, rules = clock.utcnow(), deps.options
+    rules = deps.options
     if row is None:
         raise uncounted(database, rules, "the user is unknown")
     user = standing_of(row)
-    if compliance.is_locked(rules, user, now) or not compliance.is_enabled(rules, user, now):
+    if not may_sign_in(rules, row):
         raise uncounted(database, rules, f"user {row.id} is locked out or disabled")
     if not fits:
         if rules.lockout_failure_attempts:

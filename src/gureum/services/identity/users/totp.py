@@ -1,6 +1,7 @@
 """Time-based pass codes: six digits of HMAC-SHA-1 over half minutes. Source: RFC 6238, RFC 4226.
 
-The secrets are credentials of the type totp, base32 texts. The invariant: a pass code lets its user in once.
+The secrets are credentials of the type totp, base32 texts. The invariant: a pass code lets its user in once, and one
+that was refused because the account is locked or disabled is not used up.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from gureum.foundation import clock
 from gureum.foundation.db.engine import Database, Tx
 from gureum.services.identity.credentials.model import Credential
 from gureum.services.identity.deps import IdentityDeps
-from gureum.services.identity.users.sign_in import SignedIn, Which, account, concluded
+from gureum.services.identity.users.sign_in import SignedIn, Which, account, concluded, may_sign_in
 
 STEP_S = 30
 DIGITS = 6
@@ -56,11 +57,13 @@ def by_passcode(database: Database, deps: IdentityDeps, which: Which, passcode: 
     with database.read() as tx:
         mine = (Credential.user_id == (row.id if row else ""), Credential.type == "totp")
         stored = tx.execute(select(Credential.id, Credential.sealed).where(*mine)).all()
-    fits = False
+    open_to_it, fits = row is not None and may_sign_in(deps.options, row), False
     for credential_id, sealed in stored:
         secret = secret_of(deps.secrets.open_text(sealed))
         step = step_of(secret, passcode, clock.now()) if secret else None
-        if step is not None and database.write(lambda tx, id_=credential_id, n=step: _use(tx, id_, n)):  # type: ignore[misc]
+        if step is None or not open_to_it:
+            continue
+        if database.write(lambda tx, id_=credential_id, n=step: _use(tx, id_, n)):  # type: ignore[misc]
             fits = True
             break
     return concluded(database, deps, row, fits=fits)
