@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from gureum.cli.facts import facts_text
 from gureum.lab import launch
 from gureum.lab.checks import require_port
 from gureum.lab.launch import SOURCE, bring_down, bring_up, read_status
@@ -74,14 +75,23 @@ def eventually(what, seconds=10.0):
 
 def test_up_writes_what_people_need_for_their_eyes_only(state, port):
     done, titles = up(state, port=port)
-    assert done.fresh
+    assert done.since is None
     assert titles == ["control plane"]
     for name in ("openrc", "openrc-demo", "clouds.yaml", "gureum.toml", "secrets.json"):
         assert (state.root / name).stat().st_mode & 0o777 == 0o600
     assert [str(path) for path in state.root.rglob("*") if path.lstat().st_mode & 0o077] == []
-    again, _ = up(state)
-    assert not again.fresh
+
+
+def test_up_on_a_running_cloud_says_since_when_it_runs_and_times_no_start(state, port):
+    before = time.time()
+    first, _ = up(state, port=port)
+    again, titles = up(state)
+    assert titles == []
+    assert before <= again.since <= time.time()
     assert again.options.port == port
+    assert "Your cloud is up after 4.0 s: simulated" in facts_text(first, 4.0)
+    moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(again.since))
+    assert f"Your cloud runs already, since {moment}: simulated" in facts_text(again, 4.0)
 
 
 def test_a_simulated_cloud_has_the_image_that_up_names(state, port, tmp_path, monkeypatch):

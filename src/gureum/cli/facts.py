@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 
 from gureum.cli.terminal import launcher, shown
 from gureum.lab.credentials import is_loopback, public_url
@@ -19,13 +20,18 @@ def print_facts(done: Up, seconds: float) -> None:
     print(facts_text(done, seconds))
 
 
+def _moment(seconds: float) -> str:
+    """In the clock of whoever reads it."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+
+
 def facts_text(done: Up, seconds: float) -> str:
     """The text of the console of facts."""
     state, options = done.state, done.options
     url, folder = public_url(options), shown(state.root)
     kind = "simulated" if options.simulate else "real"
     hosts = "1 host" if options.hosts == 1 else f"{options.hosts} hosts"
-    verb = f"is up after {seconds:.1f} s" if done.fresh else "was up already"
+    verb = f"is up after {seconds:.1f} s" if done.since is None else f"runs already, since {_moment(done.since)}"
     lines = ["", f"Your cloud {verb}: {kind}, {hosts}.", ""]
     lines += [f"  {name:<12} {url}{path}" for name, path in _PATHS.items()]
     if not options.simulate:
@@ -35,7 +41,7 @@ def facts_text(done: Up, seconds: float) -> str:
         elif options.inbound and done.facts.uplink_address:
             route = f"ip route add {done.facts.external_cidr} via {done.facts.uplink_address}"
             lines.append(f"  {'':<12} others reach it after: {route}")
-        if options.uplink and done.fresh and not done.facts.dns_servers:
+        if options.uplink and done.since is None and not done.facts.dns_servers:
             lines.append(
                 f"  {'':<12} (no name server of this machine is reached through {options.uplink}: guests get none)"
             )

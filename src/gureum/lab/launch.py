@@ -62,12 +62,12 @@ class Report(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Up:
-    """What came up. `fresh` is false when it ran already."""
+    """What came up. `since` is when, in seconds of the epoch, if it ran already; None when this call started it."""
 
     state: StateFolder
     options: Options
     facts: Facts
-    fresh: bool
+    since: float | None = None
 
 
 def bring_up(
@@ -104,9 +104,11 @@ def _bring_up(state: StateFolder, options: Options, report: Report, source: Path
         running = state.current()
         if remembered_options(options) != {name: running.get(name) for name in remembered_options(options)}:
             raise Refusal("The cloud runs with other options.", "Run `gureum down` first; `up` keeps its servers.")
-        follow(state, supervisor, report)
+        if _phase(state, supervisor) != "running":  # another `up` was interrupted: the start goes on
+            follow(state, supervisor, report)
         _keep_options(state, options, remembered)
-        return Up(state, options, _remembered_facts(remembered), fresh=False)
+        since = float((read_status(state) or {}).get("since", 0.0))
+        return Up(state, options, _remembered_facts(remembered), since)
     if not read_pid_file(state.pid_file("control")):
         checks.require_port(options.listen, options.port)
     facts = replace(_prepare(state, options, remembered, report), source=source)
@@ -121,7 +123,7 @@ def _bring_up(state: StateFolder, options: Options, report: Report, source: Path
         state.end_attempt()
         raise
     _keep_options(state, options, state.remembered())
-    return Up(state, options, facts, fresh=True)
+    return Up(state, options, facts)
 
 
 def _keep_options(state: StateFolder, options: Options, remembered: dict[str, Any]) -> None:
@@ -183,6 +185,12 @@ def read_status(state: StateFolder) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def _phase(state: StateFolder, supervisor: Process) -> str:
+    """What this supervisor said last of the lab; "" before its first word."""
+    status = read_status(state)
+    return str(status["phase"]) if status and status["supervisor"] == supervisor.pid else ""
 
 
 def _show_progress(status: dict[str, Any], shown: set[str], report: Report) -> None:
