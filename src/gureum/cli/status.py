@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import time
-import urllib.error
-import urllib.request
 from typing import Any
 
 import msgspec
@@ -13,6 +10,7 @@ import msgspec
 from gureum.cli.tables import print_json, print_table
 from gureum.cli.terminal import runnable
 from gureum.foundation.redact import redact
+from gureum.lab.checks import url_answers
 from gureum.lab.credentials import public_url
 from gureum.lab.launch import read_status
 from gureum.lab.plan import Options, choose_options, remembered_options
@@ -86,7 +84,7 @@ def _account(state: StateFolder) -> Account:
     if not found:
         return Account("starting", "The supervisor is starting.")
     url = public_url(choose_options({}, state.current()))
-    health, phase = _health(url), found["phase"]
+    health, phase = url_answers(f"{url}/healthz") or ANSWERS, found["phase"]
     said = f"The cloud in {state.root} is {phase} for {_span(time.time() - found['since'])}, {url} {health}"
     own = {"supervisor": {"state": "running", "pid": supervisor.pid, "since": found["since"]}}
     daemons = tuple(_row(name, one) for name, one in {**own, **found["daemons"]}.items())
@@ -136,24 +134,6 @@ def _print_table(account: Account) -> None:
 
 def _is_ours(name: str) -> bool:
     return name in {"supervisor", "control", "bus-forward"} or name.endswith(".agent")
-
-
-def _health(url: str) -> str:
-    try:
-        with urllib.request.urlopen(f"{url}/healthz", timeout=2) as answer:  # noqa: S310 - our own http address
-            return ANSWERS if answer.status == 200 else f"answers {answer.status}"
-    except urllib.error.HTTPError as error:
-        return f"answers {error.code}: {_reason(error)}"
-    except OSError:
-        return "does not answer"
-
-
-def _reason(error: urllib.error.HTTPError) -> str:
-    """The sentence in which /healthz says what does not work."""
-    try:
-        return str(json.load(error)["error"]["message"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return str(error.reason)
 
 
 def _span(seconds: float) -> str:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -84,14 +85,22 @@ def require_uplink(uplink: str) -> None:
 
 
 def url_answers(url: str) -> str:
-    """Empty when it answers 200, else what it does."""
+    """Empty when it answers 200, else what it does: "answers 503: REASON" or "does not answer"."""
     try:
         with urllib.request.urlopen(url, timeout=3) as answer:  # noqa: S310 - our own http address
             return "" if answer.status == 200 else f"answers {answer.status}"
     except urllib.error.HTTPError as error:
-        return f"answers {error.code}"
+        return f"answers {error.code}: {_reason(error)}"
     except OSError:
         return "does not answer"
+
+
+def _reason(error: urllib.error.HTTPError) -> str:
+    """The sentence in which /healthz says what does not work."""
+    try:
+        return str(json.load(error)["error"]["message"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return str(error.reason)
 
 
 def port_owner(port: int) -> str:

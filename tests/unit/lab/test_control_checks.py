@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import socket
 import tempfile
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
 from gureum.cli import keys
+from gureum.lab.checks import url_answers
 from gureum.lab.control_checks import control_findings
 
 
@@ -75,3 +78,29 @@ def test_root_rotates_keys_as_the_control_planes_user(capsys):
             os.seteuid(0)
             os.setegid(0)
         assert {one.stat().st_uid for one in folder.iterdir()} == {65534}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (200, b"ok", ""),
+        (503, b'{"error": {"message": "The database does not answer."}}', "answers 503: The database does not answer."),
+        (503, b"<html>", "answers 503: Service Unavailable"),
+        (404, b"[]", "answers 404: Not Found"),
+    ],
+)
+def test_what_is_said_of_an_address_has_its_reason(status, body, said):
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_): ...
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        assert url_answers(f"http://127.0.0.1:{server.server_port}/healthz") == said
+        thread.join()
+    assert url_answers(f"http://127.0.0.1:{server.server_port}/healthz") == "does not answer"
