@@ -326,7 +326,7 @@ def test_cve_2026_43002_nothing_is_kept_of_those_who_do_not_log_in(world):
         world.login({"methods": ["password"], "password": {"user": {"id": f"u{number}", "password": "x"}}})
     assert rows_of(world.database) == before
     assert len(world.tokens._checked) == remembered
-    assert not any("u1" in key for keys in world.tokens.facts._memory for key in keys)
+    assert not any("u1" in key for keys in world.tokens.facts._cache for key in keys)
 
 
 @pytest.mark.parametrize("path", ["/compute/v2.1/servers", "/identity/v3", "/healthz", "/nowhere"])

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from oslo_policy import _checks, _parser  # `policy` beside them loads oslo.config: 0.2 s of each start
 
+from gureum.foundation.cache import Cache
 from gureum.foundation.caller import Caller
 from gureum.foundation.errors import Forbidden
 from gureum.foundation.policy.operators_file import (
@@ -150,9 +151,7 @@ class Policy:
             return self._check(ruleset, rule, caller, target)
         if answer is None:
             answer = self._check(ruleset, rule, caller, target)
-            if len(ruleset.answers) >= CACHED_ANSWERS:
-                ruleset.answers.clear()
-            ruleset.answers[question] = answer
+            ruleset.answers.put(question, answer, ruleset.answers.generation)
         return answer
 
     def _check(self, ruleset: _Ruleset, rule: str, caller: Caller, target: Mapping[str, Any]) -> bool:
@@ -214,7 +213,7 @@ class _Ruleset:
 
     def __init__(self, checks: _Checks) -> None:
         self.checks = self.rules = checks
-        self.answers: dict[Any, bool] = {}
+        self.answers: Cache[Any, bool] = Cache(CACHED_ANSWERS)
 
 
 class _Checks(dict[str, Any]):

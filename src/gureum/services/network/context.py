@@ -11,11 +11,13 @@ from datetime import datetime
 
 from gureum.drivers.network.interface import NetworkDriver
 from gureum.foundation import clock
+from gureum.foundation.cache import Cache
 from gureum.foundation.config import NetworkConfig
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.quota import NO_UNIFIED_LIMITS, UnifiedLimitsOf
 from gureum.services.network.changes import Changes
 
+CACHED_CURSORS = 16_384
 _START = clock.utcnow()
 PortListener = Callable[[Tx, list[str]], None]
 """(tx, server ids) called inside the transaction that recorded what became of these servers' ports."""
@@ -45,5 +47,5 @@ class NetworkContext:
     """Every project of the cloud."""
     project_created_at: Callable[[Tx, str], datetime | None] = lambda _tx, _project_id: _START
     """When a project was made; None for one that is not there."""
-    cursors: dict[str, str] = field(default_factory=dict)
+    cursors: Cache[str, str] = field(default_factory=lambda: Cache(CACHED_CURSORS))
     """Subnet id -> where the search for a free address begins: a hint of this process, right or wrong."""

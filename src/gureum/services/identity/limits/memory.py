@@ -1,16 +1,16 @@
-"""The unified limits that services check against, remembered in the process. Not their routes (`api.py`).
+"""The unified limits that services check against, cached in the process. Not their routes (`api.py`).
 
-The invariant is that of tokens: what was concluded before an event of `tokens/revocations.py` is not remembered after
+The invariant is that of tokens: what was read before an event of `tokens/revocations.py` is not cached after
 it, so a changed limit is in force here at once and in every other process with its next reading of the events.
 """
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 
 from sqlalchemy import bindparam, select
 
+from gureum.foundation.cache import Cache
 from gureum.foundation.db.engine import Database, Tx
 from gureum.foundation.db.prepared import Prepared, only
 from gureum.foundation.quota import NO_UNIFIED_LIMITS, UNLIMITED, UnifiedLimit, UnifiedLimits
@@ -21,8 +21,10 @@ from gureum.services.identity.projects.model import Project
 from gureum.services.identity.tokens import revocations
 from gureum.services.identity.tokens.revocations import Revocations
 
-REMEMBERED = 4_096
+CACHED_PROJECTS = 4_096
 """Projects of a service, of some 2 KiB each; those of services without registered limits take no place."""
+_ALL = ""
+"""The one key of the cache of registered limits."""
 
 _REGISTERED = Prepared(
     select(Service.type, RegisteredLimit.resource_name, RegisteredLimit.id, RegisteredLimit.default_limit)
@@ -51,53 +53,42 @@ class LimitMemory:
         self._database = database
         self._regions = ("", region)
         self._strict = model == STRICT_TWO_LEVEL
-        self._lock = threading.Lock()
-        self._events = 0
-        self._registered: dict[str, dict[str, _Registered]] | None = None
-        self._limits: dict[tuple[str, str], UnifiedLimits] = {}
+        self._registered: Cache[str, dict[str, dict[str, _Registered]]] = Cache(1)
+        self._limits: Cache[tuple[str, str], UnifiedLimits] = Cache(CACHED_PROJECTS)
         events.listen(self._event)
 
     def _event(self, kind: str, _value: str) -> None:
         if kind == revocations.STALE_LIMITS:
-            with self._lock:
-                self._events += 1
-                self._registered, self._limits = None, {}
+            self._registered.clear()
+            self._limits.clear()
 
     def of(self, service_type: str, project_id: str) -> UnifiedLimits:
-        """What is said to a project of a service's resources; a project that nobody knows has the defaults.
+        """The limits of a service's resources for a project; an unknown project has the defaults.
 
-        Reads, when it must, in a transaction of its own: what the caller's may see can be older than the last event.
+        A cache miss reads in a transaction of its own: the caller's snapshot can be older than the last event.
         """
-        known = self._registered
+        known = self._registered.get(_ALL)
         if known is not None and service_type not in known:
             return NO_UNIFIED_LIMITS
         found = self._limits.get((service_type, project_id))
         return found if found is not None else self._read(service_type, project_id)
 
     def _read(self, service_type: str, project_id: str) -> UnifiedLimits:
-        events = self._events
+        generation = self._limits.generation  # first: what is built on registered limits of before an event is stale
+        registered = self._registered.load(_ALL, self._all_registered).get(service_type)
+        if registered is None:
+            return NO_UNIFIED_LIMITS
         with self._database.read() as tx:
-            registered = self._registered
-            if registered is None:
-                registered = self._all_registered(tx)
-            here = registered.get(service_type)
-            limits = self._concluded(tx, here, project_id) if here else NO_UNIFIED_LIMITS
-        with self._lock:
-            if events == self._events:
-                self._registered = registered
-                if here:
-                    self._remember((service_type, project_id), limits)
+            limits = self._concluded(tx, registered, project_id)
+        self._limits.put((service_type, project_id), limits, generation)
         return limits
 
-    def _remember(self, key: tuple[str, str], limits: UnifiedLimits) -> None:
-        if len(self._limits) >= REMEMBERED:
-            for old in list(self._limits)[: REMEMBERED // 10]:
-                del self._limits[old]
-        self._limits[key] = limits
-
-    def _all_registered(self, tx: Tx) -> dict[str, dict[str, _Registered]]:
+    def _all_registered(self) -> dict[str, dict[str, _Registered]]:
+        """Service type -> resource -> its registered limit."""
         found: dict[str, dict[str, _Registered]] = {}
-        for type_, resource, id_, default in _REGISTERED.all(tx, regions=self._regions):
+        with self._database.read() as tx:
+            rows = _REGISTERED.all(tx, regions=self._regions)
+        for type_, resource, id_, default in rows:
             found.setdefault(type_, {})[resource] = _Registered(id_, default)
         return found
 

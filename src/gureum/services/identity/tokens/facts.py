@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import msgspec
 from sqlalchemy import bindparam, select
 
 from gureum.foundation import clock
+from gureum.foundation.cache import Cache
 from gureum.foundation.caller import AccessRule
 from gureum.foundation.config import IdentityConfig
 from gureum.foundation.db.engine import Database, Tx
@@ -115,32 +115,32 @@ def only_remembered() -> Iterator[None]:
         _ONLY_REMEMBERED.reset(outside)
 
 
+CACHED_FACTS = 20_000
+
+
 class Facts:
-    """A read-through memory over the database. `forget` drops all of it: reading it again is cheap."""
+    """A read-through cache over the database. `forget` drops all of it: reading it again is cheap."""
 
     def __init__(self, database: Database, options: IdentityConfig) -> None:
         self._database = database
         self._options = options
-        self._lock = threading.Lock()
-        self._memory: dict[tuple[str, ...], Any] = {}
+        self._cache: Cache[tuple[str, ...], Any] = Cache(CACHED_FACTS)
 
     def forget(self) -> None:
-        with self._lock:
-            self._memory = {}
+        self._cache.clear()
 
-    def _remembered(self, key: tuple[str, ...], read: Any) -> Any:
-        memory = self._memory
-        if key in memory:
-            return memory[key]
+    def _remembered(self, key: tuple[str, ...], read: Callable[[Tx], Any]) -> Any:
+        """The cached fact, or what `read` finds in a transaction of its own; None is not cached."""
+        fact = self._cache.get(key)
+        if fact is not None:
+            return fact
         if _ONLY_REMEMBERED.get():
             raise NotRememberedError
+        generation = self._cache.generation
         with self._database.read() as tx:
-            found = read(tx)
-        if len(memory) > 20_000:
-            self.forget()
-        if found is not None:
-            memory[key] = found
-        return found
+            fact = read(tx)
+        self._cache.put(key, fact, generation)
+        return fact
 
     def user(self, user_id: str) -> UserFacts | None:
         found: UserFacts | None = self._remembered(("user", user_id), lambda tx: _user(tx, user_id, self._options))

@@ -200,7 +200,7 @@ def take_free(tx: Tx, ctx: NetworkContext, claim: Claim, subnets: Iterable[Range
         for ip in _to_try(tx, subnet, ctx.cursors.get(subnet.id)):
             given = Given(subnet.id, ip)
             if _hold_free(tx, claim.owner_id, given, position):
-                ctx.cursors[subnet.id] = rules.after(ip)
+                ctx.cursors.put(subnet.id, rules.after(ip), ctx.cursors.generation)
                 return given
     return None
 
