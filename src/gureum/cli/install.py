@@ -35,9 +35,8 @@ def print_openrc(file: Path) -> int:
     from gureum.lab.credentials import openrc_text
 
     config = load(file)
-    url = config.api.public_url or f"http://{config.api.host}:{config.api.port}"
     password, region = config.bootstrap.admin_password, config.bootstrap.region
-    print(openrc_text(f"{url}/identity/v3", "admin", "admin", password, region), end="")
+    print(openrc_text(f"{config.public_url}/identity/v3", "admin", "admin", password, region), end="")
     return 0
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from gureum.foundation.urls import BUSES, DATABASES, kind_of
+from gureum.foundation.urls import BUSES, DATABASES, kind_of, listening_url
 
 
 class ConfigError(Exception):
@@ -274,7 +274,8 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
 
     @property
     def public_url(self) -> str:
-        return self.api.public_url or f"http://{self.api.host}:{self.api.port}"
+        """Where clients reach the API, without a path."""
+        return self.api.public_url or listening_url(self.api.host, self.api.port)
 
 
 def load(file: Path) -> Config:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import socket
 
+from gureum.foundation.urls import listening_url
 from gureum.lab.plan import Facts, Options, control_bus, network_databases
 from gureum.lab.state import StateFolder, write_private
 
@@ -18,22 +18,7 @@ _CLOUDS = {"gureum-admin": ("admin", "admin"), "gureum": ("demo", "demo")}  # cl
 
 def public_url(options: Options) -> str:
     """The address that clients are told: the listening one, or the machine's own when it listens on all."""
-    address = options.listen
-    if address in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
-        address = own_address()
-    if ":" in address:
-        address = f"[{address}]"
-    return f"http://{address}:{options.port}"
-
-
-def own_address() -> str:
-    """The machine's address on the way out; loopback when there is no way out. Sends nothing: UDP connects locally."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))
-        except OSError:
-            return "127.0.0.1"
-        return str(probe.getsockname()[0])
+    return listening_url(options.listen, options.port)
 
 
 def is_loopback(options: Options) -> bool:

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from gureum.cli.__main__ import ROLES as NAMED
-from gureum.cli.install import install_for_people
+from gureum.cli.install import install_for_people, print_openrc
 from gureum.drivers.hypervisor.libvirt import host_settings
 from gureum.drivers.hypervisor.libvirt.host_settings import QEMU_SETTINGS, differing, problems, with_settings
+from gureum.foundation import urls
+from gureum.foundation.config import load
 from gureum.lab.installing import ROLES, unit_text
 from gureum.lab.launch import CLONE, SOURCE
 
@@ -121,3 +123,21 @@ def test_each_role_is_installed_once(monkeypatch, capsys):
     monkeypatch.setattr("gureum.lab.installing.install_roles", lambda names, _report: seen.append(names) or [])
     assert install_for_people(["api", "worker", "api"]) == 0
     assert seen == [["api", "worker"]]
+
+
+@pytest.mark.parametrize(
+    ("api", "url"),
+    [
+        ('host = "0.0.0.0"', "http://192.0.2.7:8774"),
+        ('host = "::"\nport = 9000', "http://192.0.2.7:9000"),
+        ('host = "::1"', "http://[::1]:8774"),
+        ('host = "0.0.0.0"\npublic_url = "https://cloud.example"', "https://cloud.example"),
+    ],
+)
+def test_openrc_and_catalog_have_an_address_that_clients_can_use(tmp_path, monkeypatch, capsys, api, url):
+    monkeypatch.setattr(urls, "own_address", lambda: "192.0.2.7")
+    file = tmp_path / "gureum.toml"
+    file.write_text(f"[api]\n{api}\n")
+    assert print_openrc(file) == 0
+    assert f"export OS_AUTH_URL='{url}/identity/v3'\n" in capsys.readouterr().out
+    assert load(file).public_url == url
