@@ -26,11 +26,18 @@ echo once >>/etc/user-data-runs
 """
 
 # One request on standard input, its answer on standard output, from the files below the folder named.
+# A path that the file `unanswered` lists is not answered the first time.
 METADATA_SERVICE = """
 import pathlib, sys
 path = sys.stdin.buffer.readline().split()[1].decode()
 while sys.stdin.buffer.readline().strip():
     pass
+unanswered = pathlib.Path(sys.argv[1], "unanswered")
+paths = unanswered.read_text().split() if unanswered.exists() else []
+if path in paths:
+    paths.remove(path)
+    unanswered.write_text(" ".join(paths))
+    sys.exit()
 file = pathlib.Path(sys.argv[1] + path)
 if path.endswith("/") and file.is_dir():
     file /= "index.html"
@@ -251,13 +258,31 @@ def test_metadata_service_power_button_and_a_new_instance_id(tmp_path, image, ke
     assert host_keys[0] != host_keys[1]
 
 
-def test_ec2_layout_serves_as_well(tmp_path, image, key):
-    meta_data = tmp_path / "latest/meta-data"
+def write_ec2_layout(folder: Path, key: Path) -> None:
+    meta_data = folder / "latest/meta-data"
     (meta_data / "public-keys/0").mkdir(parents=True)
     (meta_data / "instance-id").write_text("i-00000001")
     (meta_data / "hostname").write_text("old.example.org")
     (meta_data / "public-keys/0/openssh-key").write_text(key.with_suffix(".pub").read_text())
     (meta_data / "public-keys/index.html").write_text("0=test")
+
+
+def test_a_service_that_misses_a_question_is_asked_again_for_the_same_layout(tmp_path, image, key):
+    """EC2's layout has another id: read in its stead, it would make the next boot a new instance with new host keys."""
+    write_ec2_layout(tmp_path, key)
+    latest = tmp_path / "openstack/latest"
+    latest.mkdir(parents=True)
+    (latest / "meta_data.json").write_text(json.dumps(identity(key, FIRST, "one")))
+    (latest / "user_data").write_text(USER_DATA)
+    missed = tmp_path / "unanswered"
+    missed.write_text("/openstack/latest/meta_data.json /openstack/latest/user_data")
+    with Guest(tmp_path, make_disk(tmp_path, image, "200M"), key, network=metadata_network(tmp_path)) as guest:
+        assert f"gureum: new instance {FIRST} from metadata service" in guest.wait_for_console("user data ran as 0")
+        assert missed.read_text() == ""
+
+
+def test_ec2_layout_serves_as_well(tmp_path, image, key):
+    write_ec2_layout(tmp_path, key)
     network = metadata_network(tmp_path)
     with Guest(tmp_path, make_disk(tmp_path, image, "200M"), key, network=network) as guest:
         assert guest.run("hostname").strip() == "old"
