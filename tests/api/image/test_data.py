@@ -10,6 +10,8 @@ from tests.api.image.conftest import IMAGES, OCTETS, active, patch, qcow2, regis
 
 from gureum.drivers.image.errors import ImageStoreError, StoreFull
 from gureum.foundation import clock
+from gureum.foundation.db.failures import DatabaseFailure, DatabaseFull, OutcomeUnknown
+from gureum.services.image.data import claim
 from gureum.services.image.images import lifecycle
 from gureum.services.image.images.model import Image
 
@@ -346,6 +348,41 @@ def test_the_upload_of_a_killed_process_is_forgotten(cloud, alice, committed, vi
     lifecycle.sweep_store(cloud.database, cloud.default)
     assert [location.partition(".")[0] for location in cloud.store.locations()] == [kept]
     assert upload(alice, image_id, DATA).status == 204
+    assert alice.get(f"{IMAGES}/{image_id}/file").content == DATA
+
+
+@pytest.mark.parametrize(("failure", "left"), [(DatabaseFailure, 0), (DatabaseFull, 0), (OutcomeUnknown, 1)])
+def test_data_that_the_database_did_not_take_is_removed_or_swept(cloud, alice, monkeypatch, failure, left):
+    image_id = register(alice)["id"]
+
+    def fail(*_):
+        raise failure("no")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(claim, "finish", fail)
+        assert upload(alice, image_id, DATA).status == failure.status
+    assert status_of(alice, image_id) == "queued"
+    assert len(list(cloud.store.locations())) == left
+    assert upload(alice, image_id, DATA).status == 204
+    assert lifecycle.sweep_store(cloud.database, cloud.default) == left
+    assert len(list(cloud.store.locations())) == 1
+    assert alice.get(f"{IMAGES}/{image_id}/file").content == DATA
+
+
+def test_data_that_the_row_took_stays_when_the_outcome_was_not_known(cloud, alice, monkeypatch):
+    image_id = register(alice)["id"]
+    write = cloud.database.write
+
+    def write_and_lose(work):
+        found = write(work)
+        if status_of(alice, image_id) == "active":
+            raise OutcomeUnknown
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(cloud.database, "write", write_and_lose)
+        assert upload(alice, image_id, DATA).status == OutcomeUnknown.status
+    lifecycle.sweep_store(cloud.database, cloud.default)
     assert alice.get(f"{IMAGES}/{image_id}/file").content == DATA
 
 

@@ -19,6 +19,7 @@ from typing import TypeVar
 from gureum.drivers.image.errors import ImageRefused, ImageStoreError, ImageTooLarge, StoreFull
 from gureum.drivers.image.ingest import PIECE_BYTES, Ingest, Ingested
 from gureum.drivers.image.pace import MinimumRate, Pace, TooSlow
+from gureum.foundation.db.failures import DatabaseFailure, OutcomeUnknown
 from gureum.foundation.errors import ApiError, BadRequest, Gone, TooLarge, Unavailable
 from gureum.services.image.data import claim
 from gureum.services.image.data.claim import Claim
@@ -94,10 +95,14 @@ class ClientTooSlow(BadRequest):
 
 
 async def _finish(deps: ImageDeps, mine: Claim, found: Ingested) -> None:
+    """The row holds the data. Data that it did not take is removed; where nobody knows, the store's sweep looks."""
     try:
         await aside(lambda: deps.database.write(lambda tx: claim.finish(tx, mine, found)))
-    except Gone:
-        await aside(lambda: deps.stores.engine(mine.store).delete(found.blob.location))
+    except OutcomeUnknown:
+        raise
+    except (Gone, DatabaseFailure):
+        with contextlib.suppress(ImageStoreError):  # the sweep removes it later
+            await aside(lambda: deps.stores.engine(mine.store).delete(found.blob.location))
         raise
 
 
