@@ -5,6 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from gureum.foundation.connections import AT_REST, AT_WORK, SILENT, Connections, Limit
 from gureum.foundation.http.budget import Budget
 
@@ -81,6 +85,30 @@ def test_unbounded_groups_count_in_all():
     for name in ("p1", "p2", "p3", "p4"):
         assert places.admit(name, ("p",), closed.append, unbounded=True)
     assert closed == ["p1"]
+
+
+@pytest.mark.parametrize("at_work", [(), ("p3", "p4")])
+def test_newcomer_in_a_group_that_unbounded_ones_overfill_takes_one_place(at_work):
+    places, closed = connections(Limit(9), Limit(2), at_work=at_work), []
+    for name in ("p1", "p2", "p3", "p4"):
+        assert places.admit(name, ("p",), closed.append, unbounded=True)
+    assert places.admit("p5", ("p",), closed.append)
+    assert closed == ["p1"]
+
+
+LIMITS = st.builds(Limit, st.integers(0, 3), st.booleans())
+NEWCOMERS = st.tuples(st.sampled_from("ab"), st.sampled_from("xy"), st.integers(0, 2), st.booleans())
+
+
+@given(st.tuples(LIMITS, LIMITS, LIMITS), st.lists(NEWCOMERS, max_size=20))
+def test_refused_newcomer_closes_nobody_and_an_admitted_one_at_most_one(limits, newcomers):
+    ranks = {number: rank for number, (_, _, rank, _) in enumerate(newcomers)}
+    places = Connections(limits, ranks.__getitem__)
+    for number, (outer, inner, _, unbounded) in enumerate(newcomers):
+        closed = []
+        admitted = places.admit(number, (outer, inner), closed.append, unbounded=unbounded)
+        assert len(closed) <= admitted
+        assert not limits[0].most or len(places) <= limits[0].most
 
 
 def test_a_budget_gives_up_what_was_held_longest():

@@ -50,15 +50,19 @@ class Connections(Generic[Connection]):
     def admit(
         self, connection: Connection, key: Key, close: Callable[[Connection], None], *, unbounded: bool = False
     ) -> bool:
-        """Whether the connection may stay. Those that make room are closed. `unbounded`: by the first limit."""
+        """Whether the connection may stay; at most one is closed for it, none when it may not.
+
+        `unbounded`: by the first limit alone, so that its other groups may hold more than theirs.
+        """
         for level in range(0 if unbounded else len(key), -1, -1):
             limit = self._limits[level]
-            while limit.most and len(self._members.get(key[:level], ())) >= limit.most:
+            if limit.most and len(self._members.get(key[:level], ())) >= limit.most:
                 victim = self._replaceable(key[:level], key) if limit.replaces else None
                 if victim is None:
                     return False
                 self.remove(victim)
                 close(victim)
+                break  # its place is one in all groups further out as well
         self._keys[connection] = key
         for level in range(len(key) + 1):
             self._members.setdefault(key[:level], OrderedDict())[connection] = None
