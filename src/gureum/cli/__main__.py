@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from gureum import __version__
-from gureum.cli.terminal import Terminal, default_state, explain
+from gureum.cli.terminal import Terminal, default_state, explain, launcher
 from gureum.lab.refusal import Refusal
 from gureum.lab.state import RESETTABLE, StateFolder, open_state
 
@@ -40,8 +40,11 @@ def up(given: argparse.Namespace) -> int:
 def down(given: argparse.Namespace) -> int:
     from gureum.lab.launch import bring_down
 
+    state = _folder(given)
     with Terminal() as terminal:
-        bring_down(_folder(given), given.purge, terminal, now=given.now)
+        was_there = bring_down(state, given.purge, terminal, now=given.now)
+    if not was_there:
+        print(f"No cloud runs in {state.root}.")
     return 0
 
 
@@ -121,7 +124,7 @@ def parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     whole = argparse.ArgumentParser(prog="gureum", description="A cloud in one command.")
     whole.add_argument("--version", action="version", version=f"gureum {__version__}")
-    commands = whole.add_subparsers(metavar="COMMAND", required=True)
+    commands = whole.add_subparsers(metavar="COMMAND", dest="subcommand", required=True)
     folder = argparse.ArgumentParser(add_help=False)
     folder.add_argument("--state", default="", metavar="DIR", help="the cloud's folder (default: .gureum in the clone)")
 
@@ -167,7 +170,7 @@ def parser() -> argparse.ArgumentParser:
     inner = one.add_subparsers(metavar="rotate", required=True).add_parser(
         "rotate", parents=shown, help="a new key, while the cloud runs"
     )
-    inner.add_argument("which", choices=("tokens", "secrets"))
+    inner.add_argument("which", choices=("tokens", "secrets"), metavar="tokens|secrets")
     inner.add_argument("--config", type=Path, metavar="FILE", help="the control plane's (default: the folder's)")
     inner.set_defaults(run=keys_rotate)
     one = commands.add_parser("test", help="run the tests: all, a tier or a path; what follows goes to pytest")
@@ -248,10 +251,14 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
     whole = parser()
     ours, command = _split(sys.argv[1:] if words is None else list(words))
+    if not ours:
+        whole.print_help(sys.stderr)
+        return 2
     given, rest = whole.parse_known_args(ours)
     if rest:
         more = " (write a command's own options after --)" if given.run is enter else ""
-        whole.error(f"unrecognized arguments: {' '.join(rest)}{more}")
+        words = " ".join(rest)
+        whole.error(f"unrecognized arguments: {words}{more}. See: {launcher()} {given.subcommand} --help")
     given.arguments = command
     if given.run is enter:
         given.host, *given.command = [one for one in [given.host] if one] + given.command + command or [""]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from gureum.cli.terminal import become
 from gureum.lab.process import read_pid_file
 from gureum.lab.refusal import Refusal
 from gureum.lab.state import StateFolder
@@ -15,4 +16,4 @@ def enter_host(state: StateFolder, host: str, command: list[str]) -> None:
     if holder is None or "." in host or not holder.namespace("net"):
         raise Refusal(f"There is no host {host!r} running in {state.root}.", "See `gureum status`.")
     argv = ["nsenter", "-t", str(holder.pid), "-n", *([] if host == "fabric" else ["-m", "-u", "-r", "-w"]), "--"]
-    os.execvp("nsenter", [*argv, *(command or [os.environ.get("SHELL", "/bin/sh")])])  # noqa: S606 - no shell wanted
+    become([*argv, *(command or [os.environ.get("SHELL", "/bin/sh")])])

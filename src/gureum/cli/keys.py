@@ -22,14 +22,22 @@ def rotate_keys(file: Path, which: str, as_json: bool = False) -> int:
     _become_owner(folder)
     if which == "tokens":
         rotate_token_keys(folder)
-        _tell({"rotated": which}, "A new key seals tokens; those of before stay good until they end.", as_json)
+        _tell(
+            {"rotated": which},
+            "New tokens are sealed with a new key; tokens issued before stay valid until they expire.",
+            as_json,
+        )
         return 0
     database = Database(config.database.url)
     try:
         count = rotate_secret_keys(database, folder.with_name(SECRETS))
     finally:
         database.close()
-    _tell({"rotated": which, "sealed": count}, f"A new key seals secrets; {count} were sealed anew.", as_json)
+    _tell(
+        {"rotated": which, "sealed": count},
+        f"Secrets are sealed with a new key; {count} stored ones were sealed anew.",
+        as_json,
+    )
     return 0
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import heapq
-import os
 import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from gureum.cli.tables import print_json
+from gureum.cli.terminal import become
 from gureum.foundation.redact import redact
 from gureum.lab.refusal import Refusal
 from gureum.lab.state import StateFolder
@@ -28,7 +28,7 @@ def show_logs(state: StateFolder, name: str, lines: int, follow: bool) -> None:
         name = "control" if "control" in there else next(iter(there))
     if name not in there:
         raise Refusal(f"There is no log {name!r}.", f"There are: {' '.join(there)}")
-    os.execvp("tail", ["tail", "-n", str(lines), *(["-F"] if follow else []), str(there[name])])  # noqa: S606 - no shell wanted
+    become(["tail", "-n", str(lines), *(["-F"] if follow else []), str(there[name])])
 
 
 def print_trace(state: StateFolder, request_id: str, as_json: bool = False) -> int:

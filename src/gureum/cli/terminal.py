@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Self
+from typing import NoReturn, Self
 
 from gureum.foundation.redact import redact
 
@@ -42,6 +43,12 @@ def launcher() -> str:
 def runnable(text: str) -> str:
     """A sentence whose commands (`gureum down`) can be typed as they stand."""
     return text.replace("`gureum ", f"`{launcher()} ")
+
+
+def become(words: list[str]) -> NoReturn:
+    """Replace this process by another program. Python ignores SIGPIPE; programs expect to end by it (`| head`)."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    os.execvp(words[0], words)  # noqa: S606 - no shell wanted
 
 
 def explain(problem: str, remedy: str) -> None:

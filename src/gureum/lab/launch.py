@@ -102,8 +102,7 @@ def _bring_up(state: StateFolder, options: Options, report: Report, source: Path
     supervisor = read_pid_file(state.pid_file("supervisor"))
     if supervisor:
         running = state.current()
-        if remembered_options(options) != {name: running.get(name) for name in remembered_options(options)}:
-            raise Refusal("The cloud runs with other options.", "Run `gureum down` first; `up` keeps its servers.")
+        _refuse_changes(options, running)
         if _phase(state, supervisor) != "running":  # another `up` was interrupted: the start goes on
             follow(state, supervisor, report)
         _keep_options(state, options, remembered)
@@ -124,6 +123,20 @@ def _bring_up(state: StateFolder, options: Options, report: Report, source: Path
         raise
     _keep_options(state, options, state.remembered())
     return Up(state, options, facts)
+
+
+def _refuse_changes(options: Options, running: dict[str, Any]) -> None:
+    """Options take effect at the start only: say what the running cloud has instead of those asked for."""
+    asked = remembered_options(options)
+    other = {name: running.get(name) for name in asked if asked[name] != running.get(name)}
+    words = [
+        f"with --{name}{'' if value is True else f' {value}'}" if value else f"without --{name}"
+        for name, value in other.items()
+    ]
+    if words:
+        raise Refusal(
+            f"The cloud was started {', '.join(words)}.", "Run `gureum down` first; the next `up` keeps its servers."
+        )
 
 
 def _keep_options(state: StateFolder, options: Options, remembered: dict[str, Any]) -> None:

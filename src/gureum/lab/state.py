@@ -12,7 +12,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -144,7 +144,7 @@ def _read_facts(file: Path) -> dict[str, object]:
 
 
 def open_state(folder: str | Path) -> StateFolder:
-    """The folder, made absolute; Refusal when sockets or mounts could not work there."""
+    """The folder, made absolute; Refusal when sockets or mounts could not work there, or it is another user's."""
     root = Path(os.path.realpath(Path(folder).expanduser()))
     if len(str(root)) > _LONGEST:
         raise Refusal(
@@ -162,6 +162,14 @@ def open_state(folder: str | Path) -> StateFolder:
                 f"The state folder cannot lie under {hidden}, which every host of the lab has of its own.",
                 "Name another with --state.",
             )
+    with suppress(FileNotFoundError, NotADirectoryError):
+        try:
+            (root / "lab.json").stat()
+        except PermissionError:
+            raise Refusal(
+                f"The state folder {root} is readable by another user only.",
+                "Run the command as that user (root: with sudo), or name a folder of your own with --state.",
+            ) from None
     return StateFolder(root)
 
 
