@@ -184,8 +184,10 @@ def test_an_address_that_is_not_ours_is_refused():
 
 def test_other_options_wait_for_down(state, port):
     up(state, port=port)
-    with pytest.raises(Refusal, match="gureum down"):
+    with pytest.raises(Refusal, match=r"was started with --hosts 1\. Run `gureum down`"):
         up(state, hosts=5)
+    with pytest.raises(Refusal, match=r"was started without --database\."):
+        up(state, database="postgresql+psycopg://u:p@h/d")
 
 
 def test_a_folder_with_other_things_in_it_is_never_taken(tmp_path):

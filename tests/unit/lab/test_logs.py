@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
 from gureum.cli.logs import print_trace, trace
+from gureum.cli.terminal import CLONE
 from gureum.lab.refusal import Refusal
 from gureum.lab.state import StateFolder
 
@@ -55,3 +59,15 @@ def test_an_id_that_nobody_spoke_of_is_said(tmp_path):
     (tmp_path / "log").mkdir()
     with pytest.raises(Refusal, match="No log has a line"):
         print_trace(StateFolder(tmp_path), "req-9")
+
+
+def test_a_reader_who_has_seen_enough_gets_no_complaint(tmp_path):
+    state = StateFolder(tmp_path)
+    state.logs.mkdir()
+    state.log("control").write_text(line(1, "api", "req-1", "asked") * 5000)
+    words = [sys.executable, "-m", "gureum.cli", "logs", "control", "-n", "5000", "--state", str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(CLONE / "src")}
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as logs:
+        assert logs.stdout.readline()
+        logs.stdout.close()
+        assert logs.stderr.read() == b""
