@@ -7,7 +7,6 @@ import json
 
 import pytest
 from tests.api.compute.setting import at
-from tests.cloud import SimulatedCloud
 
 from gureum.agents.hypervisor.faults import Fault
 from gureum.agents.metadata import config_drive
@@ -16,23 +15,6 @@ from gureum.services.compute.servers.model import Server
 SERVERS = "/compute/v2.1/servers"
 TEXT = b"#!/bin/sh\n" + b"echo a line that makes it longer than one line of MIME\n" * 4
 MOTD = {"path": "/etc/motd", "contents": "aGVsbG8="}
-
-
-@pytest.fixture
-def cloud(tmp_path):
-    cloud = SimulatedCloud(tmp_path, hosts=1)
-    yield cloud
-    cloud.close()
-
-
-@pytest.fixture
-def demo(cloud):
-    return cloud.client("demo")
-
-
-@pytest.fixture
-def image(cloud):
-    return cloud.image()
 
 
 def create(client, image, version="2.1", **more):

@@ -20,16 +20,6 @@ def cloud(tmp_path):
     cloud.close()
 
 
-@pytest.fixture
-def demo(cloud):
-    return cloud.client("demo")
-
-
-@pytest.fixture
-def image(cloud):
-    return cloud.image()
-
-
 def post(client, image, hints=None, version="2.79", **more):
     body = {"server": {"name": "one", "flavorRef": "42", "networks": "none", "imageRef": image, **more}}
     if hints:

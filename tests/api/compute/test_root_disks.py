@@ -4,25 +4,12 @@ from __future__ import annotations
 
 import pytest
 from tests.api.compute.setting import at
-from tests.cloud import SimulatedCloud
 
 from gureum.drivers.hypervisor.blank_disk import blank_qcow2
 from gureum.services.compute.servers.model import Server
 
 V21 = "/compute/v2.1"
 GIB = 1 << 30
-
-
-@pytest.fixture
-def cloud(tmp_path):
-    cloud = SimulatedCloud(tmp_path, hosts=1)
-    yield cloud
-    cloud.close()
-
-
-@pytest.fixture
-def demo(cloud):
-    return cloud.client("demo")
 
 
 @pytest.fixture

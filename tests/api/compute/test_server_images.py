@@ -4,25 +4,12 @@ from __future__ import annotations
 
 import pytest
 from tests.api.compute.setting import at
-from tests.cloud import SimulatedCloud
 
 from gureum.agents.hypervisor.faults import Fault
 from gureum.agents.hypervisor.protocol import ServerObserved
 
 SERVERS = "/compute/v2.1/servers"
 IMAGES = "/image/v2/images"
-
-
-@pytest.fixture
-def cloud(tmp_path):
-    cloud = SimulatedCloud(tmp_path, hosts=1)
-    yield cloud
-    cloud.close()
-
-
-@pytest.fixture
-def demo(cloud):
-    return cloud.client("demo")
 
 
 @pytest.fixture

@@ -12,18 +12,6 @@ SERVERS = "/compute/v2.1/servers"
 
 
 @pytest.fixture
-def cloud(tmp_path):
-    cloud = SimulatedCloud(tmp_path, hosts=1)
-    yield cloud
-    cloud.close()
-
-
-@pytest.fixture
-def demo(cloud):
-    return cloud.client("demo")
-
-
-@pytest.fixture
 def server(cloud, demo):
     image = cloud.image()
     server_id = cloud.server(demo, imageRef=image, networks=[{"uuid": cloud.network(demo)}])
