@@ -23,7 +23,7 @@ from gureum.lab.process import Process, clean_environment, end, identify, read_p
 from gureum.lab.state import StateFolder
 
 _LONGEST_BACKOFF_S = 30.0
-_HEALTHY_S = 60.0  # after this long, a death counts as the first one
+_HEALTHY_S = 60.0  # who was ready for this long dies for the first time again
 _POLL_S = 0.02
 _END_S = 5.0
 
@@ -120,7 +120,7 @@ class Keeper:
 
     def _one_life(self, backoff: float) -> float:
         """From start to death. Return how long to wait before the next life."""
-        begun, process = time.monotonic(), None
+        begun, ready, process = time.monotonic(), None, None
         try:
             process = self._adopt() or self._start()
             self._show("starting", process)
@@ -131,20 +131,22 @@ class Keeper:
                 self._exit_code(process)
             self._refuse(error)
         else:
-            self._condition.took_s = time.monotonic() - begun
+            ready = time.monotonic()
+            self._condition.took_s = ready - begun
             self._show("running", process)
             if self._condition.restarts:
                 again = f"runs again after {self._condition.took_s:.1f} s, pid {process.pid}"
                 self._lab.tell("INFO", f"{self._daemon.name}: {again}")
             self._lab.ready[self._daemon.name].set()
             self._watch(process)
-        lived = time.monotonic() - begun
-        backoff = 0.2 if lived > _HEALTHY_S or not backoff else min(backoff * 2, _LONGEST_BACKOFF_S)
+        died = time.monotonic()
+        healthy = ready is not None and died - ready > _HEALTHY_S
+        backoff = 0.2 if healthy or not backoff else min(backoff * 2, _LONGEST_BACKOFF_S)
         self._condition.restarts += 1
         self._condition.adopted = False
         self._show("restarting")
         again = f"start {self._condition.restarts + 1} in {backoff:g} s"
-        self._lab.tell("WARNING", f"{self._daemon.name}: {self._condition.problem} after {lived:.1f} s; {again}")
+        self._lab.tell("WARNING", f"{self._daemon.name}: {self._condition.problem} after {died - begun:.1f} s; {again}")
         self._lab.pause(backoff)
         return backoff
 

@@ -88,3 +88,26 @@ def test_each_death_and_each_new_start_is_told(running, told, tmp_path):
     assert again[0] == "INFO"
     assert again[1].startswith("d: runs again after ")
     assert again[1].endswith(f", pid {second.pid}")
+
+
+@pytest.mark.parametrize(("serves", "waits"), [(True, ["0.2 s", "0.2 s"]), (False, ["0.2 s", "0.4 s"])])
+def test_wait_before_a_new_start_is_short_again_after_a_healthy_life_alone(
+    running, told, tmp_path, monkeypatch, serves, waits
+):
+    """Half a second is healthy here; a start that is waited for as long and fails is not."""
+    monkeypatch.setattr("gureum.lab.keeper._HEALTHY_S", 0.3)
+    sleeping = (sys.executable, "-S", "-c", "import time; time.sleep(0.5)")
+    ready = Ready() if serves else Ready("file", f"{tmp_path}/never", timeout_s=5)
+    keeper = Keeper(Daemon("d", "D", sleeping, ready=ready), running)
+    thread = threading.Thread(target=keeper.run)
+    thread.start()
+    try:
+        deadline = time.monotonic() + 20
+        while len(deaths := [text for level, text in told if level == "WARNING"]) < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+    finally:
+        running.halt()
+        thread.join()
+        if keeper._child:
+            keeper._child.wait()
+    assert [text.partition(" in ")[2] for text in deaths] == waits
