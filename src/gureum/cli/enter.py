@@ -12,6 +12,8 @@ from gureum.lab.state import StateFolder
 
 def enter_host(state: StateFolder, host: str, command: list[str]) -> None:
     """Replace this process by the command, in there."""
+    if state.current().get("simulate"):
+        raise Refusal(f"The cloud in {state.root} is simulated: its hosts have no namespaces.", "See `gureum status`.")
     holder = read_pid_file(state.pid_file(host))
     if holder is None or "." in host or not holder.namespace("net"):
         raise Refusal(f"There is no host {host!r} running in {state.root}.", "See `gureum status`.")

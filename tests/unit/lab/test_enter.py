@@ -64,3 +64,11 @@ def test_a_host_that_does_not_run_is_said(folder, ran, capfd):
     assert main(["enter", "host9", "--state", folder, "--", "true"]) == 1
     assert "no host 'host9'" in capfd.readouterr().err
     assert ran == []
+
+
+@pytest.mark.parametrize("host", ["host1", "host-1", "control"])
+def test_simulated_host_has_nothing_to_enter(folder, ran, capfd, host):
+    open_state(folder).remember({"simulate": True})
+    assert main(["enter", host, "--state", folder, "--", "true"]) == 1
+    assert "is simulated: its hosts have no namespaces" in capfd.readouterr().err
+    assert ran == []
