@@ -66,7 +66,7 @@ class Transcript:
     def run_next(self):
         line = self.left.pop(0)
         folder = self.cloud.state.root
-        words = line.replace(".gureum/", f"{folder}/").replace("k.pem", f"{folder}/k.pem").replace("<ip>", self.ip)
+        words = line.replace(".gureum/", f"{folder}/").replace("k.pem", f"{folder}/k.pem")
         if words.startswith("ssh"):
             words = (
                 words.replace("ssh ", "ssh -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null ") + " whoami"
@@ -74,10 +74,12 @@ class Transcript:
             self.guest().wait()
         if words.startswith("."):
             return
+        makes_ip = line.startswith("IP=")
+        words = f"{words}; echo $IP" if makes_ip else f"IP={self.ip}; {words}"
         environment = f". {folder}/openrc-demo; export PATH={CLONE}/.venv/bin:$PATH; {words}"
         self.said[line] = said = run("bash", "-ec", environment, timeout_s=180)
-        if "floating ip create" in line:
-            self.ip = re.search(r"floating_ip_address\s+\|\s+(\S+)", said)[1]
+        if makes_ip:
+            self.ip = said.strip()
 
     def guest(self):
         guest = self.cloud.guest(self.ip)
@@ -95,7 +97,7 @@ def boot_id(guest):
 
 def test_the_readme_ends_in_a_shell_of_the_server(servers):
     said = servers.transcript.said
-    assert said["ssh -i k.pem gureum@<ip>"].strip() == "gureum"
+    assert said["ssh -i k.pem gureum@$IP"].strip() == "gureum"
     assert "ACTIVE" in next(text for line, text in said.items() if "server create" in line)
     assert servers.guests["one"].run("hostname; sudo id -u").split() == ["one", "0"]
 
