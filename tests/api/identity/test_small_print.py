@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from tests.api.identity.setting import V3, made, own
-from tests.api.identity.test_limits import register
 
 from gureum.services.identity.catalog.urls import names_of, replaced
 
@@ -82,11 +81,16 @@ def test_a_deleted_project_is_nobodys_default_project(world, admin):
     assert [default(user) for user in users] == [None, None]
 
 
-def test_a_service_with_registered_limits_stays(admin):
-    service = register(admin)["service_id"]
-    assert admin.delete(f"{V3}/services/{service}").status == 403
-    assert admin.get(f"{V3}/registered_limits?service_id={service}").json()["registered_limits"]
-    assert admin.get(f"{V3}/services/{service}").status == 200
+def test_registered_limits_outlive_their_service_and_region(admin):
+    service = made(admin, "services", "service", {"type": "x"})
+    region = made(admin, "regions", "region", {})
+    body = {"service_id": service, "region_id": region, "resource_name": "r", "default_limit": 1}
+    (limit,) = admin.post(f"{V3}/registered_limits", {"registered_limits": [body]}).json()["registered_limits"]
+    one = f"{V3}/registered_limits/{limit['id']}"
+    assert admin.delete(f"{V3}/services/{service}").status == 204
+    assert admin.delete(f"{V3}/regions/{region}").status == 204
+    assert admin.get(one).json()["registered_limit"] == limit
+    assert admin.delete(one).status == 204
 
 
 def test_unknown_keys_in_the_roles_of_a_trust_are_refused(world, demo, admin):

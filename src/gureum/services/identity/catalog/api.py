@@ -22,7 +22,6 @@ from gureum.services.identity.catalog.urls import names_of
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.endpoint_policies.model import PolicyAssociation
 from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, CLOUD, Description, extra_of, typed
-from gureum.services.identity.limits.model import RegisteredLimit
 from gureum.services.identity.listing import page, query_of, self_link
 from gureum.services.identity.tokens import revocations
 
@@ -160,8 +159,6 @@ def delete_region(call: Call[IdentityDeps], region_id: str) -> None:
     row = _find(call, Region, "region", region_id)
     if call.tx.scalar(select(Endpoint.id).where(Endpoint.region_id == row.id).limit(1)):
         raise Forbidden(f"Unable to delete region {row.id}: it has endpoints.")
-    if call.tx.scalar(select(RegisteredLimit.id).where(RegisteredLimit.region == row.id).limit(1)):
-        raise Forbidden(f"Unable to delete region {row.id}: it has registered limits.")
     if call.tx.scalar(select(Region.id).where(Region.parent_region_id == row.id).limit(1)):
         raise Forbidden(f"Unable to delete region {row.id}: it has child regions.")
     call.tx.execute(delete_from(PolicyAssociation).where(PolicyAssociation.region_id == row.id))
@@ -216,8 +213,6 @@ def update_service(call: Call[IdentityDeps], body: ServiceBody, service_id: str)
 
 def delete_service(call: Call[IdentityDeps], service_id: str) -> None:
     row = _find(call, Service, "service", service_id)
-    if call.tx.scalar(select(RegisteredLimit.id).where(RegisteredLimit.service_id == row.id).limit(1)):
-        raise Forbidden(f"Unable to delete service {row.id}: it has registered limits.")
     call.tx.execute(delete_from(PolicyAssociation).where(PolicyAssociation.service_id == row.id))
     for endpoint in call.tx.scalars(select(Endpoint).where(Endpoint.service_id == row.id)):
         delete_endpoint(call, endpoint.id)

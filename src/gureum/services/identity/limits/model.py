@@ -9,13 +9,16 @@ from gureum.foundation.db.types import Id, Name, Row
 
 
 class RegisteredLimit(Row):
-    """`region` is empty for a resource that is counted over all regions, so that it stays unique."""
+    """`region` is empty for a resource that is counted over all regions, so that it stays unique.
+
+    Service and region may be deleted: the limit stays until it is deleted too, and is of no effect.
+    """
 
     __tablename__ = "registered_limits"
     __table_args__ = (UniqueConstraint("service_id", "region", "resource_name"),)
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
-    service_id: Mapped[str] = mapped_column(ForeignKey("services.id", ondelete="CASCADE"))
+    service_id: Mapped[str] = mapped_column(Id)
     region: Mapped[str] = mapped_column(Name, default="")
     resource_name: Mapped[str] = mapped_column(Name)
     default_limit: Mapped[int] = mapped_column(BigInteger)

@@ -13,6 +13,7 @@ def create() -> None:
     _policy_documents()
     _projects()
     _regions()
+    _registered_limits()
     _revocations()
     _roles()
     _services()
@@ -22,15 +23,14 @@ def create() -> None:
     _endpoints()
     _groups()
     _implied_roles()
+    _limits()
     _policy_associations()
     _project_endpoint_groups()
-    _registered_limits()
     _users()
     _access_rules()
     _application_credentials()
     _credentials()
     _group_members()
-    _limits()
     _oauth_access_tokens()
     _oauth_request_tokens()
     _past_passwords()
@@ -105,6 +105,22 @@ def _regions() -> None:
         sa.Column("extra", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(["parent_region_id"], ["regions.id"], name=op.f("fk_regions_parent_region_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_regions")),
+    )
+
+
+def _registered_limits() -> None:
+    op.create_table(
+        "registered_limits",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("service_id", sa.String(length=36), nullable=False),
+        sa.Column("region", sa.String(length=255), nullable=False),
+        sa.Column("resource_name", sa.String(length=255), nullable=False),
+        sa.Column("default_limit", sa.BigInteger(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_registered_limits")),
+        sa.UniqueConstraint(
+            "service_id", "region", "resource_name", name=op.f("uq_registered_limits_service_id_region_resource_name")
+        ),
     )
 
 
@@ -239,6 +255,25 @@ def _implied_roles() -> None:
     )
 
 
+def _limits() -> None:
+    op.create_table(
+        "limits",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("owner_id", sa.String(length=36), nullable=False),
+        sa.Column("of_domain", sa.Boolean(), nullable=False),
+        sa.Column("registered_limit_id", sa.String(length=36), nullable=False),
+        sa.Column("resource_limit", sa.BigInteger(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["owner_id"], ["projects.id"], name=op.f("fk_limits_owner_id"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["registered_limit_id"], ["registered_limits.id"], name=op.f("fk_limits_registered_limit_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_limits")),
+        sa.UniqueConstraint("owner_id", "registered_limit_id", name=op.f("uq_limits_owner_id_registered_limit_id")),
+    )
+    op.create_index(op.f("ix_limits_registered_limit_id"), "limits", ["registered_limit_id"], unique=False)
+
+
 def _policy_associations() -> None:
     op.create_table(
         "policy_associations",
@@ -268,25 +303,6 @@ def _project_endpoint_groups() -> None:
         sa.PrimaryKeyConstraint("project_id", "group_id", name=op.f("pk_project_endpoint_groups")),
     )
     op.create_index(op.f("ix_project_endpoint_groups_group_id"), "project_endpoint_groups", ["group_id"], unique=False)
-
-
-def _registered_limits() -> None:
-    op.create_table(
-        "registered_limits",
-        sa.Column("id", sa.String(length=36), nullable=False),
-        sa.Column("service_id", sa.String(length=36), nullable=False),
-        sa.Column("region", sa.String(length=255), nullable=False),
-        sa.Column("resource_name", sa.String(length=255), nullable=False),
-        sa.Column("default_limit", sa.BigInteger(), nullable=False),
-        sa.Column("description", sa.Text(), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["service_id"], ["services.id"], name=op.f("fk_registered_limits_service_id"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_registered_limits")),
-        sa.UniqueConstraint(
-            "service_id", "region", "resource_name", name=op.f("uq_registered_limits_service_id_region_resource_name")
-        ),
-    )
 
 
 def _users() -> None:
@@ -397,25 +413,6 @@ def _group_members() -> None:
         sa.PrimaryKeyConstraint("group_id", "user_id", name=op.f("pk_group_members")),
     )
     op.create_index(op.f("ix_group_members_user_id"), "group_members", ["user_id"], unique=False)
-
-
-def _limits() -> None:
-    op.create_table(
-        "limits",
-        sa.Column("id", sa.String(length=36), nullable=False),
-        sa.Column("owner_id", sa.String(length=36), nullable=False),
-        sa.Column("of_domain", sa.Boolean(), nullable=False),
-        sa.Column("registered_limit_id", sa.String(length=36), nullable=False),
-        sa.Column("resource_limit", sa.BigInteger(), nullable=False),
-        sa.Column("description", sa.Text(), nullable=True),
-        sa.ForeignKeyConstraint(["owner_id"], ["projects.id"], name=op.f("fk_limits_owner_id"), ondelete="CASCADE"),
-        sa.ForeignKeyConstraint(
-            ["registered_limit_id"], ["registered_limits.id"], name=op.f("fk_limits_registered_limit_id")
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_limits")),
-        sa.UniqueConstraint("owner_id", "registered_limit_id", name=op.f("uq_limits_owner_id_registered_limit_id")),
-    )
-    op.create_index(op.f("ix_limits_registered_limit_id"), "limits", ["registered_limit_id"], unique=False)
 
 
 def _oauth_access_tokens() -> None:
