@@ -87,7 +87,9 @@ def check_pairs(
     """Allowed address pairs in their stored form; a pair without a MAC has the port's.
 
     An address keeps its host bits and its prefix, in the one spelling of its family. Raises BadRequest for pairs twice,
-    for what no guest may send from (multicast, loopback), for the addresses that metadata is served at, for too many.
+    for what no guest may send from (multicast, loopback), for the addresses that metadata is served at and link-local
+    ranges that hold one, for too many. Wider ranges (0.0.0.0/0) are taken, for guests that route: whoever may name
+    pairs may turn the port security off as well.
     """
     if len(pairs) > MAX_PAIRS:
         raise errors.invalid(
@@ -108,15 +110,19 @@ def check_pairs(
     return found
 
 
-METADATA_SERVICE = ("169.254.169.254", "fe80::a9fe:a9fe")
+METADATA_SERVICE = tuple(ipaddress.ip_address(ip) for ip in ("169.254.169.254", "fe80::a9fe:a9fe"))
 
 
 def _refuse_pair(net: Net, metadata_ips: Collection[str]) -> None:
-    for reserved, purpose in RESERVED.items():
-        inside = reserved.version == net.version and int(reserved.network_address) <= int(net.network_address)
-        if inside and int(net.broadcast_address) <= int(reserved.broadcast_address) and not reserved.is_link_local:
+    around = [(reserved, purpose) for reserved, purpose in RESERVED.items() if _is_within(net, reserved)]
+    for reserved, purpose in around:
+        if not reserved.is_link_local:
             raise errors.invalid(f"'{net}' is no address of an allowed address pair: it is for {purpose}")
-    if net.num_addresses == 1 and str(net.network_address) in (*METADATA_SERVICE, *metadata_ips):
-        raise errors.invalid(
-            f"'{net.network_address}' is no address of an allowed address pair: metadata is served there"
-        )
+    held = around and any(address in net for address in METADATA_SERVICE)
+    if held or (net.num_addresses == 1 and str(net.network_address) in metadata_ips):
+        text = net.network_address if net.num_addresses == 1 else net
+        raise errors.invalid(f"'{text}' is no address of an allowed address pair: metadata is served there")
+
+
+def _is_within(net: Net, outer: Net) -> bool:
+    return net.version == outer.version and net.network_address in outer and net.broadcast_address in outer
