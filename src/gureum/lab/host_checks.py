@@ -68,6 +68,7 @@ def _switch() -> Iterator[Finding]:
     else:
         yield Finding("switch", "good", "Open vSwitch answers; OVN's settings are there")
     yield from _identity(text)
+    yield from _cards(text)
     connected, problem = _run(["ovn-appctl", "-t", "ovn-controller", "connection-status"])
     if problem or connected.strip() != "connected":
         said = problem or connected.strip()
@@ -102,6 +103,21 @@ def _identity(external_ids: str) -> Iterator[Finding]:
         yield Finding("switch", "bad", "the kernel has no Open vSwitch, and its user-space datapath is not set", remedy)
 
 
+def _cards(external_ids: str) -> Iterator[Finding]:
+    """Open vSwitch takes a card that is down without a word, and no packet passes."""
+    listed, _ = _run(
+        ["ovs-vsctl", "--timeout=5", "--bare", "--columns=name", "find", "interface", 'type=""', "link_state=down"]
+    )
+    down = set(listed.split())
+    mappings = re.search(r'ovn-bridge-mappings="?([^"}\s]+)', external_ids)
+    for mapping in mappings[1].rstrip(",").split(",") if mappings else ():
+        bridge = mapping.rpartition(":")[2]
+        ports, _ = _run(["ovs-vsctl", "--timeout=5", "list-ports", bridge])
+        for port in sorted(down.intersection(ports.split())):
+            remedy = f"Run: ip link set {port} up; docs/operate/many-machines.md, part 4, has what does it at each boot"
+            yield Finding("switch", "bad", f"the card {port} of {bridge} is down: no packet passes", remedy)
+
+
 def _agent_settings(file: Path) -> Finding:
     remedy = "docs/operate/many-machines.md says what is in it."
     try:
@@ -114,9 +130,17 @@ def _agent_settings(file: Path) -> Finding:
     if mode:
         return Finding("agent.json", "bad", f"others can read {file}, a password is in it", f"Run: chmod 600 {file}")
     images = settings.get("images", "")
-    if images and not Path(images).is_dir():
-        return Finding("agent.json", "bad", f"there is no folder {images}, the image store", "Mount it.")
+    if images and not _is_folder(Path(images, ".incoming")):  # the store makes it
+        remedy = "Mount the control plane's folder of images there: docs/operate/many-machines.md, part 4"
+        return Finding("agent.json", "bad", f"there is no image store at {images}", remedy)
     return Finding("agent.json", "good", f"{file} can be read")
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # below a mount whose server or process is gone
+        return False
 
 
 def _agent() -> Finding:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
+from pathlib import Path
 
 import pytest
 
+from gureum.drivers.image.file.store import FileImageStore
 from gureum.lab import host_checks
 
 IDS = (
@@ -75,3 +78,38 @@ def test_settings_that_others_read_or_that_name_no_bus(engines, tmp_path):
     assert bad(tmp_path) == [f"others can read {file}, a password is in it"]
     file.write_text("{}")
     assert bad(tmp_path) == [f"{file} names no bus"]
+
+
+def test_image_folder_that_is_not_mounted_is_no_image_store(engines, tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    (tmp_path / "agent.json").write_text(json.dumps({"bus": "amqp://10.0.0.1//", "images": str(images)}))
+    assert bad(tmp_path) == [f"there is no image store at {images}"]
+    FileImageStore(images)
+    assert bad(tmp_path) == []
+
+
+def test_dead_mount_of_the_images_is_told(engines, tmp_path, monkeypatch):
+    def not_connected(_path):
+        raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+    (tmp_path / "agent.json").write_text(json.dumps({"bus": "amqp://10.0.0.1//", "images": "/srv/gureum/images"}))
+    with monkeypatch.context() as dead:
+        dead.setattr(Path, "is_dir", not_connected)
+        texts = bad(tmp_path)
+    assert texts == ["there is no image store at /srv/gureum/images"]
+
+
+@pytest.mark.parametrize("mappings", ['"external:br-ex"', '"physnet2:br-2,external:br-ex"'])
+def test_card_of_the_external_network_that_is_down_is_named(engines, tmp_path, monkeypatch, mappings):
+    ids = IDS.replace("{", "{ovn-bridge-mappings=" + mappings + ", ")
+
+    def ovs_vsctl(words):
+        if "link_state=down" in words:
+            return "eth1\ntap0\n", ""
+        if "list-ports" in words:
+            return ("eth1\n" if words[-1] == "br-ex" else "eth2\n"), ""
+        return ("", "") if "find" in words else (ids, "") if words[0] == "ovs-vsctl" else engines[words[0]]
+
+    monkeypatch.setattr(host_checks, "_run", ovs_vsctl)
+    assert bad(tmp_path) == ["the card eth1 of br-ex is down: no packet passes"]
