@@ -74,9 +74,9 @@ def test_a_server_goes_near_an_address(cloud, demo, image):
 
     cloud.control.database.write(give_addresses)
     near = [made(demo, image, {"build_near_host_ip": "10.1.1.200"}) for _ in range(2)]
-    assert {host_of(cloud, one) for one in near} == {"host-2"}
+    assert {host_of(cloud, one) for one in near} == {"host2"}
     wide = [made(demo, image, {"build_near_host_ip": "10.1.2.200", "cidr": "/23"}) for _ in range(2)]
-    assert {host_of(cloud, one) for one in wide} == {"host-3"}
+    assert {host_of(cloud, one) for one in wide} == {"host3"}
     nowhere = made(demo, image, {"build_near_host_ip": "10.9.0.1"})
     cloud.settle()
     assert demo.get(f"{SERVERS}/{nowhere}").json()["server"]["status"] == "ERROR"

@@ -55,7 +55,7 @@ def test_the_story_of_a_stop_is_its_call_its_steps_and_its_hosts(logs, tmp_path)
     changed = [
         f"gureum.tasks server {one}: rest -> change try=1",
         f"gureum.tasks server {one}: change -> rest, waits for nothing: the server is at rest try=1",
-        "gureum.hosts call ensure_server of host host-1 answered",
+        "gureum.hosts call ensure_server of host host1 answered",
     ]
     assert story(logs, stop) == [f"gureum.http POST {at_host}/action -> 202", *changed]
     assert story(logs, start) == [f"gureum.http POST {at_host}/action -> 202", *changed]
@@ -63,7 +63,7 @@ def test_the_story_of_a_stop_is_its_call_its_steps_and_its_hosts(logs, tmp_path)
         f"gureum.http DELETE {at_host} -> 204",
         f"gureum.tasks server {one}: destroy -> clear_host try=1",
         f"gureum.tasks server {one}: clear_host -> release try=1",
-        "gureum.hosts call remove_server of host host-1 answered",
+        "gureum.hosts call remove_server of host host1 answered",
         f"gureum.tasks server {one}: release -> the end try=1",
     ]
 
@@ -84,7 +84,7 @@ def test_the_story_of_a_failed_create_says_which_host_lacks_what(logs, tmp_path)
         details = admin.get(f"/compute/v2.1/servers/{one}").json()["server"]["fault"]["details"]
     finally:
         cloud.close()
-    assert "host-1" in details
+    assert "host1" in details
     (placed,) = [line for line in story(logs, answer) if ": place -> failed" in line]
     assert placed == f"gureum.tasks server {one}: place -> failed: {details.removeprefix('place: ')} try=1"
 
@@ -93,14 +93,14 @@ def test_the_fault_of_a_build_that_failed_on_the_only_host_says_why(tmp_path):
     cloud = SimulatedCloud(tmp_path / "cloud", hosts=1)
     try:
         demo, admin = cloud.client("demo"), cloud.client("admin")
-        cloud.control.simulated.world.faults.add("host-1", Fault("fail", text="no emulator", retry=False))
+        cloud.control.simulated.world.faults.add("host1", Fault("fail", text="no emulator", retry=False))
         one = cloud.server(demo, imageRef=cloud.image())
         cloud.settle()
         fault = admin.get(f"/compute/v2.1/servers/{one}").json()["server"]["fault"]
         seen = demo.get(f"/compute/v2.1/servers/{one}").json()["server"]["fault"]
     finally:
         cloud.close()
-    assert fault["details"].startswith("place: failed to build this server: host-1; on host-1: ")
+    assert fault["details"].startswith("place: failed to build this server: host1; on host1: ")
     assert fault["details"].endswith("no emulator")
     assert "no emulator" not in str(seen)
 

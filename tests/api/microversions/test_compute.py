@@ -172,10 +172,10 @@ def test_requests_for_new_servers(world):
         ("hostname", "name.example.org", 94),
         ("personality", FILES, 57),
         ("OS-DCF:diskConfig", "AUTO", 37),
-        ("host", "host-1", 74),
-        ("hypervisor_hostname", "host-1", 74),
+        ("host", "host1", 74),
+        ("hypervisor_hostname", "host1", 74),
     ):
-        who = "admin" if value == "host-1" else "demo"
+        who = "admin" if value == "host1" else "demo"
         told.request(
             f"POST /servers, {field}: {value}", new_server(world, who, networks=[], **{field: value}), since, 90
         )
@@ -382,7 +382,7 @@ def test_services(world):
     uuid = next(one["id"] for one in services if one["binary"] == "nova-compute")
     number = world.get(f"{at}?binary=nova-compute")((2, 1)).json()["services"][0]["id"]
     told.names |= {uuid: "<service>", str(number): "<number>"}
-    named = {"host": "host-1", "binary": "nova-compute"}
+    named = {"host": "host1", "binary": "nova-compute"}
     told.answer("GET /os-services?binary=nova-compute", world.get(f"{at}?binary=nova-compute"))
     told.answer("PUT /os-services/disable", world.ask("PUT", f"{at}/disable", named, "admin"))
     told.answer(

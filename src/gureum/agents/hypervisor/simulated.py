@@ -238,7 +238,7 @@ class SimulatedHosts:
         count: int,
         world: World | None = None,
         *,
-        prefix: str = "host-",
+        prefix: str = "host",
         resources: HostResources = DEFAULT_RESOURCES,
     ) -> None:
         self.world = world or World()
