@@ -1,6 +1,6 @@
 """What other services may ask of the network. Everything runs in the caller's transaction.
 
-The implementation is in `server_ports/`; read its `plan.py` for what is refused and `views.py` for the documents.
+The implementation is in `server_ports/`; read its `planning.py` for what is refused and `views.py` for the documents.
 """
 
 from __future__ import annotations
@@ -15,20 +15,29 @@ from gureum.foundation.db.engine import Tx
 from gureum.services.network import bootstrap
 from gureum.services.network.context import NetworkContext, PortListener
 from gureum.services.network.floating_ips.model import FloatingIp
-from gureum.services.network.ports.model import IpAllocation, Port, PortGroup
-from gureum.services.network.security_groups.legacy import LegacySecurityGroups, ingress_rule
+from gureum.services.network.ports.model import IpAllocation, Port
+from gureum.services.network.security_groups.legacy import LegacySecurityGroups, NewIngressRule
 from gureum.services.network.server_ports import operations, planning, views, wiring
 from gureum.services.network.server_ports.model import Address, NicPlan, NicRequest, NicWanted, Wiring
 
-__all__ = ["Address", "NetworkFacade", "NicPlan", "NicRequest", "NicWanted", "PortListener", "Wiring", "ingress_rule"]
+__all__ = [
+    "Address",
+    "NetworkFacade",
+    "NewIngressRule",
+    "NicPlan",
+    "NicRequest",
+    "NicWanted",
+    "PortListener",
+    "Wiring",
+]
 
 
 class NetworkFacade:
-    """One per process. `legacy_security_groups` are the groups in the words of the compute API."""
+    """One per process: the ports of servers. `security_groups` are the groups in the words of the compute API."""
 
     def __init__(self, ctx: NetworkContext) -> None:
         self._ctx = ctx
-        self.legacy_security_groups = LegacySecurityGroups(ctx)
+        self.security_groups = LegacySecurityGroups(ctx)
 
     def plan(self, tx: Tx, caller: Caller, request: NicRequest, count: int) -> NicPlan:
         """Check the interfaces of `count` servers of the caller's project, quota included.
@@ -56,18 +65,9 @@ class NetworkFacade:
         """Every server's addresses, one statement; a server without any has no entry."""
         return views.addresses(tx, server_ids)
 
-    def security_groups(self, tx: Tx, server_ids: Sequence[str]) -> dict[str, list[str]]:
-        """Every server's security groups by name, one statement; a server without any has no entry."""
-        return views.security_groups(tx, server_ids)
-
     def interfaces(self, tx: Tx, server_id: str) -> list[dict[str, Any]]:
         """The server's interfaces as the compute API shows them, in attach order."""
         return views.interfaces(tx, server_id)
-
-    def server_security_groups(self, tx: Tx, server_id: str) -> list[dict[str, Any]]:
-        """The server's security groups with their ingress rules, as the compute API shows them."""
-        held = select(PortGroup.group_id).join(Port, Port.id == PortGroup.port_id).where(Port.server_id == server_id)
-        return self.legacy_security_groups.of_server(tx, held)
 
     def attach(self, tx: Tx, caller: Caller, server_id: str, wanted: NicWanted, zone: str) -> str:
         """One more interface; returns its port id. Bound to where the server's others are; else `bind` binds it.
@@ -99,14 +99,6 @@ class NetworkFacade:
     def release(self, tx: Tx, server_id: str) -> None:
         """The server is gone: its own ports are deleted, its user's are free again."""
         operations.release(tx, self._ctx, server_id)
-
-    def add_security_group(self, tx: Tx, _caller: Caller, server_id: str, name: str) -> None:
-        """Give the server's ports a group by name or id. Raises NotFound."""
-        operations.add_group(tx, self._ctx, server_id, name)
-
-    def remove_security_group(self, tx: Tx, caller: Caller, server_id: str, name: str) -> None:
-        """Take a group from the server's ports. Raises NotFound."""
-        operations.remove_group(tx, self._ctx, caller, server_id, name)
 
     def servers_with_address(self, tx: Tx, parts: Sequence[str]) -> list[str]:
         """The servers that have an address, fixed or floating, with one of `parts` in it."""

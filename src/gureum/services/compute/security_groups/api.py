@@ -18,7 +18,7 @@ from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
 from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.pages import MAX_PAGE, check_paging
-from gureum.services.network.facade import ingress_rule
+from gureum.services.network.facade import NewIngressRule
 
 _PREFIX = "os_compute_api:os-security-groups:"
 READER = "rule:project_reader_or_admin"
@@ -70,7 +70,7 @@ def _checked_id(group_id: str) -> str:
 
 
 def index(call: Call[ComputeDeps]) -> dict[str, Any]:
-    groups = call.deps.network.legacy_security_groups.index(
+    groups = call.deps.network.security_groups.index(
         call.tx, call.caller, all_projects=filters.boolean("all_tenants", call.param("all_tenants") or "false")
     )
     check_paging(call)
@@ -81,26 +81,26 @@ def index(call: Call[ComputeDeps]) -> dict[str, Any]:
 
 
 def show(call: Call[ComputeDeps], group_id: str) -> dict[str, Any]:
-    groups = call.deps.network.legacy_security_groups
+    groups = call.deps.network.security_groups
     return {"security_group": groups.show(call.tx, call.caller, _checked_id(group_id))}
 
 
 def create(call: Call[ComputeDeps], body: GroupBody) -> dict[str, Any]:
     new = body.security_group
-    groups = call.deps.network.legacy_security_groups
+    groups = call.deps.network.security_groups
     return {"security_group": groups.create(call.tx, call.caller, new.name, new.description)}
 
 
 def update(call: Call[ComputeDeps], body: GroupBody, group_id: str) -> dict[str, Any]:
     new = body.security_group
-    groups = call.deps.network.legacy_security_groups
+    groups = call.deps.network.security_groups
     return {
         "security_group": groups.update(call.tx, call.caller, _checked_id(group_id), new.name, new.description)
     }  # fmt: skip
 
 
 def delete(call: Call[ComputeDeps], group_id: str) -> None:
-    call.deps.network.legacy_security_groups.delete(call.tx, call.caller, _checked_id(group_id))
+    call.deps.network.security_groups.delete(call.tx, call.caller, _checked_id(group_id))
 
 
 def create_rule(call: Call[ComputeDeps], body: RuleBody) -> dict[str, Any]:
@@ -112,8 +112,8 @@ def create_rule(call: Call[ComputeDeps], body: RuleBody) -> dict[str, Any]:
     for group_id in (new.parent_group_id, new.group_id):
         _checked_id(group_id or new.parent_group_id)
     ports = (_port(new.from_port), _port(new.to_port))
-    rule = ingress_rule(new.parent_group_id, new.ip_protocol, ports, (new.cidr, new.group_id))
-    return {"security_group_rule": call.deps.network.legacy_security_groups.add_rule(call.tx, call.caller, rule)}
+    rule = NewIngressRule(new.parent_group_id, new.ip_protocol, ports, new.cidr, new.group_id)
+    return {"security_group_rule": call.deps.network.security_groups.add_rule(call.tx, call.caller, rule)}
 
 
 def _port(wanted: int | str | None) -> int | None:
@@ -123,7 +123,7 @@ def _port(wanted: int | str | None) -> int | None:
 def delete_rule(call: Call[ComputeDeps], rule_id: str) -> None:
     if not ids.is_uuid(rule_id):
         raise NotFound(f"Security group rule {rule_id[:64]} could not be found.")
-    call.deps.network.legacy_security_groups.remove_rule(call.tx, call.caller, rule_id)
+    call.deps.network.security_groups.remove_rule(call.tx, call.caller, rule_id)
 
 
 _ALL = "/v2.1/os-security-groups"

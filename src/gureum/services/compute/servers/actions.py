@@ -152,11 +152,11 @@ def _reset_state(call: Call[ComputeDeps], server: Server, payload: bodies.ResetS
 
 
 def _add_group(call: Call[ComputeDeps], server: Server, payload: bodies.SecurityGroupAction) -> None:
-    call.deps.network.add_security_group(call.tx, call.caller, server.id, payload.name)
+    call.deps.network.security_groups.add_to_server(call.tx, server.id, payload.name)
 
 
 def _remove_group(call: Call[ComputeDeps], server: Server, payload: bodies.SecurityGroupAction) -> None:
-    call.deps.network.remove_security_group(call.tx, call.caller, server.id, payload.name)
+    call.deps.network.security_groups.remove_from_server(call.tx, call.caller, server.id, payload.name)
 
 
 def _add_fixed_ip(call: Call[ComputeDeps], server: Server, payload: bodies.AddFixedIp) -> None:

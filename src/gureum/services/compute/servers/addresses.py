@@ -40,7 +40,7 @@ def show(call: Call[ComputeDeps], server_id: str, network: str) -> dict[str, Any
 
 def security_groups(call: Call[ComputeDeps], server_id: str) -> dict[str, Any]:
     server = operations.find_server(call.tx, call.caller, server_id)
-    return {"security_groups": call.deps.network.server_security_groups(call.tx, server.id)}
+    return {"security_groups": call.deps.network.security_groups.of_server(call.tx, server.id)}
 
 
 _ONE = "/v2.1/servers/{server_id}"

@@ -37,7 +37,7 @@ def details(call: Call[ComputeDeps], servers: Sequence[Any]) -> list[dict[str, A
     wanted = [server.id for server in servers]
     network = call.deps.network
     addresses = network.addresses(call.tx, wanted)
-    groups = network.security_groups(call.tx, wanted)
+    groups = network.security_groups.names_of_servers(call.tx, wanted)
     privileged = call.allows(ADMIN, **call.own_target())
     with_host_status = call.allows(HOST_STATUS, **call.own_target())
     views = []

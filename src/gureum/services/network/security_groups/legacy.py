@@ -7,6 +7,7 @@ invalid value is a bad request there. Source: compute API reference, "Security g
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select
@@ -16,9 +17,12 @@ from gureum.foundation.caller import Caller
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.errors import BadRequest, Conflict, NotFound, OverQuota
 from gureum.services.network.context import NetworkContext
+from gureum.services.network.ports.model import Port, PortGroup
 from gureum.services.network.quotas.rules import overrun_of
 from gureum.services.network.security_groups import operations, rules
 from gureum.services.network.security_groups.model import DEFAULT, SecurityGroup, SecurityGroupRule
+from gureum.services.network.server_ports import operations as ports
+from gureum.services.network.server_ports import views
 from gureum.services.network.standard import touch
 
 INGRESS = "ingress"
@@ -57,6 +61,17 @@ def rule_view(rule: SecurityGroupRule, names: dict[str, str]) -> dict[str, Any]:
         "group": remote,
         "ip_range": {} if remote else {"cidr": rule.prefix or ("::/0" if rule.ethertype == "IPv6" else "0.0.0.0/0")},
     }
+
+
+@dataclass(frozen=True, slots=True)
+class NewIngressRule:
+    """A rule in the compute API's values: `ports` -1 for any; `cidr` or `remote_group_id`, or neither for everybody."""
+
+    group_id: str
+    protocol: str | None
+    ports: tuple[int | None, int | None]
+    cidr: str | None = None
+    remote_group_id: str | None = None
 
 
 class LegacySecurityGroups:
@@ -114,8 +129,9 @@ class LegacySecurityGroups:
         except Conflict as error:
             raise BadRequest(error.public) from error
 
-    def add_rule(self, tx: Tx, caller: Caller, rule: SecurityGroupRule) -> dict[str, Any]:
-        """`rule` as `ingress_rule` makes it. Raises NotFound, BadRequest, OverQuota."""
+    def add_rule(self, tx: Tx, caller: Caller, new: NewIngressRule) -> dict[str, Any]:
+        """Raises NotFound, BadRequest, OverQuota."""
+        rule = ingress_rule(new)
         group = self._written(tx, caller, rule.group_id)
         names: dict[str, str] = {}
         if rule.remote_group_id is not None:
@@ -144,10 +160,23 @@ class LegacySecurityGroups:
             raise NotFound(f"Security group rule {rule_id} could not be found.")
         operations.remove_rule(tx, self._ctx, rule)
 
-    def of_server(self, tx: Tx, held: Any) -> list[dict[str, Any]]:
-        """The groups whose ids the statement `held` selects."""
+    def of_server(self, tx: Tx, server_id: str) -> list[dict[str, Any]]:
+        """The groups of a server with their ingress rules."""
+        held = select(PortGroup.group_id).join(Port, Port.id == PortGroup.port_id).where(Port.server_id == server_id)
         statement = select(SecurityGroup).where(SecurityGroup.id.in_(held)).order_by(SecurityGroup.name)
         return self._views(tx, tx.scalars(statement).all())
+
+    def names_of_servers(self, tx: Tx, server_ids: Sequence[str]) -> dict[str, list[str]]:
+        """Every server's groups by name, one statement; a server without any has no entry."""
+        return views.security_groups(tx, server_ids)
+
+    def add_to_server(self, tx: Tx, server_id: str, name: str) -> None:
+        """Give the server's ports a group by name or id. Raises NotFound."""
+        ports.add_group(tx, self._ctx, server_id, name)
+
+    def remove_from_server(self, tx: Tx, caller: Caller, server_id: str, name: str) -> None:
+        """Take a group from the server's ports. Raises NotFound."""
+        ports.remove_group(tx, self._ctx, caller, server_id, name)
 
     def _find(self, tx: Tx, caller: Caller, group_id: str) -> SecurityGroup | None:
         """None stands for the caller's default group before it is written."""
@@ -185,31 +214,26 @@ class LegacySecurityGroups:
         return shown(groups, found, names)
 
 
-def ingress_rule(
-    group_id: str, protocol: str | None, ports: tuple[int | None, int | None], remote: tuple[str | None, str | None]
-) -> SecurityGroupRule:
-    """An unsaved rule of the compute API's values: `ports` -1 for any, `remote` a range or a group.
-
-    Raises BadRequest. Without either remote everything is meant; ICMPv6 and ranges with a colon mean IPv6.
-    """
-    cidr, remote_group_id = remote
-    if remote_group_id is None and not cidr:
+def ingress_rule(new: NewIngressRule) -> SecurityGroupRule:
+    """An unsaved rule. Raises BadRequest. ICMPv6 and ranges with a colon mean IPv6."""
+    cidr = new.cidr
+    if new.remote_group_id is None and not cidr:
         cidr = "0.0.0.0/0"
     ethertype = "IPv6" if cidr and ":" in cidr else "IPv4"
-    kept = rules.canonical(rules.protocol_of(protocol), ethertype)
-    rules.check_family(kept, ethertype)
-    low, high = (None if port == -1 else port for port in ports)
-    low, high = rules.ports_of(kept, low, high)
+    protocol = rules.canonical(rules.protocol_of(new.protocol), ethertype)
+    rules.check_family(protocol, ethertype)
+    low, high = (None if port == -1 else port for port in new.ports)
+    low, high = rules.ports_of(protocol, low, high)
     return SecurityGroupRule(
         id=ids.new_uuid(),
-        group_id=group_id,
+        group_id=new.group_id,
         direction=INGRESS,
         ethertype=ethertype,
-        protocol=kept,
+        protocol=protocol,
         port_min=low,
         port_max=high,
-        prefix=None if remote_group_id else cidr,
-        normal_prefix=None if remote_group_id else rules.prefix_of(cidr, ethertype),
-        remote_group_id=remote_group_id,
+        prefix=None if new.remote_group_id else cidr,
+        normal_prefix=None if new.remote_group_id else rules.prefix_of(cidr, ethertype),
+        remote_group_id=new.remote_group_id,
         description="",
     )
