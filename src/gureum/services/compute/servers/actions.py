@@ -134,7 +134,9 @@ def _rebuild(call: Call[ComputeDeps], server: Server, payload: bodies.Rebuild) -
 
     image_id = payload.imageRef.rsplit("/", 1)[-1]
     free = call.allows(operations.ZERO_DISK, **call.own_target())
-    operations.rebuild(call.deps, call.tx, call.caller, server, image_id, change, may_lack_disk=free)
+    operations.rebuild(
+        call.deps, call.tx, call.caller, server, operations.RebuildRequest(image_id, change, may_lack_disk=free)
+    )
     call.tx.flush()
     view = views.detail(call, server.id)
     view |= {"adminPass": password, "key_name": server.key_name, "user_data": server.user_data}

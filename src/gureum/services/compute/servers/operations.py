@@ -339,24 +339,24 @@ def unpause(deps: ComputeDeps, tx: Tx, caller: Caller, server: Server) -> None:
     _change(deps, tx, caller, server, "unpause")
 
 
-def rebuild(  # noqa: PLR0917 the verb's own parts
-    deps: ComputeDeps,
-    tx: Tx,
-    caller: Caller,
-    server: Server,
-    image_id: str,
-    change: Callable[[Server], None],
-    *,
-    may_lack_disk: bool,
-) -> None:
-    """The same server on a new root disk. `change` edits what the request changes besides the image."""
+@dataclass(frozen=True, slots=True)
+class RebuildRequest:
+    """`change` edits what the request changes besides the image; `may_lack_disk` as in `ServerRequest`."""
+
+    image_id: str
+    change: Callable[[Server], None]
+    may_lack_disk: bool
+
+
+def rebuild(deps: ComputeDeps, tx: Tx, caller: Caller, server: Server, request: RebuildRequest) -> None:
+    """The same server on a new root disk."""
     begin(caller, server, "rebuild")
-    image = deps.image.boot_image(tx, caller, image_id)
-    _check_fit(server.flavor, image, may_lack_disk=may_lack_disk)
+    image = deps.image.boot_image(tx, caller, request.image_id)
+    _check_fit(server.flavor, image, may_lack_disk=request.may_lack_disk)
     before = resources_of(server.flavor, server.image)
     server.image_id, server.image = image.id, kept_of(image)
     _claim_again(deps, tx, server, before)
-    change(server)
+    request.change(server)
     if server.vm_state == "error":
         server.wanted_power = "running"
     server.task_state, server.grace_s = "rebuilding", 0
