@@ -64,9 +64,9 @@ def test_tags_on_every_noun(cloud, alice, bob, make, collection):
         "floatingips": lambda: make.floating_ip(cloud.public_id()),
     }[collection]()
     at = f"{AT}/{collection}/{made['id']}/tags"
-    assert alice.put(at, {"tags": ["red", "blue", "red"]}).json() == {"tags": ["red", "blue"]}
+    assert alice.put(at, {"tags": ["red", "blue", "red"]}).json() == {"tags": ["blue", "red"]}
     assert alice.put(f"{at}/green").status == 201
-    assert alice.get(at).json() == {"tags": ["red", "blue", "green"]}
+    assert alice.get(at).json() == {"tags": ["blue", "green", "red"]}
     assert alice.get(f"{at}/red").status == 204
     assert fault(alice.get(f"{at}/Red")) == (404, "TagNotFound")
     assert alice.delete(f"{at}/red").status == 204
@@ -86,6 +86,18 @@ def test_tags_on_every_noun(cloud, alice, bob, make, collection):
     )
     assert alice.delete(at).status == 204
     assert alice.get(at).json() == {"tags": []}
+
+
+def test_several_tags_are_added_at_once(alice, bob, make):
+    at = f"{AT}/networks/{make.network()['id']}/tags"
+    assert alice.post(at, {"tags": ["red", "green"]}).status == 200
+    for more in (["blue", "red"], []):
+        answer = alice.post(at, {"tags": more})
+        assert (answer.status, answer.json()) == (200, {"tags": ["blue", "green", "red"]})
+    assert alice.post(at, {"tags": ["ok", "a,b"]}).status == 400
+    assert alice.post(at, {"tags": [f"n{n}" for n in range(48)]}).status == 400
+    assert alice.get(at).json() == {"tags": ["blue", "green", "red"]}
+    assert bob.post(at, {"tags": ["x"]}).status == 404
 
 
 def test_extensions_are_listed_and_shown_alike(alice):

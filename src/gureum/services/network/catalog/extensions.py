@@ -43,6 +43,7 @@ _NAMES = {
     "standard-attr-timestamp": "Resource timestamps",
     "stateful-security-group": "Stateful security group",
     "subnet-external-network": "Subnet belongs to an external network",
+    "tag-creation": "Tag creation extension",
 }
 _UPDATED = "2026-01-01T00:00:00-00:00"
 

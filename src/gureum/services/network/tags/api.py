@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
@@ -55,18 +56,24 @@ def _load(call: Call[Any], place: Listing, resource_id: str) -> Any:
     return row
 
 
-def _store(call: Call[Any], place: Listing, row: Any, tags: list[str]) -> None:
-    """The resource's revision rises: a request may be for the revision that it saw (`If-Match`)."""
-    if tags != row.tags:
-        row.tags = tags
+def _store(call: Call[Any], place: Listing, row: Any, tags: Iterable[str]) -> dict[str, Any]:
+    """Tags are a set, kept in order. The revision rises: a request may be for the one that it saw (`If-Match`)."""
+    ordered = sorted(set(tags))
+    if len(ordered) > MAX_TAGS:
+        raise errors.invalid(f"a resource has at most {MAX_TAGS} tags")
+    for tag in ordered:
+        _check(tag)
+    if ordered != row.tags:
+        row.tags = ordered
         touch(call.tx, call.deps.changes, _KINDS.get(place.single, place.single), row)
+    return {"tags": ordered}
 
 
 _KINDS: dict[str, Any] = {"floatingip": "floating_ip"}
 
 
 def _routes(collection: str, place: Listing, noun: str) -> tuple[Route, ...]:
-    """The six routes of one noun; reading needs the rule to see it, writing the one to change it."""
+    """The seven routes of one noun; reading needs the rule to see it, writing the one to change it."""
 
     def index(call: Call[Any], resource_id: str) -> dict[str, Any]:
         return {"tags": list(listing.find(call, place, resource_id).tags)}
@@ -76,20 +83,15 @@ def _routes(collection: str, place: Listing, noun: str) -> tuple[Route, ...]:
             raise NotFound(f"Tag {tag[:MAX_LENGTH]} could not be found.", code="TagNotFound")
 
     def replace(call: Call[Any], body: Tags, resource_id: str) -> dict[str, Any]:
+        return _store(call, place, _load(call, place, resource_id), body.tags)
+
+    def create(call: Call[Any], body: Tags, resource_id: str) -> dict[str, Any]:
         row = _load(call, place, resource_id)
-        tags = list(dict.fromkeys(body.tags))
-        for tag in tags:
-            _check(tag)
-        _store(call, place, row, tags)
-        return {"tags": tags}
+        return _store(call, place, row, [*row.tags, *body.tags])
 
     def add(call: Call[Any], resource_id: str, tag: str) -> None:
         row = _load(call, place, resource_id)
-        _check(tag)
-        if tag not in row.tags:
-            if len(row.tags) >= MAX_TAGS:
-                raise errors.invalid(f"a resource has at most {MAX_TAGS} tags")
-            _store(call, place, row, [*row.tags, tag])
+        _store(call, place, row, [*row.tags, tag])
 
     def remove(call: Call[Any], resource_id: str, tag: str) -> None:
         row = _load(call, place, resource_id)
@@ -105,6 +107,7 @@ def _routes(collection: str, place: Listing, noun: str) -> tuple[Route, ...]:
     return (
         Route("GET", at, index, see),
         Route("PUT", at, replace, change, body=Tags, target="handler"),
+        Route("POST", at, create, change, body=Tags, target="handler"),
         Route("DELETE", at, clear, change, 204, target="handler"),
         Route("GET", at + "/{tag}", confirm, see, 204),
         Route("PUT", at + "/{tag}", add, change, 201, target="handler"),
