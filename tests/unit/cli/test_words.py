@@ -51,7 +51,8 @@ def test_an_unknown_option_leads_to_the_help_of_its_command(capsys, words, comma
     assert f"gureum {command} --help" in message
 
 
-def test_down_says_that_no_cloud_runs(tmp_path, monkeypatch, capsys):
+def test_down_says_that_no_cloud_runs(tmp_path_factory, monkeypatch, capsys):
     monkeypatch.setattr("gureum.cli.__main__.listen_to_interrupts", lambda: None)
-    assert main(["down", "--state", str(tmp_path / "none")]) == 0
-    assert capsys.readouterr().out == f"No cloud runs in {tmp_path / 'none'}.\n"
+    folder = tmp_path_factory.mktemp("lab") / "none"
+    assert main(["down", "--state", str(folder)]) == 0
+    assert capsys.readouterr().out == f"No cloud runs in {folder}.\n"

@@ -24,7 +24,7 @@ def folder(tmp_path_factory):
 def ran(monkeypatch):
     """What would replace this process."""
     found = []
-    monkeypatch.setattr(os, "execvp", lambda _program, words: found.append(words))
+    monkeypatch.setattr("gureum.cli.enter.become", found.append)
     monkeypatch.setenv("SHELL", "/bin/sh")
     return found
 
