@@ -15,6 +15,7 @@ from gureum.foundation.db.engine import Database
 from gureum.foundation.db.types import Row
 from gureum.foundation.errors import Unauthorized
 from gureum.foundation.http.app import App
+from gureum.foundation.http.authentication import Authentication
 from gureum.foundation.policy import Policy
 from gureum.foundation.tasks.store import Tasks
 from gureum.services.compute import service
@@ -122,7 +123,9 @@ def build(database: Database, folder) -> World:
     hosts = HostRegistry(database, tasks, where, NoAgents(), HostOptions())
     deps = ComputeDeps(database, tasks, hosts, who, None, wires, where)
     parts = service.parts(deps, ServerLifecycle(database, hosts, where, wires, None))
-    app = App(parts.apis, database, Policy(parts.rules), authenticate, authenticate, public_url="http://cloud")
+    app = App(
+        parts.apis, database, Policy(parts.rules), Authentication(authenticate, authenticate), public_url="http://cloud"
+    )
 
     def fill(tx):
         bootstrap_flavors(tx)

@@ -24,12 +24,19 @@ def net(world):
     from gureum.drivers.network.fake import FakeNetworkDriver
     from gureum.foundation.config import NetworkConfig
     from gureum.foundation.http.app import App
+    from gureum.foundation.http.authentication import Authentication
     from gureum.foundation.policy import Policy
 
     found, _ = parts(
         NetworkDeps(world.database, world.deps.tasks, FakeNetworkDriver(), world.deps.identity, NetworkConfig())
     )
-    app = App(found.apis, world.database, Policy(found.rules), authenticate, authenticate, public_url="http://cloud")
+    app = App(
+        found.apis,
+        world.database,
+        Policy(found.rules),
+        Authentication(authenticate, authenticate),
+        public_url="http://cloud",
+    )
     alice = Client(app, {"X-Auth-Token": "alice"})
     made = alice.post("/network/v2.0/networks", {"network": {"name": "n"}}).json()["network"]["id"]
     subnet = {"subnet": {"network_id": made, "cidr": "10.9.0.0/24", "ip_version": 4}}

@@ -12,12 +12,13 @@ from tests.api.client import Client
 from gureum.foundation.caller import Caller
 from gureum.foundation.db.types import Row
 from gureum.foundation.errors import Unauthorized
-from gureum.foundation.http import dialects
 from gureum.foundation.http.app import App
+from gureum.foundation.http.authentication import Authentication
 from gureum.foundation.http.microversions import Versions
 from gureum.foundation.http.routes import Api
 from gureum.foundation.policy import Policy
 from gureum.foundation.quota import NO_UNIFIED_LIMITS
+from gureum.services.compute.dialect import error_body
 from gureum.services.compute.keypairs.api import ROUTES, RULES
 
 CALLERS = {
@@ -40,8 +41,10 @@ def app(database):
     Row.metadata.create_all(database.engine)
     versions = Versions("compute", (2, 1), (2, 96), "X-OpenStack-Nova-API-Version")
     deps = SimpleNamespace(identity=SimpleNamespace(limits=lambda _service, _project_id: NO_UNIFIED_LIMITS))
-    api = Api("compute", "/compute", dialects.compute, ROUTES, deps, versions=versions)
-    return App([api], database, Policy(RULES), authenticate, authenticate, public_url="http://cloud")
+    api = Api(
+        "compute", "/compute", error_body, ROUTES, deps, versions=versions, request_id_header="X-Compute-Request-Id"
+    )
+    return App([api], database, Policy(RULES), Authentication(authenticate, authenticate), public_url="http://cloud")
 
 
 @pytest.fixture

@@ -112,7 +112,7 @@ def build(database: Database, keys, options: IdentityConfig | None = None) -> Wo
     """One process over a database and a folder of keys."""
     parts, facade = service.parts(database, CHEAP, keys, options)
     policy = Policy(parts.rules)
-    app = App(parts.apis, database, policy, facade.authenticate, facade.authenticate_slowly, public_url="http://cloud")
+    app = App(parts.apis, database, policy, facade.authentication, public_url="http://cloud")
     for start in parts.on_api_start:
         start()
     return World(database, app, facade, parts.apis[0].deps.tokens)

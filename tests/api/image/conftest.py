@@ -22,6 +22,7 @@ from gureum.foundation.db.engine import Database
 from gureum.foundation.db.types import Row
 from gureum.foundation.errors import Unauthorized
 from gureum.foundation.http.app import App
+from gureum.foundation.http.authentication import Authentication
 from gureum.foundation.policy import Policy
 from gureum.foundation.tasks.engine import TaskEngine
 from gureum.foundation.tasks.store import Tasks
@@ -85,7 +86,9 @@ def cloud_on(database, folder, allowed=Allowed(ports=frozenset()), resolve=None,
     )
     parts, facade = service.parts(deps)
     engine.register(parts.lifecycles, parts.reconcilers)
-    app = App(parts.apis, database, Policy(parts.rules), authenticate, authenticate, public_url="http://cloud")
+    app = App(
+        parts.apis, database, Policy(parts.rules), Authentication(authenticate, authenticate), public_url="http://cloud"
+    )
     return SimpleNamespace(
         app=app,
         database=database,

@@ -12,6 +12,7 @@ from tests.api.image.conftest import IMAGES, active, authenticate, register
 from gureum.drivers.image.errors import ImageStoreError
 from gureum.drivers.image.file.store import FileImageStore
 from gureum.foundation.http.app import App
+from gureum.foundation.http.authentication import Authentication
 from gureum.foundation.policy import Policy
 from gureum.services.image import service
 from gureum.services.image.cache.keeper import Keeper
@@ -121,7 +122,13 @@ def there(cloud, tmp_path):
     store = FileImageStore(tmp_path / "cache-there")
     deps = dataclasses.replace(cloud.deps, cache=NodeCache("there", store, tmp_path / "there.lock"))
     parts, _ = service.parts(deps)
-    app = App(parts.apis, cloud.database, Policy(parts.rules), authenticate, authenticate, public_url="http://there")
+    app = App(
+        parts.apis,
+        cloud.database,
+        Policy(parts.rules),
+        Authentication(authenticate, authenticate),
+        public_url="http://there",
+    )
     node = Client(app, {"X-Auth-Token": "root"})
     node.keeper, node.store = Keeper(deps), store
     return node

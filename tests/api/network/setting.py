@@ -16,6 +16,7 @@ from gureum.foundation.db.engine import Database
 from gureum.foundation.db.types import Row
 from gureum.foundation.errors import Unauthorized
 from gureum.foundation.http.app import App
+from gureum.foundation.http.authentication import Authentication
 from gureum.foundation.policy import Policy
 from gureum.foundation.quota import NO_UNIFIED_LIMITS
 from gureum.foundation.tasks.store import Tasks
@@ -144,7 +145,13 @@ def open_cloud(database: Database, driver: Any = None, config: NetworkConfig | N
     """A cloud with two hosts over a bootstrapped database; its writer runs when the test says so."""
     driver = driver or FakeNetworkDriver(["h1", "h2"])
     service, facade = parts(NetworkDeps(database, Tasks(), driver, Projects(), config or NetworkConfig()))
-    app = App(service.apis, database, Policy(service.rules), authenticate, authenticate, public_url="http://cloud")
+    app = App(
+        service.apis,
+        database,
+        Policy(service.rules),
+        Authentication(authenticate, authenticate),
+        public_url="http://cloud",
+    )
     writer = service.on_start[0].__self__
     writer._unwatch = driver.watch_ports(writer._hear)
     return Cloud(app, database, driver, facade, writer, {name: clock.iso(made) for name, made in PROJECTS.items()})

@@ -13,6 +13,7 @@ from gureum.foundation.db.engine import Database
 from gureum.foundation.db.types import Row
 from gureum.foundation.errors import Unauthorized
 from gureum.foundation.http.app import App
+from gureum.foundation.http.authentication import Authentication
 from gureum.foundation.policy import Policy
 from gureum.services.placement import service
 from gureum.services.placement.facade import PlacementFacade
@@ -107,5 +108,7 @@ class World:
 def build(database: Database) -> World:
     Row.metadata.create_all(database.engine)
     parts, facade = service.parts(database)
-    app = App(parts.apis, database, Policy(parts.rules), authenticate, authenticate, public_url="http://cloud")
+    app = App(
+        parts.apis, database, Policy(parts.rules), Authentication(authenticate, authenticate), public_url="http://cloud"
+    )
     return World(app, database, facade)

@@ -11,10 +11,11 @@ from tests.api.identity.setting import DEFAULT, TOKENS, V3, by_credential, by_to
 
 from gureum.foundation.caller import Caller
 from gureum.foundation.errors import Unauthorized
-from gureum.foundation.http import dialects
 from gureum.foundation.http.app import App
+from gureum.foundation.http.authentication import Authentication
 from gureum.foundation.http.routes import Api, Reply, Route
 from gureum.foundation.policy import Policy, Rule
+from gureum.services.identity.dialect import error_body
 
 FORGED = {
     "X-Roles": "admin",
@@ -212,7 +213,7 @@ def test_cve_2021_38155_projects_and_domains_are_not_told_apart_from_nothing(wor
 
 
 def application(database, routes, rules=()):
-    api = Api("identity", "/identity", dialects.identity, tuple(routes))
+    api = Api("identity", "/identity", error_body, tuple(routes))
     caller = Caller(user_id="u", project_id="p", roles=("admin", "manager", "member", "reader"))
 
     def authenticate(token):
@@ -220,7 +221,7 @@ def application(database, routes, rules=()):
             raise Unauthorized
         return caller
 
-    return App([api], database, Policy(rules), authenticate, authenticate, public_url="http://cloud")
+    return App([api], database, Policy(rules), Authentication(authenticate, authenticate), public_url="http://cloud")
 
 
 def test_cve_2024_53916_route_without_policy_fails_start(database):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gureum.foundation.errors import NotFound
-from gureum.foundation.http.dialects import image_page, prefers_html
+from gureum.foundation.http.accept import prefers_html
+from gureum.services.image.dialect import error_page
 
 
 @pytest.mark.parametrize(
@@ -34,6 +35,6 @@ def test_html_is_preferred_where_it_weighs_as_much_as_json(accept, html):
 
 
 def test_page_shows_status_and_escaped_message():
-    page = image_page(NotFound("No image <script> & 'x'"))
+    page = error_page(NotFound("No image <script> & 'x'"))
     assert "<title>404 Not Found</title>" in page
     assert "\nNo image &lt;script&gt; &amp; 'x'\n" in page

@@ -6,10 +6,11 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from gureum.foundation.http import dialects
+from gureum.foundation.http.dialects import plain
 from gureum.foundation.http.microversions import Versions
 from gureum.foundation.http.openapi import document
 from gureum.foundation.http.routes import PUBLIC, Api, Route
+from gureum.services.compute.dialect import error_body
 
 
 class Old(Struct, forbid_unknown_fields=True):
@@ -28,7 +29,7 @@ BODIES = {(2, 1): Old, (2, 5): New}
 API = Api(
     "compute",
     "/compute",
-    dialects.compute,
+    error_body,
     (
         Route("GET", "/", print, PUBLIC),
         Route("GET", "/v2.1/things", print, "see", query=("limit", "marker")),
@@ -80,7 +81,7 @@ def test_a_body_that_the_handler_decodes():
 
 
 def test_errors_are_of_the_dialect():
-    found = document(API, RULES)
+    found = document(API, RULES, unauthorized=plain)
     responses = found["components"]["responses"]
     shape = responses["E404"]["content"]["application/json"]["schema"]
     assert shape["required"] == ["itemNotFound"]

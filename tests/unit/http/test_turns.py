@@ -14,6 +14,7 @@ from gureum.foundation.db.engine import Database
 from gureum.foundation.http import app as edge
 from gureum.foundation.http import dialects
 from gureum.foundation.http.app import App
+from gureum.foundation.http.authentication import Authentication
 from gureum.foundation.http.routes import PUBLIC, Api, Route
 from gureum.foundation.policy import Policy
 
@@ -51,11 +52,10 @@ def client(tmp_path, inside):
     database = Database(f"sqlite:///{tmp_path}/test.sqlite")
     routes = tuple(Route("GET", f"/{name}", getattr(inside, name), PUBLIC) for name in ("quick", "slow"))
     app = App(
-        [Api("identity", "/identity", dialects.identity, routes)],
+        [Api("identity", "/identity", dialects.plain, routes)],
         database,
         Policy(()),
-        lambda _token: Caller(),
-        lambda _token: Caller(),
+        Authentication(lambda _token: Caller(), lambda _token: Caller()),
         public_url="http://cloud",
         threads=4,
     )

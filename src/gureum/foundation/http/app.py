@@ -35,8 +35,10 @@ from gureum.foundation.errors import (
     UnsupportedMediaType,
 )
 from gureum.foundation.http import dialects
+from gureum.foundation.http.accept import prefers_html, takes
 from gureum.foundation.http.access import is_quick, permits
 from gureum.foundation.http.answer import Answer, send_answer
+from gureum.foundation.http.authentication import Authentication
 from gureum.foundation.http.call import Call, token_of
 from gureum.foundation.http.executor import answer_from_memory, run_handler, run_stream
 from gureum.foundation.http.incoming import PUBLIC_BODY_BYTES, Bodies, Receive, stream
@@ -50,8 +52,6 @@ logger = logging.getLogger("gureum.http")
 
 Scope = dict[str, Any]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
-Authenticate = Callable[[str], Caller | None]
-"""token -> its caller. Raises Unauthorized; None when only `authenticate_slowly` can tell."""
 
 FAST_BODY_BYTES = 8 << 10
 """What is larger is decoded on a thread, also where the route has a `fast` half."""
@@ -68,15 +68,14 @@ at once hand it back and forth and take half as much time again. Behind a long o
 
 
 class App:
-    """One per process. `authenticate` answers from memory on the loop; `authenticate_slowly` may block on a thread."""
+    """One per process."""
 
     def __init__(
         self,
         apis: Iterable[Api],
         database: Database,
         policy: Policy,
-        authenticate: Authenticate,
-        authenticate_slowly: Callable[[str], Caller],
+        authentication: Authentication,
         *,
         public_url: str,
         threads: int = 8,
@@ -91,8 +90,7 @@ class App:
         self.waiting_pool = ThreadPoolExecutor(WAITING_THREADS, thread_name_prefix="http-waiting")
         self.login_pool = ThreadPoolExecutor(LOGIN_THREADS, thread_name_prefix="http-login")
         self._turn = partial(_in_turn, threading.Lock()) if database.is_sqlite else _NO_TURN
-        self._authenticate = authenticate
-        self._authenticate_slowly = authenticate_slowly
+        self.authentication = authentication
         self._max_body_bytes = max_body_bytes
         self.bodies = Bodies()
         self._apis: dict[str, tuple[Api, Router]] = {}
@@ -149,7 +147,7 @@ class App:
                     f"'{caller.project_id}'"
                 )
             if caller.access_rules is not None:
-                await self._check_access(caller.access_rules, api, method, path)
+                await self._check_access(caller.access_rules, api, route, method, path)
             call = Call(route, api.deps, caller, request_id, self.policy, self.database)
             call.query = _query(scope["query_string"])
             call.headers = headers
@@ -190,19 +188,21 @@ class App:
         if not token:
             raise self._unauthorized()
         try:
-            caller = self._authenticate(token)
+            caller = self.authentication.from_memory(token)
             if caller is None:
                 loop = asyncio.get_running_loop()
-                caller = await loop.run_in_executor(self.pool, self._authenticate_slowly, token)
+                caller = await loop.run_in_executor(self.pool, self.authentication.slowly, token)
         except Unauthorized as error:
             raise self._unauthorized() from error
         log.user_id.set(caller.user_id or "-")
         log.project_id.set(caller.project_id or "-")
         return caller
 
-    async def _check_access(self, rules: tuple[AccessRule, ...], api: Api, method: str, path: str) -> None:
-        """A narrowed token opens what its rules name, and its own validation. Raises Unauthorized."""
-        if api.name == "identity" and method == "GET" and path.rstrip("/").endswith("/v3/auth/tokens"):
+    async def _check_access(
+        self, rules: tuple[AccessRule, ...], api: Api, route: Route, method: str, path: str
+    ) -> None:
+        """A token with access rules opens what they name, and its own validation. Raises Unauthorized."""
+        if route.without_access_rules and method == "GET":
             return
         check = partial(permits, rules, api.name, method, path, api.prefix)
         quick = is_quick(rules, path)
@@ -210,7 +210,8 @@ class App:
             raise self._unauthorized()
 
     def _unauthorized(self) -> Unauthorized:
-        return Unauthorized(headers={"WWW-Authenticate": f'Keystone uri="{self.public_url}/identity"'})
+        challenge = self.authentication.challenge
+        return Unauthorized(headers={"WWW-Authenticate": challenge.format(url=self.public_url)} if challenge else {})
 
     def _require_scope(self, call: Call[Any]) -> None:
         """Before a handler reads, whose rule says more. Raises Forbidden, for what is hidden NotFound."""
@@ -255,23 +256,29 @@ class App:
         own_headers = dict(error.headers)
         if api and api.error_page and error.status != 401:
             own_headers["Vary"] = "Accept"
-            if dialects.prefers_html(headers.get("accept", "")):
+            if prefers_html(headers.get("accept", "")):
                 return Answer(error.status, own_headers, api.error_page(error).encode(), "text/html; charset=UTF-8")
-        dialect = api.dialect if api and error.status != 401 else dialects.plain if api is None else dialects.identity
-        body = dialect(error, request_id)
+        body = self._dialect_of(api, error.status)(error, request_id)
         if api and api.elder_errors and version is not None and error.status != 401:
             body = api.elder_errors(body, version)
         return Answer(error.status, own_headers, body)
 
+    def _dialect_of(self, api: Api | None, status: int) -> dialects.Dialect:
+        if api is None:
+            return dialects.plain
+        return self.authentication.dialect if status == 401 else api.dialect
+
     def _own_headers(self, api: Api | None, version: Version | None, request_id: str) -> list[tuple[bytes, bytes]]:
-        found = [(b"x-openstack-request-id", request_id.encode())]
-        if api and api.versions:
-            found += api.versions.headers(version)
-            if api.name == "compute":
-                found.append((b"x-compute-request-id", request_id.encode()))
-        elif api and api.name == "identity":
-            found.append((b"vary", b"X-Auth-Token"))
-        return found
+        headers = [(b"x-openstack-request-id", request_id.encode())]
+        if api is None:
+            return headers
+        if api.versions:
+            headers += api.versions.headers(version)
+        if api.request_id_header:
+            headers.append((api.request_id_header.lower().encode(), request_id.encode()))
+        if api.vary:
+            headers.append((b"vary", api.vary.encode()))
+        return headers
 
 
 Turn = Callable[[], AbstractContextManager[None]]
@@ -336,7 +343,7 @@ def _check_media(media: str, route: Route, headers: dict[str, str]) -> None:
         if sent != media:
             raise UnsupportedMediaType(f"The media type {sent[:64] or None} is not supported, use {media}")
     shows = route.method in ("GET", "HEAD") and route.status == 200 and route.policy != PUBLIC
-    if shows and not dialects.takes(headers.get("accept", ""), media):
+    if shows and not takes(headers.get("accept", ""), media):
         raise NotAcceptable(f"Only {media} is provided")
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from gureum.foundation.errors import ApiError
-from gureum.foundation.http import dialects
+from gureum.foundation.http.dialects import Dialect
 from gureum.foundation.http.microversions import Version, text
 from gureum.foundation.http.routes import PUBLIC, Api, Route, parameter_names
 
@@ -37,11 +37,13 @@ class _Known:
     version: Version | None
 
 
-def document(api: Api, rules: Mapping[str, str], version: Version | None = None) -> dict[str, Any]:
+def document(
+    api: Api, rules: Mapping[str, str], version: Version | None = None, *, unauthorized: Dialect | None = None
+) -> dict[str, Any]:
     """The document of `api` over all microversions, or as it is at `version`.
 
-    `rules` maps a policy rule's name to what it permits, in words. Paths of an API from before microversions are
-    left out: they repeat the others at the first version.
+    `rules` maps a policy rule's name to what it permits, in words; `unauthorized` words the answer 401. Paths of an API
+    from before microversions are left out: they repeat the others at the first version.
     """
     elder = f"/{api.versions.unversioned}/" if api.versions and api.versions.unversioned else None
     routes = [route for route in api.routes if not (elder and route.path.startswith(elder))]
@@ -62,7 +64,11 @@ def document(api: Api, rules: Mapping[str, str], version: Version | None = None)
         "paths": paths,
         "components": {
             "schemas": components,
-            "responses": {f"E{status}": _error(api, status, version) for status in statuses if status >= 400},
+            "responses": {
+                f"E{status}": _error(api, status, version, unauthorized or api.dialect)
+                for status in statuses
+                if status >= 400
+            },
             "securitySchemes": {"token": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"}},
         },
     }
@@ -260,11 +266,11 @@ def _refusals(api: Api, route: Route) -> set[int]:
     return found
 
 
-def _error(api: Api, status: int, version: Version | None) -> dict[str, Any]:
+def _error(api: Api, status: int, version: Version | None, unauthorized: Dialect) -> dict[str, Any]:
     """An error's answer: its body's shape is read off what the dialect renders."""
     error = ApiError("text")
     error.status, error.title = status, HTTPStatus(status).phrase
-    dialect = dialects.identity if status == 401 else api.dialect
+    dialect = unauthorized if status == 401 else api.dialect
     body = dialect(error, "req-")
     if version is not None and api.elder_errors and status != 401:
         body = api.elder_errors(body, version)

@@ -40,6 +40,7 @@ class Route:
     besides `status` and the usual refusals; `media` the body's type.
     A `body` of bytes is given to the handler as it came: a form, say.
     `described` shows the body where the handler itself decodes it: a type, or a table of which a body holds one key.
+    A route `without_access_rules` answers GET whatever the access rules of the token's application credential name.
     Of what a `hidden` route names, tokens of a scope that its rule is not for are told that it is not there (404).
     `stream` routes get an async handler `(call, request_stream, **parameters)` and manage transactions themselves.
     """
@@ -65,6 +66,7 @@ class Route:
     media: str = "application/json"
     described: Any = None
     hidden: bool = False
+    without_access_rules: bool = False
 
     def mode(self) -> Transaction:
         if self.transaction is not None:
@@ -89,6 +91,7 @@ class Api:
     `/v2.1/{project_id}/servers` is `/v2.1/servers`. No other path of these versions begins with hexadecimal digits.
     `media` is the one type of its bodies: others are refused (415), and clients that take no answer of it too (406).
     `error_page` renders an error for clients whose `Accept` does not prefer JSON.
+    `request_id_header` is one more header that carries the request id; `vary` the header `Vary` of every answer.
     """
 
     name: str
@@ -103,6 +106,8 @@ class Api:
     project_in_path: frozenset[str] = frozenset()
     media: str = ""
     error_page: ErrorPage | None = None
+    request_id_header: str = ""
+    vary: str = ""
 
     def without_project(self, path: str) -> tuple[str, str]:
         """A path below the prefix without the project id that it may hold, and that id or ""."""

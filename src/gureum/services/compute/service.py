@@ -13,12 +13,12 @@ from sqlalchemy import delete, select
 
 from gureum.foundation import clock
 from gureum.foundation.db.engine import Database, Tx
-from gureum.foundation.http import dialects
 from gureum.foundation.http.microversions import Versions
 from gureum.foundation.http.routes import Api, Route
 from gureum.foundation.service import ServiceParts
 from gureum.foundation.tasks.lifecycle import Reconciler
 from gureum.services.compute.deps import ComputeDeps
+from gureum.services.compute.dialect import error_body
 from gureum.services.compute.discovery.api import MAXIMUM, MINIMUM
 from gureum.services.compute.nouns import NOUNS
 from gureum.services.compute.servers.groups import ServerGroupMember
@@ -45,12 +45,13 @@ def parts(deps: ComputeDeps, lifecycle: ServerLifecycle) -> ServiceParts:
     api = Api(
         "compute",
         "/compute",
-        dialects.compute,
+        error_body,
         _routes(),
         deps,
         versions=Versions("compute", MINIMUM, MAXIMUM, "X-OpenStack-Nova-API-Version", unversioned="v2"),
         strict_slash=True,
         project_in_path=frozenset({"v2.1", "v2"}),
+        request_id_header="X-Compute-Request-Id",
     )
     return ServiceParts(
         "compute",

@@ -10,9 +10,11 @@ from sqlalchemy import BindParameter, Select, select
 
 from gureum.foundation.caller import Caller
 from gureum.foundation.db.engine import Tx
+from gureum.foundation.http.authentication import Authentication
 from gureum.foundation.quota import UnifiedLimits
 from gureum.services.identity.bootstrap import Bootstrap, bootstrap
 from gureum.services.identity.catalog.urls import values_of
+from gureum.services.identity.dialect import error_body
 from gureum.services.identity.endpoint_filters.model import filtered_projects
 from gureum.services.identity.limits.memory import LimitMemory
 from gureum.services.identity.projects.model import Project
@@ -45,13 +47,16 @@ class IdentityFacade:
         self._passwords = passwords
         self._limits = limits
 
-    def authenticate(self, token: str) -> Caller | None:
-        """From memory alone; None when `authenticate_slowly` must be asked. Raises Unauthorized."""
+    @property
+    def authentication(self) -> Authentication:
+        """What the HTTP edge asks of every request's token."""
+        return Authentication(self._remembered, self._checked, error_body, 'Keystone uri="{url}/identity"')
+
+    def _remembered(self, token: str) -> Caller | None:
         checked = self._tokens.remembered(token)
         return checked.caller if checked else None
 
-    def authenticate_slowly(self, token: str) -> Caller:
-        """May read the database. Raises Unauthorized."""
+    def _checked(self, token: str) -> Caller:
         return self._tokens.check(token).caller
 
     def project(self, tx: Tx, project_id: str) -> ProjectFacts | None:

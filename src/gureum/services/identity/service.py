@@ -6,12 +6,12 @@ from pathlib import Path
 
 from gureum.foundation.config import AuthConfig, IdentityConfig
 from gureum.foundation.db.engine import Database
-from gureum.foundation.http import dialects
 from gureum.foundation.http.routes import Api
 from gureum.foundation.service import ServiceParts
 from gureum.foundation.tasks.lifecycle import Reconciler
 from gureum.services.identity import discovery
 from gureum.services.identity.deps import IdentityDeps
+from gureum.services.identity.dialect import error_body
 from gureum.services.identity.expired import purge
 from gureum.services.identity.facade import IdentityFacade
 from gureum.services.identity.limits.memory import LimitMemory
@@ -42,7 +42,7 @@ def parts(
     deps = IdentityDeps(database, tokens, passwords, secrets, options, receipts)
     routes = tuple(route for noun in NOUNS for route in noun.ROUTES)
     rules = tuple(rule for noun in NOUNS for rule in noun.RULES)
-    api = Api("identity", "/identity", dialects.identity, (*discovery.ROUTES, *routes), deps)
+    api = Api("identity", "/identity", error_body, (*discovery.ROUTES, *routes), deps, vary="X-Auth-Token")
     reconcilers = (
         Reconciler("purge-revocations", 600.0, facade.purge_revocations),
         Reconciler("purge-expired", 3600.0, lambda: purge(database)),

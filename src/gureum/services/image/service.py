@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gureum.foundation.http import dialects
 from gureum.foundation.http.routes import Api
 from gureum.foundation.service import ServiceParts
 from gureum.foundation.tasks.lifecycle import Reconciler
@@ -12,6 +11,7 @@ from gureum.services.image.cache import api as cache
 from gureum.services.image.cache.keeper import Keeper
 from gureum.services.image.data import api as data
 from gureum.services.image.deps import ImageDeps
+from gureum.services.image.dialect import error_body, error_page
 from gureum.services.image.discovery import api as discovery
 from gureum.services.image.facade import ImageFacade
 from gureum.services.image.images import api as images
@@ -43,9 +43,9 @@ def parts(deps: ImageDeps) -> tuple[ServiceParts, ImageFacade]:
         "image",
         apis=(
             Api(
-                *("image", "/image", dialects.image, routes, deps),
+                *("image", "/image", error_body, routes, deps),
                 strict_slash=True,
-                error_page=dialects.image_page,
+                error_page=error_page,
             ),
         ),
         rules=rules,

@@ -8,7 +8,6 @@ from functools import partial
 from gureum.drivers.network.interface import NetworkDriver
 from gureum.foundation.config import NetworkConfig
 from gureum.foundation.db.engine import Database
-from gureum.foundation.http import dialects
 from gureum.foundation.http.routes import Api
 from gureum.foundation.quota import NO_UNIFIED_LIMITS
 from gureum.foundation.service import ServiceParts
@@ -17,6 +16,7 @@ from gureum.services.identity.facade import IdentityFacade
 from gureum.services.network.catalog import api as catalog
 from gureum.services.network.changes import Changes
 from gureum.services.network.context import Listener, NetworkContext
+from gureum.services.network.dialect import error_body
 from gureum.services.network.facade import NetworkFacade
 from gureum.services.network.floating_ips import api as floating_ips
 from gureum.services.network.networks import api as networks
@@ -57,6 +57,6 @@ def parts(deps: NetworkDeps) -> tuple[ServiceParts, NetworkFacade]:
     writer = NetworkWriter(deps.database, ctx, lambda: deps.tasks.owner)
     routes = tuple(route for noun in NOUNS for route in noun.ROUTES)
     rules = tuple(rule for noun in NOUNS for rule in noun.RULES)
-    api = Api("network", "/network", dialects.network, routes, deps=ctx)
+    api = Api("network", "/network", error_body, routes, deps=ctx)
     found = ServiceParts(name="network", apis=(api,), rules=rules, on_start=(writer.start,), on_stop=(writer.stop,))
     return found, NetworkFacade(ctx)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 from gureum.foundation.db.engine import Database
-from gureum.foundation.http import dialects
 from gureum.foundation.http.microversions import Versions
 from gureum.foundation.http.routes import Api
 from gureum.foundation.service import ServiceParts
+from gureum.services.placement.dialect import error_body, error_body_before
 from gureum.services.placement.facade import PlacementFacade
 from gureum.services.placement.nouns import NOUNS
 
@@ -21,10 +21,10 @@ def parts(_database: Database) -> tuple[ServiceParts, PlacementFacade]:
     api = Api(
         "placement",
         "/placement",
-        dialects.placement,
+        error_body,
         routes,
         versions=VERSIONS,
-        elder_errors=dialects.placement_before,
+        elder_errors=error_body_before,
         media="application/json",
     )
     return ServiceParts("placement", apis=(api,), rules=rules), PlacementFacade()

@@ -155,6 +155,7 @@ ROUTES = (
         _AT,
         validate,
         "identity:validate_token",
+        without_access_rules=True,
         target="handler",
         transaction="none",
         fast=validate_fast,
