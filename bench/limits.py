@@ -25,8 +25,8 @@ from sqlalchemy import text
 
 from bench.client import CLONE, CONNECTIONS, BenchError, Rate, Request, steady
 from bench.cloud import environment, free_port, resident_mib
-from gureum.foundation.config import AuthConfig
 from gureum.foundation.db.engine import Database
+from gureum.services.identity.config import AuthConfig
 from gureum.services.identity.tokens.passwords import USUAL_COST
 
 MIB = 1 << 20

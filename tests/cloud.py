@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from gureum.foundation.config import (
-    AuthConfig,
-    BootstrapConfig,
-    Config,
-    DatabaseConfig,
-    HypervisorConfig,
-    ImageConfig,
-)
+from gureum.agents.hypervisor.directory import AgentDirectory, AgentsInMemory
+from gureum.agents.hypervisor.simulated import SimulatedHosts
+from gureum.drivers.network.interface import NetworkDriver
+from gureum.foundation.config import Config, DatabaseConfig, Section
 from gureum.roles.control import Control, build
+from gureum.services.compute.config import HypervisorConfig
+from gureum.services.compute.hosts.registry import HostRegistry
+from gureum.services.identity.config import AuthConfig, FirstUsersConfig
+from gureum.services.image.config import ImageConfig
 from tests.api.client import Client
 
 ADMIN_PASSWORD = "admin-secret"
@@ -23,38 +23,59 @@ DEMO_PASSWORD = "demo-secret"
 def config(folder: Path, *, hosts: int = 2, database: str = "", **sections: Any) -> Config:
     """A configuration with cheap hashes and everything under `folder`; `sections` are others, or instead of these."""
     usual = {
-        "state": str(folder),
         "database": DatabaseConfig(url=database or f"sqlite:///{folder}/cloud.sqlite"),
         "hypervisor": HypervisorConfig(mode="simulated", simulated_hosts=hosts),
         "image": ImageConfig(folder=str(folder / "images")),
         "auth": AuthConfig(keys=str(folder / "keys"), hash_time_cost=1, hash_memory_kib=8),
-        "bootstrap": BootstrapConfig(admin_password=ADMIN_PASSWORD, demo_password=DEMO_PASSWORD),
+        "bootstrap": FirstUsersConfig(admin_password=ADMIN_PASSWORD, demo_password=DEMO_PASSWORD),
     }
-    return Config(**{**usual, **sections})
+    chosen = {**usual, **sections}
+    of_services = {name for name, value in chosen.items() if isinstance(value, Section)}
+    own = {name: value for name, value in chosen.items() if name not in of_services}
+    return Config(state=str(folder), **own).with_sections(*(chosen[name] for name in of_services))
 
 
 class SimulatedCloud:
-    """`settle` runs everything that is due until nothing is."""
+    """`settle` runs everything that is due until nothing is. `more` goes to `roles.control.build`."""
 
-    def __init__(self, folder: Path, *, hosts: int = 2, database: str = "", **sections: Any) -> None:
+    def __init__(self, folder: Path, *, hosts: int = 2, database: str = "", more: Any = None, **sections: Any) -> None:
         self.config = config(folder, hosts=hosts, database=database, **sections)
-        self.control: Control = build(self.config)
+        self._more = more or {}
+        self.control: Control = build(self.config, **self._more)
         self.control.prepare()
         self._come_up()
 
     def _come_up(self) -> None:
-        for part in self.control.parts:
-            if part.name == "network":
-                self.writer = part.on_start[0].__self__
-            elif part.name == "identity":
-                part.on_api_start[0]()
-        self._unwatch = self.control.simulated.world.plugs.watch_ports(self.writer._hear)
+        self.writer = self.control.background["network-writer"]
+        self.writer.watch()
+        self.read_revocations()
         self.beat()
+
+    def read_revocations(self) -> None:
+        """What a process that answers requests does twice a second."""
+        for job in self.control.mounted["identity"].api_periodic:
+            job.work()
+
+    @property
+    def simulated(self) -> SimulatedHosts:
+        """The hosts, and the world that they share."""
+        agents = self.control.drivers.get(AgentDirectory)
+        assert isinstance(agents, AgentsInMemory)
+        return agents.hosts
+
+    @property
+    def hosts(self) -> HostRegistry:
+        """What this control plane knows of them."""
+        return self.deps("compute").hosts
+
+    def deps(self, service: str) -> Any:
+        """What the handlers of a service stand on."""
+        return self.control.mounted[service].apis[0].deps
 
     def beat(self) -> None:
         """One heartbeat of every host, taken in."""
-        self.control.simulated.beat(self.control.hosts)
-        self.control.hosts.flush()
+        self.simulated.beat(self.hosts)
+        self.hosts.flush()
 
     def settle(self, rounds: int = 50) -> None:
         for _ in range(rounds):
@@ -67,22 +88,15 @@ class SimulatedCloud:
 
     def restart(self) -> None:
         """The control plane dies and another one starts on the same state; hosts and the virtual network live on."""
-        world, hosts = self.control.simulated.world, self.control.simulated
-        self._unwatch()
+        engines = {kind: self.control.drivers.get(kind) for kind in (AgentDirectory, NetworkDriver)}
+        self.writer.unwatch()
         self.control.database.close()
-        replacement = build(self.config)
-        replacement.simulated = hosts
-        replacement.hosts._agents._hosts = hosts
-        for part in replacement.parts:
-            if part.name == "network":
-                object.__setattr__(part.on_start[0].__self__._ctx, "driver", world.plugs)
-        self.control = replacement
+        self.control = build(self.config, **{**self._more, "overrides": engines})
         self._come_up()
 
     def close(self) -> None:
-        self._unwatch()
-        self.control.bus.close()
-        self.control.database.close()
+        self.writer.unwatch()
+        self.control.close()
 
     # -- clients -----------------------------------------------------------------------------------------
 

@@ -83,7 +83,7 @@ def test_identity_basics(cloud, admin):
     secret = drop.post(f"{IDENTITY}/users/{user_id}/application_credentials", {"application_credential": {"name": "a"}})
     assert secret.status == 201, secret.content
     assert admin.delete(grant).status == 204
-    cloud.control.read_revocations()
+    cloud.read_revocations()
     assert drop.get(f"{COMPUTE}/servers").status == 401
     assert admin.delete(f"{IDENTITY}/users/{user_id}").status == 204
     assert admin.delete(f"{IDENTITY}/projects/{project_id}").status == 204

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gureum.foundation.config import IdentityConfig
 from gureum.roles.control import build
+from gureum.services.identity.config import IdentityConfig
 from tests.cloud import SimulatedCloud
 
 V3, V21, V20, IMAGES = "/identity/v3", "/compute/v2.1", "/network/v2.0", "/image/v2/images"

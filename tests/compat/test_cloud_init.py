@@ -85,7 +85,7 @@ def server(cloud):
 @pytest.fixture(scope="module")
 def spec(cloud, server):
     """What the server's host was told of it."""
-    (agent,) = [cloud.control.simulated[host] for host in cloud.control.simulated]
+    (agent,) = [cloud.simulated[host] for host in cloud.simulated]
     return agent._servers[server["id"]].spec
 
 

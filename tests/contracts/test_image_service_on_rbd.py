@@ -12,10 +12,11 @@ from tests.api.client import Client
 from tests.api.image import conftest as images
 from tests.ceph_cluster import CephCluster
 
-from gureum.foundation.config import Config, ConfigError, ImageConfig, ImageStoreConfig
+from gureum.foundation.config import Config, ConfigError
 from gureum.foundation.db.engine import Database
 from gureum.foundation.db.types import Row
-from gureum.roles.image_stores import build_image_outside
+from gureum.roles.drivers.image import image_outside
+from gureum.services.image.config import ImageConfig, ImageStoreConfig
 
 pytestmark = pytest.mark.engines
 MIB = 1 << 20
@@ -35,7 +36,7 @@ def cloud(ceph, tmp_path):
     Row.metadata.create_all(database.engine)
     stores = {"file": ImageStoreConfig(folder="images"), "ceph": rbd_section(ceph)}
     section = ImageConfig(stores=stores, show_locations=True)
-    outside = build_image_outside(Config(state=str(tmp_path), image=section))
+    outside = image_outside(Config(state=str(tmp_path)).with_sections(section))
     cloud = images.cloud_on(database, tmp_path, show_locations=True, stores=outside.stores)
     yield cloud
     database.close()
@@ -133,15 +134,15 @@ def test_a_configuration_that_cannot_work_is_refused_at_the_start(ceph, tmp_path
     for key, value in changes.items():
         setattr(section, key, value)
     with pytest.raises(ConfigError, match=words):
-        build_image_outside(Config(state=str(tmp_path), image=ImageConfig(stores={"ceph": section})))
+        image_outside(Config(state=str(tmp_path)).with_sections(ImageConfig(stores={"ceph": section})))
 
 
 def test_a_missing_program_and_a_pool_that_is_none_are_said_with_their_remedy(ceph, tmp_path, monkeypatch, caplog):
     section = rbd_section(ceph)
     section.pool = "nothing"
-    config = Config(state=str(tmp_path), image=ImageConfig(stores={"ceph": section}))
-    build_image_outside(config)
+    config = Config(state=str(tmp_path)).with_sections(ImageConfig(stores={"ceph": section}))
+    image_outside(config)
     assert "ceph osd pool create nothing" in caplog.text
     monkeypatch.setattr(shutil, "which", lambda _name: None)
     with pytest.raises(ConfigError, match="apt-get install ceph-common"):
-        build_image_outside(config)
+        image_outside(config)

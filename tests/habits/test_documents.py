@@ -10,8 +10,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gureum.foundation.config import Config
+from gureum.foundation.config import FOUNDATION_SECTIONS, Config, RegionConfig
 from gureum.roles.agent import AgentSettings
+from gureum.roles.catalogue import CATALOGUE
 
 CLONE = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted(
@@ -70,10 +71,19 @@ def defaults_of(struct):
     return {name: msgspec.json.encode(value).decode() for name, value in msgspec.structs.asdict(struct).items()}
 
 
-@pytest.mark.parametrize("section", [f.name for f in msgspec.structs.fields(Config) if f.name != "state"])
-def test_every_option_of_the_control_plane_is_told_with_its_default(section):
+def sections():
+    """{section: {option: default}} of the foundation and of every service."""
+    found = {name: defaults_of(getattr(Config(), name)) for name in FOUNDATION_SECTIONS if name != "state"}
+    kinds = [RegionConfig, *(kind for name in CATALOGUE.packages for kind in CATALOGUE.service(name).config)]
+    for kind in kinds:
+        found.setdefault(kind.SECTION, {}).update(defaults_of(kind()))
+    return found
+
+
+@pytest.mark.parametrize(("section", "options"), sections().items(), ids=sections())
+def test_every_option_of_the_control_plane_is_told_with_its_default(section, options):
     text = (CLONE / "docs/operate/many-machines.md").read_text()
-    assert options_of(text, f"### [{section}]") == defaults_of(getattr(Config(), section))
+    assert options_of(text, f"### [{section}]") == options
 
 
 def test_every_setting_of_an_agent_is_told_with_its_default():
@@ -91,7 +101,7 @@ def test_the_openapi_documents_are_current():
     assert done.returncode == 0, f"routes changed: run tools/openapi and read the difference\n{done.stderr}"
 
 
-@pytest.mark.parametrize("service", ["identity", "placement", "image", "compute", "network"])
+@pytest.mark.parametrize("service", CATALOGUE.packages)
 def test_every_query_parameter_that_is_read_is_declared(service):
     """A parameter that handlers read by name stands in the `query` of a route, and so in the API's document."""
     files = (CLONE / "src/gureum/services" / service).rglob("*.py")

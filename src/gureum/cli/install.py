@@ -33,9 +33,10 @@ def print_openrc(file: Path) -> int:
     require_config(file)
     from gureum.foundation.config import load
     from gureum.lab.credentials import openrc_text
+    from gureum.services.identity.config import FirstUsersConfig
 
     config = load(file)
-    password, region = config.bootstrap.admin_password, config.bootstrap.region
+    password, region = config.section(FirstUsersConfig).admin_password, config.region
     print(openrc_text(f"{config.public_url}/identity/v3", "admin", "admin", password, region), end="")
     return 0
 

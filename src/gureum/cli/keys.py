@@ -14,11 +14,12 @@ def rotate_keys(file: Path, which: str, as_json: bool = False) -> int:
     require_config(file)
     from gureum.foundation.config import load
     from gureum.foundation.db.engine import Database
+    from gureum.services.identity.config import AuthConfig
     from gureum.services.identity.key_rotation import rotate_secret_keys, rotate_token_keys
     from gureum.services.identity.service import SECRETS
 
     config = load(file)
-    folder = config.path(config.auth.keys)
+    folder = config.path(config.section(AuthConfig).keys)
     _become_owner(folder)
     if which == "tokens":
         rotate_token_keys(folder)

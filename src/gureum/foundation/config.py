@@ -1,14 +1,15 @@
 """Typed configuration from one TOML file. Unknown keys are refused with the names that exist.
 
-Sections belong to the parts that read them; each stays under 25 options. Defaults run the embedded cloud.
+Here are the sections of the foundation. A service declares its own in its folder as a `Section` and names it in its
+manifest (`service.py`). Each stays under 25 options. Defaults run the embedded cloud.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import msgspec
 
@@ -17,6 +18,15 @@ from gureum.foundation.urls import BUSES, DATABASES, kind_of, listening_url
 
 class ConfigError(Exception):
     """The file cannot be used; the text says which key and why."""
+
+
+class Section(msgspec.Struct):
+    """Options of the table [SECTION] of the file. Several kinds may share a table, each has keys of its own there."""
+
+    SECTION: ClassVar[str]
+
+
+S = TypeVar("S", bound=Section)
 
 
 class ApiConfig(msgspec.Struct, forbid_unknown_fields=True):
@@ -70,167 +80,11 @@ class WorkerConfig(msgspec.Struct, forbid_unknown_fields=True):
     ports: Annotated[int, msgspec.Meta(ge=1, le=64)] = 8
 
 
-class NetworkConfig(msgspec.Struct, forbid_unknown_fields=True):
-    """A port's MAC begins with the first three octets of `base_mac`, and with the fourth when that is not 00.
+class ServicesConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """Which services this cloud carries: those of `profile` and those `enabled` beside it, with all that they need."""
 
-    `dns_servers` are the resolvers that guests in subnets without `dns_nameservers` are told of.
-    """
-
-    driver: str = "fake"
-    northbound: str = ""
-    southbound: str = ""
-    owner: str = "gureum"
-    mtu: int = 1442
-    external_mtu: int = 1500
-    base_mac: Annotated[str, msgspec.Meta(pattern="^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$")] = "fa:16:3e:00:00:00"
-    port_up_timeout_s: float = 120.0
-    dns_servers: list[str] = []
-
-    def __post_init__(self) -> None:
-        for server in self.dns_servers:
-            ipaddress.ip_address(server)
-
-
-class HypervisorConfig(msgspec.Struct, forbid_unknown_fields=True):
-    mode: str = "simulated"
-    simulated_hosts: int = 1
-    heartbeat_timeout_s: float = 8.0
-    boot_timeout_s: float = 300.0
-    cpu_ratio: float = 16.0
-    ram_ratio: float = 1.0
-    disk_ratio: float = 1.0
-
-
-class ImageStoreConfig(msgspec.Struct, forbid_unknown_fields=True):
-    """`[image.stores.NAME]`. `kind` is "file" (a folder), "rbd" (a Ceph pool) or "web" (outside locations, read only).
-
-    Of an image's copies that of the store with the highest `weight` is read first. Of Ceph: the `cluster`'s name,
-    `conf` (empty: /etc/ceph/CLUSTER.conf), the `pool`, the `user` whose key opens it, the size of the objects that
-    images are cut into; how long a question may take, and how long a stream may stand still.
-    """
-
-    kind: Literal["file", "web", "rbd"] = "file"
-    folder: str = ""
-    pool: str = "images"
-    user: str = "gureum"
-    cluster: str = "ceph"
-    conf: str = ""
-    chunk_mib: int = 8
-    answer_s: float = 15.0
-    stall_s: float = 60.0
-    description: str = ""
-    weight: int = 0
-
-
-class ImageWebConfig(msgspec.Struct, forbid_unknown_fields=True):
-    """`[image.web]`: which outside places image data may come from. Empty `hosts` allows all but `refused_hosts`.
-
-    Addresses that are not of the public internet are refused whatever a name says, except those in `networks`.
-    """
-
-    schemes: list[Literal["http", "https"]] = msgspec.field(default_factory=lambda: ["http", "https"])
-    hosts: list[str] = []
-    refused_hosts: list[str] = []
-    ports: list[int] = msgspec.field(default_factory=lambda: [80, 443])
-    refused_ports: list[int] = []
-    networks: list[str] = []
-    idle_s: float = 30.0
-
-
-class ImagePropertyConfig(msgspec.Struct, forbid_unknown_fields=True):
-    """`[[image.properties]]`: roles that may handle image properties whose whole name `pattern` matches.
-
-    The first entry that matches decides; "@" is everyone. Once there is an entry, a property that none matches is
-    nobody's.
-    """
-
-    pattern: str
-    create: list[str] = []
-    read: list[str] = []
-    update: list[str] = []
-    delete: list[str] = []
-
-
-class ImageQuotaConfig(msgspec.Struct, forbid_unknown_fields=True):
-    """`[image.quota]`: what a project has without a limit of its own; -1 is no limit. Totals are in MiB."""
-
-    image_size_total: int = -1
-    image_stage_total: int = -1
-    image_count_total: int = -1
-    image_count_uploading: int = -1
-
-
-class ImageConfig(msgspec.Struct, forbid_unknown_fields=True):
-    """Without `stores` there is one, "file", in `folder`. `cache` names the folder of the image cache, empty: none;
-    `cache_node` whose cache it is, empty: this machine's.
-
-    `convert_to` is the format that imports are brought to, empty: none. `show_locations` lets owners see and set
-    where data is. Limits of one image: `max_bytes`, `max_properties`, `max_tags`, `max_members`. Who sends or takes
-    image data at less than `minimum_rate_kib_s` is cut off; a project makes `uploads_of_project` uploads at a time.
-    """
-
-    folder: str = "images"
-    max_bytes: int = 1 << 40
-    stores: dict[str, ImageStoreConfig] = {}
-    default_store: str = ""
-    scratch: str = "images-scratch"
-    cache: str = ""
-    cache_node: str = ""
-    cache_bytes: int = 10 << 30
-    convert_to: Literal["", "raw", "qcow2"] = ""
-    show_locations: bool = False
-    secure_hash: bool = True
-    max_properties: int = 128
-    max_tags: int = 128
-    max_members: int = 128
-    minimum_rate_kib_s: Annotated[int, msgspec.Meta(ge=0)] = 16
-    uploads_of_project: Annotated[int, msgspec.Meta(ge=1)] = 32
-    web: ImageWebConfig = msgspec.field(default_factory=ImageWebConfig)
-    properties: list[ImagePropertyConfig] = []
-    quota: ImageQuotaConfig = msgspec.field(default_factory=ImageQuotaConfig)
-
-
-class AuthConfig(msgspec.Struct, forbid_unknown_fields=True):
-    """`hash` is how new passwords are kept; `hash_time_cost` its passes or rounds, 0 for what is usual for it."""
-
-    keys: str = "keys"
-    token_lifetime_s: int = 3600
-    hash: Literal["argon2id", "bcrypt", "pbkdf2"] = "argon2id"
-    hash_time_cost: Annotated[int, msgspec.Meta(ge=0, le=10_000_000)] = 0
-    hash_memory_kib: Annotated[int, msgspec.Meta(ge=8)] = 19456
-
-
-class IdentityConfig(msgspec.Struct, forbid_unknown_fields=True):
-    """Rules for accounts; 0 turns a number off, as all but the lock-out are by default.
-
-    A user is locked out for `lockout_duration_s` after `lockout_failure_attempts` wrong secrets in a row: passwords,
-    pass codes and chosen secrets of application credentials count together.
-    `unique_last_password_count` counts the present password. A user that does nothing for
-    `disable_user_account_days_inactive` days is disabled. `trust_depth` bounds redelegations.
-    """
-
-    lockout_failure_attempts: int = 10
-    lockout_duration_s: int = 300
-    password_expires_days: int = 0
-    unique_last_password_count: int = 0
-    minimum_password_age_days: int = 0
-    password_regex: str = ""
-    password_regex_description: str = ""
-    change_password_upon_first_use: bool = False
-    disable_user_account_days_inactive: int = 0
-    trust_depth: int = 3
-    project_depth: int = 5
-    receipt_lifetime_s: int = 300
-    signature_window_s: int = 900
-    limit_model: Literal["flat", "strict_two_level"] = "flat"
-
-
-class BootstrapConfig(msgspec.Struct, forbid_unknown_fields=True):
-    admin_password: str = ""
-    demo_password: str = ""
-    guest_image: str = ""
-    external_cidr: str = "198.18.0.0/24"
-    region: str = "RegionOne"
+    profile: str = "core"
+    enabled: list[str] = []
 
 
 class LogConfig(msgspec.Struct, forbid_unknown_fields=True):
@@ -242,8 +96,16 @@ class PolicyConfig(msgspec.Struct, forbid_unknown_fields=True):
     file: str = ""
 
 
-class Config(msgspec.Struct, forbid_unknown_fields=True):
-    """The whole file. Relative paths are relative to `state`."""
+class RegionConfig(Section):
+    """Of the section [bootstrap]: the region that this cloud is."""
+
+    SECTION: ClassVar[str] = "bootstrap"
+
+    region: str = "RegionOne"
+
+
+class _OfTheFoundation(msgspec.Struct):
+    """What the file says of the foundation; the tables beside are the services'."""
 
     state: str = "."
     api: ApiConfig = msgspec.field(default_factory=ApiConfig)
@@ -251,14 +113,54 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
     bus: BusConfig = msgspec.field(default_factory=BusConfig)
     tasks: TasksConfig = msgspec.field(default_factory=TasksConfig)
     worker: WorkerConfig = msgspec.field(default_factory=WorkerConfig)
-    network: NetworkConfig = msgspec.field(default_factory=NetworkConfig)
-    hypervisor: HypervisorConfig = msgspec.field(default_factory=HypervisorConfig)
-    image: ImageConfig = msgspec.field(default_factory=ImageConfig)
-    auth: AuthConfig = msgspec.field(default_factory=AuthConfig)
-    identity: IdentityConfig = msgspec.field(default_factory=IdentityConfig)
-    bootstrap: BootstrapConfig = msgspec.field(default_factory=BootstrapConfig)
+    services: ServicesConfig = msgspec.field(default_factory=ServicesConfig)
     log: LogConfig = msgspec.field(default_factory=LogConfig)
     policy: PolicyConfig = msgspec.field(default_factory=PolicyConfig)
+
+
+FOUNDATION_SECTIONS = tuple(field.name for field in msgspec.structs.fields(_OfTheFoundation))
+"""Top-level keys of the file that belong to the foundation."""
+
+
+class Config(_OfTheFoundation):
+    """The whole file. Relative paths are relative to `state`.
+
+    `tables` are the sections that services read, as the file has them: section name -> option -> value. `section` gives
+    one with its types; `file` is where they come from, for messages.
+    """
+
+    tables: dict[str, dict[str, Any]] = {}
+    file: str = "the configuration"
+
+    def section(self, kind: type[S]) -> S:
+        """The options of `kind`, defaults included. Raises ConfigError for a value that does not fit."""
+        names = _options(kind)
+        table = {name: value for name, value in self.tables.get(kind.SECTION, {}).items() if name in names}
+        try:
+            return msgspec.convert(table, kind)
+        except msgspec.ValidationError as error:
+            raise ConfigError(f"{self.file}: {_placed(error, kind.SECTION)}") from error
+
+    def with_sections(self, *sections: Section) -> Config:
+        """A copy whose options of these kinds are these."""
+        tables = {name: dict(table) for name, table in self.tables.items()}
+        for section in sections:
+            tables.setdefault(section.SECTION, {}).update(msgspec.to_builtins(section))
+        return msgspec.structs.replace(self, tables=tables)
+
+    def check_sections(self, kinds: Iterable[type[Section]]) -> None:
+        """Raises ConfigError for a section or option that none of `kinds` knows, and for a value that does not fit."""
+        known: dict[str, set[str]] = {}
+        for kind in kinds:
+            known.setdefault(kind.SECTION, set()).update(_options(kind))
+            self.section(kind)
+        for name, table in self.tables.items():
+            if name not in known:
+                raise ConfigError(f"{self.file}: there is no section [{name}]")
+            if unknown := sorted(table.keys() - known[name]):
+                raise ConfigError(
+                    f"{self.file}: [{name}] has no option {unknown[0]!r}; there are {', '.join(sorted(known[name]))}"
+                )
 
     def path(self, name: str) -> Path:
         """`name` as a path, relative to the state folder unless absolute."""
@@ -277,11 +179,20 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
         """Where clients reach the API, without a path."""
         return self.api.public_url or listening_url(self.api.host, self.api.port)
 
+    @property
+    def region(self) -> str:
+        return self.section(RegionConfig).region
+
 
 def load(file: Path) -> Config:
-    """Read and check a configuration file."""
+    """Read a configuration file and check what belongs to the foundation; `Config.check_sections` does the rest."""
     try:
-        config = msgspec.convert(tomllib.loads(file.read_text()), Config)
+        tables = tomllib.loads(file.read_text())
+        own = {name: tables.pop(name) for name in FOUNDATION_SECTIONS if name in tables}
+        for name, table in tables.items():
+            if not isinstance(table, dict):
+                raise ConfigError(f"{file}: there is no option {name!r} outside of sections")
+        config = msgspec.convert({**own, "tables": tables, "file": str(file)}, Config)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError, OSError) as error:
         raise ConfigError(f"{file}: {error}") from error
     for section, url, kinds, usual in (
@@ -291,3 +202,12 @@ def load(file: Path) -> Config:
         if kind_of(url) not in kinds:
             raise ConfigError(f"{file}: [{section}] url: {kind_of(url)}: cannot be used here; write {usual}")
     return config
+
+
+def _options(kind: type[Section]) -> set[str]:
+    return {field.name for field in msgspec.structs.fields(kind)}
+
+
+def _placed(error: msgspec.ValidationError, section: str) -> str:
+    """msgspec's message with the path in the file: `$.image.cache_bytes` for `$.cache_bytes`."""
+    return str(error).replace("`$", f"`$.{section}")

@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from gureum.foundation.config import Config, ConfigError, load
+from gureum.foundation.config import Config, ConfigError
 from gureum.lab.checks import Finding, url_answers
+from gureum.roles.catalogue import read_config
+from gureum.services.network.config import NetworkConfig
 
 _LISTENS_WITHIN_S = 3.0
 _DEFAULT_PORTS = {"amqp": 5672, "amqps": 5671}
@@ -20,13 +22,14 @@ _DEFAULT_PORTS = {"amqp": 5672, "amqps": 5671}
 def control_findings(file: Path) -> Iterator[Finding]:
     """Each thing that the control plane of this file stands on, but its image stores."""
     try:
-        config = load(file)
+        config = read_config(file)
+        network = config.section(NetworkConfig)
     except ConfigError as error:
         yield Finding("config", "bad", str(error), "Correct the file.")
         return
     yield _file(file)
     yield _database(config)
-    for title, url in (("bus", config.bus.url), ("OVN", config.network.northbound), ("OVN", config.network.southbound)):
+    for title, url in (("bus", config.bus.url), ("OVN", network.northbound), ("OVN", network.southbound)):
         for place in url.split(";"):
             if "://" in place or place.startswith(("tcp:", "ssl:")):
                 yield _listens(title, place)

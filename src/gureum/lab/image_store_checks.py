@@ -1,7 +1,7 @@
 """What can be in the way of the image stores that a configuration names: `doctor`'s findings, one for each store.
 
 Nothing is made or changed here; a question to Ceph ends within `MOST_ANSWER_S`. Not the checks that stop a control
-plane from starting, which are `gureum.roles.image_stores`'s own: this asks more, and has an answer for every store.
+plane from starting, which are `gureum.roles.drivers.image`'s own: this asks more, and has an answer for every store.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from pathlib import Path
 
 from gureum.drivers.image.rbd.command import PROGRAMS
 from gureum.drivers.image.rbd.store import RbdImageStore
-from gureum.foundation.config import Config, ConfigError, ImageStoreConfig, load
+from gureum.foundation.config import Config, ConfigError
 from gureum.lab.checks import GIB, Finding
-from gureum.roles.image_stores import configured_stores, folder_of, pool_of
+from gureum.roles.catalogue import read_config
+from gureum.roles.drivers.image import configured_stores, folder_of, pool_of
+from gureum.services.image.config import ImageConfig, ImageStoreConfig
 
 MOST_ANSWER_S = 10.0
 LEAST_BYTES = GIB
@@ -27,12 +29,12 @@ _SUBJECT = "image store"
 def image_stores(file: Path | None, state: Path) -> Iterator[Finding]:
     """A finding for each store of the configuration in `file`, or of the one that a new cloud in `state` has."""
     try:
-        config = load(file) if file else Config(state=str(state))
+        config = read_config(file) if file else Config(state=str(state))
     except ConfigError as error:
         yield Finding(_SUBJECT, "bad", str(error), "Correct the file.")
         return
     stores = configured_stores(config)
-    chosen = config.image.default_store
+    chosen = config.section(ImageConfig).default_store
     if chosen and chosen not in stores:
         yield Finding(
             _SUBJECT,

@@ -12,7 +12,7 @@ from gureum.foundation.config import Config, ConfigError, load
 from gureum.foundation.policy import Policy
 from gureum.foundation.policy.operators_file import PolicyFileError, checks_of
 from gureum.lab.checks import Finding
-from gureum.roles.rules import all_rules
+from gureum.roles.catalogue import CATALOGUE
 
 _SUBJECT = "policy file"
 
@@ -29,7 +29,7 @@ def policy_findings(file: Path | None) -> Iterator[Finding]:
     yield from _writable_by_others(policy)
     try:
         checks = checks_of(policy.read_bytes())
-        found = Policy(all_rules()).problems(checks)
+        found = Policy(CATALOGUE.rules(CATALOGUE.enabled(config.services))).problems(checks)
     except OSError as error:
         remedy = f"Make it readable for the control plane, or empty [policy] file: ls -l {shlex.quote(str(policy))}"
         yield Finding(_SUBJECT, "bad", f"{policy}: {error.strerror or error}; no process starts without it", remedy)

@@ -25,6 +25,7 @@ from gureum.foundation.bus.open import open_bus
 from gureum.foundation.bus.typed import Topic
 from gureum.foundation.config import Config
 from gureum.roles.entry import configured
+from gureum.services.compute.config import HypervisorConfig
 
 _log = logging.getLogger("gureum.roles.simulated_hosts")
 
@@ -103,7 +104,9 @@ def run(config: Config) -> None:
         signal.signal(number, lambda *_: stopping.set())
     bus = open_bus(config.absolute(config.bus.url), role="agent")
     events = BusEvents(bus)
-    hosts = SimulatedHosts(config.hypervisor.simulated_hosts, World(plugs=PlugsOverBus(bus), events=events))
+    hosts = SimulatedHosts(
+        config.section(HypervisorConfig).simulated_hosts, World(plugs=PlugsOverBus(bus), events=events)
+    )
     stops = [serve_agent(bus, name, hosts[name]) for name in hosts]
     stops.append(hosts.keep_beating(events, BEAT_S))
     ready = config.path("run/simulated-hosts.ready")

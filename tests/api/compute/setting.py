@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tests.api.client import Client
+from tests.room import mount
 
 from gureum.agents.hypervisor.protocol import HostObserved, HostResources
 from gureum.drivers.network.fake import FakeNetworkDriver
+from gureum.drivers.network.interface import NetworkDriver
 from gureum.foundation import clock, ids
 from gureum.foundation.caller import Caller
-from gureum.foundation.config import AuthConfig, NetworkConfig
 from gureum.foundation.db.engine import Database
 from gureum.foundation.db.types import Row
 from gureum.foundation.errors import Unauthorized
@@ -25,6 +26,7 @@ from gureum.services.compute.hosts.registry import HostOptions, HostRegistry
 from gureum.services.compute.servers.lifecycle import ServerLifecycle
 from gureum.services.compute.servers.model import Server, ServerAction
 from gureum.services.identity import service as identity
+from gureum.services.identity.facade import IdentityFacade
 from gureum.services.identity.projects.model import Project
 from gureum.services.network import service as network
 from gureum.services.placement import service as placement
@@ -117,15 +119,15 @@ class World:
 def build(database: Database, folder) -> World:
     Row.metadata.create_all(database.engine)
     tasks = Tasks()
-    _, who = identity.parts(database, AuthConfig(), folder / "keys")
-    _, where = placement.parts(database)
-    _, wires = network.parts(network.NetworkDeps(database, tasks, FakeNetworkDriver(), who, NetworkConfig()))
+    who = mount(identity.SERVICE, database, folder).facade
+    where = mount(placement.SERVICE, database, folder).facade
+    engines = {NetworkDriver: FakeNetworkDriver()}
+    wires = mount(network.SERVICE, database, folder, facades={IdentityFacade: who}, engines=engines, tasks=tasks).facade
     hosts = HostRegistry(database, tasks, where, NoAgents(), HostOptions())
     deps = ComputeDeps(database, tasks, hosts, who, None, wires, where)
-    parts = service.parts(deps, ServerLifecycle(database, hosts, where, wires, None))
-    app = App(
-        parts.apis, database, Policy(parts.rules), Authentication(authenticate, authenticate), public_url="http://cloud"
-    )
+    mounted = service.mounted(deps, ServerLifecycle(database, hosts, where, wires, None))
+    authentication = Authentication(authenticate, authenticate)
+    app = App(mounted.apis, database, Policy(service.SERVICE.rules), authentication, public_url="http://cloud")
 
     def fill(tx):
         bootstrap_flavors(tx)

@@ -30,7 +30,7 @@ def rebuild(client, server_id, image, version="2.1", **more):
 def guest_of(cloud, server_id):
     cloud.settle()
     assert cloud.client().get(f"{SERVERS}/{server_id}").json()["server"]["status"] == "ACTIVE"
-    return cloud.control.simulated["host1"]._servers[server_id].spec.guest
+    return cloud.simulated["host1"]._servers[server_id].spec.guest
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def stored(cloud):
 
 def given_to_hosts(cloud, monkeypatch):
     """Every spec that the host is asked to make true."""
-    kind, specs = type(cloud.control.simulated["host1"]), []
+    kind, specs = type(cloud.simulated["host1"]), []
     ensure = kind.ensure_server
     monkeypatch.setattr(kind, "ensure_server", lambda host, spec: specs.append(spec) or ensure(host, spec))
     return specs
@@ -165,7 +165,7 @@ def test_a_rebuild_gives_its_password_once_too(cloud, demo, image, monkeypatch):
 
 def test_a_build_that_fails_forgets_the_password(cloud, demo, image):
     fault = Fault("fail", "ensure_server", times=9, text="no", retry=False)
-    cloud.control.simulated.world.faults.add("host1", fault)
+    cloud.simulated.world.faults.add("host1", fault)
     server_id = create(demo, image, adminPass=PASSWORD, config_drive=True).json()["server"]["id"]
     cloud.settle()
     assert demo.get(f"{SERVERS}/{server_id}").json()["server"]["status"] == "ERROR"

@@ -7,7 +7,7 @@ from tests.api.compute.setting import at
 
 from gureum.services.network.facade import NetworkFacade
 from gureum.services.network.networks.model import Network
-from gureum.services.network.service import NetworkDeps, parts
+from gureum.services.network.service import SERVICE
 
 V21 = "/compute/v2.1"
 pytestmark = pytest.mark.skipif(
@@ -16,24 +16,25 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture
-def net(world):
+def net(world, tmp_path):
     """A network with a subnet, made through the network API on the same database."""
     from tests.api.client import Client
     from tests.api.compute.setting import authenticate
+    from tests.room import mount
 
     from gureum.drivers.network.fake import FakeNetworkDriver
-    from gureum.foundation.config import NetworkConfig
+    from gureum.drivers.network.interface import NetworkDriver
     from gureum.foundation.http.app import App
     from gureum.foundation.http.authentication import Authentication
     from gureum.foundation.policy import Policy
+    from gureum.services.identity.facade import IdentityFacade
 
-    found, _ = parts(
-        NetworkDeps(world.database, world.deps.tasks, FakeNetworkDriver(), world.deps.identity, NetworkConfig())
-    )
+    engines, facades = {NetworkDriver: FakeNetworkDriver()}, {IdentityFacade: world.deps.identity}
+    network = mount(SERVICE, world.database, tmp_path, engines=engines, facades=facades, tasks=world.deps.tasks)
     app = App(
-        found.apis,
+        network.apis,
         world.database,
-        Policy(found.rules),
+        Policy(SERVICE.rules),
         Authentication(authenticate, authenticate),
         public_url="http://cloud",
     )

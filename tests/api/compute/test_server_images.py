@@ -94,7 +94,7 @@ def test_the_image_says_where_it_comes_from(cloud, demo, server, base):
     assert (view["status"], view["OS-EXT-STS:task_state"]) == ("ACTIVE", None)
     data = demo.get(f"{IMAGES}/{image_id}/file").content
     assert (len(data), data[:4]) == (image["size"], b"QFI\xfb")
-    assert cloud.control.simulated["host1"].copies(server) == set()
+    assert cloud.simulated["host1"].copies(server) == set()
     action = last_action(demo, server)
     assert (action["action"], action["message"]) == ("createImage", None)
     assert (action["events"][0]["event"], action["events"][0]["result"]) == ("compute_snapshot_instance", "Success")
@@ -196,8 +196,8 @@ def test_quotas_of_metadata_and_of_images(cloud, demo, server):
 
 @pytest.mark.parametrize("call", ["copy_disk", "read_copy"])
 def test_a_host_that_cannot_leaves_no_image_and_an_error_in_the_action(cloud, demo, server, call):
-    host = cloud.control.simulated["host1"]
-    world = cloud.control.simulated.world
+    host = cloud.simulated["host1"]
+    world = cloud.simulated.world
     world.faults.add("host1", Fault("fail", call, text="secret path", public="The host is full.", retry=False))
     image_id = snapshot(demo, server)
     cloud.settle()
@@ -238,8 +238,8 @@ def test_a_change_of_the_server_meanwhile_does_not_end_it_early(cloud, demo, ser
 
 def test_a_guest_that_powers_itself_off_meanwhile_is_seen(cloud, demo, server):
     image_id = snapshot(demo, server)
-    cloud.control.simulated["host1"].change_power(server, "stopped")
-    cloud.control.hosts.server_changed("host1", ServerObserved(server, "stopped"))
+    cloud.simulated["host1"].change_power(server, "stopped")
+    cloud.hosts.server_changed("host1", ServerObserved(server, "stopped"))
     cloud.settle()
     assert demo.get(f"{IMAGES}/{image_id}").json()["status"] == "active"
     assert shown(demo, server)["status"] == "SHUTOFF"

@@ -93,7 +93,7 @@ def test_the_fault_of_a_build_that_failed_on_the_only_host_says_why(tmp_path):
     cloud = SimulatedCloud(tmp_path / "cloud", hosts=1)
     try:
         demo, admin = cloud.client("demo"), cloud.client("admin")
-        cloud.control.simulated.world.faults.add("host1", Fault("fail", text="no emulator", retry=False))
+        cloud.simulated.world.faults.add("host1", Fault("fail", text="no emulator", retry=False))
         one = cloud.server(demo, imageRef=cloud.image())
         cloud.settle()
         fault = admin.get(f"/compute/v2.1/servers/{one}").json()["server"]["fault"]

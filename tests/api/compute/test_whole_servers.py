@@ -22,7 +22,7 @@ def server(cloud, demo):
 def test_the_password_that_the_guest_posted_is_shown_and_cleared(cloud, demo, server):
     one = f"{SERVERS}/{server['id']}/os-server-password"
     assert demo.get(one).json() == {"password": ""}
-    cloud.control.simulated["host1"].post_password(server["id"], "sealed")
+    cloud.simulated["host1"].post_password(server["id"], "sealed")
     assert demo.get(one).json() == {"password": "sealed"}
     assert cloud.client("admin").get(one).json() == {"password": "sealed"}
     assert demo.delete(one).status == 204
@@ -87,7 +87,7 @@ def routed(cloud, demo, server):
 def test_what_the_guest_is_told_follows_its_addresses(cloud, demo, server, routed):
     """Each change bumps the server's spec and signals its task; the host gets the new documents, and nothing else."""
     port, public = routed
-    agent = cloud.control.simulated["host1"]
+    agent = cloud.simulated["host1"]
     floating = "/network/v2.0/floatingips"
 
     def told(path):
@@ -118,7 +118,7 @@ def test_an_address_that_changes_while_the_host_fails_is_told_when_it_does_not(
     virtual_clock, cloud, demo, server, routed
 ):
     port, public = routed
-    simulated = cloud.control.simulated
+    simulated = cloud.simulated
     simulated.world.faults.add("host1", Fault("fail"))
     body = {"floatingip": {"floating_network_id": public, "port_id": port["id"]}}
     ip = demo.post("/network/v2.0/floatingips", body).json()["floatingip"]["floating_ip_address"]
@@ -181,7 +181,7 @@ def test_a_start_follows_the_stop_that_is_under_way(cloud, demo, server):
     assert demo.post(action, {"os-start": None}).status == 409, "it is starting"
     cloud.settle()
     assert demo.get(f"{SERVERS}/{server['id']}").json()["server"]["status"] == "ACTIVE"
-    assert cloud.control.simulated["host1"]._servers[server["id"]].starts == 2
+    assert cloud.simulated["host1"]._servers[server["id"]].starts == 2
     log = demo.get(f"{SERVERS}/{server['id']}/os-instance-actions").json()["instanceActions"]
     assert [(each["action"], each["message"]) for each in log[:2]] == [("start", None), ("stop", None)]
 

@@ -6,21 +6,24 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.api.client import Answer, Client
+from tests.room import mount
 
-from gureum.foundation.config import AuthConfig, IdentityConfig
 from gureum.foundation.db.engine import Database
 from gureum.foundation.db.types import Row
 from gureum.foundation.http.app import App
 from gureum.foundation.policy import Policy
-from gureum.services.identity import service
+from gureum.roles.catalogue import CATALOGUE
 from gureum.services.identity.bootstrap import Bootstrap
+from gureum.services.identity.config import AuthConfig, IdentityConfig
 from gureum.services.identity.facade import IdentityFacade
+from gureum.services.identity.service import SERVICE
 from gureum.services.identity.tokens.issuing import Tokens
 
 V3 = "/identity/v3"
 TOKENS = f"{V3}/auth/tokens"
 DEFAULT = {"id": "default"}
 PASSWORDS = {"admin": "admin-secret", "demo": "demo-secret"}
+ENTRIES = tuple(CATALOGUE.service(name).catalog for name in CATALOGUE.packages)
 CHEAP = AuthConfig(hash_time_cost=1, hash_memory_kib=8)
 
 
@@ -110,18 +113,17 @@ class World:
 
 def build(database: Database, keys, options: IdentityConfig | None = None) -> World:
     """One process over a database and a folder of keys."""
-    parts, facade = service.parts(database, CHEAP, keys, options)
-    policy = Policy(parts.rules)
-    app = App(parts.apis, database, policy, facade.authentication, public_url="http://cloud")
-    for start in parts.on_api_start:
-        start()
-    return World(database, app, facade, parts.apis[0].deps.tokens)
+    auth = AuthConfig(keys=str(keys), hash_time_cost=CHEAP.hash_time_cost, hash_memory_kib=CHEAP.hash_memory_kib)
+    mounted = mount(SERVICE, database, keys.parent, auth, options or IdentityConfig(), catalog=ENTRIES)
+    app = App(mounted.apis, database, Policy(SERVICE.rules), mounted.authentication, public_url="http://cloud")
+    mounted.facade.read_revocations()
+    return World(database, app, mounted.facade, mounted.apis[0].deps.tokens)
 
 
 def bootstrapped(database: Database, folder, options: IdentityConfig | None = None) -> World:
     Row.metadata.create_all(database.engine)
     world = build(database, folder / "keys", options)
-    wanted = Bootstrap(PASSWORDS["admin"], PASSWORDS["demo"], "RegionOne", "http://cloud")
+    wanted = Bootstrap(PASSWORDS["admin"], PASSWORDS["demo"], "RegionOne", "http://cloud", ENTRIES)
     database.write(lambda tx: world.facade.bootstrap(tx, wanted))
     return world
 

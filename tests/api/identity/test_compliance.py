@@ -6,7 +6,7 @@ import pytest
 from tests.api.identity.setting import V3, bootstrapped, found, made, password
 
 from gureum.foundation import clock
-from gureum.foundation.config import IdentityConfig
+from gureum.services.identity.config import IdentityConfig
 
 DAY = 86_400
 USERS = f"{V3}/users"

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 from tests.api.identity.setting import V3, bootstrapped
 
-from gureum.foundation.config import IdentityConfig
+from gureum.services.identity.config import IdentityConfig
 
 CONFIG = {
     "identity": {"driver": "ldap"},

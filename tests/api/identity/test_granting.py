@@ -12,7 +12,7 @@ from tests.api.identity.test_ec2 import EC2, S3, key, keys_of, signed_2, signed_
 from tests.api.identity.test_multi_factor import BOTH, Eve
 
 from gureum.foundation import clock
-from gureum.foundation.config import IdentityConfig
+from gureum.services.identity.config import IdentityConfig
 from gureum.services.identity.credentials.api import access_digest
 
 

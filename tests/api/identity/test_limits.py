@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from tests.api.identity.setting import V3, bootstrapped, own
 
-from gureum.foundation.config import IdentityConfig
 from gureum.foundation.quota import NO_UNIFIED_LIMITS, UnifiedLimit, UnifiedLimits
+from gureum.services.identity.config import IdentityConfig
 
 REGISTERED = f"{V3}/registered_limits"
 LIMITS = f"{V3}/limits"

@@ -9,7 +9,7 @@ from tests.api.identity.setting import DEFAULT, TOKENS, V3, bootstrapped, by_cre
 from tests.api.identity.test_application_credentials import credential
 
 from gureum.foundation import clock
-from gureum.foundation.config import IdentityConfig
+from gureum.services.identity.config import IdentityConfig
 from gureum.services.identity.users.totp import code, secret_of
 
 SECRET = b"12345678901234567890"

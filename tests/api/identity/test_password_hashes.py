@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from gureum.foundation.config import AuthConfig, Config
+from gureum.foundation.config import Config
 from gureum.foundation.errors import BadRequest
+from gureum.services.identity.config import AuthConfig
 from gureum.services.identity.tokens.passwords import Passwords
 
 CHEAP = {

@@ -17,7 +17,6 @@ from gureum.drivers.image.web.fetch import WebFetcher
 from gureum.drivers.image.web.guard import Allowed
 from gureum.drivers.image.web.store import WebImageStore
 from gureum.foundation.caller import Caller
-from gureum.foundation.config import ImageConfig
 from gureum.foundation.db.engine import Database
 from gureum.foundation.db.types import Row
 from gureum.foundation.errors import Unauthorized
@@ -29,6 +28,8 @@ from gureum.foundation.tasks.store import Tasks
 from gureum.services.image import service
 from gureum.services.image.cache.keeper import Keeper
 from gureum.services.image.cache.node import NodeCache
+from gureum.services.image.config import ImageConfig
+from gureum.services.image.deps import ImageDeps
 
 CALLERS = {
     "alice": Caller(user_id="alice", project_id="p1", roles=("member", "reader")),
@@ -81,13 +82,15 @@ def cloud_on(database, folder, allowed=Allowed(ports=frozenset()), resolve=None,
     )
     cache = NodeCache("here", FileImageStore(folder / "cache"), folder / "cache.lock")
     options = ImageConfig(**{"max_bytes": 1 << 22, **config})
-    deps = service.ImageDeps(
-        database, tasks, stores, options, fetcher, folder / "scratch", cache=cache, converter=converter
-    )
-    parts, facade = service.parts(deps)
-    engine.register(parts.lifecycles, parts.reconcilers)
+    deps = ImageDeps(database, tasks, stores, options, fetcher, folder / "scratch", cache=cache, converter=converter)
+    mounted = service.mounted(deps)
+    engine.register(mounted.lifecycles, mounted.reconcilers)
     app = App(
-        parts.apis, database, Policy(parts.rules), Authentication(authenticate, authenticate), public_url="http://cloud"
+        mounted.apis,
+        database,
+        Policy(service.SERVICE.rules),
+        Authentication(authenticate, authenticate),
+        public_url="http://cloud",
     )
     return SimpleNamespace(
         app=app,
@@ -100,7 +103,7 @@ def cloud_on(database, folder, allowed=Allowed(ports=frozenset()), resolve=None,
         keeper=Keeper(deps),
         stores=stores,
         default=stores.default,
-        facade=facade,
+        facade=mounted.facade,
         folder=folder,
         as_=lambda name: Client(app, {"X-Auth-Token": name}),
     )

@@ -121,11 +121,11 @@ def there(cloud, tmp_path):
     """Another node of the same cloud: its API's client, its keeper and its store."""
     store = FileImageStore(tmp_path / "cache-there")
     deps = dataclasses.replace(cloud.deps, cache=NodeCache("there", store, tmp_path / "there.lock"))
-    parts, _ = service.parts(deps)
+    mounted = service.mounted(deps)
     app = App(
-        parts.apis,
+        mounted.apis,
         cloud.database,
-        Policy(parts.rules),
+        Policy(service.SERVICE.rules),
         Authentication(authenticate, authenticate),
         public_url="http://there",
     )

@@ -15,9 +15,9 @@ from tests.api.image.test_imports import begin, show, tasks_of
 from tests.api.image.web_place import Place, serving
 from tests.cloud import SimulatedCloud
 
-from gureum.foundation.config import ImageConfig, ImageWebConfig
 from gureum.foundation.tasks.engine import Hooks
 from gureum.foundation.tasks.model import Task
+from gureum.services.image.config import ImageConfig, ImageWebConfig
 
 V3 = "/identity/v3"
 DATA = bytes(range(256)) * 50
@@ -265,7 +265,7 @@ def test_keys_that_went_meanwhile_end_the_import(near, far, region):
     source = active(there, DATA)
     target = register(here)["id"]
     assert begin(here, target, "glance-download", **asked_for(source)).status == 202
-    secrets = next(part for part in near.control.parts if part.name == "image").apis[0].deps.identity.secrets
+    secrets = near.deps("image").identity.secrets
     for _ in range(5):
         secrets.rotate()
     near.settle()

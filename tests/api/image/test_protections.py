@@ -7,8 +7,8 @@ import shutil
 import pytest
 from tests.api.image.conftest import IMAGES, cloud_on, patch, register
 
-from gureum.foundation.config import ImagePropertyConfig
 from gureum.foundation.db.engine import Database
+from gureum.services.image.config import ImagePropertyConfig
 
 RULES = [
     ImagePropertyConfig("x_billing_.*", create=["admin"], read=["admin", "member"], update=["admin"], delete=["admin"]),

@@ -9,9 +9,9 @@ from tests.api.image.conftest import IMAGES, active, cloud_on, patch, register, 
 from tests.api.image.test_imports import begin, stage
 from tests.cloud import SimulatedCloud
 
-from gureum.foundation.config import ImageQuotaConfig
 from gureum.foundation.db.engine import Database
 from gureum.foundation.quota import UnifiedLimit, UnifiedLimits
+from gureum.services.image.config import ImageQuotaConfig
 from gureum.services.image.images.model import Image
 
 MIB = 1 << 20

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from tests.api.client import Client
+from tests.room import mount
 
 from gureum.drivers.network.fake import FakeNetworkDriver
+from gureum.drivers.network.interface import NetworkDriver
 from gureum.foundation import clock, ids
 from gureum.foundation.caller import Caller
-from gureum.foundation.config import NetworkConfig
 from gureum.foundation.db.engine import Database
 from gureum.foundation.db.types import Row
 from gureum.foundation.errors import Unauthorized
@@ -19,9 +21,12 @@ from gureum.foundation.http.app import App
 from gureum.foundation.http.authentication import Authentication
 from gureum.foundation.policy import Policy
 from gureum.foundation.quota import NO_UNIFIED_LIMITS
-from gureum.foundation.tasks.store import Tasks
+from gureum.foundation.service import Mounted
+from gureum.services.identity.facade import IdentityFacade
+from gureum.services.network.bootstrap import bootstrap as make_public_network
+from gureum.services.network.config import NetworkConfig
 from gureum.services.network.facade import NetworkFacade
-from gureum.services.network.service import NetworkDeps, parts
+from gureum.services.network.service import SERVICE
 from gureum.services.network.writer import NetworkWriter
 
 CALLERS = {
@@ -134,24 +139,30 @@ def fault(answer: Any) -> tuple[int, str]:
     return answer.status, answer.json()["NeutronError"]["type"]
 
 
+def mounted(database: Database, driver: Any, config: NetworkConfig) -> Mounted:
+    engines, facades = {NetworkDriver: driver}, {IdentityFacade: Projects()}
+    return mount(SERVICE, database, Path(), config, engines=engines, facades=facades)
+
+
 def bootstrap(database: Database) -> None:
     """Tables and the network `public`."""
     Row.metadata.create_all(database.engine)
-    _, facade = parts(NetworkDeps(database, Tasks(), FakeNetworkDriver(), None, NetworkConfig()))
-    database.write(lambda tx: facade.bootstrap(tx, "198.18.0.0/24", "p0"))
+    ctx = mounted(database, FakeNetworkDriver(), NetworkConfig()).apis[0].deps
+    database.write(lambda tx: make_public_network(tx, ctx, "198.18.0.0/24", "p0"))
 
 
 def open_cloud(database: Database, driver: Any = None, config: NetworkConfig | None = None) -> Cloud:
     """A cloud with two hosts over a bootstrapped database; its writer runs when the test says so."""
     driver = driver or FakeNetworkDriver(["h1", "h2"])
-    service, facade = parts(NetworkDeps(database, Tasks(), driver, Projects(), config or NetworkConfig()))
+    network = mounted(database, driver, config or NetworkConfig())
     app = App(
-        service.apis,
+        network.apis,
         database,
-        Policy(service.rules),
+        Policy(SERVICE.rules),
         Authentication(authenticate, authenticate),
         public_url="http://cloud",
     )
-    writer = service.on_start[0].__self__
-    writer._unwatch = driver.watch_ports(writer._hear)
-    return Cloud(app, database, driver, facade, writer, {name: clock.iso(made) for name, made in PROJECTS.items()})
+    (writer,) = network.background
+    writer.watch()
+    created = {name: clock.iso(made) for name, made in PROJECTS.items()}
+    return Cloud(app, database, driver, network.facade, writer, created)

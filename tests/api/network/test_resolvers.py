@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from tests.api.network.setting import AT, CALLERS, open_cloud
 
-from gureum.foundation.config import NetworkConfig
+from gureum.services.network.config import NetworkConfig
 from gureum.services.network.facade import NicRequest, NicWanted
 
 RESOLVERS = NetworkConfig(dns_servers=["192.0.2.53", "2001:db8::53"])

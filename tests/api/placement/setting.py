@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlalchemy import func, select
 from tests.api.client import Client
+from tests.room import mount
 
 from gureum.foundation import ids
 from gureum.foundation.caller import Caller
@@ -15,9 +17,9 @@ from gureum.foundation.errors import Unauthorized
 from gureum.foundation.http.app import App
 from gureum.foundation.http.authentication import Authentication
 from gureum.foundation.policy import Policy
-from gureum.services.placement import service
 from gureum.services.placement.facade import PlacementFacade
 from gureum.services.placement.model import Allocation, ProviderInventory
+from gureum.services.placement.service import SERVICE
 
 CALLERS = {
     "root": Caller(user_id="root", project_id="p0", roles=("admin",)),
@@ -107,8 +109,7 @@ class World:
 
 def build(database: Database) -> World:
     Row.metadata.create_all(database.engine)
-    parts, facade = service.parts(database)
-    app = App(
-        parts.apis, database, Policy(parts.rules), Authentication(authenticate, authenticate), public_url="http://cloud"
-    )
-    return World(app, database, facade)
+    mounted = mount(SERVICE, database, Path())
+    authentication = Authentication(authenticate, authenticate)
+    app = App(mounted.apis, database, Policy(SERVICE.rules), authentication, public_url="http://cloud")
+    return World(app, database, mounted.facade)

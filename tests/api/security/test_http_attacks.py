@@ -185,7 +185,7 @@ def test_cve_2019_9735_a_strange_rule_holds_up_no_other_groups(cloud, demo, grou
     assert answer.status == 201, answer.content
     other = demo.post("/network/v2.0/security-groups", {"security_group": {"name": "h"}}).json()["security_group"]["id"]
     cloud.settle()
-    held = cloud.control.simulated.world.plugs.observe()
+    held = cloud.simulated.world.plugs.observe()
     for one in (group, other):
         shown = demo.get(f"/network/v2.0/security-groups/{one}").json()["security_group"]
         assert held[("security_group", one)] == shown["revision_number"]

@@ -170,7 +170,7 @@ def test_cve_2021_38155_texts_reveal_which_users_exist(world):
 
 def test_cve_2021_38155_time_reveals_which_users_exist(database, tmp_path):
     """An unknown user's password is hashed like a known one's. The hash is dear enough here to tell."""
-    from gureum.foundation.config import AuthConfig
+    from gureum.services.identity.config import AuthConfig
     from gureum.services.identity.tokens.passwords import Passwords
 
     passwords = Passwords(AuthConfig(hash_time_cost=4, hash_memory_kib=4096))

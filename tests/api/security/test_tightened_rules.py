@@ -17,7 +17,7 @@ from tests.api.policy_matrix.world import matrix_world
 
 from gureum.foundation.http.routes import PUBLIC
 from gureum.foundation.policy import SHARED_RULES
-from gureum.roles.rules import all_rules
+from gureum.roles.catalogue import CATALOGUE
 
 ASKED = [(OWN_PROJECT, "a"), (OWN_PROJECT, "m"), (OWN_PROJECT, "s"), (SYSTEM, "a"), (OWN_DOMAIN, "n")]
 RULES_OF_THEIR_OWN = (
@@ -87,7 +87,7 @@ def test_every_rule_is_asked_by_some_request(world):
     app, policy = world.cloud.control.app, world.cloud.control.app.policy
     asked = set(SHARED_RULES)
     allows = policy.allows
-    referred = {name for rule in all_rules() for name in references(rule.check)}
+    referred = {name for rule in CATALOGUE.rules() for name in references(rule.check)}
 
     def noted(rule, caller, target):
         asked.add(rule)

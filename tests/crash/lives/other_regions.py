@@ -18,8 +18,8 @@ from tests.cloud import SimulatedCloud
 from tests.crash.lives.worker import CloudLife
 
 from gureum.drivers.image.stores import NamedStore
-from gureum.foundation.config import ImageConfig, ImageWebConfig
 from gureum.foundation.tasks.model import Task
+from gureum.services.image.config import ImageConfig, ImageWebConfig
 from gureum.services.image.images.lifecycle import sweep_store
 from gureum.services.image.images.model import Image
 
@@ -101,8 +101,7 @@ class Life(CloudLife):
             assert [found for found in tx.scalars(select(Task.kind)) if found.startswith("image")] == []
             row = tx.get(Image, self.image)
             assert (row.import_task_id, row.staged, row.upload_id) == (None, None, None)
-        store = self.cloud.control.parts[[part.name for part in self.cloud.control.parts].index("image")]
-        engine = store.apis[0].deps.stores.default.engine
+        engine = self.cloud.deps("image").stores.default.engine
         sweep_store(self.cloud.control.database, NamedStore("file", "file", engine))
         status, held = {"whole": ("active", 1), "cancelled": ("deleted", 0)}.get(kind, ("queued", 0))
         assert (row.status, len(list(engine.locations()))) == (status, held)

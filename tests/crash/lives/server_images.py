@@ -40,7 +40,7 @@ class Life(CloudLife):
         self.folder = folder
         self.server = self.cloud.server(self.client, imageRef=ground.image)
         self.cloud.settle()
-        self.host = self.cloud.control.simulated["host1"]
+        self.host = self.cloud.simulated["host1"]
 
     def between(self):
         requeue_dead_uploads(self.cloud.control.database)
@@ -62,7 +62,7 @@ class Life(CloudLife):
         else:
             if kind == "refused":
                 fault = Fault("fail", "read_copy", public="No.", retry=False)
-                self.cloud.control.simulated.world.faults.add("host1", fault)
+                self.cloud.simulated.world.faults.add("host1", fault)
             self.disturb()
             self.image = self.act({"createImage": name})
         if kind == "image deleted":

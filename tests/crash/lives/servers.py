@@ -47,8 +47,8 @@ class Life(CloudLife):
 
     def live(self, kind):
         refused = kind != "used"
-        for host in self.cloud.control.simulated if refused else ():
-            self.cloud.control.simulated.world.faults.add(host, Fault("fail", public="No.", retry=False, times=20))
+        for host in self.cloud.simulated if refused else ():
+            self.cloud.simulated.world.faults.add(host, Fault("fail", public="No.", retry=False, times=20))
         self.disturb()
         nets = [{"uuid": self.ground.network}]
         self.server = self.cloud.server(self.client, imageRef=self.ground.image, networks=nets)
@@ -81,6 +81,6 @@ class Life(CloudLife):
             assert set(tx.scalars(select(ProviderInventory.used))) == {0}
             assert count(Port, Port.device_id == self.server) == 0
             assert tx.scalar(select(Server.vm_state).where(Server.id == self.server)) == "deleted"
-        hosts = self.cloud.control.simulated
+        hosts = self.cloud.simulated
         assert [server for host in hosts for server in hosts[host].observe().servers] == []
-        assert self.cloud.control.simulated.world.plugs.port_states() == {}
+        assert self.cloud.simulated.world.plugs.port_states() == {}

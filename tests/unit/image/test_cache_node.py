@@ -6,12 +6,13 @@ import socket
 
 import pytest
 
-from gureum.foundation.config import Config, ConfigError, ImageConfig
-from gureum.roles.image_stores import build_image_outside
+from gureum.foundation.config import Config, ConfigError
+from gureum.roles.drivers.image import image_outside
+from gureum.services.image.config import ImageConfig
 
 
 def cache_of(folder, **options):
-    return build_image_outside(Config(state=str(folder), image=ImageConfig(**options))).cache
+    return image_outside(Config(state=str(folder)).with_sections(ImageConfig(**options))).cache
 
 
 def test_a_machine_is_a_node_unless_it_is_named(tmp_path, monkeypatch):

@@ -6,13 +6,12 @@ import dataclasses
 import ipaddress
 import re
 import subprocess
-import tomllib
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from gureum.foundation.config import Config, ConfigError, load
+from gureum.foundation.config import ConfigError, load
 from gureum.lab import addressing
 from gureum.lab.credentials import clouds_text, config_text, openrc_text, public_url
 from gureum.lab.daemon import Plan, in_order, read_plan, write_plan
@@ -31,6 +30,10 @@ from gureum.lab.refusal import Refusal
 from gureum.lab.state import StateFolder, open_state
 from gureum.lab.stopping import _layers
 from gureum.roles.agent import AgentSettings
+from gureum.roles.catalogue import read_config
+from gureum.services.compute.config import HypervisorConfig
+from gureum.services.identity.config import FirstUsersConfig
+from gureum.services.network.config import FirstNetworkConfig, NetworkConfig
 
 FACTS = Facts(
     Path("/clone/src"), Path("/clone/.cache"), python="/clone/.venv/bin/python", external_cidr="198.18.7.0/24"
@@ -126,22 +129,23 @@ def test_remembered_simulation_needs_no_flag():
     assert choose_options({"simulate": None}, {"simulate": True, "hosts": 8}) == Options(hosts=8, simulate=True)
 
 
+def read(text, folder):
+    """The configuration as a control plane reads it."""
+    (folder / "gureum.toml").write_text(text)
+    return read_config(folder / "gureum.toml")
+
+
 def test_the_configuration_is_what_the_control_plane_reads(tmp_path):
     state = StateFolder(tmp_path)
-    real = msgspec.convert(tomllib.loads(config_text(state, Options(hosts=2), FACTS)), Config)
-    assert real.network.northbound == f"unix:{tmp_path}/ovn/nb.sock"
-    assert (real.network.driver, real.hypervisor.mode, real.bootstrap.external_cidr) == (
-        "ovn",
-        "remote",
-        "198.18.7.0/24",
-    )
-    simulated = msgspec.convert(tomllib.loads(config_text(state, Options(hosts=9, simulate=True), FACTS)), Config)
-    assert (simulated.network.driver, simulated.hypervisor.simulated_hosts, simulated.bus.url) == (
-        "fake",
-        9,
-        "inprocess:",
-    )
-    assert simulated.bootstrap.admin_password == real.bootstrap.admin_password, "passwords are made once"
+    real = read(config_text(state, Options(hosts=2), FACTS), tmp_path)
+    network = real.section(NetworkConfig)
+    assert network.northbound == f"unix:{tmp_path}/ovn/nb.sock"
+    assert (network.driver, real.section(HypervisorConfig).mode) == ("ovn", "remote")
+    assert real.section(FirstNetworkConfig).external_cidr == "198.18.7.0/24"
+    simulated = read(config_text(state, Options(hosts=9, simulate=True), FACTS), tmp_path)
+    assert simulated.section(NetworkConfig).driver == "fake"
+    assert (simulated.section(HypervisorConfig).simulated_hosts, simulated.bus.url) == (9, "inprocess:")
+    assert simulated.section(FirstUsersConfig) == real.section(FirstUsersConfig), "passwords are made once"
 
 
 def test_a_hosts_settings_are_what_its_agent_reads(tmp_path):
@@ -215,8 +219,8 @@ def test_guests_are_told_of_name_servers_elsewhere(tmp_path):
     text = "# a comment\nsearch example.org\nnameserver 127.0.0.53\nnameserver 10.1.2.3\nnameserver fe80::1%eth0\n"
     assert addressing.name_servers(text) == ["10.1.2.3"]
     facts = dataclasses.replace(FACTS, dns_servers=("10.1.2.3",))
-    written = tomllib.loads(config_text(StateFolder(tmp_path), Options(uplink="eth0"), facts))
-    assert msgspec.convert(written, Config).network.dns_servers == ["10.1.2.3"]
+    config = read(config_text(StateFolder(tmp_path), Options(uplink="eth0"), facts), tmp_path)
+    assert config.section(NetworkConfig).dns_servers == ["10.1.2.3"]
 
 
 def test_the_gateway_keeps_its_mac_over_down_and_up():

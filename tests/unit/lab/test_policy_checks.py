@@ -6,9 +6,10 @@ import pytest
 from tests.cloud import config
 
 from gureum.foundation.config import PolicyConfig
+from gureum.foundation.policy import SHARED_RULES
 from gureum.lab.policy_checks import policy_findings
+from gureum.roles.catalogue import CATALOGUE
 from gureum.roles.control import build, built
-from gureum.roles.rules import all_rules
 
 
 @pytest.fixture
@@ -80,7 +81,6 @@ def test_a_control_plane_does_not_start_without_the_file_that_it_was_given(tmp_p
 def test_doctor_knows_the_rules_of_every_service(tmp_path):
     control = build(config(tmp_path))
     try:
-        assert {rule.name for rule in all_rules()} == {rule.name for part in control.parts for rule in part.rules}
+        assert {rule.name for rule in CATALOGUE.rules()} == set(control.app.policy.names) - SHARED_RULES.keys()
     finally:
-        control.bus.close()
-        control.database.close()
+        control.close()

@@ -28,7 +28,7 @@ from gureum.agents.hypervisor.protocol import (
 )
 from gureum.foundation import log
 from gureum.foundation.bus.interface import Bus, Refused
-from gureum.foundation.bus.typed import Method, Remote, Topic, serve_methods
+from gureum.foundation.bus.typed import Method, Nothing, Remote, Topic, serve_methods
 from gureum.foundation.shapes import packed_decoder
 
 _log = logging.getLogger("gureum.agents.hypervisor")
@@ -65,10 +65,6 @@ class CopyPiece(msgspec.Struct, frozen=True):
     server_id: str
     copy_id: str
     offset: int
-
-
-class Nothing(msgspec.Struct, frozen=True):
-    """No arguments."""
 
 
 class ServerChanged(msgspec.Struct, frozen=True):

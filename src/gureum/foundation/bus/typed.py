@@ -41,6 +41,10 @@ class Method(Generic[P, R]):
     timeout_s: float = 30.0
 
 
+class Nothing(msgspec.Struct, frozen=True):
+    """No arguments, no content."""
+
+
 @dataclass(frozen=True)
 class Topic(Generic[P]):
     """One kind of notification and what it carries."""

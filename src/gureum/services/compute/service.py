@@ -1,7 +1,4 @@
-"""What roles mount of compute: the API, its rules, the servers' lifecycle, and the purge of what is gone.
-
-The thread that writes heartbeats (`HostRegistry.flush`) belongs to the role, which knows where they come from.
-"""
+"""The manifest of compute: the API, the lives of servers, the hosts' heartbeats, and the purge of what is gone."""
 
 from __future__ import annotations
 
@@ -11,15 +8,20 @@ from functools import partial
 
 from sqlalchemy import delete, select
 
+from gureum.agents.hypervisor.directory import AgentDirectory
 from gureum.foundation import clock
 from gureum.foundation.db.engine import Database, Tx
 from gureum.foundation.http.microversions import Versions
 from gureum.foundation.http.routes import Api, Route
-from gureum.foundation.service import ServiceParts
+from gureum.foundation.schedule import Periodic
+from gureum.foundation.service import CatalogEntry, Mounted, Room, Service, Start, Stop, Where
 from gureum.foundation.tasks.lifecycle import Reconciler
+from gureum.services.compute.config import HypervisorConfig, WiringConfig
 from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.dialect import error_body
 from gureum.services.compute.discovery.api import MAXIMUM, MINIMUM
+from gureum.services.compute.flavors.api import bootstrap_flavors
+from gureum.services.compute.hosts.registry import HostOptions, HostRegistry
 from gureum.services.compute.nouns import NOUNS
 from gureum.services.compute.servers.groups import ServerGroupMember
 from gureum.services.compute.servers.lifecycle import ServerLifecycle
@@ -27,21 +29,52 @@ from gureum.services.compute.servers.model import Server, ServerAction
 from gureum.services.compute.servers.ports import on_addresses_changed, on_ports_changed
 from gureum.services.compute.servers.reach import looked_up_first
 from gureum.services.compute.servers.snapshot_lifecycle import SnapshotLifecycle
+from gureum.services.identity.facade import IdentityFacade
+from gureum.services.image.facade import ImageFacade
+from gureum.services.network.facade import NetworkFacade
+from gureum.services.placement.facade import PlacementFacade
 
+WRITE_HEARTBEATS_EVERY_S = 1.0
 KEEP_DELETED = timedelta(days=1)
 PURGE_EVERY_S = 3600.0
 PURGE_AT_ONCE = 500
 
 
-def parts(deps: ComputeDeps, lifecycle: ServerLifecycle) -> ServiceParts:
-    """Compute over its dependencies. Ports that come up, and addresses that change, wake the tasks of their servers."""
+def build(room: Room) -> Mounted:
+    section, wiring = room.config(HypervisorConfig), room.config(WiringConfig)
+    identity, image = room.facade(IdentityFacade), room.facade(ImageFacade)
+    network, placement = room.facade(NetworkFacade), room.facade(PlacementFacade)
+    agents = room.driver(AgentDirectory)
+    options = HostOptions(section.cpu_ratio, section.ram_ratio, section.disk_ratio, section.heartbeat_timeout_s)
+    hosts = HostRegistry(room.database, room.tasks, placement, agents, options, room.metrics)
+    deps = ComputeDeps(room.database, room.tasks, hosts, identity, image, network, placement)
+    servers = ServerLifecycle(
+        room.database,
+        hosts,
+        placement,
+        network,
+        image,
+        wiring.port_up_timeout_s,
+        section.boot_timeout_s,
+        identity.secrets.open_text,
+    )
+
+    def listen() -> Stop:
+        stop = agents.listen(hosts)
+        hosts.flush()
+        return stop
+
+    return replace(
+        mounted(deps, servers),
+        starts=(Start(Where.WORKER, listen), Start(Where.API_ALONE, lambda: agents.hear(hosts.note))),
+        worker_periodic=(Periodic("heartbeats", WRITE_HEARTBEATS_EVERY_S, hosts.flush),),
+    )
+
+
+def mounted(deps: ComputeDeps, servers: ServerLifecycle) -> Mounted:
+    """The API and the lives of servers. Ports that come up and addresses that change wake their servers' tasks."""
     deps.network.set_port_listener(partial(on_ports_changed, deps.tasks), partial(on_addresses_changed, deps.tasks))
-
-    snapshots = SnapshotLifecycle(deps.database, deps.hosts, deps.image, lifecycle.host_timeout_s)
-
-    def purge() -> None:
-        purge_deleted(deps.database)
-
+    snapshots = SnapshotLifecycle(deps.database, deps.hosts, deps.image, servers.host_timeout_s)
     api = Api(
         "compute",
         "/compute",
@@ -53,13 +86,16 @@ def parts(deps: ComputeDeps, lifecycle: ServerLifecycle) -> ServiceParts:
         project_in_path=frozenset({"v2.1", "v2"}),
         request_id_header="X-Compute-Request-Id",
     )
-    return ServiceParts(
-        "compute",
+    return Mounted(
         apis=(api,),
-        rules=tuple(rule for noun in NOUNS for rule in noun.RULES),
-        lifecycles=(lifecycle.lifecycle(), snapshots.lifecycle()),
-        reconcilers=(Reconciler("purge-deleted-servers", PURGE_EVERY_S, purge),),
+        lifecycles=(servers.lifecycle(), snapshots.lifecycle()),
+        reconcilers=(Reconciler("purge-deleted-servers", PURGE_EVERY_S, lambda: _purge(deps.database)),),
+        bootstrap=bootstrap_flavors,
     )
+
+
+def _purge(database: Database) -> None:
+    purge_deleted(database)
 
 
 def _routes() -> tuple[Route, ...]:
@@ -85,3 +121,14 @@ def _purge_some(tx: Tx) -> int:
         tx.execute(delete(ServerGroupMember).where(ServerGroupMember.server_id.in_(old)))
         tx.execute(delete(Server).where(Server.id.in_(old)))
     return len(old)
+
+
+SERVICE = Service(
+    "compute",
+    build,
+    config=(HypervisorConfig, WiringConfig),
+    rules=tuple(rule for noun in NOUNS for rule in noun.RULES),
+    catalog=CatalogEntry("compute", "nova", "/compute/v2.1"),
+    needs=(IdentityFacade, ImageFacade, NetworkFacade, PlacementFacade),
+    drivers=(AgentDirectory,),
+)

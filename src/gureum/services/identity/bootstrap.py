@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from gureum.foundation import clock, ids
 from gureum.foundation.db.engine import Tx
+from gureum.foundation.service import CatalogEntry
 from gureum.services.identity.assignments.model import SYSTEM, Assignment
 from gureum.services.identity.catalog.model import Endpoint, Region, Service
 from gureum.services.identity.projects.model import DEFAULT_DOMAIN, ROOT, Project
@@ -16,25 +17,22 @@ from gureum.services.identity.roles.model import ImpliedRole, Role
 from gureum.services.identity.tokens.passwords import Passwords
 from gureum.services.identity.users.model import User
 
-SERVICES = (
-    ("identity", "keystone", "/identity"),
-    ("compute", "nova", "/compute/v2.1"),
-    ("network", "neutron", "/network"),
-    ("image", "glance", "/image"),
-    ("placement", "placement", "/placement"),
-)
 ROLES = ("admin", "manager", "member", "reader", "service")
 IMPLICATIONS = (("admin", "manager"), ("manager", "member"), ("member", "reader"))
 
 
 @dataclass(frozen=True, slots=True)
 class Bootstrap:
-    """Passwords of the users admin and demo; `public_url` is where the API is reached, without a path."""
+    """Passwords of the users admin and demo; `public_url` is where the APIs are reached, without a path.
+
+    `catalog` has an entry for each service of this cloud.
+    """
 
     admin_password: str
     demo_password: str
     region: str
     public_url: str
+    catalog: tuple[CatalogEntry, ...] = ()
 
 
 def bootstrap(tx: Tx, wanted: Bootstrap, passwords: Passwords) -> None:
@@ -104,13 +102,13 @@ def _catalog(tx: Tx, wanted: Bootstrap) -> None:
         tx.flush()
     present = {row.type: row for row in tx.scalars(select(Service))}
     endpoints = tx.scalars(select(Endpoint)).all()
-    for kind, name, path in SERVICES:
-        service = present.get(kind)
+    for entry in wanted.catalog:
+        service = present.get(entry.type)
         if service is None:
-            service = Service(id=ids.new_hex(), type=kind, name=name)
+            service = Service(id=ids.new_hex(), type=entry.type, name=entry.name)
             tx.add(service)
             tx.flush()
-        url = wanted.public_url.rstrip("/") + path
+        url = wanted.public_url.rstrip("/") + entry.path
         own = {row.interface: row for row in endpoints if row.service_id == service.id}
         for interface in ("public", "internal", "admin"):
             row = own.get(interface)
@@ -118,5 +116,5 @@ def _catalog(tx: Tx, wanted: Bootstrap) -> None:
                 row = Endpoint(id=ids.new_hex(), service_id=service.id, interface=interface, url=url)
                 row.region_id = wanted.region
                 tx.add(row)
-            elif row.url.endswith(path) and row.url != url:
+            elif row.url.endswith(entry.path) and row.url != url:
                 row.url = url

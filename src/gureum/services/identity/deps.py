@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gureum.foundation.config import IdentityConfig
 from gureum.foundation.db.engine import Database
+from gureum.services.identity.config import IdentityConfig
 from gureum.services.identity.tokens.fernet import SealingKeys
 from gureum.services.identity.tokens.issuing import Tokens
 from gureum.services.identity.tokens.passwords import Passwords

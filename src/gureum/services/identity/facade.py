@@ -104,11 +104,8 @@ class IdentityFacade:
         """Make sure of the domain, roles, users, projects and catalog that a new cloud starts with."""
         bootstrap(tx, wanted, self._passwords)
 
-    def start(self) -> None:
-        """Take in the revocations of before."""
-        self._tokens.revocations.read()
-
     def read_revocations(self) -> None:
+        """Take in what was revoked since the last call."""
         self._tokens.revocations.read()
 
     def purge_revocations(self) -> None:

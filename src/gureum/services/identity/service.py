@@ -1,15 +1,14 @@
-"""What roles mount: identity's routes, rules, and the threads that follow revocations."""
+"""The manifest of identity: accounts, projects, roles, tokens, the service catalog, unified limits."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from gureum.foundation.config import AuthConfig, IdentityConfig
-from gureum.foundation.db.engine import Database
 from gureum.foundation.http.routes import Api
-from gureum.foundation.service import ServiceParts
+from gureum.foundation.schedule import Periodic
+from gureum.foundation.service import CatalogEntry, Mounted, Room, Service, Start, Where
 from gureum.foundation.tasks.lifecycle import Reconciler
 from gureum.services.identity import discovery
+from gureum.services.identity.bootstrap import Bootstrap
+from gureum.services.identity.config import AuthConfig, FirstUsersConfig, IdentityConfig
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.dialect import error_body
 from gureum.services.identity.expired import purge
@@ -20,32 +19,43 @@ from gureum.services.identity.tokens.fernet import SealingKeys, TokenKeys
 from gureum.services.identity.tokens.issuing import Tokens
 from gureum.services.identity.tokens.passwords import Passwords
 from gureum.services.identity.tokens.receipts import Receipts
+from gureum.services.identity.tokens.revocations import READ_EVERY_S
 
 SECRETS = "credential-keys"
+"""The folder of the keys that seal stored secrets, beside that of the token keys."""
 
 
-def parts(
-    database: Database, config: AuthConfig, keys: Path, options: IdentityConfig | None = None, region: str = "RegionOne"
-) -> tuple[ServiceParts, IdentityFacade]:
-    """Identity over `database`, its token keys in the folder `keys`, those of stored secrets beside it.
-
-    `region` is where the services are whose limits it keeps.
-    """
-    options = options or IdentityConfig()
-    token_keys = TokenKeys(keys)
-    tokens = Tokens(database, token_keys, config.token_lifetime_s, options)
-    passwords = Passwords(config)
-    limits = LimitMemory(database, tokens.revocations, region, options.limit_model)
-    secrets = SealingKeys(keys.with_name(SECRETS))
+def build(room: Room) -> Mounted:
+    auth, options, first = room.config(AuthConfig), room.config(IdentityConfig), room.config(FirstUsersConfig)
+    keys = room.path(auth.keys)
+    token_keys, secrets = TokenKeys(keys), SealingKeys(keys.with_name(SECRETS))
+    tokens = Tokens(room.database, token_keys, auth.token_lifetime_s, options)
+    passwords = Passwords(auth)
+    limits = LimitMemory(room.database, tokens.revocations, room.region, options.limit_model)
     facade = IdentityFacade(tokens, passwords, limits, secrets)
     receipts = Receipts(token_keys, options.receipt_lifetime_s)
-    deps = IdentityDeps(database, tokens, passwords, secrets, options, receipts)
+    deps = IdentityDeps(room.database, tokens, passwords, secrets, options, receipts)
     routes = tuple(route for noun in NOUNS for route in noun.ROUTES)
-    rules = tuple(rule for noun in NOUNS for rule in noun.RULES)
-    api = Api("identity", "/identity", error_body, (*discovery.ROUTES, *routes), deps, vary="X-Auth-Token")
-    reconcilers = (
-        Reconciler("purge-revocations", 600.0, facade.purge_revocations),
-        Reconciler("purge-expired", 3600.0, lambda: purge(database)),
+    wanted = Bootstrap(first.admin_password, first.demo_password, room.region, room.public_url, room.catalog)
+    return Mounted(
+        facade,
+        apis=(Api("identity", "/identity", error_body, (*discovery.ROUTES, *routes), deps, vary="X-Auth-Token"),),
+        reconcilers=(
+            Reconciler("purge-revocations", 600.0, facade.purge_revocations),
+            Reconciler("purge-expired", 3600.0, lambda: purge(room.database)),
+        ),
+        starts=(Start(Where.API, facade.read_revocations),),
+        api_periodic=(Periodic("revocations", READ_EVERY_S, facade.read_revocations),),
+        authentication=facade.authentication,
+        bootstrap=lambda tx: facade.bootstrap(tx, wanted),
     )
-    service = ServiceParts("identity", apis=(api,), rules=rules, reconcilers=reconcilers, on_api_start=(facade.start,))
-    return service, facade
+
+
+SERVICE = Service(
+    "identity",
+    build,
+    config=(AuthConfig, IdentityConfig, FirstUsersConfig),
+    rules=tuple(rule for noun in NOUNS for rule in noun.RULES),
+    catalog=CatalogEntry("identity", "keystone", "/identity"),
+    offers=IdentityFacade,
+)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from gureum.drivers.image.interface import Converter, Fetcher
 from gureum.drivers.image.stores import Stores
-from gureum.foundation.config import ImageConfig
 from gureum.foundation.db.engine import Database
 from gureum.foundation.quota import NO_UNIFIED_LIMITS, UnifiedLimitsOf
 from gureum.foundation.tasks.store import Tasks
 from gureum.services.identity.facade import IdentityFacade
 from gureum.services.image.cache.node import NodeCache
+from gureum.services.image.config import ImageConfig
 from gureum.services.image.protections import Protections
 
 

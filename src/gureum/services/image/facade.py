@@ -27,7 +27,6 @@ from gureum.services.image.images.model import Image, ImageProperty, living, vis
 from gureum.services.image.images.operations import delete_image
 from gureum.services.image.locations.model import ImageLocation
 from gureum.services.image.locations.reading import Place, place_for_hosts
-from gureum.services.image.metadefs.common.load import load_common
 
 __all__ = ["BootImage", "Claim", "ImageFacade", "NewSnapshot", "Received"]
 
@@ -83,10 +82,6 @@ def _sha512(image: Any) -> str:
 class ImageFacade:
     def __init__(self, deps: ImageDeps) -> None:
         self._deps = deps
-
-    def bootstrap(self, tx: Tx) -> None:
-        """What a new cloud starts with: the common metadata definitions. Repeating it changes nothing."""
-        load_common(tx)
 
     def boot_image(self, tx: Tx, caller: Caller, image_id: str) -> BootImage:
         """An active image that the caller may use. Raises BadRequest in the words of the compute API."""

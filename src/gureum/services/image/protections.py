@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gureum.foundation.caller import Caller
-from gureum.foundation.config import ImagePropertyConfig
 from gureum.foundation.errors import Forbidden
+from gureum.services.image.config import ImagePropertyConfig
 
 Operation = Literal["create", "read", "update", "delete"]
 EVERYONE = "@"

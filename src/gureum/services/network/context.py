@@ -12,10 +12,10 @@ from datetime import datetime
 from gureum.drivers.network.interface import NetworkDriver
 from gureum.foundation import clock
 from gureum.foundation.cache import Cache
-from gureum.foundation.config import NetworkConfig
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.quota import NO_UNIFIED_LIMITS, UnifiedLimitsOf
 from gureum.services.network.changes import Changes
+from gureum.services.network.config import NetworkConfig
 
 CACHED_CURSORS = 16_384
 _START = clock.utcnow()

@@ -12,7 +12,6 @@ from sqlalchemy import or_, select
 
 from gureum.foundation.caller import Caller
 from gureum.foundation.db.engine import Tx
-from gureum.services.network import bootstrap
 from gureum.services.network.context import NetworkContext, PortListener
 from gureum.services.network.floating_ips.model import FloatingIp
 from gureum.services.network.ports.model import IpAllocation, Port
@@ -114,7 +113,3 @@ class NetworkFacade:
         the servers' guests are told of their addresses changing (`addresses`).
         """
         self._ctx.listener.call, self._ctx.listener.addresses = ports, addresses
-
-    def bootstrap(self, tx: Tx, external_cidr: str, project_id: str) -> None:
-        """Make the external network `public`, once."""
-        bootstrap.bootstrap(tx, self._ctx, external_cidr, project_id)

@@ -48,7 +48,12 @@ ASIDE_S = 30.0
 
 
 class NetworkWriter:
-    """`owner` names this process in the lease; `start` runs the thread, `run_once` does one round for tests."""
+    """`owner` names this process in the lease; `start` runs the thread, `run_once` does one round for tests.
+
+    `watch` has the engine tell which ports come up and go down; `start` does it too.
+    """
+
+    name = "network-writer"
 
     def __init__(self, database: Database, ctx: NetworkContext, owner: Callable[[], str]) -> None:
         self._database = database
@@ -69,9 +74,15 @@ class NetworkWriter:
 
     # -- the thread ---------------------------------------------------------------------------------------
 
-    def start(self) -> None:
+    def watch(self) -> None:
         self._unwatch = self._ctx.driver.watch_ports(self._hear)
-        self._thread = threading.Thread(target=self._run, name="network-writer", daemon=True)
+
+    def unwatch(self) -> None:
+        self._unwatch()
+
+    def start(self) -> None:
+        self.watch()
+        self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
         self._thread.start()
 
     def stop(self) -> None:

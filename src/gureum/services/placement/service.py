@@ -1,13 +1,12 @@
-"""What roles mount of placement: the REST API over the same tables that `facade.py` works on."""
+"""The manifest of placement: the REST API over the same tables that `facade.py` works on."""
 
 from __future__ import annotations
 
 import re
 
-from gureum.foundation.db.engine import Database
 from gureum.foundation.http.microversions import Versions
 from gureum.foundation.http.routes import Api
-from gureum.foundation.service import ServiceParts
+from gureum.foundation.service import CatalogEntry, Mounted, Room, Service
 from gureum.services.placement.dialect import error_body, error_body_before
 from gureum.services.placement.facade import PlacementFacade
 from gureum.services.placement.nouns import NOUNS
@@ -15,16 +14,23 @@ from gureum.services.placement.nouns import NOUNS
 VERSIONS = Versions("placement", (1, 0), (1, 39), form=re.compile(r"([0-9]{1,9})\.([0-9]{1,9})"))
 
 
-def parts(_database: Database) -> tuple[ServiceParts, PlacementFacade]:
-    routes = tuple(route for noun in NOUNS for route in noun.ROUTES)
-    rules = tuple(rule for noun in NOUNS for rule in noun.RULES)
+def build(_room: Room) -> Mounted:
     api = Api(
         "placement",
         "/placement",
         error_body,
-        routes,
+        tuple(route for noun in NOUNS for route in noun.ROUTES),
         versions=VERSIONS,
         elder_errors=error_body_before,
         media="application/json",
     )
-    return ServiceParts("placement", apis=(api,), rules=rules), PlacementFacade()
+    return Mounted(PlacementFacade(), apis=(api,))
+
+
+SERVICE = Service(
+    "placement",
+    build,
+    rules=tuple(rule for noun in NOUNS for rule in noun.RULES),
+    catalog=CatalogEntry("placement", "placement", "/placement"),
+    offers=PlacementFacade,
+)

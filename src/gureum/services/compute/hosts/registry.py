@@ -11,19 +11,19 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import msgspec
 from sqlalchemy import Integer, bindparam, or_, select, type_coerce, update
 
+from gureum.agents.hypervisor.directory import AgentDirectory
 from gureum.agents.hypervisor.protocol import AgentFailure, HostObserved, HostResources, HypervisorAgent, ServerObserved
 from gureum.foundation import clock, ids
 from gureum.foundation.bus.interface import BusError
 from gureum.foundation.db.engine import Database, Tx
-from gureum.foundation.db.failures import DatabaseFailure
 from gureum.foundation.db.prepared import Prepared, as_tuple
 from gureum.foundation.log import own_story, request_id, took
 from gureum.foundation.metrics import Metrics
@@ -48,12 +48,6 @@ DELETED_WITHIN = timedelta(seconds=10)
 
 CHANGED_WITHIN = timedelta(seconds=3)
 """How long before its arrival a heartbeat may have looked at the servers: it knows no later change of one."""
-
-
-class AgentDirectory(Protocol):
-    """Where a host's agent is: over the bus, or in this process when simulated."""
-
-    def agent(self, host: str) -> HypervisorAgent: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,29 +341,3 @@ def _touch(tx: Tx, moments: dict[float, list[str]]) -> None:
             # Every process with workers hears every heartbeat; one of them writes it.
             theirs = (Host.name.in_(names[start : start + AT_ONCE]), Host.seen_at < moment - WRITTEN_WITHIN_S)
             tx.execute(update(Host).where(*theirs).values(seen_at=moment))
-
-
-class Beat:
-    """Runs `work` every `every_s` seconds on a thread of its own, until stopped."""
-
-    def __init__(self, work: Callable[[], None], every_s: float, name: str) -> None:
-        self._work = work
-        self._every_s = every_s
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stop.set()
-        self._thread.join(timeout=5)
-
-    def _run(self) -> None:
-        while not self._stop.wait(self._every_s):
-            try:
-                self._work()
-            except DatabaseFailure as failure:
-                log.warning("%s failed; it runs again: %s", self._thread.name, failure)
-            except Exception:
-                log.exception("%s failed; it runs again", self._thread.name)

@@ -8,7 +8,6 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from sqlalchemy import select
 
 from gureum.foundation import ids
-from gureum.foundation.config import IdentityConfig
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.db.prepared import Prepared, table_of
 from gureum.foundation.errors import BadRequest, Forbidden, NotFound
@@ -17,6 +16,7 @@ from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Reply, Route
 from gureum.foundation.policy import EVERY_SCOPE, Rule
 from gureum.services.identity.assignments.model import ancestors
+from gureum.services.identity.config import IdentityConfig
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.fields import (
     ADMIN,

@@ -15,13 +15,13 @@ from sqlalchemy import bindparam, select
 from gureum.foundation import clock
 from gureum.foundation.cache import Cache
 from gureum.foundation.caller import AccessRule
-from gureum.foundation.config import IdentityConfig
 from gureum.foundation.db.engine import Database, Tx
 from gureum.foundation.db.prepared import Prepared, only
 from gureum.services.identity.application_credentials.model import ApplicationCredential, StoredAccessRule
 from gureum.services.identity.assignments.model import SYSTEM, ancestors, direct_roles, with_implied
 from gureum.services.identity.catalog.model import Endpoint, Service
 from gureum.services.identity.catalog.urls import NAMES, replaced, values_of
+from gureum.services.identity.config import IdentityConfig
 from gureum.services.identity.endpoint_filters.model import filtered_projects, given_to
 from gureum.services.identity.names import folded
 from gureum.services.identity.oauth.model import AccessToken

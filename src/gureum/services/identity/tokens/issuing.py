@@ -16,9 +16,9 @@ import msgspec
 from gureum.foundation import clock
 from gureum.foundation.cache import Cache
 from gureum.foundation.caller import AccessRule, Caller
-from gureum.foundation.config import IdentityConfig
 from gureum.foundation.db.engine import Database
 from gureum.foundation.errors import Unauthorized
+from gureum.services.identity.config import IdentityConfig
 from gureum.services.identity.tokens import revocations
 from gureum.services.identity.tokens.facts import Facts, RoleFacts, ScopeFacts, TrustFacts, UserFacts
 from gureum.services.identity.tokens.fernet import TokenKeys, TokenPayload

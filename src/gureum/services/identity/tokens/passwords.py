@@ -19,8 +19,8 @@ import threading
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from gureum.foundation.config import AuthConfig
 from gureum.foundation.errors import BadRequest
+from gureum.services.identity.config import AuthConfig
 
 _SECRET_MARK = "sha256:"  # noqa: S105 a format's name
 _PBKDF2_MARK = "$pbkdf2-sha512$"

@@ -13,8 +13,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from gureum.foundation.config import IdentityConfig
 from gureum.foundation.errors import BadRequest
+from gureum.services.identity.config import IdentityConfig
 
 
 class UserOptions(Struct, forbid_unknown_fields=True):

@@ -17,10 +17,10 @@ from msgspec import structs
 from sqlalchemy import bindparam, delete, insert, select, update
 
 from gureum.foundation import clock
-from gureum.foundation.config import IdentityConfig
 from gureum.foundation.db.engine import Database, Tx
 from gureum.foundation.db.prepared import Prepared, as_tuple
 from gureum.foundation.errors import Unauthorized
+from gureum.services.identity.config import IdentityConfig
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.ec2.model import UsedSignature
 from gureum.services.identity.users import compliance

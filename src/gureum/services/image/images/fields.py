@@ -13,9 +13,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from gureum.foundation.config import ImageConfig
 from gureum.foundation.errors import BadRequest, Forbidden, TooLarge
 from gureum.foundation.http.body import converted
+from gureum.services.image.config import ImageConfig
 
 MAX_VALUE_CHARACTERS = 65535
 MAX_PROPERTIES_CHARACTERS = 131_072

@@ -9,12 +9,12 @@ from msgspec import UNSET
 from sqlalchemy import delete, select
 
 from gureum.foundation import clock, ids
-from gureum.foundation.config import ImageConfig
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.errors import Conflict, Forbidden
 from gureum.foundation.http.call import Call
 from gureum.foundation.tasks.store import Tasks
 from gureum.services.image.cache.model import forget_everywhere
+from gureum.services.image.config import ImageConfig
 from gureum.services.image.deps import ImageDeps
 from gureum.services.image.images.fields import (
     KNOWN,

@@ -7,11 +7,10 @@ import logging
 import re
 import shutil
 import socket
-from dataclasses import dataclass
 from pathlib import Path
 
 from gureum.drivers.image.file.store import FileImageStore
-from gureum.drivers.image.interface import Converter, ImageStore
+from gureum.drivers.image.interface import ImageStore
 from gureum.drivers.image.pace import MinimumRate
 from gureum.drivers.image.qemu import QemuConverter
 from gureum.drivers.image.rbd.command import PROGRAMS, RbdPool
@@ -20,23 +19,18 @@ from gureum.drivers.image.stores import NamedStore, Stores
 from gureum.drivers.image.web.fetch import WebFetcher
 from gureum.drivers.image.web.guard import Allowed
 from gureum.drivers.image.web.store import WebImageStore
-from gureum.foundation.config import Config, ConfigError, ImageStoreConfig
+from gureum.foundation.config import Config, ConfigError
+from gureum.roles.drivers import Drivers
 from gureum.services.image.cache.node import NodeCache
+from gureum.services.image.config import ImageConfig, ImageStoreConfig
+from gureum.services.image.outside import ImageOutside
 
 log = logging.getLogger("gureum.image")
 
 
-@dataclass(frozen=True)
-class ImageOutside:
-    stores: Stores
-    fetcher: WebFetcher
-    cache: NodeCache | None
-    converter: Converter | None
-
-
-def build_image_outside(config: Config) -> ImageOutside:
+def image_outside(config: Config) -> ImageOutside:
     """Raises ConfigError for what cannot be."""
-    section = config.image
+    section = config.section(ImageConfig)
     minimum_rate = MinimumRate(section.minimum_rate_kib_s << 10)
     fetcher = WebFetcher(allowed_places(config), section.web.idle_s, minimum_rate=minimum_rate)
     configured = [_store(config, name, one, fetcher) for name, one in configured_stores(config).items()]
@@ -53,12 +47,13 @@ def build_image_outside(config: Config) -> ImageOutside:
 
 def _cache(config: Config) -> NodeCache | None:
     """Each node has a folder of its own inside, so that nodes which share `cache` by mistake do not meet."""
-    if not config.image.cache:
+    section = config.section(ImageConfig)
+    if not section.cache:
         return None
-    node = config.image.cache_node or socket.gethostname()
+    node = section.cache_node or socket.gethostname()
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", node):
         raise ConfigError(f"[image] cache_node: {node!r} is not 1 to 64 letters, digits, '.', '_' or '-'")
-    folder = config.path(config.image.cache)
+    folder = config.path(section.cache)
     return NodeCache(node, FileImageStore(folder / node), folder / f"{node}.lock")
 
 
@@ -100,7 +95,8 @@ def pool_of(config: Config, one: ImageStoreConfig) -> RbdPool:
 
 def configured_stores(config: Config) -> dict[str, ImageStoreConfig]:
     """Name -> store; the one that there is when none is named."""
-    return config.image.stores or {"file": ImageStoreConfig(folder=config.image.folder)}
+    section = config.section(ImageConfig)
+    return section.stores or {"file": ImageStoreConfig(folder=section.folder)}
 
 
 def folder_of(config: Config, name: str, one: ImageStoreConfig) -> Path:
@@ -110,7 +106,7 @@ def folder_of(config: Config, name: str, one: ImageStoreConfig) -> Path:
 
 def allowed_places(config: Config) -> Allowed:
     """Raises ConfigError for a network that is none."""
-    web = config.image.web
+    web = config.section(ImageConfig).web
     try:
         networks = tuple(ipaddress.ip_network(one) for one in web.networks)
     except ValueError as error:
@@ -123,3 +119,10 @@ def allowed_places(config: Config) -> Allowed:
         frozenset(web.refused_ports),
         networks,
     )
+
+
+def _outside(drivers: Drivers) -> ImageOutside:
+    return image_outside(drivers.config)
+
+
+DRIVERS = {ImageOutside: _outside}

@@ -1,0 +1,61 @@
+"""Where the agents of hosts are: behind the bus, or in this process when they are simulated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from gureum.agents.hypervisor.protocol import AgentEvents, HostObserved, HypervisorAgent
+from gureum.agents.hypervisor.remote import HEARTBEAT, RemoteAgent, listen_to_agents
+from gureum.agents.hypervisor.simulated import SimulatedHosts
+from gureum.foundation.bus.interface import Bus
+
+Stop = Callable[[], None]
+
+
+class AgentDirectory(Protocol):
+    """What the control plane asks for an agent, and through which it hears all of them."""
+
+    def agent(self, host: str) -> HypervisorAgent: ...
+
+    def listen(self, events: AgentEvents) -> Stop:
+        """Hand every host's heartbeats and changes to `events` until the returned function is called."""
+        ...
+
+    def hear(self, heard: Callable[[HostObserved], None]) -> Stop:
+        """Heartbeats alone, for a process that writes nothing of them."""
+        ...
+
+
+class AgentsOverBus:
+    """Agents on other machines, or in other processes of this one."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._agents: dict[str, RemoteAgent] = {}
+
+    def agent(self, host: str) -> HypervisorAgent:
+        return self._agents.setdefault(host, RemoteAgent(self._bus, host))
+
+    def listen(self, events: AgentEvents) -> Stop:
+        return listen_to_agents(self._bus, events)
+
+    def hear(self, heard: Callable[[HostObserved], None]) -> Stop:
+        return HEARTBEAT.subscribe(self._bus, heard)
+
+
+class AgentsInMemory:
+    """Simulated hosts of this process; `listen` beats for all of them at once, then every `beat_s` seconds."""
+
+    def __init__(self, hosts: SimulatedHosts, beat_s: float = 2.0) -> None:
+        self.hosts = hosts
+        self._beat_s = beat_s
+
+    def agent(self, host: str) -> HypervisorAgent:
+        return self.hosts[host]
+
+    def listen(self, events: AgentEvents) -> Stop:
+        return self.hosts.keep_beating(events, self._beat_s)
+
+    def hear(self, heard: Callable[[HostObserved], None]) -> Stop:  # noqa: ARG002 whoever runs here listens
+        return lambda: None

@@ -1,0 +1,24 @@
+"""The agents of hosts: over the bus, or simulated in this process."""
+
+from __future__ import annotations
+
+from gureum.agents.hypervisor.directory import AgentDirectory, AgentsInMemory, AgentsOverBus
+from gureum.agents.hypervisor.simulated import SimulatedHosts, World
+from gureum.drivers.network.fake import FakeNetworkDriver
+from gureum.drivers.network.interface import NetworkDriver
+from gureum.roles.drivers import Drivers
+from gureum.services.compute.config import HypervisorConfig
+
+
+def _agents(drivers: Drivers) -> AgentDirectory:
+    section = drivers.config.section(HypervisorConfig)
+    network = drivers.get(NetworkDriver)
+    if not (drivers.alone and section.mode == "simulated" and isinstance(network, FakeNetworkDriver)):
+        return AgentsOverBus(drivers.bus)
+    hosts = SimulatedHosts(section.simulated_hosts, World(plugs=network))
+    for name in hosts:
+        network.set_host(name, alive=True)
+    return AgentsInMemory(hosts)
+
+
+DRIVERS = {AgentDirectory: _agents}

@@ -1,0 +1,40 @@
+"""One service alone, over the facades and engines that a test gives it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gureum.foundation.bus.in_process import InProcessBus
+from gureum.foundation.config import Config, Section
+from gureum.foundation.db.engine import Database
+from gureum.foundation.metrics import Metrics
+from gureum.foundation.service import Building, CatalogEntry, Mounted, Room, Service
+from gureum.foundation.tasks.store import Tasks
+
+
+def mount(
+    service: Service,
+    database: Database,
+    folder: Path,
+    *sections: Section,
+    facades: Mapping[type, Any] | None = None,
+    engines: Mapping[type, Any] | None = None,
+    tasks: Tasks | None = None,
+    catalog: tuple[CatalogEntry, ...] = (),
+) -> Mounted:
+    """The service, built as in a cloud whose other options are the defaults. `catalog` is of the whole cloud."""
+    given = dict(engines or {})
+    config = Config(state=str(folder)).with_sections(*sections)
+    building = Building(
+        config,
+        database,
+        tasks or Tasks(),
+        InProcessBus(),
+        Metrics(),
+        given.__getitem__,
+        catalog,
+        dict(facades or {}),
+    )
+    return service.build(Room(service, building))
