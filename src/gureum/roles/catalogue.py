@@ -12,7 +12,11 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
+from sqlalchemy import Table
+
 from gureum.foundation.config import Config, ConfigError, RegionConfig, Section, ServicesConfig, load
+from gureum.foundation.db.schema import Schema
+from gureum.foundation.db.types import Row
 from gureum.foundation.policy import Rule
 from gureum.foundation.service import Service, in_order
 
@@ -83,6 +87,17 @@ class Catalogue:
     def migrations(self) -> dict[str, Path]:
         """Service -> the folder of its migrations, without an import of the service."""
         return {name: _folder(package) / "migrations" for name, package in self.packages.items()}
+
+    def schema(self, services: Iterable[Service]) -> Schema:
+        """The tables of these services and of the foundation, and the revisions that lead to them."""
+        names = [service.name for service in services]
+        others = tuple(f"{package}." for name, package in self.packages.items() if name not in names)
+        tables = [
+            mapper.local_table
+            for mapper in Row.registry.mappers
+            if isinstance(mapper.local_table, Table) and not mapper.class_.__module__.startswith(others)
+        ]
+        return Schema(self.migrations(), names, tables)
 
     def rules(self, services: Iterable[Service] | None = None) -> tuple[Rule, ...]:
         """The policy rules of these services, or of all that there are."""

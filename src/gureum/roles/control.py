@@ -14,7 +14,7 @@ from gureum.foundation.bus.interface import Bus
 from gureum.foundation.bus.open import open_bus
 from gureum.foundation.config import Config, ConfigError
 from gureum.foundation.db.engine import Database, Tx
-from gureum.foundation.db.schema import ensure_schema
+from gureum.foundation.db.schema import Schema
 from gureum.foundation.http.app import App
 from gureum.foundation.metrics import Metrics
 from gureum.foundation.policy import Policy, Rule
@@ -49,11 +49,12 @@ class Control:
     bus: Bus
     tasks: Tasks
     schedule: Schedule
+    schema: Schema
     _stops: list[Callable[[], None]] = field(default_factory=list)
 
     def prepare(self) -> None:
         """Tables and what a new cloud starts with; repeating it changes nothing."""
-        ensure_schema(self.database)
+        self.schema.ensure(self.database)
 
         def first(tx: Tx) -> None:
             for part in self.mounted.values():
@@ -140,7 +141,20 @@ def build(
     for part in mounted.values():
         engine.register(part.lifecycles, part.reconcilers)
     app = _application(config, database, metrics, services, mounted)
-    return Control(config, database, metrics, app, engine, tuple(services), mounted, drivers, bus, tasks, Schedule())
+    return Control(
+        config,
+        database,
+        metrics,
+        app,
+        engine,
+        tuple(services),
+        mounted,
+        drivers,
+        bus,
+        tasks,
+        Schedule(),
+        catalogue.schema(services),
+    )
 
 
 def built(config: Config, *, alone: bool) -> Control:

@@ -5,8 +5,14 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+revision = "image_0001"
+down_revision = None
+branch_labels = ("image",)
+depends_on = None
+replaces = "0001"
 
-def create() -> None:
+
+def upgrade() -> None:
     """Make the tables, those that others refer to first."""
     _image_cache()
     _image_tasks()

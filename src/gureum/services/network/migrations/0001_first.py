@@ -5,8 +5,14 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+revision = "network_0001"
+down_revision = None
+branch_labels = ("network",)
+depends_on = None
+replaces = "0001"
 
-def create() -> None:
+
+def upgrade() -> None:
     """Make the tables, those that others refer to first."""
     _floating_ips()
     _ip_allocations()

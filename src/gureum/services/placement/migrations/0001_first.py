@@ -5,8 +5,14 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+revision = "placement_0001"
+down_revision = None
+branch_labels = ("placement",)
+depends_on = None
+replaces = "0001"
 
-def create() -> None:
+
+def upgrade() -> None:
     """Make the tables, those that others refer to first."""
     _consumers()
     _providers()
