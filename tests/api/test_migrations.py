@@ -18,7 +18,7 @@ from gureum.foundation.config import ServicesConfig
 from gureum.foundation.db.engine import Database
 from gureum.foundation.db.schema import Schema
 from gureum.foundation.db.types import Json, Row
-from gureum.roles.catalogue import CATALOGUE
+from gureum.roles.assembly import CATALOGUE
 
 MEND = "the revisions and the models differ: run tools/first-revision (or, after a release, write a revision)"
 BRANCHES = CATALOGUE.migrations()

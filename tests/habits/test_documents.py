@@ -12,7 +12,7 @@ import pytest
 
 from gureum.foundation.config import FOUNDATION_SECTIONS, Config, RegionConfig
 from gureum.roles.agent import AgentSettings
-from gureum.roles.catalogue import CATALOGUE
+from gureum.roles.assembly import CATALOGUE
 
 CLONE = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted(

@@ -27,7 +27,7 @@ ROLES = ("api", "worker", "all-in-one", "host")
 def up(given: argparse.Namespace) -> int:
     from gureum.lab.launch import bring_up
 
-    names = ("hosts", "simulate", "port", "listen", "uplink", "inbound", "database", "bus")
+    names = ("hosts", "simulate", "port", "listen", "uplink", "inbound", "database", "bus", "services")
     asked = {name: getattr(given, name) for name in names}
     with Terminal() as terminal:
         done = bring_up(_folder(given), asked, terminal, reset=given.reset)
@@ -120,6 +120,26 @@ def keys_rotate(given: argparse.Namespace) -> int:
     return rotate_keys(given.config or _folder(given).config, given.which, given.json)
 
 
+def service_list(given: argparse.Namespace) -> int:
+    from gureum.cli.services import print_services
+
+    return print_services(given.config or _folder(given).config, given.json)
+
+
+def service_enable(given: argparse.Namespace) -> int:
+    from gureum.cli.services import enable
+
+    with Terminal() as terminal:
+        return enable(_folder(given), given.name, terminal)
+
+
+def service_disable(given: argparse.Namespace) -> int:
+    from gureum.cli.services import disable
+
+    with Terminal() as terminal:
+        return disable(_folder(given), given.name, terminal)
+
+
 def parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     whole = argparse.ArgumentParser(prog="gureum", description="A cloud in one command.")
@@ -166,6 +186,7 @@ def parser() -> argparse.ArgumentParser:
     inner.add_argument("--all", action="store_true", help="those that only wait for a wish, too")
     inner.add_argument("--config", type=Path, metavar="FILE", help="the control plane's (default: the folder's)")
     inner.set_defaults(run=task_list)
+    _services(commands, folder, shown)
     one = commands.add_parser("keys", help="the keys that seal tokens and stored secrets")
     inner = one.add_subparsers(metavar="rotate", required=True).add_parser(
         "rotate", parents=shown, help="a new key, while the cloud runs"
@@ -177,6 +198,20 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("what", nargs="?", default="", metavar="TIER|PATH")
     one.set_defaults(run=test)
     return whole
+
+
+def _services(commands: Subcommands, folder: argparse.ArgumentParser, shown: list[argparse.ArgumentParser]) -> None:
+    one = commands.add_parser("service", help="which services this cloud carries")
+    inner = one.add_subparsers(metavar="list|enable|disable", required=True)
+    verb = inner.add_parser("list", parents=shown, help="each service, what it needs and what it costs")
+    verb.add_argument("--config", type=Path, metavar="FILE", help="the control plane's (default: the folder's)")
+    verb.set_defaults(run=service_list)
+    verb = inner.add_parser("enable", parents=[folder], help="carry this service too; the cloud goes on running")
+    verb.add_argument("name", metavar="NAME")
+    verb.set_defaults(run=service_enable)
+    verb = inner.add_parser("disable", parents=[folder], help="carry it no more; its data stays")
+    verb.add_argument("name", metavar="NAME")
+    verb.set_defaults(run=service_disable)
 
 
 def _many_machines(commands: Subcommands) -> None:
@@ -207,6 +242,11 @@ def _up_options(one: argparse.ArgumentParser) -> None:
         "--database", metavar="URL", help="such as postgresql+psycopg://... (default: SQLite in the folder)"
     )
     one.add_argument("--bus", metavar="URL", help="such as amqp://... (default: a unix socket)")
+    one.add_argument(
+        "--services",
+        metavar="NAMES",
+        help="a profile, services, or both, with commas (default: core)",
+    )
     one.add_argument(
         "--reset",
         action="append",

@@ -8,11 +8,7 @@ import time
 from gureum.cli.terminal import launcher, shown
 from gureum.lab.credentials import is_loopback, public_url
 from gureum.lab.launch import Up
-
-_PATHS = {
-    "identity": "/identity/v3", "compute": "/compute/v2.1", "network": "/network",
-    "image": "/image", "placement": "/placement",
-}  # fmt: skip
+from gureum.lab.state import StateFolder
 
 
 def print_facts(done: Up, seconds: float) -> None:
@@ -33,7 +29,7 @@ def facts_text(done: Up, seconds: float) -> str:
     hosts = "1 host" if options.hosts == 1 else f"{options.hosts} hosts"
     verb = f"is up after {seconds:.1f} s" if done.since is None else f"runs already, since {_moment(done.since)}"
     lines = ["", f"Your cloud {verb}: {kind}, {hosts}.", ""]
-    lines += [f"  {name:<12} {url}{path}" for name, path in _PATHS.items()]
+    lines += [f"  {name:<12} {url}{path}" for name, path in endpoints(state)]
     if not options.simulate:
         lines.append(f"  {'public':<12} {done.facts.external_cidr}, the external network; this machine reaches it")
         if not options.uplink:
@@ -63,6 +59,15 @@ def facts_text(done: Up, seconds: float) -> str:
         + ("" if state.root.name == ".gureum" else f"   (with --state {folder})"),
     ]
     return "\n".join(lines)
+
+
+def endpoints(state: StateFolder) -> list[tuple[str, str]]:
+    """(type, path) of each API, as the control plane told when it became ready."""
+    try:
+        lines = state.control_ready.read_text().splitlines()
+    except OSError:
+        return []
+    return [(kind, path) for kind, _, path in (line.partition(" ") for line in lines)]
 
 
 def _first_server(folder: str, simulated: bool) -> list[str]:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from gureum.foundation.config import Config, ConfigError
 from gureum.lab.checks import Finding, url_answers
-from gureum.roles.catalogue import read_config
+from gureum.roles.assembly import read_config
 from gureum.services.network.config import NetworkConfig
 
 _LISTENS_WITHIN_S = 3.0

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import ipaddress
 import json
+from collections.abc import Mapping
 
 from gureum.foundation.urls import listening_url
-from gureum.lab.plan import Facts, Options, control_bus, network_databases
+from gureum.lab.plan import Facts, Options, control_bus, network_databases, services_section
 from gureum.lab.state import StateFolder, write_private
 
 REGION = "RegionOne"
@@ -50,10 +51,18 @@ def config_text(state: StateFolder, options: Options, facts: Facts) -> str:
             "external_cidr": facts.external_cidr, "region": REGION,
         },
         "log": {"file": str(state.log("control")), "level": "INFO"},
+        "services": services_section(options.services),
     }  # fmt: skip
-    lines = ["# Written by `gureum up`; changes are lost at the next one.", f"state = {_toml(str(state.root))}"]
-    for table, values in tables.items():
-        lines += ["", f"[{table}]", *(f"{key} = {_toml(value)}" for key, value in values.items())]
+    return toml_text({"state": str(state.root), **tables})
+
+
+def toml_text(content: Mapping[str, object]) -> str:
+    """Sections of strings, whole numbers and lists of them, and what stands before them, as a file."""
+    lines = ["# Written by `gureum up`; changes are lost at the next one."]
+    lines += [f"{key} = {_toml(value)}" for key, value in content.items() if not isinstance(value, dict)]
+    for table, values in content.items():
+        if isinstance(values, dict):
+            lines += ["", f"[{table}]", *(f"{key} = {_toml(value)}" for key, value in values.items())]
     return "\n".join(lines) + "\n"
 
 

@@ -17,7 +17,7 @@ from gureum.drivers.image.rbd.command import PROGRAMS
 from gureum.drivers.image.rbd.store import RbdImageStore
 from gureum.foundation.config import Config, ConfigError
 from gureum.lab.checks import GIB, Finding
-from gureum.roles.catalogue import read_config
+from gureum.roles.assembly import read_config
 from gureum.roles.drivers.image import configured_stores, folder_of, pool_of
 from gureum.services.image.config import ImageConfig, ImageStoreConfig
 

@@ -20,6 +20,7 @@ from gureum.lab.engines.fabric import Fabric, cleanup, fabric_daemon
 from gureum.lab.engines.host import LabHost, host_daemons
 from gureum.lab.refusal import Refusal
 from gureum.lab.state import StateFolder
+from gureum.roles.catalogue import PROFILES, SERVICES
 
 DEFAULT_PORT = 8774
 MEMORY = {"MALLOC_ARENA_MAX": "1"}
@@ -30,7 +31,10 @@ _FORWARDED_PORT = 5672  # where a host's agent finds the broker, forwarded out o
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the lab is to be. `database` and `bus` are URLs; empty means the embedded ones in the state folder."""
+    """What the lab is to be. `database` and `bus` are URLs; empty means the embedded ones in the state folder.
+
+    `services` are names of profiles and services, separated by commas; empty means the profile core.
+    """
 
     hosts: int = 1
     simulate: bool = False
@@ -40,6 +44,7 @@ class Options:
     inbound: bool = False
     database: str = ""
     bus: str = ""
+    services: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,7 @@ def choose_options(asked: dict[str, Any], remembered: dict[str, Any]) -> Options
         )
     options = Options(**(known | given))
     _check_urls(options)
+    services_section(options.services)
     if not 1 <= options.hosts <= (100_000 if options.simulate else 200):
         raise Refusal(
             f"--hosts {options.hosts} is out of range.",
@@ -101,6 +107,22 @@ def _check_urls(options: Options) -> None:
             "Name a RabbitMQ, amqp://USER:PASSWORD@HOST, or forget it with `gureum up --reset bus`: "
             "then it is a socket in the state folder.",
         )
+
+
+def services_section(text: str) -> dict[str, object]:
+    """The section [services] for what `--services` names. Refusal for a name that is none."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    profiles = [name for name in names if name in PROFILES]
+    services = [package.rpartition(".")[2] for package in SERVICES]
+    if unknown := [name for name in names if name not in PROFILES and name not in services]:
+        raise Refusal(
+            f"--services {unknown[0]}: is neither a profile nor a service.",
+            f"Profiles are {', '.join(PROFILES)}; services are {', '.join(services)}.",
+        )
+    if len(profiles) > 1:
+        raise Refusal(f"--services names {len(profiles)} profiles.", "Name one, and services beside it.")
+    chosen = profiles[0] if profiles else "none" if names else "core"
+    return {"profile": chosen, "enabled": [name for name in names if name not in PROFILES]}
 
 
 def without(remembered: dict[str, Any], reset: Iterable[str]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from gureum.foundation.config import Config, ConfigError, load
 from gureum.foundation.policy import Policy
 from gureum.foundation.policy.operators_file import PolicyFileError, checks_of
 from gureum.lab.checks import Finding
-from gureum.roles.catalogue import CATALOGUE
+from gureum.roles.assembly import CATALOGUE
 
 _SUBJECT = "policy file"
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from gureum.lab.refusal import Refusal
 
 _LONGEST = 76  # unix socket addresses hold 107 bytes, and hosts/host1000/run/libvirt-like tails follow the folder
-RESETTABLE = ("hosts", "port", "listen", "uplink", "inbound", "database", "bus")
+RESETTABLE = ("hosts", "port", "listen", "uplink", "inbound", "database", "bus", "services")
 """Options of `up` that can be forgotten. Whether a cloud is simulated is what it is."""
 _HIDDEN_BY_HOSTS = (
     "/run",

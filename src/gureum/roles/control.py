@@ -24,7 +24,7 @@ from gureum.foundation.service import Background, Building, ContractError, Mount
 from gureum.foundation.tasks.engine import EngineOptions, TaskEngine
 from gureum.foundation.tasks.store import Tasks
 from gureum.foundation.tasks.wakes import Wakes, serve_wakes
-from gureum.roles.catalogue import CATALOGUE, Catalogue
+from gureum.roles.assembly import CATALOGUE, Catalogue
 from gureum.roles.drivers import Drivers
 from gureum.roles.entry import LOOK_S, Rest
 from gureum.roles.health import health_api
@@ -65,6 +65,11 @@ class Control:
         for part in self.mounted.values():
             if part.after_bootstrap is not None:
                 part.after_bootstrap()
+
+    def endpoints(self) -> str:
+        """A line for each entry of the service catalog: its type, and the path of its endpoint."""
+        entries = [service.catalog for service in self.services if service.catalog is not None]
+        return "".join(f"{entry.type} {entry.path}\n" for entry in entries)
 
     def start_api(self, *, workers: bool = True) -> None:
         """What a process that answers requests needs. Without `workers` here, those of other processes are woken."""

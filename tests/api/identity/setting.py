@@ -12,7 +12,7 @@ from gureum.foundation.db.engine import Database
 from gureum.foundation.db.types import Row
 from gureum.foundation.http.app import App
 from gureum.foundation.policy import Policy
-from gureum.roles.catalogue import CATALOGUE
+from gureum.roles.assembly import CATALOGUE
 from gureum.services.identity.bootstrap import Bootstrap
 from gureum.services.identity.config import AuthConfig, IdentityConfig
 from gureum.services.identity.facade import IdentityFacade

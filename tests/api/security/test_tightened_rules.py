@@ -17,7 +17,7 @@ from tests.api.policy_matrix.world import matrix_world
 
 from gureum.foundation.http.routes import PUBLIC
 from gureum.foundation.policy import SHARED_RULES
-from gureum.roles.catalogue import CATALOGUE
+from gureum.roles.assembly import CATALOGUE
 
 ASKED = [(OWN_PROJECT, "a"), (OWN_PROJECT, "m"), (OWN_PROJECT, "s"), (SYSTEM, "a"), (OWN_DOMAIN, "n")]
 RULES_OF_THEIR_OWN = (

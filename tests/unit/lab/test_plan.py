@@ -30,7 +30,7 @@ from gureum.lab.refusal import Refusal
 from gureum.lab.state import StateFolder, open_state
 from gureum.lab.stopping import _layers
 from gureum.roles.agent import AgentSettings
-from gureum.roles.catalogue import read_config
+from gureum.roles.assembly import read_config
 from gureum.services.compute.config import HypervisorConfig
 from gureum.services.identity.config import FirstUsersConfig
 from gureum.services.network.config import FirstNetworkConfig, NetworkConfig

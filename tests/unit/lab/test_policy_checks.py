@@ -8,7 +8,7 @@ from tests.cloud import config
 from gureum.foundation.config import PolicyConfig
 from gureum.foundation.policy import SHARED_RULES
 from gureum.lab.policy_checks import policy_findings
-from gureum.roles.catalogue import CATALOGUE
+from gureum.roles.assembly import CATALOGUE
 from gureum.roles.control import build, built
 
 
