@@ -39,8 +39,9 @@ class SimulatedCloud:
     """`settle` runs everything that is due until nothing is. `more` goes to `roles.control.build`."""
 
     def __init__(self, folder: Path, *, hosts: int = 2, database: str = "", more: Any = None, **sections: Any) -> None:
-        self.config = config(folder, hosts=hosts, database=database, **sections)
-        self._more = more or {}
+        self._folder, self._sections = folder, {"hosts": hosts, "database": database, **sections}
+        self.config = config(folder, **self._sections)
+        self._more = dict(more or {})
         self.control: Control = build(self.config, **self._more)
         self.control.prepare()
         self._come_up()
@@ -86,12 +87,21 @@ class SimulatedCloud:
                 return
         raise AssertionError(f"the cloud does not come to rest in {rounds} rounds")
 
-    def restart(self) -> None:
-        """The control plane dies and another one starts on the same state; hosts and the virtual network live on."""
+    def restart(self, *, prepare: bool = False, more: Any = None, **sections: Any) -> None:
+        """The control plane dies and another one starts on the same state; hosts and the virtual network live on.
+
+        `prepare` is what a start does with the database: needed where the other one has other services. `more` and
+        `sections` differ from those of before.
+        """
+        self._sections |= sections
+        self.config = config(self._folder, **self._sections)
+        self._more |= more or {}
         engines = {kind: self.control.drivers.get(kind) for kind in (AgentDirectory, NetworkDriver)}
         self.writer.unwatch()
         self.control.database.close()
         self.control = build(self.config, **{**self._more, "overrides": engines})
+        if prepare:
+            self.control.prepare()
         self._come_up()
 
     def close(self) -> None:

@@ -81,11 +81,11 @@ class Catalogue:
     def schema(self, services: Iterable[Service]) -> Schema:
         """The tables of these services and of the foundation, and the revisions that lead to them."""
         names = [service.name for service in services]
-        others = tuple(f"{package}." for name, package in self.packages.items() if name not in names)
+        owners = ("gureum.foundation.", *(f"{self.packages[name]}." for name in names))
         tables = [
             mapper.local_table
             for mapper in Row.registry.mappers
-            if isinstance(mapper.local_table, Table) and not mapper.class_.__module__.startswith(others)
+            if isinstance(mapper.local_table, Table) and mapper.class_.__module__.startswith(owners)
         ]
         return Schema(self.migrations(), names, tables)
 

@@ -80,7 +80,7 @@ class Edge:
             address = ipaddress.ip_address("::1")
         if isinstance(address, ipaddress.IPv6Address):
             address = address.ipv4_mapped or address
-        proxy = any(address in network for network in self._proxies)
+        proxy = any(address in block for block in self._proxies)
         group = int(address) >> 64 if address.version == 6 else int(address)
         if self._places.admit(connection, ((address.version, group),), self._replace, unbounded=proxy):
             return True

@@ -1,0 +1,183 @@
+"""A sixth service is its folder and one line: tests/sixth_service/notices, the worked example of docs/develop."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gureum.foundation import clock
+from gureum.foundation.config import ConfigError, ServicesConfig, load
+from gureum.foundation.http.openapi import document
+from gureum.foundation.tasks.engine import Hooks, WorkerDied
+from gureum.roles.assembly import Catalogue
+from gureum.roles.catalogue import SERVICES
+from gureum.roles.control import build
+from tests.cloud import SimulatedCloud, config
+
+LINE = "tests.sixth_service.notices"
+SIX = Catalogue((*SERVICES, LINE))
+CLONE = Path(__file__).resolve().parents[2]
+WITH_NOTICES = ServicesConfig("core", ["notices"])
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def url(request, tmp_path):
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/cloud.sqlite"
+    return request.getfixturevalue("postgresql_server").new_database()
+
+
+@pytest.fixture
+def cloud(url, tmp_path):
+    cloud = SimulatedCloud(tmp_path, database=url, more={"catalogue": SIX}, services=WITH_NOTICES)
+    yield cloud
+    cloud.close()
+
+
+def test_the_new_service_answers_and_enforces_its_rules(cloud):
+    admin, demo = cloud.client(), cloud.client("demo")
+    notice = admin.post("/notices/v1/notices", {"notice": {"title": "window", "text": "tonight"}})
+    assert notice.status == 201, notice.content
+    assert demo.post("/notices/v1/notices", {"notice": {"title": "mine"}}).status == 403
+    assert [one["title"] for one in demo.get("/notices/v1/notices").json()["notices"]] == ["window"]
+    assert demo.delete(f"/notices/v1/notices/{notice.json()['notice']['id']}").status == 403
+    assert admin.post("/notices/v1/notices", {"notice": {"title": "x", "colour": "red"}}).status == 400
+    assert admin.post("/notices/v1/notices", {"notice": {"title": "x", "project_id": "nobody"}}).status == 400
+    assert admin.delete(f"/notices/v1/notices/{notice.json()['notice']['id']}").status == 204
+    assert demo.get("/notices/v1/notices").json() == {"notices": []}
+
+
+def test_clients_find_it_in_the_catalog(cloud):
+    types = {
+        entry["type"]: entry["endpoints"] for entry in cloud.client().get("/identity/v3/auth/catalog").json()["catalog"]
+    }
+    assert types["notices"][0]["url"].endswith("/notices")
+
+
+def test_its_document_has_its_body(cloud):
+    (api,) = cloud.control.mounted["notices"].apis
+    paths = document(api, {rule.name: rule.description for rule in SIX.service("notices").rules})["paths"]
+    assert paths["/v1/notices"]["post"]["summary"] == "Tell a project, or all of them"
+
+
+def test_its_options_are_read_and_checked(tmp_path):
+    file = tmp_path / "gureum.toml"
+    file.write_text('[services]\nenabled = ["notices"]\n[notices]\nmost = 3\n')
+    SIX.check(load(file))
+    file.write_text('[services]\nenabled = ["notices"]\n[notices]\nleast = 3\n')
+    with pytest.raises(ConfigError, match=r"\[notices\] has no option 'least'; there are most"):
+        SIX.check(load(file))
+    file.write_text('[services]\nenabled = ["notices"]\n[notices]\nmost = "many"\n')
+    with pytest.raises(ConfigError, match=r"\$\.notices\.most"):
+        SIX.check(load(file))
+
+
+def test_what_a_disabled_service_reads_may_stay_in_the_file(tmp_path):
+    file = tmp_path / "gureum.toml"
+    file.write_text("[notices]\nmost = 3\n")
+    assert "notices" not in [service.name for service in SIX.check(load(file))]
+    file.write_text("[nothing]\nmost = 3\n")
+    with pytest.raises(ConfigError, match=r"there is no section \[nothing\]"):
+        SIX.check(load(file))
+
+
+def test_nothing_of_the_other_services_changes(url, tmp_path):
+    """The same routes, rules, dialects and tables, with and without it."""
+
+    def shape(control):
+        apis = [api for api in control.app.apis if api.name != "notices"]
+        routes = {api.name: [(route.method, route.path, route.policy) for route in api.routes] for api in apis}
+        rules = [rule for service in control.services if service.name != "notices" for rule in service.rules]
+        return routes, rules, {table.name for table in control.schema.tables} - {"notices"}
+
+    plain = build(config(tmp_path, database=url))
+    wider = build(config(tmp_path, database=url, services=WITH_NOTICES), catalogue=SIX)
+    try:
+        assert shape(plain) == shape(wider)
+        assert "notices" not in {table.name for table in plain.schema.tables}
+    finally:
+        plain.close()
+        wider.close()
+
+
+def test_no_file_but_its_own_names_it():
+    naming = [
+        file.relative_to(CLONE)
+        for folder in ("src", "tools", "tests")
+        for file in (CLONE / folder).rglob("*")
+        if file.is_file() and file.suffix in ("", ".py", ".txt", ".toml") and b"sixth_service" in file.read_bytes()
+    ]
+    others = [file for file in naming if "sixth_service" not in str(file)]
+    assert others == []
+
+
+class KilledAfterFirstSteps(Hooks):
+    """The worker dies like by kill -9 once each server has a host."""
+
+    def __init__(self, steps):
+        self.left = steps
+
+    def after_commit(self, task, outcome):
+        self.left -= 1
+        if self.left < 0:
+            raise WorkerDied
+
+
+def test_it_is_enabled_on_a_cloud_with_work_under_way(url, tmp_path):
+    """The control plane dies in the middle of boots and comes back with one more service: nothing is lost."""
+    moving = clock.VirtualClock(time.time())
+    with clock.use(moving):
+        cloud = SimulatedCloud(tmp_path, database=url)
+        demo = cloud.client("demo")
+        image, network = cloud.image(), cloud.network(demo)
+        servers = [cloud.server(demo, imageRef=image, networks=[{"uuid": network}]) for _ in range(3)]
+        cloud.control.engine.hooks = KilledAfterFirstSteps(2)
+        with pytest.raises(WorkerDied):
+            cloud.control.engine.run_due()
+        assert "BUILD" in {status(demo, server) for server in servers}
+        moving.advance(60)  # its leases end
+        cloud.restart(prepare=True, more={"catalogue": SIX}, services=WITH_NOTICES)
+        cloud.settle()
+        demo = cloud.client("demo")
+        assert {status(demo, server) for server in servers} == {"ACTIVE"}
+        assert demo.get("/notices/v1/notices").json() == {"notices": []}
+        cloud.close()
+
+
+def status(client, server):
+    return client.get(f"/compute/v2.1/servers/{server}").json()["server"]["status"]
+
+
+def test_two_profiles_stand_side_by_side(tmp_path):
+    whole = build(config(tmp_path / "whole"))
+    small = build(config(tmp_path / "small", services=ServicesConfig("none", ["image"])))
+    try:
+        assert {api.name for api in small.app.apis} == {"identity", "image", "root"}
+        assert {api.name for api in whole.app.apis} == {"identity", "placement", "image", "network", "compute", "root"}
+    finally:
+        whole.close()
+        small.close()
+
+
+def test_a_service_that_is_not_enabled_is_not_imported(tmp_path):
+    program = f"""
+import sys
+from gureum.foundation.config import Config, ServicesConfig
+from gureum.roles.control import build
+control = build(Config(state={str(tmp_path)!r}, services=ServicesConfig("none", ["image"])))
+control.close()
+print(sorted(name for name in sys.modules if name.startswith("gureum.services.") and name.count(".") == 2))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=CLONE,
+        env={"PYTHONPATH": "src"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "['gureum.services.identity', 'gureum.services.image']"

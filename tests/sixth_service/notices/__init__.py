@@ -1,0 +1,1 @@
+"""Notices: what the operator tells projects, such as a maintenance window."""

@@ -1,0 +1,27 @@
+"""The manifest of notices."""
+
+from __future__ import annotations
+
+from gureum.foundation.http.dialects import plain
+from gureum.foundation.http.routes import Api
+from gureum.foundation.service import CatalogEntry, Mounted, Room, Service
+from gureum.services.identity.facade import IdentityFacade
+from tests.sixth_service.notices.api import ROUTES, RULES, NoticesDeps
+from tests.sixth_service.notices.config import NoticesConfig
+from tests.sixth_service.notices.facade import NoticesFacade
+
+
+def build(room: Room) -> Mounted:
+    deps = NoticesDeps(room.config(NoticesConfig), room.facade(IdentityFacade))
+    return Mounted(NoticesFacade(), apis=(Api("notices", "/notices", plain, ROUTES, deps),))
+
+
+SERVICE = Service(
+    "notices",
+    build,
+    config=(NoticesConfig,),
+    rules=RULES,
+    catalog=CatalogEntry("notices", "notices", "/notices"),
+    offers=NoticesFacade,
+    needs=(IdentityFacade,),
+)
