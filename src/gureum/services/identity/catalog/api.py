@@ -160,7 +160,7 @@ def delete_region(call: Call[IdentityDeps], region_id: str) -> None:
     if call.tx.scalar(select(Endpoint.id).where(Endpoint.region_id == row.id).limit(1)):
         raise Forbidden(f"Unable to delete region {row.id}: it has endpoints.")
     if call.tx.scalar(select(Region.id).where(Region.parent_region_id == row.id).limit(1)):
-        raise Forbidden(f"Unable to delete region {row.id}: it has child regions.")
+        raise Conflict(f"Unable to delete region {row.id}: it has child regions.")
     call.tx.execute(delete_from(PolicyAssociation).where(PolicyAssociation.region_id == row.id))
     call.tx.delete(row)
 
