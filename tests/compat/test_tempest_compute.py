@@ -25,7 +25,6 @@ NOT_OFFERED = {
     "test_instance_usage_audit_log": "audit logs",
     "test_server_diagnostics": "diagnostics",
     "test_server_external_events": "events from other services",
-    "test_list_migrations": "migrations",
     "test_migrate_non_existent_server": "migrations",
     "test_unshelve_to_specific_host": "shelving",
     "test_restore_": "deleted servers that are kept for a while",

@@ -12,7 +12,7 @@ from gureum.services.compute.limits import api as limits
 from gureum.services.compute.quota_sets import api as quota_sets
 from gureum.services.compute.security_groups import api as security_groups
 from gureum.services.compute.server_groups import api as server_groups
-from gureum.services.compute.servers import actions, actions_log, addresses, documents, interfaces, password
+from gureum.services.compute.servers import actions, actions_log, addresses, documents, interfaces, migrations, password
 from gureum.services.compute.servers import api as servers
 from gureum.services.compute.services import api as services
 from gureum.services.compute.usage import api as usage
@@ -27,6 +27,7 @@ NOUNS = (
     interfaces,
     actions_log,
     password,
+    migrations,
     flavors,
     keypairs,
     security_groups,
