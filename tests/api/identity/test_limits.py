@@ -205,7 +205,7 @@ def test_what_is_remembered_ends_with_every_change(world, admin, demo):
 def test_what_is_read_while_a_limit_changes_is_not_remembered(world, admin, demo, monkeypatch):
     """Another process's change may come between the reading and the remembering."""
     register(admin)
-    memory, project = world.facade._limits, own(demo)["project"]["id"]
+    memory, project = world.facade.unified, own(demo)["project"]["id"]
     whole = memory._concluded
 
     def interrupted(*arguments):

@@ -11,7 +11,7 @@ from sqlalchemy import BindParameter, Select, select
 from gureum.foundation.caller import Caller
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.http.authentication import Authentication
-from gureum.foundation.quota import UnifiedLimits
+from gureum.foundation.quota import UnifiedLimits, UnifiedSource
 from gureum.services.identity.bootstrap import Bootstrap, bootstrap
 from gureum.services.identity.catalog.urls import values_of
 from gureum.services.identity.dialect import error_body
@@ -39,13 +39,17 @@ def projects_inside(domain_id: str | BindParameter[str]) -> Select[str]:
 
 
 class IdentityFacade:
-    """One per process. `secrets` seals texts that have to be kept and read again, with the keys of credentials."""
+    """One per process. `secrets` seals texts that have to be kept and read again, with the keys of credentials.
+
+    `unified` has the unified limits, for `Quotas.following`. From memory, in processes that follow revocations, as all
+    that answer requests do.
+    """
 
     def __init__(self, tokens: Tokens, passwords: Passwords, limits: LimitMemory, secrets: SealingKeys) -> None:
         self.secrets = secrets
         self._tokens = tokens
         self._passwords = passwords
-        self._limits = limits
+        self.unified: UnifiedSource = limits
 
     @property
     def authentication(self) -> Authentication:
@@ -86,7 +90,7 @@ class IdentityFacade:
 
         For processes that follow revocations, as all that answer requests do.
         """
-        return self._limits.of(service_type, project_id)
+        return self.unified.limits(service_type, project_id)
 
     def endpoint(self, tx: Tx, service_type: str, place: tuple[str, str], project_id: str | None) -> str | None:
         """The URL of a service in `place`, region and interface, as the catalog of a project's tokens has it, or None.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import BindParameter, Select, bindparam, select
 
 from gureum.foundation.cache import Cache
 from gureum.foundation.db.engine import Database, Tx
@@ -57,12 +57,17 @@ class LimitMemory:
         self._limits: Cache[tuple[str, str], UnifiedLimits] = Cache(CACHED_PROJECTS)
         events.listen(self._event)
 
+    @staticmethod
+    def projects_of_tree(tree_id: str | BindParameter[str]) -> Select[str]:
+        """The ids of a domain's projects, for counting what a tree of projects uses."""
+        return select(Project.id).where(Project.domain_id == tree_id)
+
     def _event(self, kind: str, _value: str) -> None:
         if kind == revocations.STALE_LIMITS:
             self._registered.clear()
             self._limits.clear()
 
-    def of(self, service_type: str, project_id: str) -> UnifiedLimits:
+    def limits(self, service_type: str, project_id: str) -> UnifiedLimits:
         """The limits of a service's resources for a project; an unknown project has the defaults.
 
         A cache miss reads in a transaction of its own: the caller's snapshot can be older than the last event.

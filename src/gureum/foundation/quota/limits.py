@@ -1,16 +1,17 @@
-"""Quotas: limits of a project over counted resources. The check is pure; counting is each service's own query.
+"""Limits: where one may be set, which of several is in force, and what of a request does not fit.
 
 A limit of -1 is no limit. `in_force` says which of the places where a limit may be set wins: what is said of the one
 project before what is said of all, and at either the service's own rows (`QuotaLimit`) before identity's unified
-limits. A limit of a tree of projects (strict two-level) holds beside all of these.
+limits. A limit of a tree of projects (strict two-level) holds beside all of these. Read next: `counting.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from sqlalchemy import String, bindparam, func, select
+from sqlalchemy import BindParameter, Select, String, bindparam, func, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from gureum.foundation.db.engine import Tx
@@ -70,8 +71,19 @@ class UnifiedLimits:
 
 
 NO_UNIFIED_LIMITS = UnifiedLimits()
-UnifiedLimitsOf = Callable[[str], UnifiedLimits]
-"""project id -> its unified limits for the service that asks; from memory."""
+ProjectsOfTree = Callable[["str | BindParameter[str]"], Select[str]]
+"""A domain's id -> the statement of the ids of all projects that it limits together."""
+
+
+class UnifiedSource(Protocol):
+    """Who keeps the unified limits: identity."""
+
+    def limits(self, service: str, project_id: str, /) -> UnifiedLimits:
+        """Those of a project for a service, from memory; those of nobody in particular for `EVERY_PROJECT`."""
+
+    @property
+    def projects_of_tree(self) -> ProjectsOfTree:
+        """The same function each time: statements are made once for it."""
 
 
 def in_force(
@@ -92,7 +104,7 @@ def in_force(
 @dataclass(frozen=True, slots=True)
 class Overrun:
     """One quota that a request would exceed: the project's, with `of_tree` that of its domain's projects, or with
-    `of_user` that of the caller in the project.
+    `of_user` that of the caller in the project. `holder` is the id of the project or of the domain.
     """
 
     resource: str
@@ -101,6 +113,7 @@ class Overrun:
     requested: int
     of_tree: bool = False
     of_user: bool = False
+    holder: str = ""
 
     def __str__(self) -> str:
         whose = " by all projects of the domain" if self.of_tree else " by this user" if self.of_user else ""
@@ -114,22 +127,75 @@ def overruns(
     *,
     of_tree: bool = False,
     of_user: bool = False,
+    holder: str = "",
 ) -> list[Overrun]:
     """What of `requested` does not fit; empty when all does. A request of nothing always fits."""
     return [
-        Overrun(name, limits[name], used.get(name, 0), amount, of_tree, of_user)
+        Overrun(name, limits[name], used.get(name, 0), amount, of_tree, of_user, holder)
         for name, amount in requested.items()
         if amount > 0 and limits.get(name, UNLIMITED) != UNLIMITED and used.get(name, 0) + amount > limits[name]
     ]
 
 
-_LIMITS = Prepared(
+_STORED = Prepared(
     select(QuotaLimit.project_id, QuotaLimit.user_id, QuotaLimit.resource, QuotaLimit.limit).where(
         QuotaLimit.service == bindparam("service"),
         QuotaLimit.project_id.in_(bindparam("projects", expanding=True)),
         QuotaLimit.user_id.in_(bindparam("users", expanding=True)),
     )
 )
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLimits:
+    """The rows that concern a project and a user in it: the operator's defaults, the project's own, the user's own."""
+
+    operator: Mapping[str, int] = field(default_factory=dict)
+    own: Mapping[str, int] = field(default_factory=dict)
+    user: Mapping[str, int] = field(default_factory=dict)
+
+
+def stored_limits(tx: Tx, service: str, project_id: str, user_id: str = PROJECT_ITSELF) -> StoredLimits:
+    """One statement. Of `EVERY_PROJECT` there are the operator's defaults alone."""
+    rows = _STORED.all(tx, service=service, projects=(EVERY_PROJECT, project_id), users=(PROJECT_ITSELF, user_id))
+    return StoredLimits(
+        {row.resource: row.limit for row in rows if row.project_id == EVERY_PROJECT},
+        {row.resource: row.limit for row in rows if row.project_id != EVERY_PROJECT and not row.user_id},
+        {row.resource: row.limit for row in rows if row.user_id},
+    )
+
+
+def users_limits_together(tx: Tx, service: str, project_id: str) -> dict[str, int]:
+    """For each resource, the sum of the limits that users of a project have of their own, without unlimited ones."""
+    mine = (QuotaLimit.service == service, QuotaLimit.project_id == project_id)
+    limited = (QuotaLimit.user_id != PROJECT_ITSELF, QuotaLimit.limit != UNLIMITED)
+    sums = select(QuotaLimit.resource, func.sum(QuotaLimit.limit)).where(*mine, *limited).group_by(QuotaLimit.resource)
+    return {resource: int(amount) for resource, amount in tx.execute(sums)}
+
+
+def projects_with_limits(tx: Tx, service: str) -> Sequence[str]:
+    """The projects that have limits of their own, by id."""
+    own = select(QuotaLimit.project_id).where(QuotaLimit.service == service, QuotaLimit.project_id != EVERY_PROJECT)
+    return tx.scalars(own.distinct().order_by(QuotaLimit.project_id)).all()
+
+
+def set_limits(tx: Tx, service: str, project_id: str, limits: Mapping[str, int], user_id: str = PROJECT_ITSELF) -> None:
+    for resource, limit in limits.items():
+        row = QuotaLimit(service=service, project_id=project_id, resource=resource, user_id=user_id, limit=limit)
+        tx.merge(row)
+    tx.flush()
+
+
+def clear_limits(tx: Tx, service: str, project_id: str, user_id: str | None = None) -> None:
+    """Back to the defaults, for one user or for the project and all of its users."""
+    statement = select(QuotaLimit).where(QuotaLimit.service == service, QuotaLimit.project_id == project_id)
+    if user_id is not None:
+        statement = statement.where(QuotaLimit.user_id == user_id)
+    for row in tx.scalars(statement):
+        tx.delete(row)
+
+
+UnifiedLimitsOf = Callable[[str], UnifiedLimits]
 
 
 def limits_of(
@@ -148,7 +214,7 @@ def limits_with_user(  # noqa: PLR0917 whose limits, and what holds where nothin
     unified: UnifiedLimits = NO_UNIFIED_LIMITS,
 ) -> tuple[dict[str, int], dict[str, int]]:
     """The limits in force for a project, and those that are set for one user within it."""
-    rows = _LIMITS.all(tx, service=service, projects=(EVERY_PROJECT, project_id), users=(PROJECT_ITSELF, user_id))
+    rows = _STORED.all(tx, service=service, projects=(EVERY_PROJECT, project_id), users=(PROJECT_ITSELF, user_id))
     operator = {row.resource: row.limit for row in rows if row.project_id == EVERY_PROJECT}
     own = {row.resource: row.limit for row in rows if row.project_id != EVERY_PROJECT and not row.user_id}
     users = {row.resource: row.limit for row in rows if row.user_id}
@@ -161,19 +227,3 @@ def limits_of_users(tx: Tx, service: str, project_id: str) -> dict[str, int]:
     limited = (QuotaLimit.user_id != PROJECT_ITSELF, QuotaLimit.limit != UNLIMITED)
     sums = select(QuotaLimit.resource, func.sum(QuotaLimit.limit)).where(*mine, *limited).group_by(QuotaLimit.resource)
     return {resource: int(amount) for resource, amount in tx.execute(sums)}
-
-
-def set_limits(tx: Tx, service: str, project_id: str, limits: Mapping[str, int], user_id: str = PROJECT_ITSELF) -> None:
-    for resource, limit in limits.items():
-        tx.merge(
-            QuotaLimit(service=service, project_id=project_id, resource=resource, user_id=user_id, limit=limit)
-        )  # fmt: skip
-
-
-def clear_limits(tx: Tx, service: str, project_id: str, user_id: str | None = None) -> None:
-    """Back to the defaults, for one user or for the project and all of its users."""
-    statement = select(QuotaLimit).where(QuotaLimit.service == service, QuotaLimit.project_id == project_id)
-    if user_id is not None:
-        statement = statement.where(QuotaLimit.user_id == user_id)
-    for row in tx.scalars(statement):
-        tx.delete(row)

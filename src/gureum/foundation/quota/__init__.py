@@ -1,0 +1,55 @@
+"""Quotas for every service: `limits.py` says which limit is in force, `counting.py` what is used, `quotas.py` compares.
+
+A service declares a `Quotas` and asks it; `docs/develop/README.md`, "Quotas", has an example.
+"""
+
+from gureum.foundation.quota.counting import Count, Family, Projects, Rows
+from gureum.foundation.quota.limits import (
+    EVERY_PROJECT,
+    NO_UNIFIED_LIMITS,
+    PROJECT_ITSELF,
+    UNLIMITED,
+    Overrun,
+    ProjectsOfTree,
+    QuotaLimit,
+    UnifiedLimit,
+    UnifiedLimits,
+    UnifiedLimitsOf,
+    UnifiedSource,
+    clear_limits,
+    in_force,
+    limits_of,
+    limits_of_users,
+    limits_with_user,
+    overruns,
+    set_limits,
+)
+from gureum.foundation.quota.quotas import Level, Quotas, Refusal
+
+__all__ = [
+    "EVERY_PROJECT",
+    "NO_UNIFIED_LIMITS",
+    "PROJECT_ITSELF",
+    "UNLIMITED",
+    "Count",
+    "Family",
+    "Level",
+    "Overrun",
+    "Projects",
+    "ProjectsOfTree",
+    "QuotaLimit",
+    "Quotas",
+    "Refusal",
+    "Rows",
+    "UnifiedLimit",
+    "UnifiedLimits",
+    "UnifiedLimitsOf",
+    "UnifiedSource",
+    "clear_limits",
+    "in_force",
+    "limits_of",
+    "limits_of_users",
+    "limits_with_user",
+    "overruns",
+    "set_limits",
+]
