@@ -9,6 +9,7 @@ import pytest
 from tests.api.identity.setting import V3, found, made, own
 
 from gureum.foundation import clock
+from gureum.foundation.http.routes import Runs
 from gureum.foundation.policy import Policy
 from gureum.services.identity.nouns import NOUNS
 
@@ -383,7 +384,9 @@ def test_no_route_shows_or_changes_another_domains_things(world, admin, who):
     targets = {"domains": theirs, "projects": project}
     actors = {"users": owner, "groups": group}
     before, asked = world.commits(), 0
-    for route in (route for noun in NOUNS for route in noun.ROUTES if "{" in route.path and not route.stream):
+    for route in (
+        route for noun in NOUNS for route in noun.ROUTES if "{" in route.path and route.place() is not Runs.STREAM
+    ):
         path = route.path
         for kind, id_ in targets.items():
             path = path.replace(f"{kind}/{{target_id}}", f"{kind}/{id_}")

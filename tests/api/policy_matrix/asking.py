@@ -23,7 +23,7 @@ from tests.api.policy_matrix.world import World
 from tests.api.security.everything import NOTHING
 from tests.cloud import SimulatedCloud
 
-from gureum.foundation.http.routes import PUBLIC, Api, Route
+from gureum.foundation.http.routes import PUBLIC, Api, Route, Runs
 
 FOLDER = Path(__file__).parent
 SERVICES = ("identity", "compute", "network", "image", "placement")
@@ -76,7 +76,7 @@ def questions(cloud: SimulatedCloud, service: str) -> list[Question]:
             continue
         own = forms.get((route.method, route.path), [])
         fitting = [form for form in own if not form["version"] or _serves(route, form["version"])]
-        needs_body = route.body is not None or route.stream
+        needs_body = route.body is not None or route.place() is Runs.STREAM
         if not any(not form["query"] and not form["label"] for form in fitting) and not (needs_body and fitting):
             fitting.insert(0, {"query": "", "version": "", "label": "", "use": (), "body": ""})
         for form in fitting:

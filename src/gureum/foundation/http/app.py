@@ -1,9 +1,8 @@
 """The ASGI application: finds the API, the route, the caller and the version, and turns outcomes into answers.
 
-Handlers run on a thread pool (`executor.py`) except a route's `fast` half, which never blocks, `quick` reads of an
-embedded database, and `stream` routes, which own their body. The invariant: every answer, errors included, carries the
-request id, the version headers of its API and a JSON content type; nothing a client sends names its own user, project
-or roles.
+A route says where its handler runs (`routes.Runs`); `executor.py` runs it. The invariant: every answer, also of an error,
+carries the request id, the version headers of its API and a JSON content type; nothing a client sends names its own
+user, project or roles.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ from gureum.foundation.http.call import Call, token_of
 from gureum.foundation.http.executor import answer_from_memory, run_handler, run_stream
 from gureum.foundation.http.incoming import PUBLIC_BODY_BYTES, Bodies, Receive, stream
 from gureum.foundation.http.microversions import Version
-from gureum.foundation.http.routes import PUBLIC, Api, Route, Router, parameter_names
+from gureum.foundation.http.routes import PUBLIC, Api, Route, Router, Runs, parameter_names
 from gureum.foundation.metrics import Metrics
 from gureum.foundation.policy import Policy
 from gureum.foundation.redact import redact_unknown_path
@@ -230,7 +229,8 @@ class App:
         if any("\x00" in value for value in parameters) or any("\x00" in v for pair in call.query for v in pair):
             raise BadRequest("The request URL holds a NUL character.")
         self._require_scope(call)
-        if route.stream:
+        place = route.place()
+        if place is Runs.STREAM:
             return await run_stream(call, stream(receive), named)
         body = b""
         if route.method not in ("GET", "HEAD"):
@@ -238,13 +238,11 @@ class App:
             body = await self.bodies.read(receive, headers, route.max_body_bytes or usual)
         if len(body) <= FAST_BODY_BYTES and (answer := answer_from_memory(call, body)) is not None:
             return answer
-        if route.quick and self.database.is_sqlite:
+        if place is Runs.LOOKUP and self.database.is_sqlite:
             return run_handler(call, body, named)
         context = (log.request_id.get(), log.user_id.get(), log.project_id.get())
         loop = asyncio.get_running_loop()
-        pool = self.waiting_pool if route.mode() == "none" else self.pool
-        if route.policy == PUBLIC and route.method == "POST":
-            pool = self.login_pool
+        pool = {Runs.WAITING: self.waiting_pool, Runs.LOGIN: self.login_pool}.get(place, self.pool)
         turn = self._turn if pool is self.pool else _NO_TURN
         return await loop.run_in_executor(pool, _in_context, context, turn, call, body, named)
 

@@ -20,7 +20,7 @@ import msgspec
 from gureum.foundation.errors import ApiError
 from gureum.foundation.http.dialects import Dialect
 from gureum.foundation.http.microversions import Version, text
-from gureum.foundation.http.routes import PUBLIC, Api, Route, parameter_names
+from gureum.foundation.http.routes import PUBLIC, Api, Route, Runs, parameter_names
 
 _SCHEMAS = "#/components/schemas/"
 _SEGMENT = r"^[^/\u0000]+$"
@@ -148,7 +148,7 @@ def _request_body(known: _Known, same: list[Route]) -> dict[str, Any] | None:
     if route is not None:
         schema = known.schemas[id(_kind(route, known.version))]
         return {"required": True, "content": {route.media: {"schema": schema}}}
-    unread = next((route for route in same if route.stream or route.body is bytes), None)
+    unread = next((route for route in same if route.runs is Runs.STREAM or route.body is bytes), None)
     return {"content": {unread.media: {}}} if unread else None
 
 
@@ -261,7 +261,7 @@ def _refusals(api: Api, route: Route) -> set[int]:
         found.add(409)
     if route.method not in ("GET", "HEAD"):
         found.add(413)
-    if route.body is not None or route.stream:
+    if route.body is not None or route.runs is Runs.STREAM:
         found.add(415)
     return found
 

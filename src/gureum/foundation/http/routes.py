@@ -9,6 +9,7 @@ only effects are on `call.tx` and in `call.tx.on_commit`.
 
 from __future__ import annotations
 
+import enum
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +22,20 @@ PUBLIC = "public"
 """The rule of the few routes that answer without a token: discovery and authentication."""
 
 Transaction = Literal["read", "write", "none"]
+
+
+class Runs(enum.Enum):
+    """Where a handler runs, so that none takes the threads of others."""
+
+    POOL = "threads for requests: the default of a handler with a transaction"
+    WAITING = "threads for handlers that ask hosts or read files and open transactions themselves: the default of these"
+    LOGIN = "threads for handlers that hash passwords or check signatures for callers without a token"
+    LOOKUP = (
+        "the event loop with an embedded database, else POOL: a few look-ups by key, cheaper than to change threads"
+    )
+    STREAM = "the event loop: an async handler that reads the body itself and awaits what blocks"
+
+
 _PROJECT_ID = re.compile(r"[0-9a-f-]{1,64}")
 
 
@@ -32,17 +47,15 @@ class Route:
     handler runs, with `target="handler"` the handler must call `call.enforce` (the edge answers 500 if it did not).
     `body` is a msgspec type, or a table from the first microversion to the type in force since then.
     `downgrade(view, version)` turns the newest view into that of an older microversion.
-    `fast(call)`, with the body where there is one, is tried on the event loop first: it answers from memory or returns
-    None, and never blocks.
-    `quick` reads are a few keyed look-ups: in an embedded database they take less than a change of threads would, so
-    they run on the event loop there.
+    `runs` says where (`Runs`). `fast(call)`, with the body where there is one, is tried on the event loop before: it
+    answers from memory or returns None, and never blocks.
     `query` names the query parameters, of which others are refused from microversion `closed` on; `also` the statuses
     besides `status` and the usual refusals; `media` the body's type.
     A `body` of bytes is given to the handler as it came: a form, say.
     `described` shows the body where the handler itself decodes it: a type, or a table of which a body holds one key.
     A route `without_access_rules` answers GET whatever the access rules of the token's application credential name.
     Of what a `hidden` route names, tokens of a scope that its rule is not for are told that it is not there (404).
-    `stream` routes get an async handler `(call, request_stream, **parameters)` and manage transactions themselves.
+    A handler that runs as a `STREAM` is async and gets `(call, request_stream, **parameters)`.
     """
 
     method: str
@@ -57,8 +70,7 @@ class Route:
     until: Version | None = None
     downgrade: Callable[[Any, Version], Any] | None = None
     fast: Callable[..., Reply | None] | None = None
-    quick: bool = False
-    stream: bool = False
+    runs: Runs | None = None
     max_body_bytes: int | None = None
     query: tuple[str, ...] = ()
     closed: Version | None = None
@@ -72,6 +84,9 @@ class Route:
         if self.transaction is not None:
             return self.transaction
         return "read" if self.method in ("GET", "HEAD") else "write"
+
+    def place(self) -> Runs:
+        return self.runs or (Runs.WAITING if self.mode() == "none" else Runs.POOL)
 
     def body_type(self, version: Version | None) -> Any:
         """The body type in force at `version`, or None."""

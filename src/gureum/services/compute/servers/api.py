@@ -14,7 +14,7 @@ from gureum.foundation.errors import BadRequest
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.paging import next_link
-from gureum.foundation.http.routes import Reply, Route
+from gureum.foundation.http.routes import Reply, Route, Runs
 from gureum.foundation.policy import Rule
 from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.pages import CLOSED
@@ -213,7 +213,7 @@ ROUTES = (
         "GET", _ALL + "/detail", detail, PREFIX + "detail", downgrade=versions.servers, query=PARAMETERS, closed=CLOSED
     ),
     Route("POST", _ALL, create, PREFIX + "create", 202, body=CREATE),
-    Route("GET", _ONE, show, PREFIX + "show", downgrade=versions.servers, quick=True),
+    Route("GET", _ONE, show, PREFIX + "show", downgrade=versions.servers, runs=Runs.LOOKUP),
     Route("PUT", _ONE, update, PREFIX + "update", body=UPDATE, downgrade=versions.updated),
     Route("DELETE", _ONE, delete, PREFIX + "delete", 204),
 )

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, unquote_plus
 from gureum.foundation import clock
 from gureum.foundation.errors import ApiError
 from gureum.foundation.http.call import Call
-from gureum.foundation.http.routes import PUBLIC, Reply, Route
+from gureum.foundation.http.routes import PUBLIC, Reply, Route, Runs
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.tokens.bodies import CredentialMethod, Identity
 from gureum.services.identity.tokens.granting import grant_token
@@ -70,6 +70,7 @@ ROUTES = (
         PUBLIC,
         body=bytes,
         transaction="none",
+        runs=Runs.LOGIN,
         max_body_bytes=_LARGEST_BYTES,
         media=_FORM,
         also=(401,),

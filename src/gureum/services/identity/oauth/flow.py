@@ -20,7 +20,7 @@ from gureum.foundation import clock, ids
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.errors import BadRequest, Forbidden, NotFound, Unauthorized
 from gureum.foundation.http.call import Call
-from gureum.foundation.http.routes import PUBLIC, Reply, Route
+from gureum.foundation.http.routes import PUBLIC, Reply, Route, Runs
 from gureum.foundation.policy import Rule
 from gureum.services.identity.assignments.model import ancestors, direct_roles, with_implied
 from gureum.services.identity.deps import IdentityDeps
@@ -195,8 +195,8 @@ def proven_access(call: Call[IdentityDeps]) -> AccessToken:
 _AT = "/v3/OS-OAUTH1"
 _AUTHORIZE = _AT + "/authorize/{request_token_id}"
 ROUTES = (
-    Route("POST", _AT + "/request_token", make_request_token, PUBLIC, 201, also=(401,)),
+    Route("POST", _AT + "/request_token", make_request_token, PUBLIC, 201, runs=Runs.LOGIN, also=(401,)),
     Route("PUT", _AUTHORIZE, authorize, "identity:authorize_request_token", body=AuthorizeBody),
     Route("POST", _AUTHORIZE, authorize, "identity:authorize_request_token", body=AuthorizeBody),
-    Route("POST", _AT + "/access_token", make_access_token, PUBLIC, 201, also=(401,)),
+    Route("POST", _AT + "/access_token", make_access_token, PUBLIC, 201, runs=Runs.LOGIN, also=(401,)),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gureum.foundation import clock
 from gureum.foundation.errors import BadRequest, NotFound, Unauthorized
 from gureum.foundation.http.call import Call
-from gureum.foundation.http.routes import PUBLIC, Reply, Route
+from gureum.foundation.http.routes import PUBLIC, Reply, Route, Runs
 from gureum.foundation.policy import EVERY_SCOPE, Rule
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.tokens import revocations
@@ -146,6 +146,7 @@ ROUTES = (
         201,
         body=AuthBody,
         transaction="none",
+        runs=Runs.LOGIN,
         fast=authenticate_fast,
         query=("nocatalog",),
         also=(401, 403),

@@ -19,7 +19,7 @@ from gureum.foundation.db.engine import Tx
 from gureum.foundation.errors import BadRequest, NotFound
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
-from gureum.foundation.http.routes import PUBLIC, Route
+from gureum.foundation.http.routes import PUBLIC, Route, Runs
 from gureum.foundation.policy import EVERY_SCOPE, Rule
 from gureum.services.identity.assignments.authority import check_reach
 from gureum.services.identity.assignments.model import Assignment
@@ -301,6 +301,7 @@ ROUTES = (
         204,
         body=OwnPasswordBody,
         transaction="none",
+        runs=Runs.LOGIN,
         also=(401,),
     ),
     Route("GET", _ONE + "/projects", list_projects, "identity:list_user_projects", target="handler"),

@@ -8,7 +8,7 @@ from typing import Literal
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.errors import TooLarge, UnsupportedMediaType
 from gureum.foundation.http.call import Call
-from gureum.foundation.http.routes import Route
+from gureum.foundation.http.routes import Route, Runs
 from gureum.foundation.policy import Rule
 from gureum.services.image.access import MEMBER, MEMBER_WHO_SEES, find
 from gureum.services.image.data import claim
@@ -69,7 +69,7 @@ ROUTES = (
             take,
             "upload_image",
             204,
-            stream=True,
+            runs=Runs.STREAM,
             target="handler",
             transaction="none",
             media=OCTETS,

@@ -9,7 +9,7 @@ from msgspec import UNSET, Struct, UnsetType
 from sqlalchemy import select
 
 from gureum.foundation.http.call import Call
-from gureum.foundation.http.routes import Route
+from gureum.foundation.http.routes import Route, Runs
 from gureum.foundation.policy import Rule
 from gureum.services.network import errors, listing
 from gureum.services.network.floating_ips import operations
@@ -184,7 +184,7 @@ _ONE = _AT + "/{floatingip_id}"
 ROUTES = (
     Route("GET", _AT, index, "get_floatingip", query=LISTING.query()),
     Route("POST", _AT, create, "create_floatingip", 201, body=CreateFloatingIp, target="handler"),
-    Route("GET", _ONE, show, "get_floatingip", quick=True, query=listing.FIELDS),
+    Route("GET", _ONE, show, "get_floatingip", runs=Runs.LOOKUP, query=listing.FIELDS),
     Route("PUT", _ONE, update, "update_floatingip", body=UpdateFloatingIp, target="handler", also=(412,)),
     Route("DELETE", _ONE, delete, "delete_floatingip", 204, target="handler", also=(412,)),
 )

@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, select
 from gureum.foundation.db.prepared import Prepared
 from gureum.foundation.errors import Forbidden
 from gureum.foundation.http.call import Call
-from gureum.foundation.http.routes import Route
+from gureum.foundation.http.routes import Route, Runs
 from gureum.foundation.policy import Rule
 from gureum.services.network import listing
 from gureum.services.network.catalog import zones
@@ -249,7 +249,7 @@ _ONE = _AT + "/{network_id}"
 ROUTES = (
     Route("GET", _AT, index, "get_network", query=LISTING.query()),
     Route("POST", _AT, create, "create_network", 201, body=dict[str, Any], described=CreateNetwork, target="handler"),
-    Route("GET", _ONE, show, "get_network", quick=True, query=listing.FIELDS),
+    Route("GET", _ONE, show, "get_network", runs=Runs.LOOKUP, query=listing.FIELDS),
     Route("PUT", _ONE, update, "update_network", body=UpdateNetwork, target="handler", also=(412,)),
     Route("DELETE", _ONE, delete, "delete_network", 204, target="handler", also=(412,)),
 )

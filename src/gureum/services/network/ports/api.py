@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, and_, bindparam, or_, select
 from gureum.foundation.db.prepared import Prepared, as_tuple
 from gureum.foundation.errors import BadRequest, Forbidden
 from gureum.foundation.http.call import Call
-from gureum.foundation.http.routes import Route
+from gureum.foundation.http.routes import Route, Runs
 from gureum.foundation.policy import Rule
 from gureum.services.network import errors, listing, spellings
 from gureum.services.network.listing import Listing
@@ -351,7 +351,7 @@ _ONE = _AT + "/{port_id}"
 ROUTES = (
     Route("GET", _AT, index, "get_port", query=LISTING.query()),
     Route("POST", _AT, create, "create_port", 201, body=dict[str, Any], described=CreatePort, target="handler"),
-    Route("GET", _ONE, show, "get_port", quick=True, query=listing.FIELDS),
+    Route("GET", _ONE, show, "get_port", runs=Runs.LOOKUP, query=listing.FIELDS),
     Route("PUT", _ONE, update, "update_port", body=UpdatePort, target="handler", also=(412,)),
     Route("DELETE", _ONE, delete, "delete_port", 204, target="handler", also=(412,)),
 )

@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from gureum.foundation import ids
 from gureum.foundation.errors import Forbidden
 from gureum.foundation.http.call import Call
-from gureum.foundation.http.routes import Route
+from gureum.foundation.http.routes import Route, Runs
 from gureum.foundation.policy import Rule
 from gureum.services.network import errors, listing
 from gureum.services.network.catalog import zones
@@ -287,7 +287,7 @@ _ONE = _AT + "/{router_id}"
 ROUTES = (
     Route("GET", _AT, index, "get_router", query=LISTING.query()),
     Route("POST", _AT, create, "create_router", 201, body=CreateRouter, target="handler"),
-    Route("GET", _ONE, show, "get_router", quick=True, query=listing.FIELDS),
+    Route("GET", _ONE, show, "get_router", runs=Runs.LOOKUP, query=listing.FIELDS),
     Route("PUT", _ONE, update, "update_router", body=UpdateRouter, target="handler", also=(412,)),
     Route("DELETE", _ONE, delete, "delete_router", 204, target="handler", also=(412,)),
     Route(

@@ -12,7 +12,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
-from gureum.foundation.http.routes import Route
+from gureum.foundation.http.routes import Route, Runs
 from gureum.foundation.policy import Rule
 from gureum.services.network import errors, listing
 from gureum.services.network.listing import Listing
@@ -253,7 +253,7 @@ _ONE = _AT + "/{subnet_id}"
 ROUTES = (
     Route("GET", _AT, index, "get_subnet", query=LISTING.query()),
     Route("POST", _AT, create, "create_subnet", 201, body=dict[str, Any], described=CreateSubnet, target="handler"),
-    Route("GET", _ONE, show, "get_subnet", quick=True, query=listing.FIELDS),
+    Route("GET", _ONE, show, "get_subnet", runs=Runs.LOOKUP, query=listing.FIELDS),
     Route("PUT", _ONE, update, "update_subnet", body=UpdateSubnet, target="handler", also=(412,)),
     Route("DELETE", _ONE, delete, "delete_subnet", 204, target="handler", also=(412,)),
 )
