@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from gureum.agents.hypervisor.directory import AgentDirectory, AgentsInMemory
+from gureum.agents.hypervisor.directory import AgentsInMemory
+from gureum.agents.hypervisor.protocol import AgentDirectory
 from gureum.agents.hypervisor.simulated import SimulatedHosts
 from gureum.drivers.network.interface import NetworkDriver
 from gureum.foundation.config import Config, DatabaseConfig, Section

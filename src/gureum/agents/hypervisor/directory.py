@@ -3,28 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
-from gureum.agents.hypervisor.protocol import AgentEvents, HostObserved, HypervisorAgent
+from gureum.agents.hypervisor.protocol import AgentEvents, HostObserved, HypervisorAgent, Stop
 from gureum.agents.hypervisor.remote import HEARTBEAT, RemoteAgent, listen_to_agents
 from gureum.agents.hypervisor.simulated import SimulatedHosts
 from gureum.foundation.bus.interface import Bus
-
-Stop = Callable[[], None]
-
-
-class AgentDirectory(Protocol):
-    """What the control plane asks for an agent, and through which it hears all of them."""
-
-    def agent(self, host: str) -> HypervisorAgent: ...
-
-    def listen(self, events: AgentEvents) -> Stop:
-        """Hand every host's heartbeats and changes to `events` until the returned function is called."""
-        ...
-
-    def hear(self, heard: Callable[[HostObserved], None]) -> Stop:
-        """Heartbeats alone, for a process that writes nothing of them."""
-        ...
 
 
 class AgentsOverBus:

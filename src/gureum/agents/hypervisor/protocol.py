@@ -9,6 +9,7 @@ talks with N-1; `PROTOCOL_VERSION` rises with each addition.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, Protocol
 
 import msgspec
@@ -216,3 +217,20 @@ class AgentEvents(Protocol):
     def heartbeat(self, observed: HostObserved) -> None: ...
 
     def server_changed(self, host: str, observed: ServerObserved) -> None: ...
+
+
+Stop = Callable[[], None]
+
+
+class AgentDirectory(Protocol):
+    """What the control plane asks for an agent, and through which it hears all of them."""
+
+    def agent(self, host: str) -> HypervisorAgent: ...
+
+    def listen(self, events: AgentEvents) -> Stop:
+        """Hand every host's heartbeats and changes to `events` until the returned function is called."""
+        ...
+
+    def hear(self, heard: Callable[[HostObserved], None]) -> Stop:
+        """Heartbeats alone, for a process that writes nothing of them."""
+        ...

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gureum.agents.hypervisor.directory import AgentDirectory, AgentsInMemory, AgentsOverBus
+from gureum.agents.hypervisor.directory import AgentsInMemory, AgentsOverBus
+from gureum.agents.hypervisor.protocol import AgentDirectory
 from gureum.agents.hypervisor.simulated import SimulatedHosts, World
 from gureum.drivers.network.fake import FakeNetworkDriver
 from gureum.drivers.network.interface import NetworkDriver

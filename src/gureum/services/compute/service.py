@@ -8,7 +8,7 @@ from functools import partial
 
 from sqlalchemy import delete, select
 
-from gureum.agents.hypervisor.directory import AgentDirectory
+from gureum.agents.hypervisor.protocol import AgentDirectory
 from gureum.foundation import clock
 from gureum.foundation.db.engine import Database, Tx
 from gureum.foundation.http.microversions import Versions

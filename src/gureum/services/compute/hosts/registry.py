@@ -19,8 +19,14 @@ from typing import Any, cast
 import msgspec
 from sqlalchemy import Integer, bindparam, or_, select, type_coerce, update
 
-from gureum.agents.hypervisor.directory import AgentDirectory
-from gureum.agents.hypervisor.protocol import AgentFailure, HostObserved, HostResources, HypervisorAgent, ServerObserved
+from gureum.agents.hypervisor.protocol import (
+    AgentDirectory,
+    AgentFailure,
+    HostObserved,
+    HostResources,
+    HypervisorAgent,
+    ServerObserved,
+)
 from gureum.foundation import clock, ids
 from gureum.foundation.bus.interface import BusError
 from gureum.foundation.db.engine import Database, Tx
