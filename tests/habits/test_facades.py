@@ -31,8 +31,7 @@ METHODS = 12
 
 TOO_MANY = Exceptions(
     {
-        "gureum.services.identity.facade.IdentityFacade": "what starts and keeps up the service is not the facade's",
-        "gureum.services.network.facade.NetworkFacade": "the listener becomes events, bootstrap is not the facade's",
+        "gureum.services.network.facade.NetworkFacade": "the listener becomes events",
     }
 )
 LEAKS = Exceptions(

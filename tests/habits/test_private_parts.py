@@ -30,6 +30,7 @@ USED = {
     "logging._srcfile": "what the documentation of logging says to set",
     "_signal": "the launcher's time: `signal` makes enumerations",
     "._table": "a row of ovs does not tell its table otherwise",
+    "._upgrade_revs": "alembic's documented way to run an upgrade, whose argument it is, has no public name",
     "._session": "how long a lost OVSDB connection waits has no other access",
 }
 LAUNCHER = CLONE / "gureum"
@@ -144,6 +145,12 @@ def test_errors_of_the_driver_are_made_as_sqlalchemy_makes_them():
         "dbapi_base_err",
     ]
     assert {"hide_parameters", "dialect"} <= inspect.signature(DBAPIError.instance).parameters.keys()
+
+
+def test_alembic_says_which_revisions_lead_somewhere():
+    from alembic.script import ScriptDirectory
+
+    assert list(inspect.signature(ScriptDirectory._upgrade_revs).parameters) == ["self", "destination", "current_rev"]
 
 
 # -- uvicorn ---------------------------------------------------------------------------------------------------
