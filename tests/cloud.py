@@ -84,6 +84,7 @@ class SimulatedCloud:
             ran = self.control.engine.run_due()
             before = self.control.database.counters.commits
             self.writer.run_once()
+            self.control.reader.run_once()
             if not ran and self.control.database.counters.commits == before:
                 return
         raise AssertionError(f"the cloud does not come to rest in {rounds} rounds")

@@ -114,6 +114,24 @@ def task_list(given: argparse.Namespace) -> int:
     return print_tasks(given.config or _folder(given).config, given.all, given.json)
 
 
+def event_list(given: argparse.Namespace) -> int:
+    from gureum.cli.events import print_subscribers
+
+    return print_subscribers(given.config or _folder(given).config, given.json)
+
+
+def event_replay(given: argparse.Namespace) -> int:
+    from gureum.cli.events import replay
+
+    return replay(given.config or _folder(given).config, given.name, given.number)
+
+
+def event_forget(given: argparse.Namespace) -> int:
+    from gureum.cli.events import forget
+
+    return forget(given.config or _folder(given).config, given.name)
+
+
 def keys_rotate(given: argparse.Namespace) -> int:
     from gureum.cli.keys import rotate_keys
 
@@ -186,6 +204,7 @@ def parser() -> argparse.ArgumentParser:
     inner.add_argument("--all", action="store_true", help="those that only wait for a wish, too")
     inner.add_argument("--config", type=Path, metavar="FILE", help="the control plane's (default: the folder's)")
     inner.set_defaults(run=task_list)
+    _events(commands, folder, shown)
     _services(commands, folder, shown)
     one = commands.add_parser("keys", help="the keys that seal tokens and stored secrets")
     inner = one.add_subparsers(metavar="rotate", required=True).add_parser(
@@ -198,6 +217,20 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("what", nargs="?", default="", metavar="TIER|PATH")
     one.set_defaults(run=test)
     return whole
+
+
+def _events(commands: Subcommands, folder: argparse.ArgumentParser, shown: list[argparse.ArgumentParser]) -> None:
+    one = commands.add_parser("event", help="what services tell each other, and how far it is read")
+    inner = one.add_subparsers(metavar="list|replay|forget", required=True)
+    verbs = [inner.add_parser("list", parents=shown, help="where each durable subscriber stands, and what fails")]
+    verbs.append(inner.add_parser("replay", parents=[folder], help="have a subscriber go on with a certain event"))
+    verbs.append(inner.add_parser("forget", parents=[folder], help="keep no events for a subscriber that is no more"))
+    for verb, run in zip(verbs, (event_list, event_replay, event_forget), strict=True):
+        verb.add_argument("--config", type=Path, metavar="FILE", help="the control plane's (default: the folder's)")
+        verb.set_defaults(run=run)
+    for verb in verbs[1:]:
+        verb.add_argument("name", metavar="SUBSCRIBER")
+    verbs[1].add_argument("number", type=int, metavar="NUMBER", help="of the event; 0 is the oldest that is kept")
 
 
 def _services(commands: Subcommands, folder: argparse.ArgumentParser, shown: list[argparse.ArgumentParser]) -> None:

@@ -80,6 +80,15 @@ class WorkerConfig(msgspec.Struct, forbid_unknown_fields=True):
     ports: Annotated[int, msgspec.Meta(ge=1, le=64)] = 8
 
 
+class EventsConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """How many days events stay after every subscriber has read them, and which kinds are written although no
+    subscriber reads them: "*" for all.
+    """
+
+    keep_days: Annotated[int, msgspec.Meta(ge=1)] = 7
+    record: list[str] = msgspec.field(default_factory=lambda: ["project.deleted"])
+
+
 class ServicesConfig(msgspec.Struct, forbid_unknown_fields=True):
     """Which services this cloud carries: those of `profile` and those `enabled` beside it, with all that they need."""
 
@@ -113,6 +122,7 @@ class _OfTheFoundation(msgspec.Struct):
     bus: BusConfig = msgspec.field(default_factory=BusConfig)
     tasks: TasksConfig = msgspec.field(default_factory=TasksConfig)
     worker: WorkerConfig = msgspec.field(default_factory=WorkerConfig)
+    events: EventsConfig = msgspec.field(default_factory=EventsConfig)
     services: ServicesConfig = msgspec.field(default_factory=ServicesConfig)
     log: LogConfig = msgspec.field(default_factory=LogConfig)
     policy: PolicyConfig = msgspec.field(default_factory=PolicyConfig)

@@ -15,6 +15,8 @@ from typing import Any, Protocol, TypeVar, cast
 from gureum.foundation.bus.interface import Bus
 from gureum.foundation.config import Config, Section
 from gureum.foundation.db.engine import Database, Tx
+from gureum.foundation.events.event import Subscription
+from gureum.foundation.events.outbox import Events
 from gureum.foundation.http.authentication import Authentication
 from gureum.foundation.http.routes import Api
 from gureum.foundation.metrics import Metrics
@@ -85,6 +87,7 @@ class Mounted:
     apis: tuple[Api, ...] = ()
     lifecycles: tuple[Lifecycle, ...] = ()
     reconcilers: tuple[Reconciler, ...] = ()
+    subscriptions: tuple[Subscription, ...] = ()
     starts: tuple[Start, ...] = ()
     background: tuple[Background, ...] = ()
     api_periodic: tuple[Periodic, ...] = ()
@@ -125,6 +128,7 @@ class Building:
     driver: Callable[[type[Any]], Any]
     catalog: tuple[CatalogEntry, ...] = ()
     facades: dict[type, object] = field(default_factory=dict)
+    events: Events = field(default_factory=Events)
 
 
 class Room:
@@ -137,6 +141,7 @@ class Room:
         self.tasks = building.tasks
         self.bus = building.bus
         self.metrics = building.metrics
+        self.events = building.events
         self.catalog = building.catalog
         self.region = building.config.region
         self.public_url = building.config.public_url
@@ -187,5 +192,6 @@ def build_services(services: Iterable[Service], building: Building) -> Mapping[s
             if not isinstance(part.facade, service.offers):
                 raise ContractError(f"the service {service.name} does not hand back the {service.offers.__name__}")
             building.facades[service.offers] = part.facade
+        building.events.subscribe(part.subscriptions)
         mounted[service.name] = part
     return mounted

@@ -9,12 +9,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from gureum.foundation.bus.interface import Bus
 from gureum.foundation.bus.open import open_bus
+from gureum.foundation.bus.typed import Nothing
 from gureum.foundation.config import Config, ConfigError
 from gureum.foundation.db.engine import Database, Tx
 from gureum.foundation.db.schema import Schema
+from gureum.foundation.events.outbox import Events
+from gureum.foundation.events.positions import mend_restored, purge
+from gureum.foundation.events.reader import WRITTEN, EventReader
 from gureum.foundation.http.app import App
 from gureum.foundation.metrics import Metrics
 from gureum.foundation.policy import Policy, Rule
@@ -22,6 +27,7 @@ from gureum.foundation.policy.operators_file import PolicyFileError
 from gureum.foundation.schedule import Periodic, Schedule
 from gureum.foundation.service import Background, Building, ContractError, Mounted, Service, Stop, Where, build_services
 from gureum.foundation.tasks.engine import EngineOptions, TaskEngine
+from gureum.foundation.tasks.lifecycle import Reconciler
 from gureum.foundation.tasks.store import Tasks
 from gureum.foundation.tasks.wakes import Wakes, serve_wakes
 from gureum.roles.assembly import CATALOGUE, Catalogue
@@ -32,6 +38,7 @@ from gureum.roles.health import health_api
 log = logging.getLogger("gureum.control")
 
 RELOAD_POLICY_S = 0.5
+PURGE_EVENTS_EVERY_S = 3600.0
 
 
 @dataclass
@@ -50,6 +57,8 @@ class Control:
     tasks: Tasks
     schedule: Schedule
     schema: Schema
+    events: Events
+    reader: EventReader
     _stops: list[Callable[[], None]] = field(default_factory=list)
 
     def prepare(self) -> None:
@@ -57,6 +66,8 @@ class Control:
         self.schema.ensure(self.database)
 
         def first(tx: Tx) -> None:
+            mend_restored(tx)
+            self.events.bootstrap(tx)
             for part in self.mounted.values():
                 if part.bootstrap is not None:
                     part.bootstrap(tx)
@@ -101,7 +112,8 @@ class Control:
     @property
     def background(self) -> dict[str, Background]:
         """By name."""
-        return {one.name: one for part in self.mounted.values() for one in part.background}
+        found: list[Background] = [self.reader, *(one for part in self.mounted.values() for one in part.background)]
+        return {one.name: one for one in found}
 
     def _start(self, where: Where) -> None:
         starts = [*self.drivers.starts, *(start for part in self.mounted.values() for start in part.starts)]
@@ -142,9 +154,13 @@ def build(
     bus = open_bus(config.absolute(config.bus.url), role="control")
     drivers = Drivers(config, bus, services, alone=alone, overrides=overrides)
     entries = tuple(service.catalog for service in services if service.catalog is not None)
-    mounted = build_services(services, Building(config, database, tasks, bus, metrics, drivers.get, entries))
+    events = Events(config.events.record)
+    events.announce = lambda: WRITTEN.publish(bus, Nothing())
+    foundation = Building(config, database, tasks, bus, metrics, drivers.get, entries, {}, events)
+    mounted = build_services(services, foundation)
     for part in mounted.values():
         engine.register(part.lifecycles, part.reconcilers)
+    engine.register(reconcilers=(_purging(database, events, config.events.keep_days),))
     app = _application(config, database, metrics, services, mounted)
     return Control(
         config,
@@ -159,7 +175,18 @@ def build(
         tasks,
         Schedule(),
         catalogue.schema(services),
+        events,
+        EventReader(database, events, bus, lambda: tasks.owner),
     )
+
+
+def _purging(database: Database, events: Events, keep_days: int) -> Reconciler:
+    keep = timedelta(days=keep_days)
+    return Reconciler("purge-events", PURGE_EVENTS_EVERY_S, lambda: _purge(database, events, keep))
+
+
+def _purge(database: Database, events: Events, keep: timedelta) -> None:
+    purge(database, events.durable, keep)
 
 
 def built(config: Config, *, alone: bool) -> Control:

@@ -1,0 +1,90 @@
+"""`gureum event list`, `replay` and `forget`: how far the durable subscribers of events have read, and moving them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gureum.cli.tables import print_json, print_table
+from gureum.lab.refusal import Refusal
+from gureum.lab.state import require_config
+
+if TYPE_CHECKING:
+    from gureum.foundation.db.engine import Database, Tx
+    from gureum.foundation.events.positions import SubscriberState
+
+_COLUMNS = ("subscriber", "waiting", "next event", "since (UTC)", "tries", "problem")
+
+
+def print_subscribers(file: Path, as_json: bool = False) -> int:
+    """Print where each durable subscriber stands."""
+    from gureum.foundation.events.positions import states
+
+    with _database(file) as database, database.read() as tx:
+        found = states(tx)
+    if as_json:
+        print_json(msgspec.to_builtins(found))
+    elif found:
+        _print(found)
+    else:
+        print("Nothing reads events.")
+    return 0
+
+
+def _print(states: list[SubscriberState]) -> None:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(*_COLUMNS, box=box.SIMPLE, pad_edge=False)
+    for one in states:
+        since = f"{one.since:%Y-%m-%d %H:%M:%S}" if one.since else ""
+        following = "" if one.next is None else str(one.next)
+        table.add_row(one.name, str(one.waiting), following, since, str(one.attempts or ""), one.problem)
+    print_table(table)
+
+
+def replay(file: Path, name: str, number: int) -> int:
+    """Have the subscriber go on with the event of this number."""
+    from gureum.foundation.events import positions
+
+    return _move(file, name, lambda tx: positions.replay(tx, name, number))
+
+
+def forget(file: Path, name: str) -> int:
+    """Keep no events for the subscriber any more."""
+    from gureum.foundation.events import positions
+
+    return _move(file, name, lambda tx: positions.forget(tx, name))
+
+
+def _move(file: Path, name: str, work: Callable[[Tx], bool]) -> int:
+    with _database(file) as database:
+        if not database.write(work):
+            raise Refusal(f"There is no subscriber {name}.", "`gureum event list` shows them.")
+    return 0
+
+
+@contextmanager
+def _database(file: Path) -> Iterator[Database]:
+    """The cloud's database. Raises Refusal."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from gureum.foundation.config import load
+    from gureum.foundation.db.engine import Database
+    from gureum.foundation.errors import ApiError
+
+    require_config(file)
+    config = load(file)
+    database = Database(config.absolute(config.database.url))
+    try:
+        yield database
+    except ApiError as error:
+        raise Refusal(error.public, "See `gureum status`.") from error
+    except SQLAlchemyError as error:
+        raise Refusal(f"The database cannot be read: {error.args[0]}.", "See `gureum status`.") from error
+    finally:
+        database.close()
