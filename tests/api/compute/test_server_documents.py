@@ -163,3 +163,9 @@ def test_the_random_seed_of_a_guest_is_secret_stable_and_its_own(world, alice):
     assert meta_data(other)["random_seed"] != seed
     for path in ("servers/detail", f"servers/{one.id}"):
         assert one.seed.encode() not in alice.get(f"/compute/v2.1/{path}", **NEW).content
+
+
+def test_a_server_has_no_numa_nodes(world, alice, one):
+    assert alice.get(url(one, "topology"), **at("2.78")).json() == {"nodes": [], "pagesize_kb": None}
+    assert alice.get(url(one, "topology"), **at("2.77")).status == 404
+    assert world.as_("bob").get(url(one, "topology"), **NEW).status == 404

@@ -12,7 +12,16 @@ from gureum.services.compute.limits import api as limits
 from gureum.services.compute.quota_sets import api as quota_sets
 from gureum.services.compute.security_groups import api as security_groups
 from gureum.services.compute.server_groups import api as server_groups
-from gureum.services.compute.servers import actions, actions_log, addresses, documents, interfaces, migrations, password
+from gureum.services.compute.servers import (
+    actions,
+    actions_log,
+    addresses,
+    documents,
+    interfaces,
+    migrations,
+    password,
+    topology,
+)
 from gureum.services.compute.servers import api as servers
 from gureum.services.compute.services import api as services
 from gureum.services.compute.usage import api as usage
@@ -28,6 +37,7 @@ NOUNS = (
     actions_log,
     password,
     migrations,
+    topology,
     flavors,
     keypairs,
     security_groups,
