@@ -154,6 +154,8 @@ class RealHost(Host):
 class SimulatedHost(Host):
     """One of the hosts in memory. Its `restart` forgets nothing: it has no process to kill."""
 
+    name = "host1"
+
     def __init__(self, _folder, image):
         super().__init__()
         self.image = image
