@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from gureum.foundation import clock
@@ -58,10 +59,17 @@ def test_clients_find_it_in_the_catalog(cloud):
     assert types["notices"][0]["url"].endswith("/notices")
 
 
-def test_its_document_has_its_body(cloud):
+def test_its_document_has_its_bodies_and_its_answers(cloud):
     (api,) = cloud.control.mounted["notices"].apis
-    paths = document(api, {rule.name: rule.description for rule in SIX.service("notices").rules})["paths"]
-    assert paths["/v1/notices"]["post"]["summary"] == "Tell a project, or all of them"
+    whole = document(api, {rule.name: rule.description for rule in SIX.service("notices").rules})
+    create = whole["paths"]["/v1/notices"]["post"]
+    assert create["summary"] == "Tell a project, or all of them"
+    assert create["requestBody"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Create"}
+    shown = create["responses"]["201"]["content"]["application/json"]["schema"]
+    made = cloud.client().post("/notices/v1/notices", {"notice": {"title": "window"}}).json()
+    jsonschema.validate(made, {**shown, "components": whole["components"]})
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"notice": {"id": 1}}, {**shown, "components": whole["components"]})
 
 
 def test_its_options_are_read_and_checked(tmp_path):

@@ -1,8 +1,8 @@
 """The ASGI application: finds the API, the route, the caller and the version, and turns outcomes into answers.
 
-A route says where its handler runs (`routes.Runs`); `executor.py` runs it. The invariant: every answer, also of an error,
-carries the request id, the version headers of its API and a JSON content type; nothing a client sends names its own
-user, project or roles.
+A route says where its handler runs (`routes.Runs`); `executor.py` runs it. The invariant: every answer, errors
+included, carries the request id, the version headers of its API and a JSON content type; nothing a client sends names
+its own user, project or roles.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """An OpenAPI 3.1 document of one API, made from its routes: no fact stands here that a route does not hold.
 
-Not here: the views, whose keys change with microversions (golden files in tests hold those). Where a body changes with
-the microversion, the operation shows the newest and `x-openstack-variants` names all of them with the version
+A handler that is annotated with the Struct that it returns gives its answer a schema, that of the newest microversion
+(golden files in tests hold the others); one that returns a dictionary gives none yet. Where a body changes with the
+microversion, the operation shows the newest and `x-openstack-variants` names all of them with the version
 each begins at. The invariant: two calls over the same routes give the same document, key by key, so that a
 difference of the file under docs/use/openapi is a difference of the API. Read next: `routes.py`, `tools/openapi`.
 Source: OpenAPI Specification 3.1.0.
@@ -12,10 +13,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
-from typing import Any
+from typing import Any, get_type_hints
 
 import msgspec
+from msgspec import Struct
 
 from gureum.foundation.errors import ApiError
 from gureum.foundation.http.dialects import Dialect
@@ -158,11 +161,19 @@ def _kind(route: Route, version: Version | None) -> Any:
     return None if kind is bytes else kind
 
 
+def view_type(route: Route) -> type[Struct] | None:
+    """The Struct that the handler returns by its annotation; None where it returns a dictionary or no JSON."""
+    handler = route.handler.func if isinstance(route.handler, partial) else route.handler
+    kind = get_type_hints(handler).get("return")
+    return kind if isinstance(kind, type) and issubclass(kind, Struct) else None
+
+
 def _kinds(route: Route) -> list[Any]:
-    if route.described is not None:
-        return [route.described]
-    found = route.body.values() if isinstance(route.body, Mapping) else [route.body]
-    return [kind for kind in found if kind not in (None, bytes)]
+    """Every type that the operation takes or gives."""
+    view = view_type(route)
+    bodies = route.body.values() if isinstance(route.body, Mapping) else [route.body]
+    kinds = [route.described] if route.described is not None else [*bodies]
+    return [kind for kind in (*kinds, view) if kind not in (None, bytes)]
 
 
 def _components(routes: list[Route]) -> tuple[dict[int, dict[str, Any]], dict[str, Any]]:
@@ -239,13 +250,20 @@ def _bodies_within(route: Route) -> list[tuple[Version | None, Any]]:
 def _responses(known: _Known, same: list[Route]) -> dict[str, Any]:
     statuses = {status for route in same for status in (route.status, *route.also, *_refusals(known.api, route))}
     return {
-        str(status): {"$ref": f"#/components/responses/E{status}"} if status >= 400 else _success(status)
+        str(status): {"$ref": f"#/components/responses/E{status}"} if status >= 400 else _success(known, status, same)
         for status in sorted(statuses)
     }
 
 
-def _success(status: int) -> dict[str, Any]:
-    return {"description": HTTPStatus(status).phrase}
+def _success(known: _Known, status: int, same: list[Route]) -> dict[str, Any]:
+    """With the answer's schema where handlers are typed by what they return."""
+    success: dict[str, Any] = {"description": HTTPStatus(status).phrase}
+    views = {id(view): view for route in same if route.status == status and (view := view_type(route)) is not None}
+    schemas = [known.schemas[mark] for mark in views]
+    if schemas:
+        schema = schemas[0] if len(schemas) == 1 else {"oneOf": schemas}
+        success["content"] = {"application/json": {"schema": schema}}
+    return success
 
 
 def _refusals(api: Api, route: Route) -> set[int]:
