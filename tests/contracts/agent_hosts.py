@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from gureum.agents.hypervisor.agent import Agent, AgentOptions
 from gureum.agents.hypervisor.protocol import ImageSource
-from gureum.agents.hypervisor.remote import RemoteAgent, serve_agent
+from gureum.agents.hypervisor.remote import remote_agent, serve_agent
 from gureum.agents.hypervisor.simulated import SimulatedHosts, World
 from gureum.agents.metadata.wiring import LoopbackWiring
 
@@ -46,7 +46,7 @@ class Host:
 
     @property
     def agent(self):
-        return self.direct if self._bus is None else RemoteAgent(self._bus, self.name)
+        return self.direct if self._bus is None else remote_agent(self._bus, self.name)
 
     def put_behind(self, bus):
         self._bus = bus

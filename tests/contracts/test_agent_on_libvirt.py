@@ -16,7 +16,7 @@ from tests.contracts import hypervisor_lab
 from tests.contracts.agent_hosts import eventually
 
 from gureum.agents.hypervisor.protocol import GuestData, ImageSource, NicSpec, ServerSpec
-from gureum.agents.hypervisor.remote import RemoteAgent, listen_to_agents
+from gureum.agents.hypervisor.remote import listen_to_agents, remote_agent
 from gureum.foundation.bus.open import open_bus
 
 # The lab lets go of its daemons, which end with their namespaces.
@@ -56,7 +56,7 @@ class Host:
         self.bus = open_bus(self.url, role="control")
         self.events = Events()
         self.stop_listening = listen_to_agents(self.bus, self.events)
-        self.agent = RemoteAgent(self.bus, "host-1")
+        self.agent = remote_agent(self.bus, "host-1")
         self.process = None
         self.image = self._make_image()
 

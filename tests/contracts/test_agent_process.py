@@ -14,7 +14,7 @@ from tests.contracts.agent_hosts import eventually, make_image
 from tests.contracts.test_hypervisor_agent import spec_of
 
 from gureum.agents.hypervisor.protocol import HostObserved, ServerObserved
-from gureum.agents.hypervisor.remote import RemoteAgent, listen_to_agents
+from gureum.agents.hypervisor.remote import listen_to_agents, remote_agent
 from gureum.foundation.bus.interface import BusError
 from gureum.foundation.bus.open import open_bus
 
@@ -41,7 +41,7 @@ class Process:
         self.bus = open_bus(f"unix:{folder}/bus", role="control")
         self.listener = Listener()
         listen_to_agents(self.bus, self.listener)
-        self.agent = RemoteAgent(self.bus, "host-1")
+        self.agent = remote_agent(self.bus, "host-1")
         (folder / "settings.json").write_text(json.dumps({"driver": "fake", "metadata": "none", "heartbeat_s": 0.3}))
         self.process = None
 

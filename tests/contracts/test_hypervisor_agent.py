@@ -16,7 +16,7 @@ from tests.contracts.agent_hosts import RealHost, SimulatedHost, eventually, mak
 
 from gureum.agents.hypervisor.faults import Fault, FaultPlan
 from gureum.agents.hypervisor.protocol import AgentFailure, GuestData, ImageSource, NicSpec, ServerSpec
-from gureum.agents.hypervisor.remote import BusEvents, RemoteAgent, listen_to_agents, serve_agent
+from gureum.agents.hypervisor.remote import BusEvents, listen_to_agents, remote_agent, serve_agent
 from gureum.agents.hypervisor.simulated import SimulatedHosts, World
 from gureum.drivers.image.inspector import Inspector
 from gureum.foundation.bus.in_process import InProcessBus
@@ -315,7 +315,7 @@ def test_a_failure_crosses_the_bus_with_its_texts():
     hosts = SimulatedHosts(1, prefix="h")
     hosts.world.faults.add("h1", Fault("fail", text="disk /dev/x is full", public="no room", retry=False))
     stop = serve_agent(bus, "h1", hosts["h1"])
-    agent = RemoteAgent(bus, "h1")
+    agent = remote_agent(bus, "h1")
     spec = ServerSpec("s", "s", 1, 64, 1, "running", 1)
     with pytest.raises(AgentFailure, match="disk /dev/x is full") as caught:
         agent.ensure_server(spec)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gureum.agents.hypervisor.protocol import AgentEvents, HostObserved, HypervisorAgent, Stop
-from gureum.agents.hypervisor.remote import HEARTBEAT, RemoteAgent, listen_to_agents
+from gureum.agents.hypervisor.remote import HEARTBEAT, listen_to_agents, remote_agent
 from gureum.agents.hypervisor.simulated import SimulatedHosts
 from gureum.foundation.bus.interface import Bus
 
@@ -15,10 +15,12 @@ class AgentsOverBus:
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
-        self._agents: dict[str, RemoteAgent] = {}
+        self._agents: dict[str, HypervisorAgent] = {}
 
     def agent(self, host: str) -> HypervisorAgent:
-        return self._agents.setdefault(host, RemoteAgent(self._bus, host))
+        if host not in self._agents:
+            self._agents[host] = remote_agent(self._bus, host)
+        return self._agents[host]
 
     def listen(self, events: AgentEvents) -> Stop:
         return listen_to_agents(self._bus, events)

@@ -14,9 +14,13 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from gureum.foundation.fleet.calls import remote
+
 PROTOCOL_VERSION = 4
 
 COPY_PIECE_BYTES = 4 << 20
+CALL_TIMEOUT_S = 60.0
+"""For calls that change something on the host."""
 
 WantedPower = Literal["running", "paused", "stopped"]
 ObservedPower = Literal["running", "paused", "stopped", "crashed", "absent"]
@@ -161,8 +165,12 @@ class AgentFailure(Exception):
 
 
 class HypervisorAgent(Protocol):
-    """The calls of the control plane. Each is idempotent; each is one message and one answer on the bus."""
+    """The calls of the control plane, each idempotent, each one message and one answer on the bus.
 
+    Both ends are derived from this class (`gureum.foundation.fleet.calls`).
+    """
+
+    @remote(timeout_s=CALL_TIMEOUT_S)
     def ensure_server(self, spec: ServerSpec) -> ServerObserved:
         """Make it so; answer with what is true now.
 
@@ -173,6 +181,7 @@ class HypervisorAgent(Protocol):
         """
         ...
 
+    @remote(timeout_s=CALL_TIMEOUT_S)
     def remove_server(self, server_id: str) -> None:
         """Nothing of the server is left on the host: machine, disks, config drive, metadata. Absent is fine."""
         ...
@@ -183,31 +192,36 @@ class HypervisorAgent(Protocol):
         """The last `lines` lines (all that is kept, when None) of the serial console; "" before the first boot."""
         ...
 
+    @remote(since=2)
     def guest_password(self, server_id: str) -> str:
-        """What the guest posted for its owner, "" when it did not. Since version 2."""
+        """What the guest posted for its owner, "" when it did not."""
         ...
 
+    @remote(since=2)
     def forget_guest_password(self, server_id: str) -> None:
-        """The guest may post another one. Absent is fine. Since version 2."""
+        """The guest may post another one. Absent is fine."""
         ...
 
+    @remote(timeout_s=CALL_TIMEOUT_S, since=3)
     def copy_disk(self, server_id: str, copy_id: str) -> DiskCopy:
         """Make a copy of the server's root disk, as it is at one moment: one qcow2 file that stands on no other.
 
         Answers before the copy is whole: repeat the call. Once whole it stays as it is until it is dropped, or goes
-        with the server. Raises AgentFailure; with retry when the next call may begin it anew. Since version 3.
+        with the server. Raises AgentFailure; with retry when the next call may begin it anew.
         """
         ...
 
+    @remote(since=3, quiet=True)  # a disk is many pieces
     def read_copy(self, server_id: str, copy_id: str, offset: int) -> bytes:
-        """The copy's bytes from `offset`, at most `COPY_PIECE_BYTES`; b"" at its end. Since version 3.
+        """The copy's bytes from `offset`, at most `COPY_PIECE_BYTES`; b"" at its end.
 
         Raises AgentFailure without retry when there is no such copy.
         """
         ...
 
+    @remote(timeout_s=CALL_TIMEOUT_S, since=3)
     def drop_copy(self, server_id: str, copy_id: str) -> None:
-        """Nothing of the copy is left, whole or under way. Absent is fine. Since version 3."""
+        """Nothing of the copy is left, whole or under way. Absent is fine."""
         ...
 
 

@@ -9,28 +9,26 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 from sqlalchemy import Integer, bindparam, or_, select, type_coerce, update
 
 from gureum.agents.hypervisor.protocol import (
     AgentDirectory,
-    AgentFailure,
     HostObserved,
     HostResources,
     HypervisorAgent,
     ServerObserved,
 )
 from gureum.foundation import clock, ids
-from gureum.foundation.bus.interface import BusError
 from gureum.foundation.db.engine import Database, Tx
 from gureum.foundation.db.prepared import Prepared, as_tuple
+from gureum.foundation.fleet.calls import AgentCall, watched
 from gureum.foundation.log import own_story, request_id, took
 from gureum.foundation.metrics import Metrics
 from gureum.foundation.tasks.store import Tasks
@@ -64,32 +62,6 @@ class HostOptions:
     ram_ratio: float = 1.0
     disk_ratio: float = 1.0
     timeout_s: float = 8.0
-
-
-class _Counted:
-    """An agent whose calls show in /metrics and in the log."""
-
-    def __init__(self, host: str, agent: HypervisorAgent, metrics: Metrics) -> None:
-        self._host = host
-        self._agent = agent
-        self._metrics = metrics
-
-    def __getattr__(self, method: str) -> Any:
-        self._metrics.agent_calls.labels(method).inc()
-        call = getattr(self._agent, method)
-
-        def told(*arguments: Any) -> Any:
-            started, end = time.perf_counter(), "answered"
-            try:
-                return call(*arguments)
-            except (AgentFailure, BusError) as error:
-                end = f"failed: {error}"
-                raise
-            finally:
-                if method != "read_copy":  # a disk is many pieces: a line for each would bury the rest
-                    log.info("call %s of host %s %s %s", method, self._host, end, took(time.perf_counter() - started))
-
-        return told
 
 
 _FLAGS = (type_coerce(Host.disabled, Integer), type_coerce(Host.forced_down, Integer))
@@ -129,7 +101,15 @@ class HostRegistry:
         self._written: dict[str, HostResources] = {}
 
     def agent(self, host: str) -> HypervisorAgent:
-        return cast("HypervisorAgent", _Counted(host, self._agents.agent(host), self._metrics))
+        """The host's agent; each call of it is counted, and told in the log."""
+
+        def note(call: AgentCall, seconds: float, error: Exception | None) -> None:
+            self._metrics.agent_calls.labels(call.method.name).inc()
+            if not call.options.quiet:
+                end = f"failed: {error}" if error else "answered"
+                log.info("call %s of host %s %s %s", call.method.name, host, end, took(seconds))
+
+        return watched(HypervisorAgent, self._agents.agent(host), note)
 
     def heartbeat(self, observed: HostObserved) -> None:
         """Take note; written at the next flush."""
