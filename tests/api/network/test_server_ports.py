@@ -6,6 +6,7 @@ import pytest
 from tests.api.network.setting import AT, CALLERS, Maker, absent_id
 
 from gureum.foundation.errors import BadRequest, Conflict, Forbidden, NotFound, OverQuota
+from gureum.services.network.bootstrap import bootstrap
 from gureum.services.network.facade import NicRequest, NicWanted
 
 ALICE = CALLERS["alice"]
@@ -241,7 +242,8 @@ def test_deleting_a_servers_port_tells_compute(cloud, alice, wan):
 
 
 def test_bootstrap_is_done_once(cloud, root):
-    cloud.write(lambda tx: cloud.facade.bootstrap(tx, "198.18.0.0/24", "p0"))
+    ctx = cloud.app.apis[0].deps
+    cloud.write(lambda tx: bootstrap(tx, ctx, "198.18.0.0/24", "p0"))
     listed_networks = root.get(f"{AT}/networks?router:external=True").json()["networks"]
     assert [(one["name"], one["shared"], one["mtu"]) for one in listed_networks] == [("public", False, 1500)]
     assert cloud.held("network")[listed_networks[0]["id"]].physical_network == "external"
