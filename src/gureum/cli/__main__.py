@@ -213,7 +213,7 @@ def parser() -> argparse.ArgumentParser:
     inner.add_argument("which", choices=("tokens", "secrets"), metavar="tokens|secrets")
     inner.add_argument("--config", type=Path, metavar="FILE", help="the control plane's (default: the folder's)")
     inner.set_defaults(run=keys_rotate)
-    one = commands.add_parser("test", help="run the tests: all, a tier or a path; what follows goes to pytest")
+    one = commands.add_parser("test", help="run the tests: all, a tier, a path, or --changed")
     one.add_argument("what", nargs="?", default="", metavar="TIER|PATH")
     one.set_defaults(run=test)
     return whole

@@ -18,7 +18,9 @@ NO_TESTS = 5
 
 
 def run_tests(what: str, arguments: list[str]) -> int:
-    """Run one tier, one path, or every tier. The exit code is pytest's."""
+    """Run one tier, one path, every tier, or with `--changed` what a change asks for. The exit code is pytest's."""
+    if not what and (changed := [word for word in arguments if word.partition("=")[0] == "--changed"]):
+        return _run_changed(changed[0].partition("=")[2], [word for word in arguments if word not in changed])
     if not what:
         codes = [_pytest(["-n", "2", *_present(PARALLEL), *arguments]), *_two_at_once(_present(SERIAL), arguments)]
         return max((abs(code) for code in codes if code != NO_TESTS), default=NO_TESTS)  # below 0: killed by a signal
@@ -28,6 +30,18 @@ def run_tests(what: str, arguments: list[str]) -> int:
     if not (CLONE / target.partition("::")[0]).exists():
         raise Refusal(f"There are no tests {what!r}.", f"Tiers: {' '.join(TIERS)}")
     return _pytest([target, *arguments])
+
+
+def _run_changed(base: str, arguments: list[str]) -> int:
+    """The tests of what differs from the commit `base`, without those that need engines."""
+    from gureum.cli.changed_tests import changed_files, paths_for
+    from gureum.roles.assembly import CATALOGUE
+
+    services = [CATALOGUE.service(name) for name in CATALOGUE.packages]
+    needs = {service.name: [CATALOGUE.offering(need) for need in service.needs] for service in services}
+    paths = [path for path in paths_for(changed_files(CLONE, base), needs) if (CLONE / path).exists()]
+    print(f"Tests of the change: {' '.join(paths)}", flush=True)
+    return _pytest(["-n", "2", "-m", "not engines and not postgresql and not rabbitmq", *paths, *arguments])
 
 
 def _two_at_once(targets: list[str], arguments: list[str]) -> list[int]:
