@@ -128,7 +128,14 @@ def test_zones_providers_and_address_use(alice, root, make):
     make.port(network)
     used = root.get(f"{AT}/network-ip-availabilities/{network['id']}").json()["network_ip_availability"]
     assert (used["used_ips"], used["total_ips"]) == (2, 253)
+    details = {"total_ips_in_subnet": 254, "total_ips_in_allocation_pool": 253}
+    details |= {"used_ips_in_subnet": 2, "used_ips_in_allocation_pool": 2}
+    assert used["ip_availability_details"] == used["subnet_ip_availability"][0]["ip_availability_details"] == details
     assert alice.get(f"{AT}/network-ip-availabilities").status == 403
+    make.subnet(network, "fd00::/64")
+    make.subnet(network, "fd01::/63")
+    used = root.get(f"{AT}/network-ip-availabilities?network_id={network['id']}").json()["network_ip_availabilities"][0]
+    assert used["ip_availability_details"]["total_ips_in_subnet"] == 254 + 2**64 + 2**65
 
 
 @pytest.mark.parametrize("raw", [b"{", b"\xff\xfe", b"[" * 5000, b'{"network": {"name": "\\ud800"}}', b"null", b""])

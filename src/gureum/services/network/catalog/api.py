@@ -4,12 +4,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 import uuid
-from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from gureum.foundation import clock
 from gureum.foundation.http import filters
@@ -17,11 +15,9 @@ from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import PUBLIC, Route
 from gureum.foundation.policy import Rule
 from gureum.services.network import errors, listing
-from gureum.services.network.catalog import zones
+from gureum.services.network.catalog import address_use, zones
 from gureum.services.network.catalog.extensions import EXTENSIONS
 from gureum.services.network.networks.model import Network
-from gureum.services.network.ports.model import IpAllocation
-from gureum.services.network.subnets.model import Subnet
 
 _SAME = "the same for every project"
 RULES = (
@@ -155,7 +151,7 @@ def availabilities(call: Call[Any]) -> dict[str, Any]:
         if call.params(name):
             statement = statement.where(column.in_(call.params(name)))
     versions_wanted = [filters.integer("ip_version", value) for value in call.params("ip_version")]
-    return {"network_ip_availabilities": _availabilities(call, call.tx.execute(statement).all(), versions_wanted)}
+    return {"network_ip_availabilities": address_use.views(call.tx, call.tx.execute(statement).all(), versions_wanted)}
 
 
 def availability(call: Call[Any], network_id: str) -> dict[str, Any]:
@@ -163,33 +159,7 @@ def availability(call: Call[Any], network_id: str) -> dict[str, Any]:
     rows = call.tx.execute(found).all()
     if not rows:
         raise errors.missing("network", network_id)
-    return {"network_ip_availability": _availabilities(call, rows, [])[0]}
-
-
-def _availabilities(call: Call[Any], rows: Sequence[Any], ip_versions: Sequence[int]) -> list[dict[str, Any]]:
-    subnets: dict[str, list[dict[str, Any]]] = {row.id: [] for row in rows}
-    used = dict(call.tx.execute(select(IpAllocation.subnet_id, func.count()).group_by(IpAllocation.subnet_id)).all())
-    found = select(Subnet.id, Subnet.name, Subnet.network_id, Subnet.ip_version, Subnet.cidr, Subnet.pools)
-    for row in call.tx.execute(found.where(Subnet.network_id.in_(subnets)).order_by(Subnet.created_at, Subnet.id)):
-        if not ip_versions or row.ip_version in ip_versions:
-            view = {"subnet_id": row.id, "subnet_name": row.name, "ip_version": row.ip_version, "cidr": row.cidr}
-            subnets[row.network_id].append(view | {"used_ips": used.get(row.id, 0), "total_ips": _total(row.pools)})
-    return [
-        {
-            "network_id": row.id,
-            "network_name": row.name,
-            "tenant_id": row.project_id,
-            "project_id": row.project_id,
-            "subnet_ip_availability": subnets[row.id],
-            "used_ips": sum(one["used_ips"] for one in subnets[row.id]),
-            "total_ips": sum(one["total_ips"] for one in subnets[row.id]),
-        }
-        for row in rows
-    ]
-
-
-def _total(pools: Sequence[Sequence[str]]) -> int:
-    return sum(int(ipaddress.ip_address(end)) - int(ipaddress.ip_address(start)) + 1 for start, end in pools)
+    return {"network_ip_availability": address_use.views(call.tx, rows, ())[0]}
 
 
 _AVAILABLE = "/v2.0/network-ip-availabilities"

@@ -21,6 +21,7 @@ _NAMES = {
     "net-mtu": "Network MTU",
     "net-mtu-writable": "Network MTU (writable)",
     "network-ip-availability": "Network IP Availability",
+    "network-ip-availability-details": "Network IP Availability Details Extension",
     "network_availability_zone": "Network Availability Zone",
     "pagination": "Pagination support",
     "port-mac-address-regenerate": "Neutron Port MAC address regenerate",
