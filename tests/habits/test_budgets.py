@@ -125,3 +125,20 @@ def configuration() -> list[type[msgspec.Struct]]:
 @pytest.mark.parametrize("section", configuration(), ids=lambda kind: kind.__name__)
 def test_sections_of_the_configuration_have_few_options(section):
     assert len(msgspec.structs.fields(section)) <= OPTIONS, "options that nobody turns go; others become a section"
+
+
+def test_a_size_beyond_its_budget_fails():
+    check_sizes({"a": 39, "b": 12}, 40, 80)
+    with pytest.raises(AssertionError, match=r"more than 80 lines:\s+81 a"):
+        check_sizes({"a": 81, **{str(number): 1 for number in range(99)}}, 40, 80)
+    with pytest.raises(AssertionError, match=r"only 50.0% have fewer than 40 lines:\s+41 a"):
+        check_sizes({"a": 41, "b": 12}, 40, 80)
+
+
+def test_exceptions_are_named_and_needed():
+    exceptions = Exceptions({"a": "a reason"})
+    exceptions.check({"a": "too large"}, "divide it")
+    with pytest.raises(AssertionError, match="divide it\nb: too large"):
+        exceptions.check({"a": "too large", "b": "too large"}, "divide it")
+    with pytest.raises(AssertionError, match="not needed any more"):
+        exceptions.check({}, "divide it")
