@@ -9,6 +9,7 @@ from typing import Any
 from gureum.foundation.bus.in_process import InProcessBus
 from gureum.foundation.config import Config, Section
 from gureum.foundation.db.engine import Database
+from gureum.foundation.events.outbox import Events
 from gureum.foundation.metrics import Metrics
 from gureum.foundation.service import Building, CatalogEntry, Mounted, Room, Service
 from gureum.foundation.tasks.store import Tasks
@@ -23,6 +24,7 @@ def mount(
     engines: Mapping[type, Any] | None = None,
     tasks: Tasks | None = None,
     catalog: tuple[CatalogEntry, ...] = (),
+    events: Events | None = None,
 ) -> Mounted:
     """The service, built as in a cloud whose other options are the defaults. `catalog` is of the whole cloud."""
     given = dict(engines or {})
@@ -36,5 +38,6 @@ def mount(
         given.__getitem__,
         catalog,
         dict(facades or {}),
+        events or Events(),
     )
     return service.build(Room(service, building))

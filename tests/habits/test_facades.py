@@ -29,11 +29,7 @@ from gureum.foundation.db.prepared import Prepared
 
 METHODS = 12
 
-TOO_MANY = Exceptions(
-    {
-        "gureum.services.network.facade.NetworkFacade": "the listener becomes events",
-    }
-)
+TOO_MANY = Exceptions({})
 LEAKS = Exceptions(
     {
         "gureum.services.identity.facade.projects_inside": "goes with the one quota engine",

@@ -15,6 +15,7 @@ from gureum.foundation.caller import Caller
 from gureum.foundation.db.engine import Database
 from gureum.foundation.db.types import Row
 from gureum.foundation.errors import Unauthorized
+from gureum.foundation.events.outbox import Events
 from gureum.foundation.http.app import App
 from gureum.foundation.http.authentication import Authentication
 from gureum.foundation.policy import Policy
@@ -121,11 +122,14 @@ def build(database: Database, folder) -> World:
     tasks = Tasks()
     who = mount(identity.SERVICE, database, folder).facade
     where = mount(placement.SERVICE, database, folder).facade
-    engines = {NetworkDriver: FakeNetworkDriver()}
-    wires = mount(network.SERVICE, database, folder, facades={IdentityFacade: who}, engines=engines, tasks=tasks).facade
+    engines, events = {NetworkDriver: FakeNetworkDriver()}, Events()
+    wires = mount(
+        network.SERVICE, database, folder, facades={IdentityFacade: who}, engines=engines, tasks=tasks, events=events
+    ).facade
     hosts = HostRegistry(database, tasks, where, NoAgents(), HostOptions())
     deps = ComputeDeps(database, tasks, hosts, who, None, wires, where)
     mounted = service.mounted(deps, ServerLifecycle(database, hosts, where, wires, None))
+    events.subscribe(mounted.subscriptions)
     authentication = Authentication(authenticate, authenticate)
     app = App(mounted.apis, database, Policy(service.SERVICE.rules), authentication, public_url="http://cloud")
 

@@ -17,6 +17,7 @@ from gureum.foundation.caller import Caller
 from gureum.foundation.db.engine import Database
 from gureum.foundation.db.types import Row
 from gureum.foundation.errors import Unauthorized
+from gureum.foundation.events.outbox import Events
 from gureum.foundation.http.app import App
 from gureum.foundation.http.authentication import Authentication
 from gureum.foundation.policy import Policy
@@ -70,6 +71,7 @@ class Cloud:
     facade: NetworkFacade
     writer: NetworkWriter
     project_times: dict[str, str]
+    events: Events
 
     def client(self, token: str) -> Client:
         return Client(self.app, {"X-Auth-Token": token})
@@ -165,4 +167,4 @@ def open_cloud(database: Database, driver: Any = None, config: NetworkConfig | N
     (writer,) = network.background
     writer.watch()
     created = {name: clock.iso(made) for name, made in PROJECTS.items()}
-    return Cloud(app, database, driver, network.facade, writer, created)
+    return Cloud(app, database, driver, network.facade, writer, created, network.apis[0].deps.events)

@@ -6,8 +6,9 @@ import pytest
 from tests.api.network.setting import AT, CALLERS, Maker, absent_id
 
 from gureum.foundation.errors import BadRequest, Conflict, Forbidden, NotFound, OverQuota
+from gureum.foundation.events.event import InTransaction
 from gureum.services.network.bootstrap import bootstrap
-from gureum.services.network.facade import NicRequest, NicWanted
+from gureum.services.network.facade import AddressesChanged, NicRequest, NicWanted, PortsChanged
 
 ALICE = CALLERS["alice"]
 
@@ -22,6 +23,12 @@ def boot(cloud, server_id="s1", request=None, caller=ALICE, count=1):
     cloud.write(work)
 
 
+def hear(cloud, woken):
+    """Note the servers that events of ports and addresses name."""
+    kinds = (PortsChanged, AddressesChanged)
+    cloud.events.subscribe(InTransaction(kind, lambda _tx, event: woken.extend(event.server_ids)) for kind in kinds)
+
+
 def read(cloud, name, *arguments):
     with cloud.database.read() as tx:
         return getattr(cloud.facade, name)(tx, *arguments)
@@ -34,7 +41,7 @@ def listed(*nics, groups=()):
 def test_a_servers_port_from_boot_to_release(cloud, alice, make, wan):
     network, _, _ = wan
     woken = []
-    cloud.facade.set_port_listener(*[lambda _tx, servers: woken.extend(servers)] * 2)
+    hear(cloud, woken)
     boot(cloud)
     port = alice.get(f"{AT}/ports?device_id=s1").json()["ports"][0]
     assert (port["device_owner"], port["name"], port["status"], len(port["security_groups"])) == (
@@ -234,7 +241,7 @@ def test_static_network_data_has_address_mask_and_routes(cloud, make):
 
 def test_deleting_a_servers_port_tells_compute(cloud, alice, wan):
     woken = []
-    cloud.facade.set_port_listener(*[lambda _tx, servers: woken.extend(servers)] * 2)
+    hear(cloud, woken)
     boot(cloud)
     port_id = read(cloud, "wiring", "s1").nics[0].port_id
     assert alice.delete(f"{AT}/ports/{port_id}").status == 204

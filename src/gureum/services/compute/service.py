@@ -11,6 +11,7 @@ from sqlalchemy import delete, select
 from gureum.agents.hypervisor.protocol import AgentDirectory
 from gureum.foundation import clock
 from gureum.foundation.db.engine import Database, Tx
+from gureum.foundation.events.event import InTransaction
 from gureum.foundation.http.microversions import Versions
 from gureum.foundation.http.routes import Api, Route
 from gureum.foundation.schedule import Periodic
@@ -31,7 +32,7 @@ from gureum.services.compute.servers.reach import looked_up_first
 from gureum.services.compute.servers.snapshot_lifecycle import SnapshotLifecycle
 from gureum.services.identity.facade import IdentityFacade
 from gureum.services.image.facade import ImageFacade
-from gureum.services.network.facade import NetworkFacade
+from gureum.services.network.facade import AddressesChanged, NetworkFacade, PortsChanged
 from gureum.services.placement.facade import PlacementFacade
 
 WRITE_HEARTBEATS_EVERY_S = 1.0
@@ -73,7 +74,6 @@ def build(room: Room) -> Mounted:
 
 def mounted(deps: ComputeDeps, servers: ServerLifecycle) -> Mounted:
     """The API and the lives of servers. Ports that come up and addresses that change wake their servers' tasks."""
-    deps.network.set_port_listener(partial(on_ports_changed, deps.tasks), partial(on_addresses_changed, deps.tasks))
     snapshots = SnapshotLifecycle(deps.database, deps.hosts, deps.image, servers.host_timeout_s)
     api = Api(
         "compute",
@@ -90,6 +90,10 @@ def mounted(deps: ComputeDeps, servers: ServerLifecycle) -> Mounted:
         apis=(api,),
         lifecycles=(servers.lifecycle(), snapshots.lifecycle()),
         reconcilers=(Reconciler("purge-deleted-servers", PURGE_EVERY_S, lambda: _purge(deps.database)),),
+        subscriptions=(
+            InTransaction(PortsChanged, partial(on_ports_changed, deps.tasks)),
+            InTransaction(AddressesChanged, partial(on_addresses_changed, deps.tasks)),
+        ),
         bootstrap=bootstrap_flavors,
     )
 

@@ -13,25 +13,13 @@ from gureum.drivers.network.interface import NetworkDriver
 from gureum.foundation import clock
 from gureum.foundation.cache import Cache
 from gureum.foundation.db.engine import Tx
+from gureum.foundation.events.outbox import Events
 from gureum.foundation.quota import NO_UNIFIED_LIMITS, UnifiedLimitsOf
 from gureum.services.network.changes import Changes
 from gureum.services.network.config import NetworkConfig
 
 CACHED_CURSORS = 16_384
 _START = clock.utcnow()
-PortListener = Callable[[Tx, list[str]], None]
-"""(tx, server ids) called inside the transaction that recorded what became of these servers' ports."""
-
-
-@dataclass(slots=True)
-class Listener:
-    """Who is told about servers' ports; compute sets it once at start.
-
-    `call` hears that ports went up or down, `addresses` that what their guests are told of themselves changed.
-    """
-
-    call: PortListener = field(default=lambda _tx, _servers: None)
-    addresses: PortListener = field(default=lambda _tx, _servers: None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +29,7 @@ class NetworkContext:
     config: NetworkConfig
     driver: NetworkDriver
     changes: Changes
-    listener: Listener
+    events: Events
     limits: UnifiedLimitsOf = lambda _project_id: NO_UNIFIED_LIMITS
     project_ids: Callable[[Tx], Sequence[str]] = lambda _tx: ()
     """Every project of the cloud."""

@@ -12,7 +12,17 @@ from sqlalchemy import or_, select
 
 from gureum.foundation.caller import Caller
 from gureum.foundation.db.engine import Tx
-from gureum.services.network.context import NetworkContext, PortListener
+from gureum.services.network.context import NetworkContext
+from gureum.services.network.events import (
+    AddressesChanged,
+    FloatingIpCreated,
+    FloatingIpDeleted,
+    NetworkCreated,
+    NetworkDeleted,
+    PortCreated,
+    PortDeleted,
+    PortsChanged,
+)
 from gureum.services.network.floating_ips.model import FloatingIp
 from gureum.services.network.ports.model import IpAllocation, Port
 from gureum.services.network.security_groups.legacy import LegacySecurityGroups, NewIngressRule
@@ -21,12 +31,19 @@ from gureum.services.network.server_ports.model import Address, NicPlan, NicRequ
 
 __all__ = [
     "Address",
+    "AddressesChanged",
+    "FloatingIpCreated",
+    "FloatingIpDeleted",
+    "NetworkCreated",
+    "NetworkDeleted",
     "NetworkFacade",
     "NewIngressRule",
     "NicPlan",
     "NicRequest",
     "NicWanted",
-    "PortListener",
+    "PortCreated",
+    "PortDeleted",
+    "PortsChanged",
     "Wiring",
 ]
 
@@ -107,9 +124,3 @@ class NetworkFacade:
         return list(
             tx.scalars(select(Port.server_id).where(Port.id.in_(holders), Port.server_id.isnot(None)).distinct())
         )
-
-    def set_port_listener(self, ports: PortListener, addresses: PortListener) -> None:
-        """Each gets (tx, server ids) inside the transaction that recorded ports going up or down (`ports`), or what
-        the servers' guests are told of their addresses changing (`addresses`).
-        """
-        self._ctx.listener.call, self._ctx.listener.addresses = ports, addresses

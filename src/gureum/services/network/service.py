@@ -14,7 +14,7 @@ from gureum.services.network.bootstrap import bootstrap
 from gureum.services.network.catalog import api as catalog
 from gureum.services.network.changes import Changes
 from gureum.services.network.config import FirstNetworkConfig, NetworkConfig
-from gureum.services.network.context import Listener, NetworkContext
+from gureum.services.network.context import NetworkContext
 from gureum.services.network.dialect import error_body
 from gureum.services.network.facade import NetworkFacade
 from gureum.services.network.floating_ips import api as floating_ips
@@ -41,7 +41,7 @@ def build(room: Room) -> Mounted:
         room.config(NetworkConfig),
         room.driver(NetworkDriver),
         changes,
-        Listener(),
+        room.events,
         partial(identity.limits, LIMITS),
         identity.project_ids,
         identity.project_created_at,

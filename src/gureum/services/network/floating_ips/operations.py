@@ -10,6 +10,7 @@ from gureum.foundation import ids
 from gureum.foundation.db.engine import Tx
 from gureum.services.network import errors
 from gureum.services.network.context import NetworkContext
+from gureum.services.network.events import FloatingIpCreated, FloatingIpDeleted
 from gureum.services.network.floating_ips import ties
 from gureum.services.network.floating_ips.model import FloatingIp
 from gureum.services.network.networks.model import Network
@@ -52,6 +53,7 @@ def create_floating_ip(tx: Tx, ctx: NetworkContext, floating: FloatingIp, networ
     made = ports.create_port(tx, ctx, network, new, subnets)
     floating.own_port_id, floating.ip = made.port.id, made.given[0].ip
     tx.add(floating)
+    ctx.events.emit(tx, FloatingIpCreated(floating.id, floating.project_id, network.id, floating.ip))
     return floating
 
 
@@ -127,4 +129,5 @@ def delete_floating_ip(tx: Tx, ctx: NetworkContext, floating: FloatingIp) -> Non
         ties.tell(tx, ctx, floating.port_id)
     ports.delete_ports(tx, ctx, [floating.own_port_id])
     ctx.changes.mark(tx, "floating_ip", (floating.id,))
+    ctx.events.emit(tx, FloatingIpDeleted(floating.id, floating.project_id, floating.network_id, floating.ip))
     tx.delete(floating)

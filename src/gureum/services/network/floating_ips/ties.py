@@ -13,6 +13,7 @@ from gureum.foundation.db.engine import Tx
 from gureum.foundation.db.prepared import Prepared
 from gureum.services.network import errors
 from gureum.services.network.context import NetworkContext
+from gureum.services.network.events import AddressesChanged
 from gureum.services.network.floating_ips.model import FloatingIp
 from gureum.services.network.ports.model import Port
 from gureum.services.network.standard import touch
@@ -22,7 +23,7 @@ def tell(tx: Tx, ctx: NetworkContext, port_id: str | None) -> None:
     """The guest behind the port learns its floating addresses from its metadata."""
     server_id = tx.scalar(select(Port.server_id).where(Port.id == port_id))
     if server_id is not None:
-        ctx.listener.addresses(tx, [server_id])
+        ctx.events.emit(tx, AddressesChanged((server_id,)))
 
 
 def untie(tx: Tx, ctx: NetworkContext, floating: FloatingIp) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import delete, exists, select, update
 from gureum.foundation.db.engine import Tx
 from gureum.services.network import errors
 from gureum.services.network.context import NetworkContext
+from gureum.services.network.events import FloatingIpDeleted, NetworkCreated, NetworkDeleted
 from gureum.services.network.floating_ips.model import FloatingIp
 from gureum.services.network.networks import rules
 from gureum.services.network.networks.model import OVERLAY, Network
@@ -41,6 +42,7 @@ def create_network(tx: Tx, ctx: NetworkContext, network: Network, provider: Prov
     tx.add(network)
     tx.flush()
     ctx.changes.mark(tx, "network", (network.id,))
+    ctx.events.emit(tx, NetworkCreated(network.id, network.project_id))
     return network
 
 
@@ -124,11 +126,14 @@ def delete_network(tx: Tx, ctx: NetworkContext, network: Network) -> None:
         )
     subnets = tx.scalars(select(Subnet.id).where(Subnet.network_id == network.id)).all()
     metadata.remove(tx, ctx, network.id)
-    tx.execute(delete(FloatingIp).where(FloatingIp.network_id == network.id))
+    gone = delete(FloatingIp).where(FloatingIp.network_id == network.id)
+    for row in tx.execute(gone.returning(FloatingIp.id, FloatingIp.project_id, FloatingIp.network_id, FloatingIp.ip)):
+        ctx.events.emit(tx, FloatingIpDeleted(*row))
     tx.execute(delete(Port).where(Port.network_id == network.id, Port.device_owner == FLOATING))
     if subnets:
         tx.execute(delete(IpAllocation).where(IpAllocation.subnet_id.in_(subnets)))
         tx.execute(delete(Subnet).where(Subnet.id.in_(subnets)))
         ctx.changes.mark(tx, "subnet", subnets)
     ctx.changes.mark(tx, "network", (network.id,))
+    ctx.events.emit(tx, NetworkDeleted(network.id, network.project_id))
     tx.delete(network)

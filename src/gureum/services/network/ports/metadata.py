@@ -13,6 +13,7 @@ from sqlalchemy import delete, select
 from gureum.foundation import ids
 from gureum.foundation.db.engine import Tx
 from gureum.services.network.context import NetworkContext
+from gureum.services.network.events import AddressesChanged
 from gureum.services.network.ports import addresses, rules
 from gureum.services.network.ports.model import METADATA, IpAllocation, Port
 from gureum.services.network.standard import touch
@@ -79,7 +80,7 @@ def _tell_servers(tx: Tx, ctx: NetworkContext, network_id: str) -> None:
     servers = select(Port.server_id).where(Port.network_id == network_id, Port.server_id.isnot(None)).distinct()
     found = [server_id for server_id in tx.scalars(servers) if server_id is not None]
     if found:
-        ctx.listener.addresses(tx, found)
+        ctx.events.emit(tx, AddressesChanged(tuple(found)))
 
 
 def leave(tx: Tx, ctx: NetworkContext, subnet: Subnet) -> None:

@@ -18,6 +18,7 @@ from gureum.foundation.db.engine import Tx
 from gureum.foundation.db.prepared import Prepared, insert_into, table_of
 from gureum.services.network import errors
 from gureum.services.network.context import NetworkContext
+from gureum.services.network.events import AddressesChanged, PortCreated, PortDeleted
 from gureum.services.network.floating_ips import ties
 from gureum.services.network.ports import addresses, metadata, rules
 from gureum.services.network.ports.addresses import Given, IpWish, Range
@@ -96,6 +97,8 @@ def create_port(
     _join_groups(tx, port.id, new.groups)
     if new.announced:
         ctx.changes.mark(tx, "port", (port.id,))
+    if new.project_id:
+        ctx.events.emit(tx, PortCreated(port.id, new.project_id, network.id, new.server_id or ""))
     return Made(port, given, list(new.groups))
 
 
@@ -105,7 +108,10 @@ _COPIED = (
 )
 _THESE: BindParameter[str] = bindparam("ports", expanding=True)
 _LEAVE = Prepared(delete(table_of(PortGroup)).where(PortGroup.port_id.in_(_THESE)))
-_DELETE = Prepared(delete(table_of(Port)).where(Port.id.in_(_THESE)))
+_DELETE = Prepared(
+    delete(table_of(Port)).where(Port.id.in_(_THESE)).returning(Port.id, Port.project_id, Port.network_id),
+    make=PortDeleted,
+)
 _INSERT = insert_into(Port)
 _JOIN = insert_into(PortGroup)
 
@@ -168,7 +174,7 @@ def set_addresses(tx: Tx, ctx: NetworkContext, port: Port, wishes: Sequence[IpWi
         mine = (IpAllocation.subnet_id == given.subnet_id, IpAllocation.ip == given.ip)
         tx.execute(update(IpAllocation).where(*mine).values(position=place))
     if (lost or unmet) and port.server_id is not None:
-        ctx.listener.addresses(tx, [port.server_id])
+        ctx.events.emit(tx, AddressesChanged((port.server_id,)))
 
 
 def replace_addresses(tx: Tx, ctx: NetworkContext, port: Port, wishes: Sequence[IpWish]) -> None:
@@ -207,7 +213,9 @@ def delete_ports(tx: Tx, ctx: NetworkContext, port_ids: Sequence[str]) -> None:
     ties.let_go_of_ports(tx, ctx, port_ids)
     addresses.free(tx, port_ids)
     _LEAVE.run(tx, ports=port_ids)
-    _DELETE.run(tx, ports=port_ids)
+    for deleted in _DELETE.all(tx, ports=port_ids):
+        if deleted.project_id:
+            ctx.events.emit(tx, deleted)
     ctx.changes.mark(tx, "port", port_ids)
 
 
@@ -225,7 +233,7 @@ def delete_port(tx: Tx, ctx: NetworkContext, port: Port) -> None:
     tx.expunge(port)
     delete_ports(tx, ctx, [port.id])
     if server_id is not None:
-        ctx.listener.addresses(tx, [server_id])
+        ctx.events.emit(tx, AddressesChanged((server_id,)))
 
 
 def unbind(tx: Tx, ctx: NetworkContext, port: Port) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import bindparam, select, update
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.db.prepared import Prepared, only, table_of
 from gureum.services.network.context import NetworkContext
+from gureum.services.network.events import PortsChanged
 from gureum.services.network.ports.model import Port
 
 CHUNK = 2000
@@ -44,7 +45,7 @@ def record(tx: Tx, ctx: NetworkContext, changed: Mapping[str, tuple[bool, str | 
     if down:
         _tell(servers, _LOWER.all(tx, ports=down))
     if servers:
-        ctx.listener.call(tx, list(servers))
+        ctx.events.emit(tx, PortsChanged(tuple(servers)))
 
 
 _THESE = Port.id.in_(bindparam("ports", expanding=True))
