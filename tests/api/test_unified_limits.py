@@ -263,18 +263,18 @@ def test_another_process_follows_a_change(cloud):
     other = build(cloud.config)
     there = demo.with_headers()
     there.app = other.app
+    (follow,) = other.mounted["identity"].api_periodic
     url = f"{V21}/os-quota-sets/{project(admin)}"
-    other.read_revocations()
+    follow.work()
     ids = register(admin, "compute", servers=3)
-    other.read_revocations()
+    follow.work()
     assert there.get(url).json()["quota_set"]["instances"] == 3
     admin.patch(f"{V3}/registered_limits/{ids['servers']}", {"registered_limit": {"default_limit": 4}})
     assert there.get(url).json()["quota_set"]["instances"] == 3
-    other.read_revocations()
+    follow.work()
     assert there.get(url).json()["quota_set"]["instances"] == 4
     assert demo.get(url).json()["quota_set"]["instances"] == 4
-    other.bus.close()
-    other.database.close()
+    other.close()
 
 
 def statements_of(cloud, client, image, network):

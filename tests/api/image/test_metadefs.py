@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from gureum.services.image.metadefs.common.load import load_common
+
 ROOT = "/image/v2/metadefs"
 SPACES = f"{ROOT}/namespaces"
 PROPERTY = {"title": "T", "type": "string", "enum": ["a", "b"]}
@@ -184,7 +186,7 @@ def test_resource_types(root, alice):
 
 def test_the_common_definitions_are_loaded_once(cloud, root):
     for _ in range(2):
-        cloud.database.write(cloud.facade.bootstrap)
+        cloud.database.write(load_common)
     names = {one["namespace"] for one in root.get(f"{SPACES}?limit=100").json()["namespaces"]}
     assert {"OS::Compute::VirtCPUTopology", "OS::Glance::CommonImageProperties", "OS::Compute::Quota"} <= names
     flavor = root.get(f"{SPACES}/OS::Compute::VirtCPUTopology?resource_type=OS::Nova::Flavor").json()
