@@ -17,9 +17,9 @@ from gureum.foundation.http.authentication import Authentication
 from gureum.foundation.http.microversions import Versions
 from gureum.foundation.http.routes import Api
 from gureum.foundation.policy import Policy
-from gureum.foundation.quota import NO_UNIFIED_LIMITS
 from gureum.services.compute.dialect import error_body
 from gureum.services.compute.keypairs.api import ROUTES, RULES
+from gureum.services.compute.quotas import QUOTAS
 
 CALLERS = {
     "alice": Caller(user_id="alice", project_id="p1", roles=("member", "reader")),
@@ -40,7 +40,7 @@ def authenticate(token):
 def app(database):
     Row.metadata.create_all(database.engine)
     versions = Versions("compute", (2, 1), (2, 96), "X-OpenStack-Nova-API-Version")
-    deps = SimpleNamespace(identity=SimpleNamespace(limits=lambda _service, _project_id: NO_UNIFIED_LIMITS))
+    deps = SimpleNamespace(quotas=QUOTAS)
     api = Api(
         "compute", "/compute", error_body, ROUTES, deps, versions=versions, request_id_header="X-Compute-Request-Id"
     )

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from gureum.foundation.db.engine import Database
+from gureum.foundation.quota import Quotas
 from gureum.foundation.tasks.store import Tasks
+from gureum.services.compute.class_quotas import ClassQuotas
 from gureum.services.compute.hosts.registry import HostRegistry
+from gureum.services.compute.quotas import QUOTAS
 from gureum.services.identity.facade import IdentityFacade
 from gureum.services.image.facade import ImageFacade
 from gureum.services.network.facade import NetworkFacade
@@ -22,3 +26,7 @@ class ComputeDeps:
     image: ImageFacade
     network: NetworkFacade
     placement: PlacementFacade
+
+    @cached_property
+    def quotas(self) -> Quotas:
+        return QUOTAS.following(self.identity.unified, families=(ClassQuotas(self.placement),))

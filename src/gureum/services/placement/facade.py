@@ -13,11 +13,12 @@ from functools import lru_cache
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Integer, and_, bindparam, case, delete, func, literal_column, or_, select, update
+from sqlalchemy import Integer, and_, bindparam, case, delete, func, literal_column, or_, select, update
 
 from gureum.foundation import clock
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.db.prepared import Prepared, as_tuple, insert_into, insert_unless_there, table_of
+from gureum.foundation.quota import Projects
 from gureum.services.placement.claims import Amounts, give_back, take, take_back
 from gureum.services.placement.model import (
     Allocation,
@@ -81,10 +82,6 @@ class Holding:
     total: int
     reserved: int
     used: int
-
-
-PROJECT = Consumer.project_id
-"""Whose a consumer is, for conditions of `used`."""
 
 
 class PlacementFacade:
@@ -199,12 +196,12 @@ class PlacementFacade:
             _DROP.run(tx, of=consumer_id)
             _FORGET.run(tx, of=consumer_id)
 
-    def used(self, tx: Tx, projects: ColumnElement[bool], classes: Sequence[str]) -> dict[str, int]:
-        """Class -> what the consumers of those projects hold of it; `projects` is made with `PROJECT`."""
+    def used(self, tx: Tx, projects: Projects, classes: Sequence[str]) -> dict[str, int]:
+        """Class -> what the consumers of those projects hold of it."""
         sums = (
             select(Allocation.resource_class, func.sum(Allocation.used))
             .join(Consumer, Consumer.id == Allocation.consumer_id)
-            .where(projects, Allocation.resource_class.in_(classes))
+            .where(projects.hold(Consumer.project_id), Allocation.resource_class.in_(classes))
             .group_by(Allocation.resource_class)
         )
         return {name: int(amount) for name, amount in tx.execute(sums)}

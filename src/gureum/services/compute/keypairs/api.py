@@ -5,19 +5,17 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from gureum.foundation import clock
-from gureum.foundation.errors import Conflict, NotFound, OverQuota
+from gureum.foundation.errors import Conflict, NotFound
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.microversions import Version
 from gureum.foundation.http.paging import next_link, paging_of
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
-from gureum.foundation.quota import overruns
 from gureum.services.compute.keypairs.model import Keypair
 from gureum.services.compute.pages import CLOSED, check_paging
-from gureum.services.compute.quotas_in_force import limits_of_user
 
 _LETTERS, _MORE_LETTERS = r"a-zA-Z0-9_\-", r"a-zA-Z0-9_\-@."
 KeypairName = Annotated[
@@ -84,10 +82,7 @@ def create(call: Call[Any], body: CreateV210) -> dict[str, Any]:
     taken = select(Keypair.id).where(Keypair.user_id == owner, Keypair.name == new.name)
     if call.tx.scalar(taken) is not None:
         raise Conflict(f"Key pair '{new.name}' already exists.")
-    used = call.tx.scalar(select(func.count()).select_from(Keypair).where(Keypair.user_id == owner)) or 0
-    limits = limits_of_user(call.deps, call.tx, call.caller.project_id or "", owner)
-    for overrun in overruns(limits, {"key_pairs": used}, {"key_pairs": 1}):
-        raise OverQuota(f"Quota exceeded, too many key pairs ({overrun}).")
+    call.deps.quotas.require(call.tx, call.caller.project_id or "", {"key_pairs": 1}, user_id=owner)
     private, public = None, new.public_key or ""
     if new.public_key is None:
         private, public = rules.generate(new.name) if kind == "ssh" else rules.generate_certificate(owner)

@@ -9,7 +9,6 @@ from gureum.foundation.http.microversions import Version
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
 from gureum.services.compute.pages import CLOSED
-from gureum.services.compute.quotas_in_force import groups_used, limits_of, usage
 
 _RULE = "os_compute_api:limits"
 _OTHER = _RULE + ":other_project"
@@ -58,14 +57,14 @@ def show(call: Call[Any]) -> dict[str, Any]:
     if asked is not None and asked != project_id:
         call.enforce(_OTHER, project_id=asked)
         project_id = asked
-    limits = limits_of(call.deps, call.tx, project_id)
-    used = usage(call.tx, project_id)
+    limits = call.deps.quotas.limits(call.tx, project_id)
+    used = call.deps.quotas.usage(call.tx, project_id)
     absolute = {name: limits[resource] for name, resource in _LIMITS.items()}
     absolute |= {
         "totalInstancesUsed": used["instances"],
         "totalCoresUsed": used["cores"],
         "totalRAMUsed": used["ram"],
-        "totalServerGroupsUsed": groups_used(call.tx, project_id),
+        "totalServerGroupsUsed": used["server_groups"],
         "totalFloatingIpsUsed": 0,
         "totalSecurityGroupsUsed": 0,
     }

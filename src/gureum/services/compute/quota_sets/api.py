@@ -1,7 +1,7 @@
 """Routes of quota sets and quota classes.
 
 Sources: compute API reference, "Quota sets (os-quota-sets)", "Quota class sets (os-quota-class-sets)".
-The limits themselves are enforced where things are created (`quotas_in_force.py`).
+The limits themselves are enforced where things are created (`Quotas.require`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from gureum.foundation.errors import BadRequest
 from gureum.foundation.http import filters
@@ -17,28 +17,11 @@ from gureum.foundation.http.call import Call
 from gureum.foundation.http.microversions import Version
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
-from gureum.foundation.quota import (
-    EVERY_PROJECT,
-    PROJECT_ITSELF,
-    UNLIMITED,
-    clear_limits,
-    limits_of_users,
-    set_limits,
-)
+from gureum.foundation.quota import EVERY_PROJECT, PROJECT_ITSELF, UNLIMITED
 from gureum.services.compute.deps import ComputeDeps
-from gureum.services.compute.keypairs.model import Keypair
 from gureum.services.compute.pages import CLOSED
 from gureum.services.compute.quota_sets.model import QuotaClassLimit
-from gureum.services.compute.quotas_in_force import (
-    DEFAULTS,
-    SERVICE,
-    groups_used,
-    limits_of,
-    limits_of_user,
-    usage,
-    usage_of_user,
-    users_own_limits,
-)
+from gureum.services.compute.quotas import QUOTAS
 from gureum.services.compute.words import Flag
 
 _SETS = "os_compute_api:os-quota-sets:"
@@ -147,7 +130,7 @@ def detail(call: Call[ComputeDeps], project_id: str) -> dict[str, Any]:
     call.enforce(project_id=project_id)
     _check(call, project_id)
     user_id = _user(call)
-    used = _used(call, project_id, user_id)
+    used = call.deps.quotas.usage(call.tx, project_id, user_id or PROJECT_ITSELF)
     limits = _shown(call, _limits(call, project_id, user_id))
     rows = {name: {"limit": limit, "in_use": used.get(name, 0), "reserved": 0} for name, limit in limits.items()}
     return {"quota_set": {"id": project_id, **rows}}
@@ -155,7 +138,7 @@ def detail(call: Call[ComputeDeps], project_id: str) -> dict[str, Any]:
 
 def defaults(call: Call[ComputeDeps], project_id: str) -> dict[str, Any]:
     _check(call, project_id)
-    return {"quota_set": {"id": project_id, **_shown(call, limits_of(call.deps, call.tx, EVERY_PROJECT))}}
+    return {"quota_set": {"id": project_id, **_shown(call, call.deps.quotas.limits(call.tx, EVERY_PROJECT))}}
 
 
 def update(call: Call[ComputeDeps], body: Any, project_id: str) -> dict[str, Any]:
@@ -165,14 +148,13 @@ def update(call: Call[ComputeDeps], body: Any, project_id: str) -> dict[str, Any
     force = body.quota_set.force
     if not (force if isinstance(force, bool) else filters.boolean("force", force)):
         _check_bounds(call, project_id, user_id, changes)
-    set_limits(call.tx, SERVICE, project_id, changes, user_id or PROJECT_ITSELF)
-    call.tx.flush()
+    call.deps.quotas.set_limits(call.tx, project_id, changes, user_id)
     return {"quota_set": _shown(call, _limits(call, project_id, user_id))}
 
 
 def delete(call: Call[ComputeDeps], project_id: str) -> None:
     """Back to the defaults: of one user, or of the project and everyone in it."""
-    clear_limits(call.tx, SERVICE, project_id, _user(call))
+    call.deps.quotas.clear_limits(call.tx, project_id, _user(call))
 
 
 def _user(call: Call[Any]) -> str | None:
@@ -184,26 +166,16 @@ def _user(call: Call[Any]) -> str | None:
 
 
 def _limits(call: Call[ComputeDeps], project_id: str, user_id: str | None) -> dict[str, int]:
-    if user_id is None:
-        return limits_of(call.deps, call.tx, project_id)
-    return limits_of_user(call.deps, call.tx, project_id, user_id)
-
-
-def _used(call: Call[Any], project_id: str, user_id: str | None) -> dict[str, int]:
-    """What a project uses, or one user in it. Key pairs are counted for a user only: they belong to no project."""
-    groups = groups_used(call.tx, project_id, user_id)
-    if user_id is None:
-        return {**usage(call.tx, project_id), "server_groups": groups}
-    keys = call.tx.scalar(select(func.count()).select_from(Keypair).where(Keypair.user_id == user_id)) or 0
-    return {**usage_of_user(call.tx, project_id, user_id), "server_groups": groups, "key_pairs": keys}
+    return call.deps.quotas.limits(call.tx, project_id, user_id or PROJECT_ITSELF)
 
 
 def _check_bounds(call: Call[ComputeDeps], project_id: str, user_id: str | None, changes: dict[str, int]) -> None:
     """A limit covers what is in use, and that of a project covers those of its users together. Raises BadRequest."""
-    used = _used(call, project_id, user_id)
-    of_users = limits_of_users(call.tx, SERVICE, project_id)
-    of_project = limits_of(call.deps, call.tx, project_id)
-    own = users_own_limits(call.deps, call.tx, project_id, user_id) if user_id else {}
+    quotas, tx = call.deps.quotas, call.tx
+    used = quotas.usage(tx, project_id, user_id or PROJECT_ITSELF)
+    of_users = quotas.users_limits_together(tx, project_id)
+    of_project = quotas.limits(tx, project_id)
+    own = quotas.users_own_limits(tx, project_id, user_id) if user_id else {}
     for name, limit in changes.items():
         least = used.get(name, 0) if user_id else max(used.get(name, 0), of_users.get(name, 0))
         if limit != UNLIMITED and limit < least:
@@ -219,7 +191,7 @@ def _check_bounds(call: Call[ComputeDeps], project_id: str, user_id: str | None,
 def _changes(given: Lasting) -> dict[str, int]:
     """What the body sets, as numbers. Raises BadRequest."""
     found = {}
-    for name in DEFAULTS:
+    for name in QUOTAS.defaults:
         value = getattr(given, name, UNSET)
         if value is UNSET:
             continue
@@ -246,16 +218,16 @@ def _shown(call: Call[Any], limits: dict[str, int], network_until: Version = (2,
 # -- classes -----------------------------------------------------------------------------------------------
 
 
-def show_class(call: Call[Any], name: str) -> dict[str, Any]:
+def show_class(call: Call[ComputeDeps], name: str) -> dict[str, Any]:
     return {"quota_class_set": {"id": name, **_class(call, name)}}
 
 
-def update_class(call: Call[Any], body: Any, name: str) -> dict[str, Any]:
+def update_class(call: Call[ComputeDeps], body: Any, name: str) -> dict[str, Any]:
     if len(name) > MAX_CLASS_NAME:
         raise BadRequest(f"quota_class_name has {len(name)} characters, more than {MAX_CLASS_NAME}.")
     changes = _changes(body.quota_class_set)
     if name == DEFAULT_CLASS:
-        set_limits(call.tx, SERVICE, EVERY_PROJECT, changes)
+        call.deps.quotas.set_limits(call.tx, EVERY_PROJECT, changes)
     else:
         for resource, limit in changes.items():
             call.tx.merge(QuotaClassLimit(class_name=name, resource=resource, limit=limit))
@@ -263,12 +235,12 @@ def update_class(call: Call[Any], body: Any, name: str) -> dict[str, Any]:
     return {"quota_class_set": _class(call, name)}
 
 
-def _class(call: Call[Any], name: str) -> dict[str, int]:
+def _class(call: Call[ComputeDeps], name: str) -> dict[str, int]:
     if name == DEFAULT_CLASS:
-        limits = limits_of(call.deps, call.tx, EVERY_PROJECT)
+        limits = call.deps.quotas.limits(call.tx, EVERY_PROJECT)
     else:
         rows = call.tx.scalars(select(QuotaClassLimit).where(QuotaClassLimit.class_name == name))
-        limits = DEFAULTS | {row.resource: row.limit for row in rows}
+        limits = {**QUOTAS.defaults} | {row.resource: row.limit for row in rows}
     shown = _shown(call, limits, (2, 50))
     if not call.at_least(2, 50):
         del shown["server_groups"], shown["server_group_members"]

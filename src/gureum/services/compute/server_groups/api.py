@@ -19,7 +19,6 @@ from gureum.foundation.http.microversions import Version
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
 from gureum.services.compute.pages import CLOSED, MAX_PAGE, check_paging
-from gureum.services.compute.quotas_in_force import check_group
 from gureum.services.compute.servers.groups import ServerGroup, ServerGroupMember
 from gureum.services.compute.servers.model import Server
 from gureum.services.compute.words import Name
@@ -83,7 +82,7 @@ def create(call: Call[Any], body: Any) -> dict[str, Any]:
             raise BadRequest("Only anti-affinity policy supports rules.")
         rules = {"max_server_per_host": int(new.rules.max_server_per_host)}
     project_id = call.caller.project_id or ""
-    check_group(call.deps, call.tx, project_id, call.caller.user_id)
+    call.deps.quotas.require(call.tx, project_id, {"server_groups": 1}, user_id=call.caller.user_id)
     row = ServerGroup(
         id=ids.new_uuid(),
         project_id=project_id,

@@ -23,7 +23,7 @@ from gureum.foundation.http.microversions import Version
 from gureum.foundation.http.routes import Reply, Route
 from gureum.foundation.policy import Rule
 from gureum.services.compute.deps import ComputeDeps
-from gureum.services.compute.quotas_in_force import check_files
+from gureum.services.compute.quotas import file_amounts
 from gureum.services.compute.servers import bodies, operations, reach, snapshots, versions, views
 from gureum.services.compute.servers.model import Server
 from gureum.services.compute.servers.not_offered import NOT_OFFERED, Absent, refuse
@@ -93,7 +93,8 @@ def _files(call: Call[ComputeDeps], payload: bodies.Rebuild) -> list[dict[str, s
     if isinstance(payload.personality, UnsetType):
         return UNSET
     files = operations.checked_files(payload.personality)
-    check_files(call.deps, call.tx, call.caller.project_id or "", call.caller.user_id, files)
+    project_id, user_id = call.caller.project_id or "", call.caller.user_id
+    call.deps.quotas.require(call.tx, project_id, file_amounts(files), user_id=user_id)
     return files
 
 

@@ -16,7 +16,6 @@ from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Reply, Route
 from gureum.foundation.policy import Rule
 from gureum.services.compute.deps import ComputeDeps
-from gureum.services.compute.quotas_in_force import limits_of_user
 from gureum.services.compute.servers import operations
 from gureum.services.compute.servers.bodies import Metadata, Tag
 from gureum.services.compute.servers.model import Server
@@ -110,7 +109,7 @@ def _changeable(call: Call[ComputeDeps], server_id: str) -> Server:
 
 
 def _set(call: Call[ComputeDeps], server: Server, metadata: dict[str, str]) -> dict[str, str]:
-    limit = limits_of_user(call.deps, call.tx, server.project_id, call.caller.user_id)["metadata_items"]
+    limit = call.deps.quotas.limits(call.tx, server.project_id, call.caller.user_id)["metadata_items"]
     if 0 <= limit < len(metadata) and len(metadata) > len(server.meta):
         raise Forbidden(f"Maximum number of metadata items exceeds {limit}")
     if metadata != server.meta:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, String, select
+from sqlalchemy import ForeignKey, String, func, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from gureum.foundation import clock
@@ -39,6 +39,17 @@ class ServerGroupMember(Row):
 
     group_id: Mapped[str] = mapped_column(ForeignKey("server_groups.id", ondelete="CASCADE"), primary_key=True)
     server_id: Mapped[str] = mapped_column(Id, primary_key=True, index=True)
+
+
+def living_members(tx: Tx, group_id: str) -> int:
+    """How many servers of a group are not deleted."""
+    living = (
+        select(func.count())
+        .select_from(ServerGroupMember)
+        .join(Server, Server.id == ServerGroupMember.server_id)
+        .where(ServerGroupMember.group_id == group_id, Server.deleted_at.is_(None))
+    )
+    return tx.scalar(living) or 0
 
 
 def wish_of(tx: Tx, server: Any, tried: frozenset[str]) -> Wish:

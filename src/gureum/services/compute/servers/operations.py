@@ -22,13 +22,14 @@ from gureum.foundation.caller import Caller
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.db.prepared import Prepared, insert_into, table_of, update_of
 from gureum.foundation.errors import BadRequest, Conflict, Forbidden, NotFound
+from gureum.services.compute.class_quotas import class_amounts
 from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.flavors.model import Flavor, FlavorAccess
 from gureum.services.compute.hosts.model import Host
 from gureum.services.compute.keypairs.model import Keypair
-from gureum.services.compute.quotas_in_force import Asked, check_classes, check_members, check_servers
+from gureum.services.compute.quotas import NewServers
 from gureum.services.compute.servers.bodies import File
-from gureum.services.compute.servers.groups import ServerGroup, ServerGroupMember
+from gureum.services.compute.servers.groups import ServerGroup, ServerGroupMember, living_members
 from gureum.services.compute.servers.hints import Hints, within_reach
 from gureum.services.compute.servers.lifecycle import KIND
 from gureum.services.compute.servers.model import LEGAL, Server, ServerAction
@@ -78,15 +79,18 @@ def create_servers(deps: ComputeDeps, tx: Tx, caller: Caller, request: ServerReq
     image = deps.image.boot_image(tx, caller, request.image_id)
     _check_fit(flavor, image, may_lack_disk=request.may_lack_disk)
     resources = resources_of(flavor, kept_of(image))
-    asked = Asked(resources, flavor["vcpus"], flavor["ram"], request.count, len(request.metadata), request.files)
-    check_servers(deps, tx, project_id, caller.user_id, asked)
+    size = (flavor["vcpus"], flavor["ram"])
+    new = NewServers(resources, *size, request.count, len(request.metadata), request.files)
+    deps.quotas.require(tx, project_id, new.amounts(), user_id=caller.user_id)
     if request.count > MOST_SERVERS:
         raise BadRequest(f"At most {MOST_SERVERS} servers can be created by one request.")
     key = own_keypair(tx, caller, request.key_name)
     _check_zone(tx, request)
     group = _group(tx, caller, request.group_id)
     if group is not None:
-        check_members(deps, tx, project_id, caller.user_id, group.id, request.count)
+        members = "server_group_members"
+        used = {members: living_members(tx, group.id)}
+        deps.quotas.require(tx, project_id, {members: request.count}, user_id=caller.user_id, used=used)
     hints = within_reach(tx, caller, request.hints)
     wish = {"zone": request.zone, "host": request.host, "group": request.group_id, **hints.stored()}
     plan = deps.network.plan(tx, caller, request.nics, request.count)
@@ -372,7 +376,7 @@ def _claim_again(deps: ComputeDeps, tx: Tx, server: Server, before: dict[str, in
     if not held:
         return
     more = {name: amount - before.get(name, 0) for name, amount in after.items()}
-    check_classes(deps, tx, server.project_id, {name: amount for name, amount in more.items() if amount > 0})
+    deps.quotas.require(tx, server.project_id, class_amounts(more))
     claim = dict.fromkeys(held, after)
     if not deps.placement.claim(tx, server.id, server.project_id, server.user_id, claim):
         raise Conflict(f"The host of instance {server.id} has no room for the disk of image {server.image_id}.")

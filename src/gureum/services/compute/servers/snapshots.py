@@ -16,7 +16,6 @@ from gureum.foundation.errors import OverQuota, TooLarge
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Reply
 from gureum.services.compute.deps import ComputeDeps
-from gureum.services.compute.quotas_in_force import check_metadata
 from gureum.services.compute.servers import bodies, operations
 from gureum.services.compute.servers.model import IMAGE_STATES, Server
 from gureum.services.compute.servers.snapshot_lifecycle import FIRST, KIND, Job
@@ -62,7 +61,8 @@ def _begin(
     """Reserve the image, mark the server, wake the task; the image's id."""
     tx, caller, deps = call.tx, call.caller, call.deps
     if not call.at_least(2, 39):
-        check_metadata(deps, tx, caller.project_id or "", caller.user_id, len(asked.metadata))
+        amount = {"metadata_items": len(asked.metadata)}
+        deps.quotas.require(tx, caller.project_id or "", amount, user_id=caller.user_id)
     operations.check_legal(server, job.action)
     owner = caller.project_id or server.project_id
     properties = {**inherited(server.image), **facts_of(server, caller), **kind}
