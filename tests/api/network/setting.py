@@ -21,7 +21,6 @@ from gureum.foundation.events.outbox import Events
 from gureum.foundation.http.app import App
 from gureum.foundation.http.authentication import Authentication
 from gureum.foundation.policy import Policy
-from gureum.foundation.quota import NO_UNIFIED_LIMITS
 from gureum.foundation.service import Mounted
 from gureum.services.identity.facade import IdentityFacade
 from gureum.services.network.bootstrap import bootstrap as make_public_network
@@ -57,8 +56,7 @@ class Projects:
     def project_created_at(self, _tx, project_id):
         return PROJECTS.get(project_id)
 
-    def limits(self, _service, _project_id):
-        return NO_UNIFIED_LIMITS
+    unified = None
 
 
 @dataclass

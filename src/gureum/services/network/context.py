@@ -14,7 +14,7 @@ from gureum.foundation import clock
 from gureum.foundation.cache import Cache
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.events.outbox import Events
-from gureum.foundation.quota import NO_UNIFIED_LIMITS, UnifiedLimitsOf
+from gureum.foundation.quota import Quotas
 from gureum.services.network.changes import Changes
 from gureum.services.network.config import NetworkConfig
 
@@ -30,7 +30,7 @@ class NetworkContext:
     driver: NetworkDriver
     changes: Changes
     events: Events
-    limits: UnifiedLimitsOf = lambda _project_id: NO_UNIFIED_LIMITS
+    quotas: Quotas
     project_ids: Callable[[Tx], Sequence[str]] = lambda _tx: ()
     """Every project of the cloud."""
     project_created_at: Callable[[Tx, str], datetime | None] = lambda _tx, _project_id: _START

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from gureum.drivers.network.interface import NetworkDriver
 from gureum.foundation.bus.typed import Nothing, Topic
 from gureum.foundation.db.engine import Tx
@@ -21,7 +19,7 @@ from gureum.services.network.floating_ips import api as floating_ips
 from gureum.services.network.networks import api as networks
 from gureum.services.network.ports import api as ports
 from gureum.services.network.quotas import api as quotas
-from gureum.services.network.quotas.rules import SERVICE as LIMITS
+from gureum.services.network.quotas.rules import QUOTAS
 from gureum.services.network.routers import api as routers
 from gureum.services.network.security_groups import api as security_groups
 from gureum.services.network.subnets import api as subnets
@@ -42,7 +40,7 @@ def build(room: Room) -> Mounted:
         room.driver(NetworkDriver),
         changes,
         room.events,
-        partial(identity.limits, LIMITS),
+        QUOTAS.following(identity.unified),
         identity.project_ids,
         identity.project_created_at,
     )

@@ -20,7 +20,6 @@ from gureum.services.network.networks.api import LISTING as NETWORKS
 from gureum.services.network.ports.addresses import IpWish
 from gureum.services.network.ports.api import LISTING as PORTS
 from gureum.services.network.ports.model import METADATA, Port
-from gureum.services.network.quotas.rules import refuse_overrun
 from gureum.services.network.standard import AddressText, IdText, NameText, ProjectText, standard_view, touch
 from gureum.services.network.subnets.rules import ip_of
 
@@ -117,7 +116,7 @@ def create(call: Call[Any], body: CreateFloatingIp) -> dict[str, Any]:
     if new.floating_ip_address is not None:
         ip_of(new.floating_ip_address)
         call.enforce("create_floatingip:floating_ip_address", project_id=project_id)
-    refuse_overrun(call.deps, call.tx, "floatingip", project_id)
+    call.deps.quotas.require(call.tx, project_id, {"floatingip": 1})
     row = FloatingIp(project_id=project_id, description=new.description)
     wish = IpWish(new.subnet_id, new.floating_ip_address)
     operations.create_floating_ip(call.tx, call.deps, row, network, wish)

@@ -18,7 +18,6 @@ from gureum.services.network.catalog import zones
 from gureum.services.network.listing import Listing
 from gureum.services.network.networks import operations, rules
 from gureum.services.network.networks.model import Network, seen_by
-from gureum.services.network.quotas.rules import refuse_overrun
 from gureum.services.network.standard import NameText, ProjectText, standard_view, touch
 from gureum.services.network.subnets.model import Subnet
 
@@ -174,7 +173,7 @@ def _create_one(call: Call[Any], new: NewNetwork) -> Network:
     if not new.port_security_enabled:
         call.enforce("create_network:port_security_enabled", project_id=project_id)
     zones.check(new.availability_zone_hints)
-    refuse_overrun(call.deps, call.tx, "network", project_id)
+    call.deps.quotas.require(call.tx, project_id, {"network": 1})
     kind, physical, vlan = rules.provider_of(
         new.network_type or None, new.physical_network or None, _number(new.segmentation_id or None)
     )

@@ -22,7 +22,6 @@ from gureum.services.network.ports import addresses, metadata, operations, rules
 from gureum.services.network.ports.addresses import Given, IpWish
 from gureum.services.network.ports.bodies import CreatePort, FixedIpBody, NewPortBody, PairBody, PortChanges, UpdatePort
 from gureum.services.network.ports.model import CLOUD_OWNED, FLOATING, METADATA, IpAllocation, Port, PortGroup, seen_by
-from gureum.services.network.quotas.rules import refuse_overrun
 from gureum.services.network.routers.legs import touch_router_of
 from gureum.services.network.security_groups import operations as groups
 from gureum.services.network.standard import standard_view, touch
@@ -159,7 +158,7 @@ def _create_one(call: Call[Any], new: NewPortBody) -> operations.Made:
     project_id = listing.owner_of(call, listing.project_named(new), "create_port")
     network = listing.find(call, NETWORKS, new.network_id)
     _check_attributes(call, new, network, "create")
-    refuse_overrun(call.deps, call.tx, "port", project_id)
+    call.deps.quotas.require(call.tx, project_id, {"port": 1})
     security = network.port_security if new.port_security_enabled is UNSET else new.port_security_enabled
     members = _members_of(call, project_id, new.security_groups, security=security)
     mac = None if new.mac_address is None else rules.check_mac(new.mac_address)

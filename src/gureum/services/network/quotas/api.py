@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
-from sqlalchemy import select
 
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
-from gureum.foundation.quota import EVERY_PROJECT, QuotaLimit, clear_limits, set_limits
+from gureum.foundation.quota import EVERY_PROJECT
 from gureum.services.network import errors
-from gureum.services.network.quotas.rules import DEFAULTS, SERVICE, limits_of, used
+from gureum.services.network.context import NetworkContext
+from gureum.services.network.quotas.rules import QUOTAS
 
 READER = "rule:admin or (role:reader and project_id:%(project_id)s)"
 RULES = (
@@ -43,62 +43,58 @@ class UpdateQuota(Struct, forbid_unknown_fields=True):
     quota: Limits
 
 
-def index(call: Call[Any]) -> dict[str, Any]:
+def index(call: Call[NetworkContext]) -> dict[str, Any]:
     """Projects with limits of their own."""
-    own = select(QuotaLimit.project_id).where(QuotaLimit.service == SERVICE, QuotaLimit.project_id != EVERY_PROJECT)
-    projects = call.tx.scalars(own.distinct().order_by(QuotaLimit.project_id)).all()
+    quotas, tx = call.deps.quotas, call.tx
     return {
         "quotas": [
-            {**limits_of(call.deps, call.tx, project_id), "project_id": project_id, "tenant_id": project_id}
-            for project_id in projects
+            {**quotas.limits(tx, project_id), "project_id": project_id, "tenant_id": project_id}
+            for project_id in quotas.projects_with_limits(tx)
         ]
     }
 
 
-def show(call: Call[Any], project_id: str) -> dict[str, Any]:
+def show(call: Call[NetworkContext], project_id: str) -> dict[str, Any]:
     call.enforce(project_id=project_id)
-    return {"quota": limits_of(call.deps, call.tx, project_id)}
+    return {"quota": call.deps.quotas.limits(call.tx, project_id)}
 
 
-def show_default(call: Call[Any], project_id: str) -> dict[str, Any]:
+def show_default(call: Call[NetworkContext], project_id: str) -> dict[str, Any]:
     call.enforce(project_id=project_id)
-    return {"quota": limits_of(call.deps, call.tx, EVERY_PROJECT)}
+    return {"quota": call.deps.quotas.limits(call.tx, EVERY_PROJECT)}
 
 
-def show_details(call: Call[Any], project_id: str) -> dict[str, Any]:
+def show_details(call: Call[NetworkContext], project_id: str) -> dict[str, Any]:
     call.enforce(project_id=project_id)
-    limits = limits_of(call.deps, call.tx, project_id)
+    limits, used = call.deps.quotas.limits(call.tx, project_id), call.deps.quotas.usage(call.tx, project_id)
     return {
-        "quota": {
-            name: {"limit": limit, "used": used(call.tx, name, project_id), "reserved": 0}
-            for name, limit in limits.items()
-        }
+        "quota": {name: {"limit": limit, "used": used.get(name, 0), "reserved": 0} for name, limit in limits.items()}
     }
 
 
-def show_own(call: Call[Any]) -> dict[str, Any]:
+def show_own(call: Call[NetworkContext]) -> dict[str, Any]:
     return {"tenant": {"tenant_id": call.caller.project_id or ""}}
 
 
-def update(call: Call[Any], body: UpdateQuota, project_id: str) -> dict[str, Any]:
-    wanted = {name: getattr(body.quota, name) for name in DEFAULTS if getattr(body.quota, name) is not UNSET}
+def update(call: Call[NetworkContext], body: UpdateQuota, project_id: str) -> dict[str, Any]:
+    limits = {name: getattr(body.quota, name) for name in QUOTAS.defaults if getattr(body.quota, name) is not UNSET}
     if body.quota.check_limit is True:
-        _refuse_less_than_used(call, project_id, wanted)
-    set_limits(call.tx, SERVICE, project_id[:36], wanted)
-    call.tx.flush()
-    return {"quota": limits_of(call.deps, call.tx, project_id)}
+        _refuse_less_than_used(call, project_id, limits)
+    call.deps.quotas.set_limits(call.tx, project_id[:36], limits)
+    return {"quota": call.deps.quotas.limits(call.tx, project_id)}
 
 
-def _refuse_less_than_used(call: Call[Any], project_id: str, wanted: dict[str, int]) -> None:
+def _refuse_less_than_used(call: Call[NetworkContext], project_id: str, limits: dict[str, int]) -> None:
     """Raises BadRequest when a limit would be below what the project has already."""
-    for resource, limit in wanted.items():
-        taken = used(call.tx, resource, project_id)
-        if 0 <= limit < taken:
-            raise errors.invalid(f"Quota limit {limit} of {resource} is below its use, {taken}", "QuotaLimitTooLow")
+    used = call.deps.quotas.usage(call.tx, project_id)
+    for resource, limit in limits.items():
+        if 0 <= limit < used.get(resource, 0):
+            text = f"Quota limit {limit} of {resource} is below its use, {used[resource]}"
+            raise errors.invalid(text, "QuotaLimitTooLow")
 
 
-def delete(call: Call[Any], project_id: str) -> None:
-    clear_limits(call.tx, SERVICE, project_id)
+def delete(call: Call[NetworkContext], project_id: str) -> None:
+    call.deps.quotas.clear_limits(call.tx, project_id)
 
 
 _AT = "/v2.0/quotas"

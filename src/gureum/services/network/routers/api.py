@@ -23,7 +23,6 @@ from gureum.services.network.ports.api import LISTING as PORTS
 from gureum.services.network.ports.api import fixed_ip_wishes
 from gureum.services.network.ports.bodies import FixedIps
 from gureum.services.network.ports.model import Port
-from gureum.services.network.quotas.rules import refuse_overrun
 from gureum.services.network.routers import operations
 from gureum.services.network.routers.model import Router
 from gureum.services.network.standard import IdText, NameText, ProjectText, standard_view, touch
@@ -137,7 +136,7 @@ def create(call: Call[Any], body: CreateRouter) -> dict[str, Any]:
     new = body.router
     project_id = listing.owner_of(call, listing.project_named(new), "create_router")
     zones.check(new.availability_zone_hints)
-    refuse_overrun(call.deps, call.tx, "router", project_id)
+    call.deps.quotas.require(call.tx, project_id, {"router": 1})
     router = Router(
         project_id=project_id,
         name=new.name,

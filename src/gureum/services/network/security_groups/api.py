@@ -16,7 +16,6 @@ from gureum.foundation.policy import Rule
 from gureum.services.network import errors, listing, spellings
 from gureum.services.network.listing import Listing
 from gureum.services.network.networks.api import MEMBER
-from gureum.services.network.quotas.rules import refuse_overrun
 from gureum.services.network.security_groups import operations, rules, unwritten
 from gureum.services.network.security_groups.model import ETHERTYPE, SecurityGroup, SecurityGroupRule
 from gureum.services.network.standard import AddressText, IdText, NameText, ProjectText, standard_view, touch
@@ -183,8 +182,8 @@ def create(call: Call[Any], body: dict[str, Any]) -> dict[str, Any]:
     for new in wanted:
         project_id = listing.owner_of(call, listing.project_named(new), "create_security_group")
         operations.materialise(call.tx, call.deps, project_id)
-        refuse_overrun(call.deps, call.tx, "security_group", project_id)
-        refuse_overrun(call.deps, call.tx, "security_group_rule", project_id, operations.FIRST_RULES)
+        call.deps.quotas.require(call.tx, project_id, {"security_group": 1})
+        call.deps.quotas.require(call.tx, project_id, {"security_group_rule": operations.FIRST_RULES})
         group = SecurityGroup(project_id=project_id, name=new.name, description=new.description, stateful=new.stateful)
         operations.create_group(call.tx, call.deps, group)
         rows.append(group)
@@ -236,7 +235,7 @@ def _create_rule(call: Call[Any], new: NewRule) -> SecurityGroupRule:
     project_id = listing.owner_of(call, listing.project_named(new) or group.project_id, "create_security_group_rule")
     rule = _checked(call, new)
     rule.project_id = project_id
-    refuse_overrun(call.deps, call.tx, "security_group_rule", project_id)
+    call.deps.quotas.require(call.tx, project_id, {"security_group_rule": 1})
     operations.add_rule(call.tx, call.deps, group, rule)
     return rule
 

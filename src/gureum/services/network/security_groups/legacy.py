@@ -16,9 +16,9 @@ from gureum.foundation import ids
 from gureum.foundation.caller import Caller
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.errors import BadRequest, Conflict, NotFound, OverQuota
+from gureum.foundation.quota import Refusal
 from gureum.services.network.context import NetworkContext
 from gureum.services.network.ports.model import Port, PortGroup
-from gureum.services.network.quotas.rules import overrun_of
 from gureum.services.network.security_groups import operations, rules
 from gureum.services.network.security_groups.model import DEFAULT, SecurityGroup, SecurityGroupRule
 from gureum.services.network.server_ports import operations as ports
@@ -74,6 +74,11 @@ class NewIngressRule:
     remote_group_id: str | None = None
 
 
+def _too_many(things: str) -> Refusal:
+    """The compute API's words for a quota of the network."""
+    return lambda overruns: OverQuota(f"Quota exceeded, too many {things} ({overruns[0]}).")
+
+
 class LegacySecurityGroups:
     """Everything in the caller's transaction. A group out of the caller's reach is a group that is not there."""
 
@@ -101,8 +106,7 @@ class LegacySecurityGroups:
         """Raises BadRequest, OverQuota."""
         project_id = caller.project_id or ""
         operations.materialise(tx, self._ctx, project_id)
-        for overrun in overrun_of(self._ctx, tx, "security_group", project_id):
-            raise OverQuota(f"Quota exceeded, too many security groups ({overrun}).")
+        self._ctx.quotas.require(tx, project_id, {"security_group": 1}, refusal=_too_many("security groups"))
         group = SecurityGroup(project_id=project_id, name=name, description=description, stateful=True)
         try:
             operations.create_group(tx, self._ctx, group)
@@ -138,8 +142,8 @@ class LegacySecurityGroups:
             remote = self._written(tx, caller, rule.remote_group_id)
             names[remote.id] = remote.name
         rule.project_id = group.project_id
-        for overrun in overrun_of(self._ctx, tx, "security_group_rule", group.project_id):
-            raise OverQuota(f"Quota exceeded, too many security group rules ({overrun}).")
+        refusal = _too_many("security group rules")
+        self._ctx.quotas.require(tx, group.project_id, {"security_group_rule": 1}, refusal=refusal)
         try:
             operations.add_rule(tx, self._ctx, group, rule)
         except Conflict as error:

@@ -17,6 +17,7 @@ from gureum.foundation.caller import Caller
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.db.prepared import Prepared, table_of
 from gureum.foundation.errors import BadRequest, Conflict, Forbidden, OverQuota
+from gureum.foundation.quota import Overrun
 from gureum.services.network.context import NetworkContext
 from gureum.services.network.listing import NOBODY
 from gureum.services.network.networks.model import Network
@@ -24,7 +25,6 @@ from gureum.services.network.networks.model import seen_by as networks_seen_by
 from gureum.services.network.ports.addresses import Range
 from gureum.services.network.ports.model import IpAllocation, Port
 from gureum.services.network.ports.rules import is_multicast
-from gureum.services.network.quotas.rules import overrun_of
 from gureum.services.network.security_groups import operations as groups
 from gureum.services.network.security_groups.model import DEFAULT, SecurityGroup
 from gureum.services.network.server_ports.model import NicPlan, NicRequest, NicWanted
@@ -58,10 +58,12 @@ def plan(tx: Tx, ctx: NetworkContext, caller: Caller, request: NicRequest, count
     if made and not has_default:
         groups.write_default(tx, ctx, project_id)
     members = _groups(tx, project_id, request.security_groups) if made else ()
-    found = overrun_of(ctx, tx, "port", project_id, made * count) if made else []
-    if found:
-        raise OverQuota(f"Maximum number of ports exceeded ({found[0]}).")
+    ctx.quotas.require(tx, project_id, {"port": made * count}, refusal=_too_many_ports)
     return NicPlan(tuple(wanted), tuple(members), networks, subnets, ports)
+
+
+def _too_many_ports(overruns: Sequence[Overrun]) -> OverQuota:
+    return OverQuota(f"Maximum number of ports exceeded ({overruns[0]}).")
 
 
 def _only_network(tx: Tx, caller: Caller) -> tuple[NicWanted, ...]:

@@ -20,7 +20,6 @@ from gureum.services.network.networks.api import MEMBER, NETWORK_OWNER, own_netw
 from gureum.services.network.networks.model import Network
 from gureum.services.network.networks.rules import check_mtu
 from gureum.services.network.ports import metadata
-from gureum.services.network.quotas.rules import refuse_overrun
 from gureum.services.network.standard import AddressText, IdText, NameText, ProjectText, standard_view, touch
 from gureum.services.network.subnets import operations, rules
 from gureum.services.network.subnets.model import Subnet, seen_by
@@ -157,7 +156,7 @@ def _create_one(call: Call[Any], new: NewSubnet) -> Subnet:
     call.enforce("create_subnet", **call.own_target())
     network = own_network(call, new.network_id, for_what="A subnet")
     project_id = listing.owner_of(call, requested or network.project_id, "create_subnet")
-    refuse_overrun(call.deps, call.tx, "subnet", project_id)
+    call.deps.quotas.require(call.tx, project_id, {"subnet": 1})
     version = int(new.ip_version)
     check_mtu(network.mtu, version)
     net = rules.network_of(new.cidr, version)
