@@ -32,7 +32,6 @@ METHODS = 12
 TOO_MANY = Exceptions({})
 LEAKS = Exceptions(
     {
-        "gureum.services.identity.facade.projects_inside": "goes with the one quota engine",
         "gureum.services.network.facade.NetworkFacade.create_server_ports": "a plan is made and used within one transaction, and read by nobody else",
         "gureum.services.network.facade.NetworkFacade.plan": "the same",
     }

@@ -155,20 +155,24 @@ def test_two_strict_levels(database, tmp_path):
 
 def test_what_other_services_read(world, admin, demo):
     project = own(demo)["project"]["id"]
-    assert world.facade.limits("compute", project) == NO_UNIFIED_LIMITS
+    assert world.facade.unified.limits("compute", project) == NO_UNIFIED_LIMITS
     register(admin, "cores", 10)
     register(admin, "ram", 100)
     register(admin, "ram", 50, region_id="RegionOne")
     register(admin, "ram", 1, region_id=region(admin, "elsewhere"))
-    assert world.facade.limits("compute", project).by_resource["ram"] == UnifiedLimit(50)
+    assert world.facade.unified.limits("compute", project).by_resource["ram"] == UnifiedLimit(50)
     limit(admin, 20, project_id=project)
     cores, ram = UnifiedLimit(10), UnifiedLimit(50)
     mine = UnifiedLimits({"cores": UnifiedLimit(10, 20), "ram": ram})
-    assert world.facade.limits("compute", project) == mine
-    assert world.facade.limits("compute", "another").by_resource == {"cores": cores, "ram": ram}
-    assert world.facade.limits("image", project) == world.facade.limits("none", project) == NO_UNIFIED_LIMITS
+    assert world.facade.unified.limits("compute", project) == mine
+    assert world.facade.unified.limits("compute", "another").by_resource == {"cores": cores, "ram": ram}
+    assert (
+        world.facade.unified.limits("image", project)
+        == world.facade.unified.limits("none", project)
+        == NO_UNIFIED_LIMITS
+    )
     before = world.database.counters.statements
-    assert world.facade.limits("compute", project) == mine
+    assert world.facade.unified.limits("compute", project) == mine
     assert world.database.counters.statements == before
 
 
@@ -181,7 +185,7 @@ def test_what_is_remembered_ends_with_every_change(world, admin, demo):
     project = own(demo)["project"]["id"]
 
     def seen():
-        return world.facade.limits("compute", project).by_resource
+        return world.facade.unified.limits("compute", project).by_resource
 
     assert seen() == {}
     one = register(admin)
@@ -214,9 +218,9 @@ def test_what_is_read_while_a_limit_changes_is_not_remembered(world, admin, demo
         return found
 
     monkeypatch.setattr(memory, "_concluded", interrupted)
-    assert world.facade.limits("compute", project).by_resource == {"cores": UnifiedLimit(10)}
+    assert world.facade.unified.limits("compute", project).by_resource == {"cores": UnifiedLimit(10)}
     monkeypatch.undo()
-    assert world.facade.limits("compute", project).by_resource == {"cores": UnifiedLimit(10, 20)}
+    assert world.facade.unified.limits("compute", project).by_resource == {"cores": UnifiedLimit(10, 20)}
 
 
 def test_two_strict_levels_have_a_tree(database, tmp_path):
@@ -227,10 +231,12 @@ def test_two_strict_levels_have_a_tree(database, tmp_path):
     register(admin, "ram", 7)
     limit(admin, 30, domain_id="default")
     limit(admin, 20, project_id=project)
-    found = world.facade.limits("compute", project)
+    found = world.facade.unified.limits("compute", project)
     assert found == UnifiedLimits({"cores": UnifiedLimit(10, 20, 30), "ram": UnifiedLimit(7, None, 7)}, "default")
     assert found.tree() == {"cores": 30, "ram": 7}
-    assert world.facade.limits("compute", "*") == UnifiedLimits({"cores": UnifiedLimit(10), "ram": UnifiedLimit(7)})
+    assert world.facade.unified.limits("compute", "*") == UnifiedLimits(
+        {"cores": UnifiedLimit(10), "ram": UnifiedLimit(7)}
+    )
 
 
 def test_owners_take_their_limits_along(world, admin):

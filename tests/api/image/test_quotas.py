@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from types import SimpleNamespace
 
 import pytest
 from tests.api.image.conftest import IMAGES, active, cloud_on, patch, register, upload
@@ -161,7 +162,8 @@ def test_projects_without_images_or_uploads(make):
 def test_limits_come_from_where_the_cloud_keeps_them(make):
     cloud = make()
     said = lambda project_id: UnifiedLimits({"image_count_total": UnifiedLimit(len(project_id)), "x": UnifiedLimit(1)})
-    object.__setattr__(cloud.deps, "limits", said)
+    identity = SimpleNamespace(limits=lambda _service, project_id: said(project_id))
+    cloud.deps.__dict__["quotas"] = cloud.deps.quotas.following(identity)
     assert usage(cloud.as_("alice"))["image_count_total"] == {"limit": 2, "usage": 0}
 
 

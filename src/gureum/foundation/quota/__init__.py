@@ -14,15 +14,9 @@ from gureum.foundation.quota.limits import (
     QuotaLimit,
     UnifiedLimit,
     UnifiedLimits,
-    UnifiedLimitsOf,
     UnifiedSource,
-    clear_limits,
     in_force,
-    limits_of,
-    limits_of_users,
-    limits_with_user,
     overruns,
-    set_limits,
 )
 from gureum.foundation.quota.quotas import Level, Quotas, Refusal
 
@@ -43,13 +37,7 @@ __all__ = [
     "Rows",
     "UnifiedLimit",
     "UnifiedLimits",
-    "UnifiedLimitsOf",
     "UnifiedSource",
-    "clear_limits",
     "in_force",
-    "limits_of",
-    "limits_of_users",
-    "limits_with_user",
     "overruns",
-    "set_limits",
 ]

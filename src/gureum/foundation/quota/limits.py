@@ -193,37 +193,3 @@ def clear_limits(tx: Tx, service: str, project_id: str, user_id: str | None = No
         statement = statement.where(QuotaLimit.user_id == user_id)
     for row in tx.scalars(statement):
         tx.delete(row)
-
-
-UnifiedLimitsOf = Callable[[str], UnifiedLimits]
-
-
-def limits_of(
-    tx: Tx, service: str, project_id: str, defaults: Mapping[str, int], unified: UnifiedLimits = NO_UNIFIED_LIMITS
-) -> dict[str, int]:
-    """The limits in force for a project; for `EVERY_PROJECT` those of a project of which nothing is said."""
-    return limits_with_user(tx, service, project_id, PROJECT_ITSELF, defaults, unified)[0]
-
-
-def limits_with_user(  # noqa: PLR0917 whose limits, and what holds where nothing is said
-    tx: Tx,
-    service: str,
-    project_id: str,
-    user_id: str,
-    defaults: Mapping[str, int],
-    unified: UnifiedLimits = NO_UNIFIED_LIMITS,
-) -> tuple[dict[str, int], dict[str, int]]:
-    """The limits in force for a project, and those that are set for one user within it."""
-    rows = _STORED.all(tx, service=service, projects=(EVERY_PROJECT, project_id), users=(PROJECT_ITSELF, user_id))
-    operator = {row.resource: row.limit for row in rows if row.project_id == EVERY_PROJECT}
-    own = {row.resource: row.limit for row in rows if row.project_id != EVERY_PROJECT and not row.user_id}
-    users = {row.resource: row.limit for row in rows if row.user_id}
-    return in_force(defaults, unified.by_resource, operator, own), users
-
-
-def limits_of_users(tx: Tx, service: str, project_id: str) -> dict[str, int]:
-    """For each resource, the sum of the limits that users of a project have of their own, without unlimited ones."""
-    mine = (QuotaLimit.service == service, QuotaLimit.project_id == project_id)
-    limited = (QuotaLimit.user_id != PROJECT_ITSELF, QuotaLimit.limit != UNLIMITED)
-    sums = select(QuotaLimit.resource, func.sum(QuotaLimit.limit)).where(*mine, *limited).group_by(QuotaLimit.resource)
-    return {resource: int(amount) for resource, amount in tx.execute(sums)}

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import BindParameter, Select, select
+from sqlalchemy import select
 
 from gureum.foundation.caller import Caller
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.http.authentication import Authentication
-from gureum.foundation.quota import UnifiedLimits, UnifiedSource
+from gureum.foundation.quota import UnifiedSource
 from gureum.services.identity.bootstrap import Bootstrap, bootstrap
 from gureum.services.identity.catalog.urls import values_of
 from gureum.services.identity.dialect import error_body
@@ -31,11 +31,6 @@ class ProjectFacts:
     name: str
     domain_id: str
     enabled: bool
-
-
-def projects_inside(domain_id: str | BindParameter[str]) -> Select[str]:
-    """The ids of a domain's projects, for a service that counts what a tree of projects uses."""
-    return select(Project.id).where(Project.domain_id == domain_id)
 
 
 class IdentityFacade:
@@ -84,13 +79,6 @@ class IdentityFacade:
 
     def user_name(self, tx: Tx, user_id: str) -> str | None:
         return tx.scalar(select(User.name).where(User.id == user_id))
-
-    def limits(self, service_type: str, project_id: str) -> UnifiedLimits:
-        """The unified limits of a project for a service's resources. From memory; read when nothing is remembered.
-
-        For processes that follow revocations, as all that answer requests do.
-        """
-        return self.unified.limits(service_type, project_id)
 
     def endpoint(self, tx: Tx, service_type: str, place: tuple[str, str], project_id: str | None) -> str | None:
         """The URL of a service in `place`, region and interface, as the catalog of a project's tokens has it, or None.

@@ -6,22 +6,25 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import msgspec
+
 from gureum.drivers.image.interface import Converter, Fetcher
 from gureum.drivers.image.stores import Stores
 from gureum.foundation.db.engine import Database
-from gureum.foundation.quota import NO_UNIFIED_LIMITS, UnifiedLimitsOf
+from gureum.foundation.quota import Quotas
 from gureum.foundation.tasks.store import Tasks
 from gureum.services.identity.facade import IdentityFacade
 from gureum.services.image.cache.node import NodeCache
 from gureum.services.image.config import ImageConfig
 from gureum.services.image.protections import Protections
+from gureum.services.image.usage.quotas import QUOTAS
 
 
 @dataclass(frozen=True)
 class ImageDeps:
     """`fetcher` goes to outside places; `cache` is this node's image cache, None without one.
 
-    `identity` knows the image services of other regions; without it there are none.
+    `identity` has the unified limits and knows the image services of other regions; without it there are none.
     """
 
     database: Database
@@ -32,7 +35,6 @@ class ImageDeps:
     scratch: Path
     cache: NodeCache | None = None
     converter: Converter | None = None
-    limits: UnifiedLimitsOf = lambda _project_id: NO_UNIFIED_LIMITS
     region: str = "RegionOne"
     identity: IdentityFacade | None = None
 
@@ -40,3 +42,8 @@ class ImageDeps:
     def protections(self) -> Protections:
         """The operator's rules about properties, compiled once."""
         return Protections.of(self.config.properties)
+
+    @cached_property
+    def quotas(self) -> Quotas:
+        defaults = msgspec.structs.asdict(self.config.quota)
+        return QUOTAS.following(self.identity.unified if self.identity else None, defaults=defaults)

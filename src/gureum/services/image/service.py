@@ -49,7 +49,6 @@ def build(room: Room) -> Mounted:
         room.path(config.scratch),
         outside.cache,
         outside.converter,
-        limits=partial(identity.limits, "image"),
         region=room.region,
         identity=identity,
     )

@@ -17,8 +17,9 @@ from gureum.services.image.data.download import OCTETS, download
 from gureum.services.image.data.upload import aside, draining, receive
 from gureum.services.image.deps import ImageDeps
 from gureum.services.image.stores.choice import wanted_store
-from gureum.services.image.usage import quotas
-from gureum.services.image.usage.quotas import Coming
+from gureum.services.image.usage import checks
+from gureum.services.image.usage.checks import Coming
+from gureum.services.image.usage.quotas import SIZE, STAGED
 
 RULES = (
     Rule("upload_image", MEMBER, "Upload an image's data, or stage it"),
@@ -46,10 +47,10 @@ async def _receive(
     def take(tx: Tx) -> Claim:
         call.tx = tx
         image = find(call, image_id)
-        quotas.require_upload(call.deps, tx, image.owner)
-        quotas.require_stream(call.deps, tx, image.owner)
-        quota = quotas.SIZE if status == "saving" else quotas.STAGED
-        room = quotas.room_bytes(call.deps, tx, image.owner, quota, Coming(image.id))
+        checks.require_upload(call.deps, tx, image.owner)
+        checks.require_stream(call.deps, tx, image.owner)
+        quota = SIZE if status == "saving" else STAGED
+        room = checks.room_bytes(call.deps, tx, image.owner, quota, Coming(image.id))
         if promised > room:
             raise TooLarge(f"The image is larger than the {room} bytes that are allowed.")
         return claim.take(image, status, store.name, room)

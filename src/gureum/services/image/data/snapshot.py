@@ -32,8 +32,9 @@ from gureum.services.image.images.fields import (
 from gureum.services.image.images.lifecycle import UPLOAD_BEAT_S, remove_data
 from gureum.services.image.images.model import Image, ImageProperty, living
 from gureum.services.image.images.operations import create_image, delete_image
-from gureum.services.image.usage import quotas
-from gureum.services.image.usage.quotas import Coming
+from gureum.services.image.usage import checks
+from gureum.services.image.usage.checks import Coming
+from gureum.services.image.usage.quotas import SIZE
 
 FORMAT = "qcow2"
 _GONE = "The image was deleted while its data was made."
@@ -69,7 +70,7 @@ def reserve(deps: ImageDeps, tx: Tx, caller: Caller, new: NewSnapshot) -> str:
         deps.protections.require(caller, name, "create")
     properties = {**new.properties, **{name: new.given[name] for name in new.given.keys() - new.properties.keys()}}
     check_amounts(deps.config, properties, 0)
-    quotas.require_count(deps, tx, new.owner)
+    checks.require_count(deps, tx, new.owner)
     fields = Fields(name=new.name, visibility="private", min_disk=new.min_disk_gib, min_ram=new.min_ram_mib)
     return create_image(tx, NewImage(fields, properties), new.owner).id
 
@@ -81,8 +82,8 @@ def claim(deps: ImageDeps, tx: Tx, image_id: str) -> Claim:
         raise PermanentFailureError(f"image {image_id} is not to be filled", public=_GONE)
     try:
         if image.upload_id is None:
-            quotas.require_upload(deps, tx, image.owner)
-        room = quotas.room_bytes(deps, tx, image.owner, quotas.SIZE, Coming(image.id))
+            checks.require_upload(deps, tx, image.owner)
+        room = checks.room_bytes(deps, tx, image.owner, SIZE, Coming(image.id))
     except TooLarge as error:
         raise PermanentFailureError(str(error), public=error.public) from error
     image.status, image.upload_id = "saving", image.id

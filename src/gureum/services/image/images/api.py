@@ -20,7 +20,7 @@ from gureum.services.image.images.patch import RFC_6902, Change, Operation, chan
 from gureum.services.image.images.views import View, view_of, views_of
 from gureum.services.image.imports.request import METHODS
 from gureum.services.image.locations.patching import with_sizes
-from gureum.services.image.usage import quotas
+from gureum.services.image.usage import checks
 
 RULES = (
     Rule("add_image", MEMBER, "Register an image"),
@@ -42,7 +42,7 @@ def create(call: Call[ImageDeps], body: dict[str, Any]) -> Reply:
     for name in new.properties:
         call.deps.protections.require(call.caller, name, "create")
     check_amounts(call.deps.config, new.properties, 0 if new.fields.tags is UNSET else len(set(new.fields.tags)))
-    quotas.require_count(call.deps, call.tx, owner if new.fields.owner is UNSET else new.fields.owner)
+    checks.require_count(call.deps, call.tx, owner if new.fields.owner is UNSET else new.fields.owner)
     image = operations.create_image(call.tx, new, owner)
     if image.owner != owner and not call.caller.is_admin:
         raise Forbidden(f"You are not permitted to create images owned by '{image.owner}'.")

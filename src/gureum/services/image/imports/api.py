@@ -12,8 +12,9 @@ from gureum.services.image.deps import ImageDeps
 from gureum.services.image.images.model import Image
 from gureum.services.image.imports.operations import start_import
 from gureum.services.image.imports.request import ImportRequest, checked_method, wanted_stores
-from gureum.services.image.usage import quotas
-from gureum.services.image.usage.quotas import Coming
+from gureum.services.image.usage import checks
+from gureum.services.image.usage.checks import Coming
+from gureum.services.image.usage.quotas import SIZE, STAGED
 
 RULES = (Rule("copy_image", "rule:admin", "Copy an image's data to other stores"),)
 
@@ -47,10 +48,10 @@ def _room(call: Call[ImageDeps], image: Image, method: str, copies: int) -> int:
     """How large the image may become. Raises TooLarge. A staged image counts as being uploaded already."""
     known = {"copy-image": image.size_bytes, "glance-direct": image.staged_bytes}.get(method)
     if method != "glance-direct" and copies:
-        quotas.require_upload(call.deps, call.tx, image.owner)
-    room = quotas.room_bytes(call.deps, call.tx, image.owner, quotas.SIZE, Coming(image.id, known, copies))
+        checks.require_upload(call.deps, call.tx, image.owner)
+    room = checks.room_bytes(call.deps, call.tx, image.owner, SIZE, Coming(image.id, known, copies))
     if method in ("web-download", "glance-download"):
-        on_stage = quotas.room_bytes(call.deps, call.tx, image.owner, quotas.STAGED, Coming(image.id))
+        on_stage = checks.room_bytes(call.deps, call.tx, image.owner, STAGED, Coming(image.id))
         return min(room, on_stage)
     return room
 

@@ -23,8 +23,9 @@ from gureum.services.image.images.views import url_of
 from gureum.services.image.imports.operations import Job, start
 from gureum.services.image.locations.model import attach, detach, locations_of
 from gureum.services.image.locations.patching import require_hash, web_store
-from gureum.services.image.usage import quotas
-from gureum.services.image.usage.quotas import Coming
+from gureum.services.image.usage import checks
+from gureum.services.image.usage.checks import Coming
+from gureum.services.image.usage.quotas import SIZE
 
 RULES = (
     Rule("get_image_location", READER, "See where an image's data is, where the operator shows it"),
@@ -77,7 +78,7 @@ def add(call: Call[ImageDeps], body: NewLocation, image_id: str) -> Reply:
     if image.status != "queued":
         raise Conflict("A location is added only to an image that is queued.")
     require_formats(image)
-    room = quotas.room_bytes(call.deps, call.tx, image.owner, quotas.SIZE, Coming(image.id))
+    room = checks.room_bytes(call.deps, call.tx, image.owner, SIZE, Coming(image.id))
     for row in locations_of(call.tx, image.id):
         detach(call.tx, image, row)
     attach(call.tx, image, store.name, body.url)

@@ -25,8 +25,9 @@ from gureum.services.image.images.api import require_visibility
 from gureum.services.image.images.fields import check_amounts, split
 from gureum.services.image.imports.operations import Job, start
 from gureum.services.image.tasks.model import STATUSES, TYPES, ImageTask
-from gureum.services.image.usage import quotas
-from gureum.services.image.usage.quotas import Coming
+from gureum.services.image.usage import checks
+from gureum.services.image.usage.checks import Coming
+from gureum.services.image.usage.quotas import SIZE
 
 RULES = (
     Rule("tasks_api_access", "rule:admin", "Use the tasks API"),
@@ -56,10 +57,10 @@ def create(call: Call[ImageDeps], body: NewTask) -> Reply:
     for name in new.properties:
         call.deps.protections.require(call.caller, name, "create")
     check_amounts(call.deps.config, new.properties, len(set(new.fields.tags or [])))
-    quotas.require_count(call.deps, call.tx, call.caller.project_id)
+    checks.require_count(call.deps, call.tx, call.caller.project_id)
     image = operations.create_image(call.tx, new, call.caller.project_id)
     require_visibility(call, image)
-    room = quotas.room_bytes(call.deps, call.tx, image.owner, quotas.SIZE, Coming(image.id))
+    room = checks.room_bytes(call.deps, call.tx, image.owner, SIZE, Coming(image.id))
     job = Job(image.id, "web-download", [call.deps.stores.default.name], uri=asked.import_from, room_bytes=room)
     job.result = {"image_id": image.id}
     given = {
