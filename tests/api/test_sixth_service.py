@@ -52,6 +52,23 @@ def test_the_new_service_answers_and_enforces_its_rules(cloud):
     assert demo.get("/notices/v1/notices").json() == {"notices": []}
 
 
+def test_its_quotas_are_those_that_it_declares_and_follow_unified_limits(cloud):
+    admin = cloud.client()
+    project = admin.get("/identity/v3/projects?name=demo").json()["projects"][0]["id"]
+    service = admin.get("/identity/v3/services?type=notices").json()["services"][0]["id"]
+    limit = {"service_id": service, "resource_name": "notices", "default_limit": 1}
+    assert admin.post("/identity/v3/registered_limits", {"registered_limits": [limit]}).status == 201
+
+    def tell(**whom):
+        return admin.post("/notices/v1/notices", {"notice": {"title": "window", **whom}})
+
+    assert tell(project_id=project).status == 201
+    refused = tell(project_id=project)
+    assert refused.status == 403
+    assert "notices: 1 requested, 1 of 1 in use" in refused.content.decode()
+    assert tell().status == 201, "one for all is no project's"
+
+
 def test_clients_find_it_in_the_catalog(cloud):
     types = {
         entry["type"]: entry["endpoints"] for entry in cloud.client().get("/identity/v3/auth/catalog").json()["catalog"]

@@ -14,6 +14,7 @@ from gureum.foundation.errors import BadRequest, Forbidden, NotFound
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
+from gureum.foundation.quota import Quotas, Rows
 from gureum.services.identity.facade import IdentityFacade
 from tests.sixth_service.notices.config import NoticesConfig
 from tests.sixth_service.notices.model import Notice
@@ -25,10 +26,15 @@ RULES = (
 )
 
 
+QUOTAS = Quotas("notices", {"notices": 100}, {"notices": Rows(Notice.project_id).count()})
+"""What one project may be told; for all there is no limit but the option `most`."""
+
+
 @dataclass(frozen=True)
 class NoticesDeps:
     config: NoticesConfig
     identity: IdentityFacade
+    quotas: Quotas
 
 
 class NewNotice(Struct, forbid_unknown_fields=True):
@@ -71,6 +77,8 @@ def create(call: Call[NoticesDeps], body: Create) -> Shown:
     new, tx = body.notice, call.tx
     if new.project_id is not None and call.deps.identity.project(tx, new.project_id) is None:
         raise BadRequest(f"Project {new.project_id} could not be found.")
+    if new.project_id is not None:
+        call.deps.quotas.require(tx, new.project_id, {"notices": 1})
     if _count(tx) >= call.deps.config.most:
         raise Forbidden(f"There are {call.deps.config.most} notices already; delete some first.")
     row = Notice(id=ids.new_uuid(), title=new.title, text=new.text, project_id=new.project_id)

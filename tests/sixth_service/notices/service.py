@@ -6,13 +6,14 @@ from gureum.foundation.http.dialects import plain
 from gureum.foundation.http.routes import Api
 from gureum.foundation.service import CatalogEntry, Mounted, Room, Service
 from gureum.services.identity.facade import IdentityFacade
-from tests.sixth_service.notices.api import ROUTES, RULES, NoticesDeps
+from tests.sixth_service.notices.api import QUOTAS, ROUTES, RULES, NoticesDeps
 from tests.sixth_service.notices.config import NoticesConfig
 from tests.sixth_service.notices.facade import NoticesFacade
 
 
 def build(room: Room) -> Mounted:
-    deps = NoticesDeps(room.config(NoticesConfig), room.facade(IdentityFacade))
+    identity = room.facade(IdentityFacade)
+    deps = NoticesDeps(room.config(NoticesConfig), identity, QUOTAS.following(identity.unified))
     return Mounted(NoticesFacade(), apis=(Api("notices", "/notices", plain, ROUTES, deps),))
 
 
