@@ -29,6 +29,7 @@ ROWS = {
     "images": "an image of 512 MiB, up and down",
     "lists": "lists of 1,000 projects and images; 100,000 users",
     "providers": "allocation candidates among 10,000 providers",
+    "postgresql": "PostgreSQL and RabbitMQ, one API process and one worker, and four of each",
     "real": "the real cloud: first token, memory, POST to SSH (root and engines)",
 }
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs/operate/performance.md"

@@ -244,3 +244,50 @@ if __name__ == "__main__":
     from gureum.foundation.http.serve import serve
 
     serve(canned, "127.0.0.1", int(sys.argv[1]))
+
+
+def postgresql_reads(seconds: float) -> float:
+    """Rows a second that eight threads of one process read by their key, each on a connection of its own."""
+    return _on_postgresql(
+        lambda connection: connection.execute("SELECT * FROM things WHERE id = 7").fetchone(), seconds
+    )
+
+
+def postgresql_commits(seconds: float) -> float:
+    """Commits of one new row a second, by eight threads of one process."""
+
+    def insert(connection: Any) -> None:
+        connection.execute("INSERT INTO things (words) VALUES ('x')")
+
+    return _on_postgresql(insert, seconds)
+
+
+def _on_postgresql(work: Callable[[Any], object], seconds: float) -> float:
+    import psycopg
+    from tests.postgresql_server import PostgresqlServer, binaries
+
+    from bench.distributed import DURABLE
+
+    programs = binaries()
+    assert programs is not None
+    server = PostgresqlServer(programs, DURABLE)
+    try:
+        url = server.new_database().replace("+psycopg", "", 1)
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("CREATE TABLE things (id serial PRIMARY KEY, words text)")
+            connection.execute("INSERT INTO things (words) SELECT 'x' FROM generate_series(1, 1000)")
+        place = threading.local()
+        opened = []
+
+        def once() -> None:
+            if not hasattr(place, "connection"):
+                place.connection = psycopg.connect(url, autocommit=True, prepare_threshold=0)
+                opened.append(place.connection)
+            work(place.connection)
+
+        rate = at_once(once, 8, seconds)
+        for connection in opened:
+            connection.close()
+        return rate
+    finally:
+        server.stop()

@@ -47,7 +47,8 @@ def _ends_with_us() -> list[str]:
 class PostgresqlServer:
     """Running from the constructor to `stop`. `new_database` makes an empty one and returns its URL."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: dict[str, str] | None = None) -> None:
+        self._settings = _FAST if settings is None else settings
         self._programs = folder
         self._as = _unprivileged()
         self._root = Path(tempfile.mkdtemp(prefix="gureum-postgresql-", dir="/tmp"))
@@ -72,7 +73,12 @@ class PostgresqlServer:
 
     def _serve(self) -> None:
         data = self._root / "data"
-        settings = {**_FAST, "listen_addresses": "127.0.0.1", "port": str(self.port), "unix_socket_directories": ""}
+        settings = {
+            **self._settings,
+            "listen_addresses": "127.0.0.1",
+            "port": str(self.port),
+            "unix_socket_directories": "",
+        }
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         with (self._root / "log").open("wb") as log:
             words = [*_ends_with_us(), self._programs / "postgres", "-D", data, *options]

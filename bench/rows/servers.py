@@ -80,14 +80,20 @@ def rows(sizes: Sizes) -> Iterator[Figure]:
 
 
 def _one_run(cloud: Cloud, count: int) -> Flow:
-    wanted = wanted_of(cloud)
+    return flow_of(cloud, wanted_of(cloud), count)
+
+
+def flow_of(cloud: Cloud, wanted: Wanted, count: int) -> Flow:
+    """`count` servers made and deleted. Others that the cloud has are left alone."""
+    kept = {server["id"] for server in cloud.admin.call("GET", f"{SERVERS}?limit=1000")["servers"]}
     requests = [cloud.admin.request("POST", SERVERS, wanted.body(f"bench-{number}")) for number in range(count)]
     up_s, up_cpu = _timed(cloud, requests, lambda: _gone(cloud, f"{SERVERS}?status=BUILD&limit=1"))
-    servers = cloud.admin.call("GET", f"{SERVERS}?status=ACTIVE&limit=1000")["servers"]
+    active = cloud.admin.call("GET", f"{SERVERS}?status=ACTIVE&limit=1000")["servers"]
+    servers = [server for server in active if server["id"] not in kept]
     if len(servers) != count:
         raise BenchError(f"{len(servers)} of {count} servers are ACTIVE")
     requests = [cloud.admin.request("DELETE", f"{SERVERS}/{server['id']}") for server in servers]
-    gone_s, gone_cpu = _timed(cloud, requests, lambda: _gone(cloud, f"{SERVERS}?limit=1"))
+    gone_s, gone_cpu = _timed(cloud, requests, lambda: _gone(cloud, f"{SERVERS}?name=^bench-&limit=1"))
     return Flow(count / up_s, up_cpu / count * 1000, count / gone_s, gone_cpu / count * 1000)
 
 
