@@ -2,7 +2,7 @@
 
 A job never runs beside itself: its next turn comes `every_s` seconds after the last one ended. A slow job delays no
 other while one of the threads is free. A failure is logged, and the next turn comes as usual. Not here: which of
-several processes does the work (`tasks/leases.py`), and work that must not be lost (`tasks/`).
+several processes does the work (`tasks/leases.py`), and work that must not be lost (`tasks/engine.py`).
 """
 
 from __future__ import annotations

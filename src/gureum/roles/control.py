@@ -7,7 +7,7 @@ One `Control` carries all services of a cloud; a role decides what of it to star
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -27,6 +27,7 @@ from gureum.foundation.policy.operators_file import PolicyFileError
 from gureum.foundation.schedule import Periodic, Schedule
 from gureum.foundation.service import Background, Building, ContractError, Mounted, Service, Stop, Where, build_services
 from gureum.foundation.tasks.engine import EngineOptions, TaskEngine
+from gureum.foundation.tasks.leases import under_lease
 from gureum.foundation.tasks.lifecycle import Reconciler
 from gureum.foundation.tasks.store import Tasks
 from gureum.foundation.tasks.wakes import Wakes, serve_wakes
@@ -106,8 +107,16 @@ class Control:
         self._start(Where.WORKER)
         self.engine.start()
         self._stops.append(serve_wakes(self.bus, self.engine))
-        self.schedule.add(*(job for part in self.mounted.values() for job in part.worker_periodic))
+        self.schedule.add(
+            *(job for part in self.mounted.values() for job in part.worker_periodic),
+            *(under_lease(one, self.database, self.engine.owner) for one in self._reconcilers()),
+        )
         self.schedule.start()
+
+    def _reconcilers(self) -> Iterator[Reconciler]:
+        yield _purging(self.database, self.events, self.config.events.keep_days)
+        for part in self.mounted.values():
+            yield from part.reconcilers
 
     @property
     def background(self) -> dict[str, Background]:
@@ -159,8 +168,7 @@ def build(
     foundation = Building(config, database, tasks, bus, metrics, drivers.get, entries, {}, events)
     mounted = build_services(services, foundation)
     for part in mounted.values():
-        engine.register(part.lifecycles, part.reconcilers)
-    engine.register(reconcilers=(_purging(database, events, config.events.keep_days),))
+        engine.register(part.lifecycles)
     app = _application(config, database, metrics, services, mounted)
     return Control(
         config,

@@ -84,7 +84,7 @@ def cloud_on(database, folder, allowed=Allowed(ports=frozenset()), resolve=None,
     options = ImageConfig(**{"max_bytes": 1 << 22, **config})
     deps = ImageDeps(database, tasks, stores, options, fetcher, folder / "scratch", cache=cache, converter=converter)
     mounted = service.mounted(deps)
-    engine.register(mounted.lifecycles, mounted.reconcilers)
+    engine.register(mounted.lifecycles)
     app = App(
         mounted.apis,
         database,

@@ -31,7 +31,7 @@ from gureum.foundation.events.event import Durable, Event
 from gureum.foundation.events.model import SETTLED, EventCursor, EventRow
 from gureum.foundation.events.outbox import Events
 from gureum.foundation.events.positions import Position
-from gureum.foundation.tasks.engine import take_lease
+from gureum.foundation.tasks.leases import take_lease
 from gureum.foundation.tasks.model import Lease
 from gureum.foundation.tasks.owners import own_name
 

@@ -31,12 +31,11 @@ from gureum.foundation.tasks.lifecycle import (
     Lifecycle,
     Outcome,
     PermanentFailureError,
-    Reconciler,
     Run,
     Sleep,
     Wait,
 )
-from gureum.foundation.tasks.model import Claimed, Lease, Task
+from gureum.foundation.tasks.model import Claimed, Task
 from gureum.foundation.tasks.statements import ARE_DUE, END, FIND_DUE, HELD, LEASE, MOVE
 from gureum.foundation.tasks.store import Tasks
 from gureum.foundation.tasks.waiting import WaitingTasks
@@ -103,7 +102,6 @@ class TaskEngine:
         self.hooks = Hooks()
         self.owner = owners.own_name(f"{id(self):x}")
         self.lifecycles: dict[str, Lifecycle] = {}
-        self.reconcilers: list[Reconciler] = []
         self._tasks = tasks
         self._metrics = metrics
         self._queue = WaitingTasks()
@@ -113,16 +111,14 @@ class TaskEngine:
         self._held: dict[str, float] = {}
         self._dropped: set[str] = set()
         self._stopping = False
-        self._end = threading.Event()
         self._workers = self._ended = self._ended_before = 0
         self._stuck = False
         self._threads: list[threading.Thread] = []
         tasks.owner, tasks.lease_s, tasks.adopt = self.owner, self.options.lease_s, self._adopt
 
-    def register(self, lifecycles: Iterable[Lifecycle] = (), reconcilers: Iterable[Reconciler] = ()) -> None:
+    def register(self, lifecycles: Iterable[Lifecycle]) -> None:
         for lifecycle in lifecycles:
             self.lifecycles[lifecycle.kind] = lifecycle
-        self.reconcilers.extend(reconcilers)
 
     # -- threads -----------------------------------------------------------------------------------------
 
@@ -131,8 +127,6 @@ class TaskEngine:
         for number in range(self.options.transfers):
             self._thread(partial(self._work, self._transfers), f"transfer-{number + 1}")
         self._thread(self._keep_time, "timers")
-        for reconciler in self.reconcilers:
-            self._thread(lambda r=reconciler: self._reconcile_for_ever(r), f"reconcile-{reconciler.name}")
 
     def _add_workers(self) -> None:
         for _ in range(self.options.workers):
@@ -157,7 +151,6 @@ class TaskEngine:
         with self._condition:
             self._stopping = True
             self._condition.notify_all()
-        self._end.set()
         self._queue.close()
         self._transfers.close()
         until = time.monotonic() + STOP_WITHIN_S
@@ -500,44 +493,6 @@ class TaskEngine:
                 task.step, task.attempts = outcome.step or task.step, 0
 
         tx.on_commit(update_copy)
-
-    # -- reconcilers -------------------------------------------------------------------------------------
-
-    def _reconcile_for_ever(self, reconciler: Reconciler) -> None:
-        while not self._stopping:
-            self.reconcile(reconciler)
-            self._end.wait(reconciler.every_s)
-
-    def reconcile(self, reconciler: Reconciler) -> None:
-        """Run one reconciler once, if its lease is free or ours."""
-        try:
-            if take_lease(self.database, f"reconcile:{reconciler.name}", self.owner, reconciler.every_s * 3 + 30):
-                reconciler.work()
-        except DatabaseFailure as failure:
-            logger.warning("reconciler %s failed; it runs again: %s", reconciler.name, failure)
-        except Exception:
-            logger.exception("reconciler %s failed; it runs again in %s s", reconciler.name, reconciler.every_s)
-
-
-def take_lease(database: Database, name: str, owner: str, seconds: float) -> bool:
-    """Take or renew a named lease. True when `owner` holds it now."""
-    now = clock.now()
-
-    def work(tx: Tx) -> bool:
-        lease = tx.get(Lease, name)
-        if lease is None:
-            tx.add(Lease(name=name, owner=owner, until=now + seconds))
-            return True
-        if lease.owner != owner and lease.until >= now:
-            return False
-        lease.owner, lease.until = owner, now + seconds
-        return True
-
-    with database.read() as tx:
-        lease = tx.get(Lease, name)
-        if lease is not None and lease.until >= now + seconds / 2:
-            return lease.owner == owner
-    return database.write(work)
 
 
 def _problem(step: str, text: str, public: str) -> dict[str, str]:

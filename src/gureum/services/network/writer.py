@@ -25,7 +25,7 @@ from gureum.foundation import clock
 from gureum.foundation.db.engine import Database
 from gureum.foundation.db.failures import DatabaseFailure
 from gureum.foundation.db.prepared import Prepared, table_of
-from gureum.foundation.tasks.engine import take_lease
+from gureum.foundation.tasks.leases import take_lease
 from gureum.foundation.tasks.model import Lease
 from gureum.foundation.tasks.owners import own_name
 from gureum.services.network import things
