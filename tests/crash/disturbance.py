@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gureum.foundation.tasks.engine import Hooks, WorkerDied
+from gureum.foundation.tasks.hooks import Hooks, WorkerDied
 
 MODES = ("dies_before_step", "dies_before_commit", "dies_after_commit", "fails")
 

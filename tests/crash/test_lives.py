@@ -29,9 +29,7 @@ def test_every_step_of_every_kind_of_task_is_lived(stage, tmp_path):
     lived = {point for name in LIVES for point in stage.recorded(name).steps}
     cloud = SimulatedCloud(tmp_path)
     declared = {
-        (kind, step)
-        for kind, lifecycle in cloud.control.engine.lifecycles.items()
-        for step in (*lifecycle.steps, *lifecycle.transactional)
+        (kind, step.name) for kind, lifecycle in cloud.control.engine.lifecycles.items() for step in lifecycle.steps
     }
     cloud.close()
     missing = "these steps are disturbed by nothing: let a life in tests/crash/lives/ pass them"

@@ -157,9 +157,10 @@ def build(
     services = catalogue.check(config)
     stored, run = config.database, config.tasks
     database = Database(config.absolute(stored.url), pool_size=stored.pool_size, durability=stored.durability)
-    metrics, tasks = Metrics(), Tasks()
+    metrics = Metrics()
     options = EngineOptions(run.workers, run.lease_s, run.poll_s, run.transfers, run.transfers_of_project)
-    engine = TaskEngine(database, tasks, options, metrics)
+    engine = TaskEngine(database, options, metrics)
+    tasks = Tasks(engine)
     bus = open_bus(config.absolute(config.bus.url), role="control")
     drivers = Drivers(config, bus, services, alone=alone, overrides=overrides)
     entries = tuple(service.catalog for service in services if service.catalog is not None)

@@ -69,8 +69,8 @@ def cloud(empty_database, tmp_path):
 
 def cloud_on(database, folder, allowed=Allowed(ports=frozenset()), resolve=None, converter=None, stores=None, **config):
     """`config` are options of the section [image]; `stores` replaces the usual three."""
-    tasks = Tasks()
-    engine = TaskEngine(database, tasks)
+    engine = TaskEngine(database)
+    tasks = Tasks(engine)
     store, second = FileImageStore(folder / "images"), FileImageStore(folder / "second")
     fetcher = WebFetcher(allowed, idle_s=5, resolve=resolve)
     stores = stores or Stores(

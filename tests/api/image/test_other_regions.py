@@ -15,7 +15,7 @@ from tests.api.image.test_imports import begin, show, tasks_of
 from tests.api.image.web_place import Place, serving
 from tests.cloud import SimulatedCloud
 
-from gureum.foundation.tasks.engine import Hooks
+from gureum.foundation.tasks.hooks import Hooks
 from gureum.foundation.tasks.model import Task
 from gureum.services.image.config import ImageConfig, ImageWebConfig
 

@@ -14,7 +14,7 @@ from tests.crash.lives.worker import MOST_ROUNDS, ROUND_S
 from gureum.drivers.image.web.guard import Allowed
 from gureum.foundation.db.engine import Database
 from gureum.foundation.db.types import Row
-from gureum.foundation.tasks.engine import WorkerDied
+from gureum.foundation.tasks.hooks import WorkerDied
 from gureum.services.image.images.lifecycle import sweep_store
 
 DATA = bytes(range(256)) * 400

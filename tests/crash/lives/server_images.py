@@ -15,7 +15,7 @@ from tests.crash.lives.worker import CloudLife
 from gureum.agents.hypervisor.faults import Fault
 from gureum.drivers.image.file.store import FileImageStore
 from gureum.drivers.image.stores import NamedStore
-from gureum.foundation.tasks.engine import Hooks
+from gureum.foundation.tasks.hooks import Hooks
 from gureum.foundation.tasks.model import Task
 from gureum.services.compute.servers.model import Server, ServerAction
 from gureum.services.image.images.lifecycle import requeue_dead_uploads, sweep_store

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.api.client import Client
 
-from gureum.foundation.tasks.engine import WorkerDied
+from gureum.foundation.tasks.hooks import WorkerDied
 
 ROUND_S = 31
 """Longer than a lease and than any pause before a step is tried again: what does not run after it waits for somebody."""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 import threading
+from dataclasses import dataclass
 
 import pytest
 
 from gureum.foundation import log
 from gureum.foundation.db.types import Row
-from gureum.foundation.tasks.engine import EngineOptions, Hooks, TaskEngine, WorkerDied
+from gureum.foundation.tasks.engine import EngineOptions, TaskEngine
+from gureum.foundation.tasks.hooks import Hooks, WorkerDied
 from gureum.foundation.tasks.lifecycle import Done, Goto, Lifecycle, PermanentFailureError, Sleep, Wait
 from gureum.foundation.tasks.model import Task
+from gureum.foundation.tasks.steps import step, steps_of, transactional
 from gureum.foundation.tasks.store import Tasks
 
 
@@ -30,41 +33,41 @@ class World:
             raise self.fail_with[run.step]
 
 
-def lifecycle(world: World) -> Lifecycle:
-    def make(run):
-        world.step(run)
-        world.things.add(run.resource_id)
-        return Goto("settle")
+@dataclass
+class Life:
+    world: World
 
-    def settle(run):
-        world.step(run)
-        if run.resource_id in world.ready:
-            return Goto("rest")
-        return Wait("the thing to be ready", 60, "failed")
+    def lifecycle(self) -> Lifecycle:
+        return Lifecycle("thing", steps_of(self), failed=self.failed, attempts=3)
 
-    def rest(run, _tx):
-        world.step(run)
+    @step
+    def make(self, run):
+        self.world.step(run)
+        self.world.things.add(run.resource_id)
+        return Goto(self.settle)
+
+    @step
+    def settle(self, run):
+        self.world.step(run)
+        if run.resource_id in self.world.ready:
+            return Goto(self.rest)
+        return Wait("the thing to be ready", 60, self.failed)
+
+    @transactional
+    def rest(self, run, _tx):
+        self.world.step(run)
         return Wait("nothing")
 
-    def failed(run):
-        world.step(run)
-        return Wait("deletion: " + run.error["text"])
+    @step
+    def failed(self, run):
+        self.world.step(run)
+        return Wait("deletion: " + run.problem.text)
 
-    def remove(run):
-        world.step(run)
-        world.things.discard(run.resource_id)
+    @step(ending=True)
+    def remove(self, run):
+        self.world.step(run)
+        self.world.things.discard(run.resource_id)
         return Done()
-
-    return Lifecycle(
-        "thing",
-        steps={"make": make, "settle": settle, "failed": failed, "remove": remove},
-        transactional={"rest": rest},
-        first="make",
-        failed="failed",
-        destroy="remove",
-        ending=frozenset({"remove"}),
-        attempts=3,
-    )
 
 
 @pytest.fixture
@@ -77,10 +80,9 @@ def start(database, virtual_clock, world):
     Row.metadata.create_all(database.engine)
 
     def new_engine():
-        tasks = Tasks()
-        engine = TaskEngine(database, tasks, EngineOptions(lease_s=30))
-        engine.register([lifecycle(world)])
-        return engine, tasks
+        engine = TaskEngine(database, EngineOptions(lease_s=30))
+        engine.register([Life(world).lifecycle()])
+        return engine, Tasks(engine)
 
     return new_engine
 
@@ -92,14 +94,14 @@ def task_of(database):
 
 def test_a_life_from_creation_to_deletion(start, database, world):
     engine, tasks = start()
-    database.write(lambda tx: tasks.create(tx, "thing", "t1", "make"))
+    database.write(lambda tx: tasks.create(tx, "thing", "t1", Life.make))
     engine.run_due()
     assert task_of(database).reason == "the thing to be ready"
     world.ready.add("t1")
     database.write(lambda tx: tasks.signal(tx, "thing", ["t1"]))
     engine.run_due()
     assert task_of(database).step == "rest"
-    database.write(lambda tx: tasks.signal(tx, "thing", ["t1"], divert="remove"))
+    database.write(lambda tx: tasks.signal(tx, "thing", ["t1"], divert=Life.remove))
     engine.run_due()
     assert task_of(database) is None
     assert world.things == set()
@@ -107,7 +109,7 @@ def test_a_life_from_creation_to_deletion(start, database, world):
 
 def test_a_wait_ends_at_its_deadline_with_the_reason(start, database, world, virtual_clock):
     engine, tasks = start()
-    database.write(lambda tx: tasks.create(tx, "thing", "t1", "make"))
+    database.write(lambda tx: tasks.create(tx, "thing", "t1", Life.make))
     engine.run_due()
     virtual_clock.advance(59)
     engine.run_due()
@@ -121,7 +123,7 @@ def test_a_wait_ends_at_its_deadline_with_the_reason(start, database, world, vir
 
 def test_spurious_signals_do_not_push_a_deadline_away(start, database, virtual_clock):
     engine, tasks = start()
-    database.write(lambda tx: tasks.create(tx, "thing", "t1", "make"))
+    database.write(lambda tx: tasks.create(tx, "thing", "t1", Life.make))
     engine.run_due()
     for _ in range(4):
         virtual_clock.advance(16)
@@ -133,7 +135,7 @@ def test_spurious_signals_do_not_push_a_deadline_away(start, database, virtual_c
 def test_failures_back_off_then_give_up_with_the_cause(start, database, world, virtual_clock):
     engine, tasks = start()
     world.fail_with["make"] = RuntimeError("the disk is full")
-    database.write(lambda tx: tasks.create(tx, "thing", "t1", "make"))
+    database.write(lambda tx: tasks.create(tx, "thing", "t1", Life.make))
     for _ in range(5):
         engine.run_due()
         virtual_clock.advance(31)
@@ -149,6 +151,7 @@ def test_a_failure_leaves_nothing_of_what_the_step_noted(start, database, virtua
     def break_down(_=None):
         raise RuntimeError("the database went away")
 
+    @step
     def note(run):
         seen.append(dict(run.data))
         run.data["key"] = "used"
@@ -156,8 +159,8 @@ def test_a_failure_leaves_nothing_of_what_the_step_noted(start, database, virtua
             break_down()
         return Done(commit=break_down)
 
-    engine.register([Lifecycle("note", steps={"note": note}, first="note", failed="note", destroy="note")])
-    database.write(lambda tx: tasks.create(tx, "note", "t1", "note", {"key": "sealed"}))
+    engine.register([Lifecycle("note", (note,), failed=note)])
+    database.write(lambda tx: tasks.create(tx, "note", "t1", note, {"key": "sealed"}))
     for _ in range(2):
         engine.run_due()
         virtual_clock.advance(31)
@@ -167,7 +170,7 @@ def test_a_failure_leaves_nothing_of_what_the_step_noted(start, database, virtua
 def test_a_permanent_failure_gives_up_at_once(start, database, world):
     engine, tasks = start()
     world.fail_with["make"] = PermanentFailureError("not an image")
-    database.write(lambda tx: tasks.create(tx, "thing", "t1", "make"))
+    database.write(lambda tx: tasks.create(tx, "thing", "t1", Life.make))
     engine.run_due()
     assert world.log == ["make", "failed"]
 
@@ -186,11 +189,11 @@ def test_steps_are_told_under_the_request_that_asked_for_them(start, database, w
         engine.run_due()
 
     try:
-        ask("req-1", lambda tx: tasks.create(tx, "thing", "t1", "make"))
+        ask("req-1", lambda tx: tasks.create(tx, "thing", "t1", Life.make))
         ask("req-2", lambda tx: tasks.signal(tx, "thing", ["t1"]))
         database.write(lambda tx: tasks.signal(tx, "thing", ["t1"]))
         engine.run_due()
-        ask("req-3", lambda tx: tasks.signal(tx, "thing", ["t1"], divert="remove"))
+        ask("req-3", lambda tx: tasks.signal(tx, "thing", ["t1"], divert=Life.remove))
     finally:
         logging.getLogger("gureum.tasks").removeHandler(told)
     assert told.lines == [
@@ -229,7 +232,7 @@ def test_a_request_that_comes_while_another_is_at_work_takes_over_at_rest(start,
     engine.hooks = SignalInside()
     log.work_for(log.Origin("req-1", "u1", "p"))
     try:
-        database.write(lambda tx: tasks.create(tx, "thing", "t1", "make"))
+        database.write(lambda tx: tasks.create(tx, "thing", "t1", Life.make))
         log.work_for(log.NOBODY)
         engine.run_due()
     finally:
@@ -246,8 +249,8 @@ def test_a_request_that_comes_while_another_is_at_work_takes_over_at_rest(start,
 def test_the_destroy_chain_never_gives_up(start, database, world, virtual_clock):
     engine, tasks = start()
     world.fail_with["remove"] = RuntimeError("host away")
-    database.write(lambda tx: tasks.create(tx, "thing", "t1", "make"))
-    database.write(lambda tx: tasks.signal(tx, "thing", ["t1"], divert="remove"))
+    database.write(lambda tx: tasks.create(tx, "thing", "t1", Life.make))
+    database.write(lambda tx: tasks.signal(tx, "thing", ["t1"], divert=Life.remove))
     for _ in range(20):
         engine.run_due()
         virtual_clock.advance(31)
@@ -267,7 +270,7 @@ def test_a_signal_during_a_step_runs_it_again(start, database, world):
                 database.write(lambda tx: tasks.signal(tx, "thing", ["t1"]))
 
     engine.hooks = SignalInside()
-    database.write(lambda tx: tasks.create(tx, "thing", "t1", "make"))
+    database.write(lambda tx: tasks.create(tx, "thing", "t1", Life.make))
     engine.run_due()
     assert task_of(database).step == "rest"
 
@@ -296,9 +299,9 @@ def test_a_worker_killed_at_any_point_leaves_nothing_stuck(start, database, worl
             engine.run_due()
         return engine, tasks
 
-    engine, tasks = live(engine, tasks, lambda tx: tasks.create(tx, "thing", "t1", "make"))
+    engine, tasks = live(engine, tasks, lambda tx: tasks.create(tx, "thing", "t1", Life.make))
     assert task_of(database).step == "rest"
-    live(engine, tasks, lambda tx: tasks.signal(tx, "thing", ["t1"], divert="remove"))
+    live(engine, tasks, lambda tx: tasks.signal(tx, "thing", ["t1"], divert=Life.remove))
     assert task_of(database) is None
     assert world.things == set()
 
@@ -315,8 +318,7 @@ def test_a_worker_that_lost_its_lease_writes_nothing(start, database, world, vir
                 other.run_due()
 
     engine.hooks = Overtaken()
-    tasks.owner, tasks.adopt = engine.owner, engine._adopt
-    database.write(lambda tx: tasks.create(tx, "thing", "t1", "make"))
+    database.write(lambda tx: tasks.create(tx, "thing", "t1", Life.make))
     engine.run_due()
     assert task_of(database).step == "rest"
     assert world.log.count("rest") == 1
@@ -339,7 +341,7 @@ def test_a_signal_that_a_move_saw_is_not_looked_for_again(start, database, world
 
     late = []
     engine.hooks = Signalled()
-    database.write(lambda tx: tasks.create(tx, "thing", "t1", "make"))
+    database.write(lambda tx: tasks.create(tx, "thing", "t1", Life.make))
     before = database.counters.statements
     engine.run_due()
     assert world.log == ["make", "settle", "rest"]
@@ -355,12 +357,13 @@ def test_sleep_wakes_by_time(start, database, world, virtual_clock):
     engine, tasks = start()
     naps = []
 
+    @step
     def nap(run):
         naps.append(run.now)
         return Sleep(5, "a nap") if len(naps) < 3 else Done()
 
-    engine.register([Lifecycle("nap", steps={"nap": nap}, first="nap", failed="nap", destroy="nap")])
-    database.write(lambda tx: tasks.create(tx, "nap", "n1", "nap"))
+    engine.register([Lifecycle("nap", (nap,), failed=nap)])
+    database.write(lambda tx: tasks.create(tx, "nap", "n1", nap))
     for _ in range(3):
         engine.run_due()
         virtual_clock.advance(5)
@@ -371,6 +374,7 @@ def test_sleep_wakes_by_time(start, database, world, virtual_clock):
 def test_a_step_that_hangs_holds_up_no_other_task(database):
     hanging, done = threading.Event(), threading.Event()
 
+    @step
     def go(run):
         if run.resource_id == "hangs":
             hanging.wait(20)
@@ -378,14 +382,14 @@ def test_a_step_that_hangs_holds_up_no_other_task(database):
             done.set()
         return Done()
 
-    tasks = Tasks()
-    engine = TaskEngine(database, tasks, EngineOptions(workers=1, poll_s=0.05))
-    engine.register([Lifecycle("thing", steps={"go": go}, first="go", failed="go", destroy="go")])
+    engine = TaskEngine(database, EngineOptions(workers=1, poll_s=0.05))
+    engine.register([Lifecycle("thing", (go,), failed=go)])
+    tasks = Tasks(engine)
     Row.metadata.create_all(database.engine)
     engine.start()
     try:
-        database.write(lambda tx: tasks.create(tx, "thing", "hangs", "go"))
-        database.write(lambda tx: tasks.create(tx, "thing", "goes", "go"))
+        database.write(lambda tx: tasks.create(tx, "thing", "hangs", go))
+        database.write(lambda tx: tasks.create(tx, "thing", "goes", go))
         assert done.wait(10)
     finally:
         hanging.set()

@@ -15,6 +15,7 @@ from gureum.foundation import clock
 from gureum.foundation.db.types import Row
 from gureum.foundation.tasks import owners
 from gureum.foundation.tasks.model import Lease, Task
+from gureum.foundation.tasks.steps import step
 from gureum.foundation.tasks.store import Tasks
 
 NAME_ONESELF = "from gureum.foundation.tasks.owners import own_name; print(own_name('x'), flush=True); input()"
@@ -32,6 +33,11 @@ def child():
     process.communicate()
 
 
+@step
+def make(_run):
+    raise NotImplementedError
+
+
 def _hold(database, owner):
     """The owner has a task that is due, one that rests, and a lease."""
     Row.metadata.create_all(database.engine)
@@ -39,7 +45,7 @@ def _hold(database, owner):
 
     def work(tx):
         for one in ("held", "resting"):
-            tasks.create(tx, "thing", one, "make")
+            tasks.create(tx, "thing", one, make)
         tx.flush()
         now = clock.now()
         for task in tx.scalars(select(Task)):

@@ -12,6 +12,7 @@ from gureum.foundation.db.types import Row
 from gureum.foundation.tasks.engine import EngineOptions, TaskEngine
 from gureum.foundation.tasks.lifecycle import Done, Goto, Lifecycle
 from gureum.foundation.tasks.model import Task
+from gureum.foundation.tasks.steps import step, steps_of
 from gureum.foundation.tasks.store import Tasks
 
 PATIENCE_S = 10
@@ -24,9 +25,11 @@ class Moves:
         self.lock, self.go_on = threading.Lock(), threading.Event()
         self.running, self.most, self.ended = set(), 0, []
 
+    @step
     def begin(self, _run):
-        return Goto("move")
+        return Goto(self.move)
 
+    @step(transfer=True)
     def move(self, run):
         with self.lock:
             self.running.add(run.resource_id)
@@ -34,20 +37,27 @@ class Moves:
         self.go_on.wait(PATIENCE_S)
         with self.lock:
             self.running.discard(run.resource_id)
-        return Goto("finish")
+        return Goto(self.finish)
+
+    @step
+    def finish(self, run):
+        return self.end(run)
+
+    @step(ending=True)
+    def cancel(self, run):
+        return self.end(run)
+
+    @step
+    def go(self, run):
+        return self.end(run)
 
     def end(self, run):
         self.ended.append((run.step, run.resource_id))
         return Done()
 
     def lifecycles(self):
-        steps = {"begin": self.begin, "move": self.move, "finish": self.end, "cancel": self.end}
-        ending = frozenset({"cancel"})
-        transfers = frozenset({"move"})
-        yield Lifecycle(
-            "import", steps, first="begin", failed="cancel", destroy="cancel", ending=ending, transfers=transfers
-        )
-        yield Lifecycle("boot", {"go": self.end}, first="go", failed="go", destroy="go")
+        yield Lifecycle("import", steps_of(self), failed=self.cancel)
+        yield Lifecycle("boot", (self.go,), failed=self.go)
 
 
 @pytest.fixture
@@ -61,8 +71,8 @@ def start(database, moves):
     engines = []
 
     def started(**options):
-        tasks = Tasks()
-        engine = TaskEngine(database, tasks, EngineOptions(workers=1, poll_s=0.05, **options))
+        engine = TaskEngine(database, EngineOptions(workers=1, poll_s=0.05, **options))
+        tasks = Tasks(engine)
         engine.register(moves.lifecycles())
         engine.start()
         engines.append(engine)
@@ -81,7 +91,7 @@ def until(true, what):
         time.sleep(0.01)
 
 
-def begin(database, tasks, count, project="p1", step="begin"):
+def begin(database, tasks, count, project="p1", step=Moves.begin):
     names = [f"{project}-{number}" for number in range(count)]
 
     def create(tx):
@@ -97,7 +107,7 @@ def test_no_other_task_waits_for_transfers_that_stand_still(database, moves, sta
     begin(database, tasks, 20)
     until(lambda: len(moves.running) == 3, "three transfers are under way")
     began = time.monotonic()
-    database.write(lambda tx: tasks.create(tx, "boot", "server", "go", project_id="p1"))
+    database.write(lambda tx: tasks.create(tx, "boot", "server", Moves.go, project_id="p1"))
     until(lambda: ("go", "server") in moves.ended, "the server boots")
     assert time.monotonic() - began < 2
     assert moves.most == 3
@@ -122,7 +132,7 @@ def test_diverted_task_does_not_wait_for_its_transfer(database, moves, start):
     names = begin(database, tasks, 3)
     until(lambda: moves.running and len(engine._transfers._waiting.get("p1", {})) == 2, "one is under way, two wait")
     [waiting, *_] = [name for name in names if name not in moves.running]
-    database.write(lambda tx: tasks.signal(tx, "import", [waiting], divert="cancel"))
+    database.write(lambda tx: tasks.signal(tx, "import", [waiting], divert=Moves.cancel))
     until(lambda: moves.ended == [("cancel", waiting)], "the diverted task ends")
     assert len(moves.running) == 1
 
@@ -134,7 +144,7 @@ def test_task_that_another_process_diverts_does_not_wait_for_its_transfer(databa
     [waiting] = [name for name in names if name not in moves.running]
     elsewhere = Tasks()
     elsewhere.run_elsewhere(lambda task_id: engine.wake([task_id]))
-    database.write(lambda tx: elsewhere.signal(tx, "import", [waiting], divert="cancel"))
+    database.write(lambda tx: elsewhere.signal(tx, "import", [waiting], divert=Moves.cancel))
     until(lambda: moves.ended == [("cancel", waiting)], "the diverted task ends")
 
 
@@ -143,7 +153,7 @@ def test_transfers_of_requests_count_for_the_project_that_asked(database, moves,
     before = log.origin()
     for number, project in enumerate(("p1", "p1", "p2")):
         log.work_for(log.Origin(f"req-{number}", "user", project))
-        database.write(lambda tx, number=number: tasks.create(tx, "import", f"r{number}", "move"))
+        database.write(lambda tx, number=number: tasks.create(tx, "import", f"r{number}", Moves.move))
     log.work_for(before)
     until(lambda: len(moves.running) == 2, "one transfer for each project is under way")
     assert "r2" in moves.running
@@ -153,8 +163,8 @@ def test_transfers_of_requests_count_for_the_project_that_asked(database, moves,
 
 def test_run_due_makes_transfers_on_the_callers_thread(database, moves):
     Row.metadata.create_all(database.engine)
-    tasks = Tasks()
-    engine = TaskEngine(database, tasks, EngineOptions(transfers_of_project=1))
+    engine = TaskEngine(database, EngineOptions(transfers_of_project=1))
+    tasks = Tasks(engine)
     engine.register(moves.lifecycles())
     moves.go_on.set()
     begin(database, tasks, 3)

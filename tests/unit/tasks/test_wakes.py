@@ -12,6 +12,7 @@ from gureum.foundation.bus.interface import Refused
 from gureum.foundation.db.types import Row
 from gureum.foundation.tasks.engine import EngineOptions, TaskEngine
 from gureum.foundation.tasks.lifecycle import Done, Lifecycle
+from gureum.foundation.tasks.steps import step
 from gureum.foundation.tasks.store import Tasks
 from gureum.foundation.tasks.wakes import NAME, Wakes, serve_wakes
 
@@ -39,19 +40,19 @@ def test_a_task_made_where_no_worker_is_runs_at_once(bus, database):
     Row.metadata.create_all(database.engine)
     done = threading.Event()
 
+    @step
     def make(_run):
         done.set()
         return Done()
 
-    worker = TaskEngine(database, Tasks(), EngineOptions(workers=1, poll_s=60.0))
-    worker.register([Lifecycle("thing", steps={"make": make}, first="make", failed="make", destroy="make")])
+    worker = TaskEngine(database, EngineOptions(workers=1, poll_s=60.0))
+    worker.register([Lifecycle("thing", (make,), failed=make)])
     worker.start()
     stop = serve_wakes(bus, worker)
-    tasks = Tasks()
-    TaskEngine(database, tasks)  # as in every process, but here nothing starts it
+    tasks = Tasks(TaskEngine(database))  # as in every process, but here nothing starts it
     wakes = Wakes(bus)
     tasks.run_elsewhere(wakes.tell)
-    database.write(lambda tx: tasks.create(tx, "thing", "t1", "make"))
+    database.write(lambda tx: tasks.create(tx, "thing", "t1", make))
     assert done.wait(5), "the worker looks by itself once in 60 s only: it must be woken"
     for end in (wakes.stop, stop, worker.stop):
         end()

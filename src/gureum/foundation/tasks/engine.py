@@ -1,8 +1,8 @@
-"""Runs due tasks on threads: claim, step, commit the outcome with the move, hand back.
+"""Runs due tasks on threads: claim, run steps one after the other, hand back.
 
-The row is the task. A worker holds a lease while it runs one; a lease that expired, or whose owner on this
-machine is dead, is taken by another. The outcome's writes and the move to the next step commit together, on
-condition that the lease is still ours. The engine knows no service.
+The row is the task. A worker holds a lease while it runs one, takes only tasks that it knows, and looks for what others
+left: a lease that expired, or whose owner on this machine is dead, is taken by another. The engine knows no service.
+Read next: `running.py` for a single step, `store.py` for how tasks come to be.
 """
 
 from __future__ import annotations
@@ -13,69 +13,33 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from sqlalchemy import update
 
 from gureum.foundation import clock, log
-from gureum.foundation.db.engine import Database, Tx
+from gureum.foundation.db.engine import Database
 from gureum.foundation.db.failures import DatabaseFailure
 from gureum.foundation.metrics import Metrics
-from gureum.foundation.tasks import owners, story
-from gureum.foundation.tasks.lifecycle import (
-    Done,
-    Goto,
-    Lifecycle,
-    Outcome,
-    PermanentFailureError,
-    Run,
-    Sleep,
-    Wait,
-)
+from gureum.foundation.tasks import owners
+from gureum.foundation.tasks.hooks import Hooks, WorkerDied
+from gureum.foundation.tasks.lifecycle import Lifecycle, UnknownStepError
 from gureum.foundation.tasks.model import Claimed, Task
-from gureum.foundation.tasks.statements import ARE_DUE, END, FIND_DUE, HELD, LEASE, MOVE
-from gureum.foundation.tasks.store import Tasks
+from gureum.foundation.tasks.moves import is_transfer
+from gureum.foundation.tasks.running import LeaseLostError, Runner
+from gureum.foundation.tasks.statements import HELD, Claims
 from gureum.foundation.tasks.waiting import WaitingTasks
 
 logger = logging.getLogger("gureum.tasks")
 
-MAX_BACKOFF_S = 30.0
 MAX_WORKERS = 64
 MOST_AT_ONCE = 256
 LOOK_FOR_DEAD_S = 3.0
 STOP_WITHIN_S = 10.0
 _NEW_LEASE = math.inf
-"""Heard of a task that was just leased: whatever its steps met before does not count."""
-
-
-class LeaseLostError(Exception):
-    """Another worker owns the task now: what this one was about to write is thrown away."""
-
-
-class Hooks:
-    """Where the crash suite looks in; nothing here in production. Raising from one is dying at that point."""
-
-    def before_step(self, task: Claimed) -> None: ...
-
-    def before_commit(self, task: Claimed, outcome: Outcome) -> None: ...
-
-    def after_commit(self, task: Claimed, outcome: Outcome) -> None: ...
-
-
-class WorkerDied(BaseException):
-    """Raised by hooks to stop a worker as kill -9 would: nothing is written, the lease stays."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Rest:
-    """When a task that comes to rest is looked at again, and what its deadline is."""
-
-    wake_at: float | None
-    deadline_at: float | None
-    on_deadline: str | None
+"""The signals heard of a task that was just leased: its row is looked at again after its steps, whatever they saw."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +59,14 @@ class TaskEngine:
     """One per process that has workers. `start` runs threads; `run_due` runs everything due on the caller's thread."""
 
     def __init__(
-        self, database: Database, tasks: Tasks, options: EngineOptions | None = None, metrics: Metrics | None = None
+        self, database: Database, options: EngineOptions | None = None, metrics: Metrics | None = None
     ) -> None:
         self.database = database
         self.options = options or EngineOptions()
-        self.hooks = Hooks()
         self.owner = owners.own_name(f"{id(self):x}")
         self.lifecycles: dict[str, Lifecycle] = {}
-        self._tasks = tasks
-        self._metrics = metrics
+        self.claims = Claims(())
+        self._runner = Runner(database, self.owner, self.options.lease_s, self._at, metrics)
         self._queue = WaitingTasks()
         self._transfers = WaitingTasks(self.options.transfers_of_project)
         self._timers: list[tuple[float, str]] = []
@@ -114,11 +77,23 @@ class TaskEngine:
         self._workers = self._ended = self._ended_before = 0
         self._stuck = False
         self._threads: list[threading.Thread] = []
-        tasks.owner, tasks.lease_s, tasks.adopt = self.owner, self.options.lease_s, self._adopt
+
+    @property
+    def lease_s(self) -> float:
+        return self.options.lease_s
+
+    @property
+    def hooks(self) -> Hooks:
+        return self._runner.hooks
+
+    @hooks.setter
+    def hooks(self, hooks: Hooks) -> None:
+        self._runner.hooks = hooks
 
     def register(self, lifecycles: Iterable[Lifecycle]) -> None:
-        for lifecycle in lifecycles:
-            self.lifecycles[lifecycle.kind] = lifecycle
+        """Run tasks of these kinds too. Before `start`: no other kind is claimed."""
+        self.lifecycles |= {lifecycle.kind: lifecycle for lifecycle in lifecycles}
+        self.claims = Claims(tuple(self.lifecycles.values()))
 
     # -- threads -----------------------------------------------------------------------------------------
 
@@ -141,7 +116,7 @@ class TaskEngine:
             self._add_workers()
         self._ended_before, self._stuck = self._ended, stuck
 
-    def _thread(self, target: Any, name: str) -> None:
+    def _thread(self, target: Callable[[], None], name: str) -> None:
         thread = threading.Thread(target=target, name=name, daemon=True)
         thread.start()
         self._threads.append(thread)
@@ -162,7 +137,7 @@ class TaskEngine:
         for task_id in task_ids:
             self._at(0.0, task_id)
 
-    def _adopt(self, task: Claimed, heard: float | None = None) -> None:
+    def adopt(self, task: Claimed, heard: float | None = None) -> None:
         """Queue a task leased to us. For one that is queued or running already, keep how many signals were `heard` of:
         unless its steps meet them, it is looked at again when it ends. One that waits for a transfer may have been
         diverted: its newer copy takes its place.
@@ -177,8 +152,7 @@ class TaskEngine:
         (self._transfers if self._is_transfer(task) else self._queue).put(task)
 
     def _is_transfer(self, task: Claimed) -> bool:
-        lifecycle = self.lifecycles.get(task.kind)
-        return lifecycle is not None and lifecycle.next_step(task.step, task.divert) in lifecycle.transfers
+        return is_transfer(self.lifecycles[task.kind], task)
 
     def _work(self, waiting: WaitingTasks) -> None:
         while (task := waiting.get()) is not None:
@@ -217,7 +191,7 @@ class TaskEngine:
                     due = self._due_timers()
                 with contextlib.suppress(Exception):
                     for task in self._claim(len(due), due) if due else ():
-                        self._adopt(task, _NEW_LEASE)
+                        self.adopt(task, _NEW_LEASE)
                     self._look_at_waiting(due)
 
     def _look_at_waiting(self, task_ids: list[str]) -> None:
@@ -226,7 +200,7 @@ class TaskEngine:
             with self.database.read() as tx:
                 task = HELD.first(tx, task_id=task_id, owner=self.owner, now=clock.now())
             if task is not None:
-                self._adopt(task)
+                self.adopt(task)
 
     def _due_timers(self) -> list[str]:
         due: list[str] = []
@@ -241,10 +215,14 @@ class TaskEngine:
 
     def _queue_due(self) -> None:
         for task in self._claim(64):
-            self._adopt(task, _NEW_LEASE)
+            self.adopt(task, _NEW_LEASE)
+
+    def _drop(self, task: Claimed) -> None:
+        with self._condition:
+            self._dropped.add(task.id)
 
     def _free_dropped(self) -> None:
-        """Make due what a failure of the database stopped here, with the first write that works again."""
+        """Give back what stopped here before its steps were over, with the first write that works."""
         with self._condition:
             dropped = self._dropped - self._held.keys()
         if not dropped:
@@ -266,15 +244,17 @@ class TaskEngine:
 
     # -- claiming ----------------------------------------------------------------------------------------
 
-    def _claim(self, most: int, wanted: list[str] | None = None) -> list[Claimed]:
-        """Lease up to `most` due tasks to this worker, or those of these that are due."""
-        now = clock.now()
-        with self.database.read() as tx:
-            found = ARE_DUE.all(tx, now=now, wanted=wanted) if wanted else FIND_DUE.all(tx, now=now, most=most)
-        if not found:
+    def _claim(self, most: int, ids: list[str] | None = None) -> list[Claimed]:
+        """Lease up to `most` due tasks to this worker, or those of these `ids` that are due; only such as it knows."""
+        now, claims = clock.now(), self.claims
+        if not claims.kinds:
             return []
-        values = {"found": found, "now": now, "owner": self.owner, "until": now + self.options.lease_s}
-        return self.database.write(lambda tx: LEASE.all(tx, **values))
+        with self.database.read() as tx:
+            due = claims.are_due.all(tx, now=now, ids=ids) if ids else claims.find_due.all(tx, now=now, most=most)
+        if not due:
+            return []
+        values = {"ids": due, "now": now, "owner": self.owner, "until": now + self.lease_s}
+        return self.database.write(lambda tx: claims.lease.all(tx, **values))
 
     def release_dead(self) -> None:
         """Free the leases of workers of this machine that no longer live, so that nobody waits for them to run out."""
@@ -290,7 +270,7 @@ class TaskEngine:
             batch = [*self._queue.take_all(), *self._transfers.take_all()]
             if not batch:
                 for task in self._claim(16):
-                    self._adopt(task, _NEW_LEASE)
+                    self.adopt(task, _NEW_LEASE)
                 if self._queue.empty() and self._transfers.empty():
                     return count
             for task in batch:
@@ -315,8 +295,10 @@ class TaskEngine:
                     current = self._look_again(current)
         except DatabaseFailure as failure:
             logger.warning("%s %s: goes on when the database works again: %s", task.kind, task.resource_id, failure)
-            with self._condition:
-                self._dropped.add(task.id)
+            self._drop(task)
+        except UnknownStepError as error:
+            logger.info("%s %s: left to a worker of another version: %s", task.kind, task.resource_id, error)
+            self._drop(task)
         finally:
             if not handed_over:
                 with self._condition:
@@ -329,7 +311,7 @@ class TaskEngine:
             if source is self._queue and self._is_transfer(task):
                 self._transfers.put(task)
                 return True
-            again = self._run_step(task)
+            again = self._runner.run_step(self.lifecycles[task.kind], task)
             self._ended += source is self._queue
             if not again:
                 break
@@ -350,150 +332,3 @@ class TaskEngine:
             if found is not None:
                 return found
             seen = 0
-
-    def _run_step(self, task: Claimed) -> bool:
-        """Run one step and commit its outcome; True when another is to follow at once."""
-        log.work_for(log.Origin.of(task.origin))
-        lifecycle = self.lifecycles[task.kind]
-        self._choose_step(lifecycle, task)
-        run = Run(task.resource_id, task.step, dict(task.data), task.attempts, clock.now())
-        begun, started, failed = story.Begun.of(task), time.perf_counter(), False
-        self.hooks.before_step(task)
-        transactional = lifecycle.transactional.get(task.step)
-        try:
-            if transactional:
-                outcome, again = self.database.write(lambda tx: self._in_one(tx, task, run, transactional))
-            else:
-                outcome = lifecycle.steps[task.step](run)
-                self.hooks.before_commit(task, outcome)
-                again = self.database.write(lambda tx: self._move(tx, task, run, outcome))
-        except (LeaseLostError, DatabaseFailure):
-            raise  # nothing is written of it, or it is not known: the task's row says where it goes on
-        except Exception as error:
-            failed = True
-            run.data = dict(task.data)  # what the step noted was to commit with its outcome
-            outcome = self._after_failure(lifecycle, task, run, error)
-            failed_run, failed_outcome = run, outcome
-            again = self.database.write(lambda tx: self._move(tx, task, failed_run, failed_outcome))
-        if self._metrics:
-            self._metrics.steps.labels(task.kind, type(outcome).__name__).inc()
-        gives_up = not failed and isinstance(outcome, Goto) and outcome.step == lifecycle.failed
-        problem = run.error.get("text", "") if gives_up else ""
-        story.ended(begun, outcome, time.perf_counter() - started, failed=failed, problem=problem)
-        self.hooks.after_commit(task, outcome)
-        return again
-
-    def _in_one(self, tx: Tx, task: Claimed, run: Run, step: Any) -> tuple[Outcome, bool]:
-        run.data = dict(task.data)
-        outcome = step(run, tx)
-        self.hooks.before_commit(task, outcome)
-        return outcome, self._move(tx, task, run, outcome)
-
-    def _choose_step(self, lifecycle: Lifecycle, task: Claimed) -> None:
-        if task.divert and task.step not in lifecycle.ending:
-            task.step, task.attempts, task.deadline_at = task.divert, 0, None
-        elif task.deadline_at is not None and task.on_deadline and task.deadline_at <= clock.now():
-            logger.warning("%s %s: %s took too long: %s", task.kind, task.resource_id, task.step, task.reason)
-            task.data = {**task.data, "error": _problem(task.step, f"timed out: {task.reason}", "")}
-            task.step, task.deadline_at, task.attempts = task.on_deadline, None, 0
-
-    def _after_failure(self, lifecycle: Lifecycle, task: Claimed, run: Run, error: Exception) -> Outcome:
-        final = isinstance(error, PermanentFailureError)
-        text = f"{type(error).__name__}: {error}"
-        run.attempts += 1
-        ending = task.step in lifecycle.ending
-        if not ending and (final or run.attempts >= lifecycle.attempts) and task.step != lifecycle.failed:
-            logger.error("%s %s: %s gave up: %s", task.kind, task.resource_id, task.step, text, exc_info=not final)
-            run.data["error"] = _problem(task.step, text, getattr(error, "public", ""))
-            return Goto(lifecycle.failed)
-        pause = min(lifecycle.retry_s * 2 ** (run.attempts - 1), MAX_BACKOFF_S)
-        return Sleep(pause, f"trying {task.step} again after: {text}"[:2000])
-
-    def _move(self, tx: Tx, task: Claimed, run: Run, outcome: Outcome) -> bool:
-        """Write the outcome and the new state of the task, if it is still ours."""
-        if not isinstance(outcome, Done | Goto | Wait | Sleep):
-            raise TypeError(f"step {task.step} of {task.kind} returned {outcome!r}")
-        if outcome.commit is not None:
-            outcome.commit(tx)
-        if isinstance(outcome, Done):
-            if not END.run(tx, task_id=task.id, owner=self.owner):
-                raise LeaseLostError
-            return False
-        values = self._values(task, run, outcome)
-        row = MOVE.first(tx, **values, task_id=task.id, owner=self.owner)
-        if row is None:
-            raise LeaseLostError
-        signalled = row.signals != task.signals
-        again = isinstance(outcome, Goto) or signalled
-        if not again and values["rest_wake"] is not None:
-            tx.on_commit(lambda: self._at(self._wake_moment(outcome), task.id))
-        self._remember(tx, task, run, outcome, row)
-        return again
-
-    def _values(self, task: Claimed, run: Run, outcome: Goto | Wait | Sleep) -> dict[str, Any]:
-        """The parameters of `MOVE` for an outcome: one set for a task that goes on, one for one that rests."""
-        now = clock.now()
-        lease = now + self.options.lease_s
-        step = (outcome.step if isinstance(outcome, Goto | Wait) else None) or task.step
-        rests = isinstance(outcome, Wait) and outcome.deadline_s is None
-        common = {
-            "new_data": run.data,
-            "new_step": step,
-            "seen": task.signals,
-            "now": now,
-            "lease": lease,
-            "rests": rests,
-        }
-        if isinstance(outcome, Goto):
-            return common | {
-                "new_attempts": 0,
-                "new_reason": "",
-                "new_deadline": None,
-                "new_on_deadline": None,
-                "rest_wake": now,
-                "rest_lease": lease,
-            }
-        rest = self._waiting(task, outcome, now)
-        return common | {
-            "new_attempts": run.attempts if isinstance(outcome, Sleep) else 0,
-            "new_reason": outcome.reason,
-            "new_deadline": rest.deadline_at,
-            "new_on_deadline": rest.on_deadline,
-            "rest_wake": rest.wake_at,
-            "rest_lease": 0.0,
-        }
-
-    def _waiting(self, task: Claimed, outcome: Wait | Sleep, now: float) -> _Rest:
-        deadline, on_deadline = task.deadline_at, task.on_deadline
-        if isinstance(outcome, Wait) and outcome.step not in (None, task.step):
-            deadline = None  # another step's wait begins
-        if outcome.deadline_s is not None:
-            deadline, on_deadline = deadline or now + outcome.deadline_s, outcome.on_deadline
-        if isinstance(outcome, Sleep):
-            return _Rest(min(now + outcome.seconds, deadline or now + outcome.seconds), deadline, on_deadline)
-        return _Rest(deadline, deadline, on_deadline) if outcome.deadline_s is not None else _Rest(None, None, None)
-
-    def _wake_moment(self, outcome: Outcome) -> float:
-        seconds = outcome.seconds if isinstance(outcome, Sleep) else getattr(outcome, "deadline_s", None) or 0.0
-        return clock.now() + seconds
-
-    def _remember(self, tx: Tx, task: Claimed, run: Run, outcome: Outcome, row: Any) -> None:
-        """Bring the copy in memory up to date after the commit, for the next step on this thread."""
-
-        def update_copy() -> None:
-            task.data, task.attempts, task.signals, task.divert = run.data, run.attempts, row.signals, row.divert
-            task.origin = row.origin
-            if isinstance(outcome, Goto):
-                task.step, task.attempts, task.deadline_at, task.reason = outcome.step, 0, None, ""
-                return
-            if isinstance(outcome, Wait | Sleep):
-                rest = self._waiting(task, outcome, clock.now())
-                task.deadline_at, task.on_deadline, task.reason = rest.deadline_at, rest.on_deadline, outcome.reason
-            if isinstance(outcome, Wait):
-                task.step, task.attempts = outcome.step or task.step, 0
-
-        tx.on_commit(update_copy)
-
-
-def _problem(step: str, text: str, public: str) -> dict[str, str]:
-    return {"step": step, "text": text[:4000], "public": public}

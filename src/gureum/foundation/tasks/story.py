@@ -45,13 +45,13 @@ def ended(begun: Begun, outcome: Outcome, seconds: float, *, failed: bool, probl
 def _told(step: str, outcome: Outcome) -> str:
     match outcome:
         case Goto():
-            return outcome.step
+            return outcome.step.name
         case Done():
             return "the end"
         case Sleep():
             return f"{step} again in {outcome.seconds:g} s, waits for {outcome.reason}"
         case Wait():
-            return f"{outcome.step or step}, waits for {outcome.reason}"
+            return f"{outcome.step.name if outcome.step else step}, waits for {outcome.reason}"
 
 
 def queued(task: Claimed) -> None:

@@ -19,9 +19,9 @@ from gureum.services.image.dialect import error_body, error_page
 from gureum.services.image.discovery import api as discovery
 from gureum.services.image.facade import ImageFacade
 from gureum.services.image.images import api as images
-from gureum.services.image.images.lifecycle import lifecycle, reconcilers
+from gureum.services.image.images.lifecycle import DataLifecycle, reconcilers
 from gureum.services.image.imports import api as imports
-from gureum.services.image.imports.lifecycle import lifecycle as import_lifecycle
+from gureum.services.image.imports.lifecycle import ImportLifecycle
 from gureum.services.image.locations import api as locations
 from gureum.services.image.members import api as members
 from gureum.services.image.metadefs import noun as metadefs
@@ -67,7 +67,7 @@ def mounted(deps: ImageDeps) -> Mounted:
     return Mounted(
         facade,
         apis=(Api("image", "/image", error_body, routes, deps, strict_slash=True, error_page=error_page),),
-        lifecycles=(lifecycle(deps.stores), import_lifecycle(deps)),
+        lifecycles=(DataLifecycle(deps.stores).lifecycle(), ImportLifecycle(deps).lifecycle()),
         reconcilers=(
             *reconcilers(deps.database, deps.stores),
             Reconciler("image-tasks", _TASKS_EVERY_S, lambda: forget_old_tasks(deps.database)),

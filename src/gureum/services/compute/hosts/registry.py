@@ -33,7 +33,7 @@ from gureum.foundation.log import own_story, request_id, took
 from gureum.foundation.metrics import Metrics
 from gureum.foundation.tasks.store import Tasks
 from gureum.services.compute.hosts.model import Host
-from gureum.services.compute.servers.model import IMAGE_STATES, POWER_STATES, Server, ServerAction
+from gureum.services.compute.servers.model import IMAGE_STATES, POWER_STATES, TASK_KIND, Server, ServerAction
 from gureum.services.compute.servers.rules import HostFacts
 from gureum.services.placement.facade import Inventory, PlacementFacade, ProviderReport
 
@@ -257,7 +257,7 @@ class HostRegistry:
         begun = clock.utcnow() - BUILD_WITHIN
         slow = [row.id for row in wanted if row.task_state == "spawning" and row.updated_at < begun]
         if unbuilt := [server_id for server_id in slow if server_id not in there]:
-            self._database.write(lambda tx: self._tasks.signal(tx, "server", unbuilt))
+            self._database.write(lambda tx: self._tasks.signal(tx, TASK_KIND, unbuilt))
 
     def _just_deleted(self, server_ids: Collection[str]) -> set[str]:
         """Servers whose removal the host has confirmed since it was looked at: an ordinary deletion, no drift."""
@@ -268,7 +268,7 @@ class HostRegistry:
 
     def _revive(self, tx: Tx, server_ids: list[str]) -> None:
         tx.execute(update(Server).where(Server.id.in_(server_ids), Server.task_state.is_(None)).values(done_spec=0))
-        self._tasks.signal(tx, "server", server_ids)
+        self._tasks.signal(tx, TASK_KIND, server_ids)
 
     def server_changed(self, host: str, observed: ServerObserved) -> None:
         """A guest changed its power by itself: the row follows, unless something is being done to the server."""
@@ -284,7 +284,7 @@ class HostRegistry:
             server.spec += 1
             server.updated_at = clock.utcnow()
             _note_stop(tx, server, observed.power)
-            self._tasks.signal(tx, "server", [server.id])
+            self._tasks.signal(tx, TASK_KIND, [server.id])
             tx.on_commit(lambda: log.info("host %s: server %s is %s by itself", host, server.id, observed.power))
 
         with own_story():

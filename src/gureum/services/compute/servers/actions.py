@@ -25,7 +25,7 @@ from gureum.foundation.policy import Rule
 from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.quotas import file_amounts
 from gureum.services.compute.servers import bodies, operations, reach, snapshots, versions, views
-from gureum.services.compute.servers.model import Server
+from gureum.services.compute.servers.model import TASK_KIND, Server
 from gureum.services.compute.servers.not_offered import NOT_OFFERED, Absent, refuse
 from gureum.services.compute.servers.not_offered import RULES as RULES_OF_NOT_OFFERED
 
@@ -149,7 +149,7 @@ def _reset_state(call: Call[ComputeDeps], server: Server, payload: bodies.ResetS
     server.vm_state, server.task_state = payload.state, None
     if payload.state == "active":
         server.fault, server.done_spec = None, 0
-        call.deps.tasks.signal(call.tx, "server", [server.id])
+        call.deps.tasks.signal(call.tx, TASK_KIND, [server.id])
     server.updated_at = clock.utcnow()
     operations.record_done(call.tx, call.caller, server, "resetState")
 

@@ -32,10 +32,12 @@ from gureum.foundation.tasks.lifecycle import (
     Lifecycle,
     Outcome,
     PermanentFailureError,
+    Problem,
     Run,
     Sleep,
     Wait,
 )
+from gureum.foundation.tasks.steps import step, steps_of, transactional
 from gureum.services.compute.hosts.registry import HostRegistry
 from gureum.services.compute.servers.groups import wish_of
 from gureum.services.compute.servers.model import (
@@ -43,6 +45,7 @@ from gureum.services.compute.servers.model import (
     IMAGE_STATES,
     NO_STATE,
     POWER_STATES,
+    TASK_KIND,
     Server,
     ServerAction,
     Worded,
@@ -55,7 +58,6 @@ from gureum.services.placement.facade import PlacementFacade, Wanted
 
 log = logging.getLogger("gureum.servers")
 
-KIND = "server"
 HOSTS_TO_TRY = 3
 AT_REST = "nothing: the server is at rest"
 
@@ -75,30 +77,11 @@ class ServerLifecycle:
     """Opens what `operations.kept_password` sealed."""
 
     def lifecycle(self) -> Lifecycle:
-        return Lifecycle(
-            KIND,
-            steps={
-                "boot": self.boot,
-                "wire": self.wire,
-                "change": self.change,
-                "give_back": self.give_back,
-                "clear_host": self.clear_host,
-            },
-            transactional={
-                "place": self.place,
-                "rest": self.rest,
-                "failed": self.failed,
-                "destroy": self.destroy,
-                "release": self.release,
-            },
-            first="place",
-            failed="failed",
-            destroy="destroy",
-            ending=frozenset({"destroy", "clear_host", "release"}),
-        )
+        return Lifecycle(TASK_KIND, steps_of(self), failed=self.failed)
 
     # -- creation ----------------------------------------------------------------------------------------
 
+    @transactional
     def place(self, run: Run, tx: Tx) -> Outcome:
         """Choose a host, claim its resources and bind the ports to it, in one transaction."""
         server = _read(tx, run.resource_id)
@@ -111,20 +94,18 @@ class ServerLifecycle:
         if choice.host is None and self.hosts.awaits_hosts(facts):
             return Sleep(0.3, "the hosts to report to a control plane that just started")
         if choice.host is None:
-            run.data["error"] = {
-                "step": "place",
-                "text": "; ".join(filter(None, [choice.internal_reason(), run.data.get("last_build")])),
-                "public": run.data.get("public") or choice.public_reason(),
-                "final": "yes",
-            }
-            return Goto("failed")
+            text = "; ".join(filter(None, [choice.internal_reason(), run.data.get("last_build")]))
+            public = run.data.get("public") or choice.public_reason()
+            run.gives_up(Problem(run.step, text, public, final=True))
+            return Goto(self.failed)
         amounts = {choice.host.provider_id: resources}
         if not self.placement.claim(tx, server.id, server.project_id, server.user_id, amounts):
             return Sleep(0.05, f"another claim took host {choice.host.name}")
         _PLACED.run(tx, of=server.id, host=choice.host.name, task_state="spawning")
         self.network.bind(tx, server.id, choice.host.name)
-        return Goto("boot")
+        return Goto(self.boot)
 
+    @step
     def boot(self, run: Run) -> Outcome:
         """The host prepares disks and holds the machine paused, its interfaces plugged."""
         server, spec, missing = self._spec(run)
@@ -136,12 +117,13 @@ class ServerLifecycle:
         if not spec.nics:
             return self._at_rest(lambda tx: self._built(tx, run, server, answer))
         # A port that came up since the ports were read has signalled the task, and that wait ends at once.
-        return self._wait_for(missing) if missing else Goto("wire")
+        return self._wait_for(missing) if missing else Goto(self.wire)
 
     def _wait_for(self, ports: list[str]) -> Wait:
         reason = f"the virtual network to bring up ports {', '.join(ports)}"
-        return Wait(reason, self.port_up_timeout_s, "failed", step="wire")
+        return Wait(reason, self.port_up_timeout_s, self.failed, step=self.wire)
 
+    @step
     def wire(self, run: Run) -> Outcome:
         """Hold the guest until each of its ports is up, so that its first packets are not lost; then let it run."""
         server, spec, missing = self._spec(run)
@@ -155,7 +137,7 @@ class ServerLifecycle:
 
     def _at_rest(self, commit: Callable[[Tx], None]) -> Wait:
         """Come to rest; what was wanted meanwhile has signalled the task, and `rest` looks at it."""
-        return Wait(AT_REST, step="rest", commit=commit)
+        return Wait(AT_REST, step=self.rest, commit=commit)
 
     def _built(self, tx: Tx, run: Run, seen: Any, observed: ServerObserved) -> None:
         now = clock.utcnow()
@@ -169,6 +151,7 @@ class ServerLifecycle:
 
     # -- at rest -----------------------------------------------------------------------------------------
 
+    @transactional
     def rest(self, _run: Run, tx: Tx) -> Outcome:
         """Nothing to do until the row wants something that the host has not reported done."""
         server = _get(tx, _run.resource_id)
@@ -176,9 +159,10 @@ class ServerLifecycle:
             return Wait("a person: the server is in ERROR")
         wanted = (server.boot, server.disk, server.spec)
         if server.host and wanted != (server.done_boot, server.done_disk, server.done_spec):
-            return Goto("change")
+            return Goto(self.change)
         return Wait(AT_REST)
 
+    @step
     def change(self, run: Run) -> Outcome:
         """Have the host make the row's wish true: power, a new boot, a new disk, new documents, other interfaces."""
         server, spec, _ = self._spec(run)
@@ -187,7 +171,7 @@ class ServerLifecycle:
             return answer
         if answer.boot < spec.boot or answer.power != spec.power:
             # The guest was asked politely and has its time; asking again joins the shutdown under way.
-            return Sleep(1.0, "the guest to shut down", spec.grace_s + 60.0, "failed")
+            return Sleep(1.0, "the guest to shut down", spec.grace_s + 60.0, self.failed)
         return self._at_rest(lambda tx: self._changed(tx, run, server, answer))
 
     def _changed(self, tx: Tx, run: Run, seen: Any, observed: ServerObserved) -> None:
@@ -209,27 +193,29 @@ class ServerLifecycle:
 
     # -- failure -----------------------------------------------------------------------------------------
 
+    @transactional
     def failed(self, run: Run, tx: Tx) -> Outcome:
         """Name the cause on the server. A build that failed on a host gives everything back first."""
         server = _get(tx, run.resource_id)
-        error = run.error
+        problem = run.problem
         what = "be built" if server.launched_at is None else "do what was asked of it"
-        public = error.get("public") or f"The server could not {what}. An operator finds the cause in its action."
+        public = problem.public or f"The server could not {what}. An operator finds the cause in its action."
         server.fault = {
             "code": 500,
             "created": clock.iso(clock.utcnow()),
             "message": public[:255],
-            "details": f"{error.get('step', '')}: {error.get('text', '')}",
+            "details": f"{problem.step}: {problem.text}",
         }
         building = server.launched_at is None or server.disk != server.done_disk
-        if building and server.launched_at is None and not error.get("final"):
-            return Goto("give_back")
+        if building and server.launched_at is None and not problem.final:
+            return Goto(self.give_back)
         server.vm_state, server.task_state, server.sealed_password = "error", None, None
         server.boot = server.done_boot = max(server.boot, server.done_boot)
         server.disk, server.done_spec = server.done_disk, server.spec
-        _finish_action(tx, server.id, public, error.get("text", ""))
-        return Goto("rest")
+        _finish_action(tx, server.id, public, problem.text)
+        return Goto(self.rest)
 
+    @step
     def give_back(self, run: Run) -> Outcome:
         """Clear the host of a failed build and release its claim; then try another host, or rest in ERROR."""
         with self.database.read() as tx:
@@ -238,10 +224,10 @@ class ServerLifecycle:
         if (answer := self._remove(server)) is not None:
             return answer
         lost = not self.hosts.answers(server.host or "")
-        again = len(tried) < HOSTS_TO_TRY and (run.error.get("step") != "wire" or lost)
+        again = len(tried) < HOSTS_TO_TRY and (run.problem.step != self.wire.name or lost)
         run.data["tried"] = tried
-        run.data["public"] = run.error.get("public", "")
-        run.data["last_build"] = f"on {server.host}: {run.error.get('text', '')}"
+        run.data["public"] = run.problem.public
+        run.data["last_build"] = f"on {server.host}: {run.problem.text}"
 
         def commit(tx: Tx) -> None:
             row = _get(tx, run.resource_id)
@@ -255,16 +241,18 @@ class ServerLifecycle:
                 row.done_spec = row.spec
                 _finish_action(tx, row.id, (row.fault or {}).get("message", ""), (row.fault or {}).get("details", ""))
 
-        return Goto("place" if again else "rest", commit)
+        return Goto(self.place if again else self.rest, commit)
 
     # -- the end -----------------------------------------------------------------------------------------
 
+    @transactional(ending=True)
     def destroy(self, run: Run, tx: Tx) -> Outcome:
         server = _read(tx, run.resource_id)
         if server.task_state != "deleting":
             _DELETING.run(tx, of=server.id, task_state="deleting")
-        return Goto("clear_host" if server.host else "release")
+        return Goto(self.clear_host if server.host else self.release)
 
+    @step(ending=True)
     def clear_host(self, run: Run) -> Outcome:
         """The host confirms that nothing of the server is left.
 
@@ -273,8 +261,9 @@ class ServerLifecycle:
         """
         with self.database.read() as tx:
             server = _read(tx, run.resource_id)
-        return self._remove(server) or Goto("release")
+        return self._remove(server) or Goto(self.release)
 
+    @transactional(ending=True)
     def release(self, run: Run, tx: Tx) -> Outcome:
         """Everything that the server held goes in the transaction that makes it deleted."""
         server_id = run.resource_id
@@ -310,7 +299,7 @@ class ServerLifecycle:
 
     def _source(self, tx: Tx, run: Run, image_id: str) -> ImageSource | None:
         """Where the host takes the disk's content from; for `wire`, what `boot` found a moment ago."""
-        if run.step == "wire" and (known := run.data.get("source")) is not None:
+        if run.step == self.wire.name and (known := run.data.get("source")) is not None:
             return converted(known, ImageSource)
         source = self.image.source(tx, image_id)
         run.data["source"] = msgspec.to_builtins(source)
@@ -334,7 +323,7 @@ class ServerLifecycle:
         else:
             reason = f"host {server.host}, which is down, to return"
         asked = server.task_state is not None  # new documents for the guest may wait for ever
-        return Sleep(1.0, reason, self.host_timeout_s if asked else None, "failed" if asked else None)
+        return Sleep(1.0, reason, self.host_timeout_s if asked else None, self.failed if asked else None)
 
     def _remove(self, server: Any) -> Outcome | None:
         """None when nothing is left on the host, or when the host is down: it is cleared when it returns."""

@@ -18,6 +18,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from gureum.foundation import clock
 from gureum.foundation.db.types import Id, Json, Name, Row
 
+TASK_KIND = "server"
+"""The kind of a server's durable task (`lifecycle.py`), for whoever signals it."""
+
 NO_STATE, RUNNING, PAUSED, SHUTDOWN, CRASHED, SUSPENDED = 0, 1, 3, 4, 6, 7
 """power_state values of the compute API."""
 

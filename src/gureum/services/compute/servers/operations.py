@@ -31,8 +31,8 @@ from gureum.services.compute.quotas import NewServers
 from gureum.services.compute.servers.bodies import File
 from gureum.services.compute.servers.groups import ServerGroup, ServerGroupMember, living_members
 from gureum.services.compute.servers.hints import Hints, within_reach
-from gureum.services.compute.servers.lifecycle import KIND
-from gureum.services.compute.servers.model import LEGAL, Server, ServerAction
+from gureum.services.compute.servers.lifecycle import ServerLifecycle
+from gureum.services.compute.servers.model import LEGAL, TASK_KIND, Server, ServerAction
 from gureum.services.compute.servers.rules import hostname_of, resources_of
 from gureum.services.image.facade import BootImage
 from gureum.services.network.facade import NicRequest
@@ -102,7 +102,7 @@ def create_servers(deps: ComputeDeps, tx: Tx, caller: Caller, request: ServerReq
             tx.add(ServerGroupMember(group_id=group.id, server_id=server_id))
         record_action(tx, caller, server_id, "create")
         deps.network.create_server_ports(tx, plan, server_id, project_id, request.zone or "nova")
-        deps.tasks.create(tx, KIND, server_id, "place", project_id=project_id)
+        deps.tasks.create(tx, TASK_KIND, server_id, ServerLifecycle.place, project_id=project_id)
     return made
 
 
@@ -306,7 +306,7 @@ def _change(deps: ComputeDeps, tx: Tx, caller: Caller, server: Server, action: s
     server.spec += 1
     server.updated_at = clock.utcnow()
     record_action(tx, caller, server.id, action, server.host)
-    deps.tasks.signal(tx, KIND, [server.id])
+    deps.tasks.signal(tx, TASK_KIND, [server.id])
 
 
 def stop(deps: ComputeDeps, tx: Tx, caller: Caller, server: Server) -> None:
@@ -391,7 +391,7 @@ def delete(deps: ComputeDeps, tx: Tx, caller: Caller, server: Any) -> None:
     if server.task_state != "deleting":
         record_action(tx, caller, server.id, "delete", server.host)
     _DELETING.run(tx, of=server.id, task_state="deleting", updated_at=clock.utcnow())
-    deps.tasks.signal(tx, KIND, [server.id], divert="destroy")
+    deps.tasks.signal(tx, TASK_KIND, [server.id], divert=ServerLifecycle.destroy)
 
 
 def lock(tx: Tx, server: Server, caller: Caller, reason: str | None) -> None:
@@ -414,7 +414,7 @@ def refresh(deps: ComputeDeps, tx: Tx, server: Server) -> None:
     """The host is to hold new documents or interfaces of the server."""
     server.spec += 1
     server.updated_at = clock.utcnow()
-    deps.tasks.signal(tx, KIND, [server.id])
+    deps.tasks.signal(tx, TASK_KIND, [server.id])
 
 
 # -- values ----------------------------------------------------------------------------------------------

@@ -25,12 +25,12 @@ from gureum.foundation.bus.interface import BusError
 from gureum.foundation.db.engine import Database, Tx
 from gureum.foundation.shapes import converted
 from gureum.foundation.tasks.lifecycle import Done, Goto, Lifecycle, Outcome, PermanentFailureError, Run, Sleep
+from gureum.foundation.tasks.steps import step, steps_of, transactional
 from gureum.services.compute.hosts.registry import HostRegistry
 from gureum.services.compute.servers.model import IMAGE_STATES, Server, ServerAction
 from gureum.services.image.facade import ImageFacade, Received
 
 KIND = "server-image"
-FIRST = "begin"
 COPY_WITHIN_S = 6 * 3600.0
 CLEAR_WITHIN_S = 3600.0
 """After that, what a host that does not answer holds is its own to sweep."""
@@ -63,23 +63,16 @@ class SnapshotLifecycle:
     host_timeout_s: float = 300.0
 
     def lifecycle(self) -> Lifecycle:
-        return Lifecycle(
-            KIND,
-            steps={"copy": self.copy, "upload": self.upload, "clear": self.clear},
-            transactional={FIRST: self.begin, "failed": self.failed},
-            first=FIRST,
-            failed="failed",
-            destroy="failed",
-            ending=frozenset({"failed", "clear"}),
-            transfers=frozenset({"upload"}),
-        )
+        return Lifecycle(KIND, steps_of(self), failed=self.failed)
 
+    @transactional
     def begin(self, run: Run, tx: Tx) -> Outcome:
         server = _living(tx, _job(run))
         run.data["host"], run.data["owner"] = server.host, server.project_id
         _show(tx, server.id, COPYING)
-        return Goto("copy")
+        return Goto(self.copy)
 
+    @step
     def copy(self, run: Run) -> Outcome:
         """The host has a whole copy of the disk, as it was at one moment."""
         job = _job(run)
@@ -89,10 +82,11 @@ class SnapshotLifecycle:
         if isinstance(answer, Sleep):
             return answer
         if not answer.whole:
-            return Sleep(0.5, f"host {run.data['host']} to copy the server's disk", COPY_WITHIN_S, "failed")
+            return Sleep(0.5, f"host {run.data['host']} to copy the server's disk", COPY_WITHIN_S, self.failed)
         run.data["size"] = answer.size_bytes
-        return Goto("upload", commit=lambda tx: _show(tx, job.server_id, COPIED))
+        return Goto(self.upload, commit=lambda tx: _show(tx, job.server_id, COPIED))
 
+    @step(transfer=True)
     def upload(self, run: Run) -> Outcome:
         """The copy's bytes are the image's."""
         job = _job(run)
@@ -106,7 +100,7 @@ class SnapshotLifecycle:
 
         claim = self.database.write(claimed)
         received = self.image.receive_snapshot(claim, self._pieces(run, job))
-        return Goto("clear", commit=lambda tx: self._finish(tx, run.resource_id, job, received))
+        return Goto(self.clear, commit=lambda tx: self._finish(tx, run.resource_id, job, received))
 
     def _pieces(self, run: Run, job: Job) -> Iterator[bytes]:
         """The copy from its begin to its end, a few MiB at a time."""
@@ -131,13 +125,15 @@ class SnapshotLifecycle:
             self.image.rotate_backups(tx, image_id, mine, job.rotation)
         _end(tx, job, message)
 
+    @transactional(ending=True)
     def failed(self, run: Run, tx: Tx) -> Outcome:
         """The image is gone, the server as before, and the action says why."""
         self.image.drop_snapshot(tx, run.resource_id)
-        error = run.error
-        _end(tx, _job(run), error.get("public") or _UNEXPLAINED, f"{error.get('step', '')}: {error.get('text', '')}")
-        return Goto("clear")
+        problem = run.problem
+        _end(tx, _job(run), problem.public or _UNEXPLAINED, f"{problem.step}: {problem.text}")
+        return Goto(self.clear)
 
+    @step(ending=True)
     def clear(self, run: Run) -> Outcome:
         """Nothing of the copy is left on the host."""
         job, host = _job(run), run.data.get("host")
@@ -164,7 +160,7 @@ class SnapshotLifecycle:
         try:
             return call(agent)
         except BusError as error:
-            return Sleep(1.0, f"host {run.data['host']} to answer ({error})", self.host_timeout_s, "failed")
+            return Sleep(1.0, f"host {run.data['host']} to answer ({error})", self.host_timeout_s, self.failed)
         except AgentFailure as failure:
             raise _given_up(failure) from failure
 

@@ -18,7 +18,7 @@ from gureum.foundation.http.routes import Reply
 from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.servers import bodies, operations
 from gureum.services.compute.servers.model import IMAGE_STATES, Server
-from gureum.services.compute.servers.snapshot_lifecycle import FIRST, KIND, Job
+from gureum.services.compute.servers.snapshot_lifecycle import KIND, Job, SnapshotLifecycle
 from gureum.services.image.facade import NewSnapshot
 
 NOT_INHERITED = frozenset(
@@ -79,7 +79,7 @@ def _begin(
 
 
 def _wake(deps: ComputeDeps, tx: Tx, image_id: str, job: Job, server: Server) -> None:
-    deps.tasks.create(tx, KIND, image_id, FIRST, job.data(), project_id=server.project_id)
+    deps.tasks.create(tx, KIND, image_id, SnapshotLifecycle.begin, job.data(), project_id=server.project_id)
 
 
 def inherited(image: dict[str, Any]) -> dict[str, str]:

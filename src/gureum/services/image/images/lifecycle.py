@@ -9,6 +9,7 @@ locations, can never become anybody's.
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 
 from sqlalchemy import select, update
 
@@ -16,6 +17,7 @@ from gureum.drivers.image.stores import NamedStore, Stores
 from gureum.foundation import clock, ids
 from gureum.foundation.db.engine import Database, Tx
 from gureum.foundation.tasks.lifecycle import Done, Lifecycle, Outcome, Reconciler, Run
+from gureum.foundation.tasks.steps import step, steps_of
 from gureum.foundation.tasks.store import Tasks
 from gureum.services.image.images.model import Image
 from gureum.services.image.locations.model import ImageLocation
@@ -23,7 +25,6 @@ from gureum.services.image.locations.model import ImageLocation
 log = logging.getLogger("gureum.image")
 
 KIND = "image-data"
-REMOVE = "remove"
 
 UPLOAD_BEAT_S = 5.0
 UPLOAD_SILENCE_S = 30.0
@@ -34,25 +35,29 @@ _STORE_EVERY_S = 300.0
 _LOOKED_UP_AT_ONCE = 500
 
 
-def remove_data(tasks: Tasks, tx: Tx, image: Image, store: str, location: str) -> None:
-    """Data that is no image's any more goes after the commit, however often the store must be asked."""
-    tasks.create(tx, KIND, ids.new_uuid(), REMOVE, {"store": store, "location": location}, image.owner or "-")
-
-
-def lifecycle(stores: Stores) -> Lifecycle:
+@dataclass(frozen=True)
+class DataLifecycle:
     """The end of a piece of data. Repeated until its store says that it is gone."""
 
-    def remove(run: Run) -> Outcome:
-        store = stores.get(run.data["store"])
+    stores: Stores
+
+    def lifecycle(self) -> Lifecycle:
+        return Lifecycle(KIND, steps_of(self), failed=self.remove)
+
+    @step(ending=True)
+    def remove(self, run: Run) -> Outcome:
+        store = self.stores.get(run.data["store"])
         if store is None:
             log.error("the store %s of %s is not configured any more", run.data["store"], run.data["location"])
         else:
             store.engine.delete(run.data["location"])
         return Done()
 
-    return Lifecycle(
-        KIND, steps={REMOVE: remove}, first=REMOVE, failed=REMOVE, destroy=REMOVE, ending=frozenset({REMOVE})
-    )
+
+def remove_data(tasks: Tasks, tx: Tx, image: Image, store: str, location: str) -> None:
+    """Data that is no image's any more goes after the commit, however often the store must be asked."""
+    data = {"store": store, "location": location}
+    tasks.create(tx, KIND, ids.new_uuid(), DataLifecycle.remove, data, image.owner or "-")
 
 
 def reconcilers(database: Database, stores: Stores) -> tuple[Reconciler, ...]:

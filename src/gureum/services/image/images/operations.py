@@ -28,7 +28,8 @@ from gureum.services.image.images.fields import (
 from gureum.services.image.images.lifecycle import remove_data
 from gureum.services.image.images.model import Image
 from gureum.services.image.images.patch import Change
-from gureum.services.image.imports.operations import KIND as IMPORT_KIND
+from gureum.services.image.imports.lifecycle import KIND as IMPORT_KIND
+from gureum.services.image.imports.lifecycle import ImportLifecycle
 from gureum.services.image.imports.staged import staged_of
 from gureum.services.image.locations.model import detach, locations_of
 from gureum.services.image.locations.patching import change_locations
@@ -156,7 +157,7 @@ def delete_image(tasks: Tasks, tx: Tx, image: Image) -> None:
     if (staged := staged_of(image.staged)) is not None:
         remove_data(tasks, tx, image, staged.store, staged.location)
     if image.import_task_id is not None:
-        tasks.signal(tx, IMPORT_KIND, [image.import_task_id], divert="fail")
+        tasks.signal(tx, IMPORT_KIND, [image.import_task_id], divert=ImportLifecycle.fail)
     image.status, image.deleted_at, image.updated_at, image.upload_id = "deleted", now, now, None
     image.staged = image.staged_bytes = image.import_task_id = None
     image.property_rows.clear()

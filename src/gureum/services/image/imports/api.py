@@ -10,8 +10,8 @@ from gureum.services.image.access import find, target_of
 from gureum.services.image.data.claim import require_formats
 from gureum.services.image.deps import ImageDeps
 from gureum.services.image.images.model import Image
-from gureum.services.image.imports.operations import start_import
 from gureum.services.image.imports.request import ImportRequest, checked_method, wanted_stores
+from gureum.services.image.imports.starting import start_import
 from gureum.services.image.usage import checks
 from gureum.services.image.usage.checks import Coming
 from gureum.services.image.usage.quotas import SIZE, STAGED

@@ -7,12 +7,13 @@ Source: image API reference v2.17, "Locations".
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 
 from gureum.drivers.image.errors import ImageStoreError
 from gureum.drivers.image.inspector import Inspector, mismatch
 from gureum.foundation import clock
 from gureum.foundation.db.engine import Tx
-from gureum.foundation.tasks.lifecycle import Goto, Outcome, PermanentFailureError, Run
+from gureum.foundation.tasks.lifecycle import PermanentFailureError
 from gureum.services.image.deps import ImageDeps
 from gureum.services.image.images.model import HASH_ALGORITHM, Image
 from gureum.services.image.imports.operations import Job, mine
@@ -23,8 +24,8 @@ ALGORITHMS = {"sha1": 40, "sha224": 56, "sha256": 64, "sha384": 96, "sha512": 12
 """Name -> hexadecimal digits of its value."""
 
 
-def publish(deps: ImageDeps, task_id: str, job: Job) -> Outcome:
-    """The image is active with the size that the other side tells. Raises ImageStoreError, PermanentFailureError."""
+def published(deps: ImageDeps, task_id: str, job: Job) -> Callable[[Tx], None]:
+    """What is to be committed: the image is active with the size that the other side tells."""
     size = _told_size(deps, job)
 
     def commit(tx: Tx) -> None:
@@ -37,7 +38,7 @@ def publish(deps: ImageDeps, task_id: str, job: Job) -> Outcome:
                 image.hash_algorithm, image.hash_value = job.hash_algorithm, job.hash_value
             begin(tx, task_id)
 
-    return Goto("hash" if deps.config.secure_hash else "finish", commit=commit)
+    return commit
 
 
 def _told_size(deps: ImageDeps, job: Job) -> int | None:
@@ -48,12 +49,14 @@ def _told_size(deps: ImageDeps, job: Job) -> int | None:
         return None
 
 
-def hashed(deps: ImageDeps, run: Run, job: Job, image: Image) -> Outcome:
-    """Raises PermanentFailureError when the data is not what was promised or not what the image says."""
+def hashed(deps: ImageDeps, task_id: str, job: Job, image: Image) -> Callable[[Tx], None]:
+    """What is to be committed: size and hashes. Raises PermanentFailureError when the data is not what was promised or
+    not what the image says.
+    """
     algorithm = job.hash_algorithm or HASH_ALGORITHM
     digests = (hashlib.md5(usedforsecurity=False), hashlib.new(algorithm, usedforsecurity=False))
     inspector, size = Inspector(), 0
-    watch = Watch(deps.database, run.resource_id, job.image_id)
+    watch = Watch(deps.database, task_id, job.image_id)
     try:
         for chunk in watch.over(deps.fetcher.open(job.uri, look=watch.look)):
             for digest in digests:
@@ -72,9 +75,9 @@ def hashed(deps: ImageDeps, run: Run, job: Job, image: Image) -> Outcome:
         raise PermanentFailureError("; ".join(reasons), public=f"The data is refused: {'; '.join(reasons)}.")
 
     def commit(tx: Tx) -> None:
-        image = mine(tx, job, run.resource_id)
+        image = mine(tx, job, task_id)
         if image is not None:
             image.size_bytes, image.virtual_size_bytes = size, found.virtual_size_bytes
             image.md5, image.hash_algorithm, image.hash_value = digests[0].hexdigest(), algorithm, value
 
-    return Goto("finish", commit=commit)
+    return commit

@@ -14,11 +14,12 @@ from gureum.drivers.image.ingest import Ingest, Ingested
 from gureum.drivers.image.pace import TooSlow
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.tasks.lifecycle import Done, Goto, Lifecycle, Outcome, PermanentFailureError, Run
+from gureum.foundation.tasks.steps import step, steps_of, transactional
 from gureum.services.image.deps import ImageDeps
 from gureum.services.image.images.lifecycle import remove_data
 from gureum.services.image.images.model import Image
 from gureum.services.image.imports import conversion, hashing, operations, sources
-from gureum.services.image.imports.operations import KIND, Job, bring, job_of, mine
+from gureum.services.image.imports.operations import Job, bring, job_of, mine
 from gureum.services.image.imports.progress import Watch
 from gureum.services.image.imports.staged import Staged, staged_of
 from gureum.services.image.locations.model import locations_of
@@ -27,38 +28,21 @@ from gureum.services.image.tasks.model import begin
 
 log = logging.getLogger("gureum.image")
 
+KIND = "image-import"
 ATTEMPTS = 3
 _UNEXPLAINED = "The import did not succeed. An operator finds the cause under the request id."
 
 
-def lifecycle(deps: ImageDeps) -> Lifecycle:
+class ImportLifecycle:
     """`fail` is also where the deletion of the image diverts to."""
-    steps = Steps(deps)
-    return Lifecycle(
-        KIND,
-        steps={
-            "fetch": steps.fetch,
-            "judge": steps.judge,
-            "convert": steps.convert,
-            "copy": steps.copy,
-            "hash": steps.hash,
-            "publish": steps.publish,
-        },
-        transactional={"finish": steps.finish, "fail": steps.fail},
-        first="judge",
-        failed="fail",
-        destroy="fail",
-        ending=frozenset({"fail"}),
-        transfers=frozenset({"fetch", "convert", "copy", "hash", "publish"}),
-        attempts=ATTEMPTS,
-        retry_s=1.0,
-    )
 
-
-class Steps:
     def __init__(self, deps: ImageDeps) -> None:
         self.deps = deps
 
+    def lifecycle(self) -> Lifecycle:
+        return Lifecycle(KIND, steps_of(self), failed=self.fail, attempts=ATTEMPTS, retry_s=1.0)
+
+    @step(transfer=True)
     def fetch(self, run: Run) -> Outcome:
         """Data from elsewhere to the stage."""
         job = job_of(run.data)
@@ -82,8 +66,9 @@ class Steps:
             else:
                 self._drop(tx, job, staged.store, staged.location)
 
-        return Goto("judge", commit=commit)
+        return Goto(self.judge, commit=commit)
 
+    @step
     def judge(self, run: Run) -> Outcome:
         """The content against what the image says of itself; then whether it is to be converted."""
         job = job_of(run.data)
@@ -92,8 +77,9 @@ class Steps:
         refusals = staged.refusals(image.disk_format or "")
         if refusals:
             raise _refused(job, "; ".join(refusals))
-        return Goto("convert" if conversion.is_wanted(self.deps, staged) else "copy")
+        return Goto(self.convert if conversion.is_wanted(self.deps, staged) else self.copy)
 
+    @step(transfer=True)
     def convert(self, run: Run) -> Outcome:
         job = job_of(run.data)
         before = _staged(self._begin(run, job))
@@ -111,15 +97,17 @@ class Steps:
             else:
                 self._drop(tx, job, after.store, after.location)
 
-        return Goto("copy", commit=commit)
+        return Goto(self.copy, commit=commit)
 
+    @step(transfer=True)
     def copy(self, run: Run) -> Outcome:
         """The data to the next store that lacks it."""
         job = job_of(run.data)
         image = self._begin(run, job)
         left = operations.left_of(image, job)
         if not left:
-            return _end_of_copies(image, job)
+            _check_copies(image, job)
+            return Goto(self.finish)
         store, staged = left[0], staged_of(image.staged) or _as_staged(image)
         try:
             location = self._copied(run, job, image, store)
@@ -129,7 +117,7 @@ class Steps:
                 raise PermanentFailureError(
                     str(error), public=f"The data could not be put into the store {store}."
                 ) from error
-            return Goto("copy", commit=lambda tx: _note_failure(tx, run.resource_id, job, store))
+            return Goto(self.copy, commit=lambda tx: _note_failure(tx, run.resource_id, job, store))
 
         def commit(tx: Tx) -> None:
             image = mine(tx, job, run.resource_id)
@@ -138,7 +126,7 @@ class Steps:
             else:
                 self._drop(tx, job, store, location)
 
-        return Goto("copy", commit=commit)
+        return Goto(self.copy, commit=commit)
 
     def _drop(self, tx: Tx, job: Job, store: str, location: str) -> None:
         """The image went away while its data was written."""
@@ -167,24 +155,29 @@ class Steps:
             raise ImageStoreError("the data that was read is not what the image's hash says")
         return found.blob.location
 
+    @step(transfer=True)
     def publish(self, run: Run) -> Outcome:
         """A location without a promised hash: the image serves at once, the hash follows."""
         job = job_of(run.data)
         self._begin(run, job)
-        return hashing.publish(self.deps, run.resource_id, job)
+        commit = hashing.published(self.deps, run.resource_id, job)
+        return Goto(self.hash if self.deps.config.secure_hash else self.finish, commit)
 
+    @step(transfer=True)
     def hash(self, run: Run) -> Outcome:
         """Read a location's data once: its size, hashes and format."""
         job = job_of(run.data)
         image = self._begin(run, job)
-        return hashing.hashed(self.deps, run, job, image)
+        return Goto(self.finish, hashing.hashed(self.deps, run.resource_id, job, image))
 
+    @transactional
     def finish(self, run: Run, tx: Tx) -> Outcome:
         operations.succeed(self.deps, tx, job_of(run.data), run.resource_id)
         return Done()
 
+    @transactional(ending=True)
     def fail(self, run: Run, tx: Tx) -> Outcome:
-        message = run.error.get("public") or _UNEXPLAINED
+        message = run.problem.public or _UNEXPLAINED
         operations.fail(self.deps, tx, job_of(run.data), run.resource_id, message)
         return Done()
 
@@ -227,10 +220,9 @@ def _note_failure(tx: Tx, task_id: str, job: Job, store: str) -> None:
         image.importing_to = ",".join(operations.left_of(image, job))
 
 
-def _end_of_copies(image: Image, job: Job) -> Outcome:
+def _check_copies(image: Image, job: Job) -> None:
     if job.stores and not operations.brought_to(image, job):
         raise PermanentFailureError("no store took the data", public="None of the stores took the data.")
-    return Goto("finish")
 
 
 def _staged(image: Image) -> Staged:

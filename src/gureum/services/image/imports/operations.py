@@ -1,4 +1,4 @@
-"""Starting an import, and its ends, each within one transaction.
+"""What an import writes to its image, and its ends, each within one transaction.
 
 Invariant: `images.import_task_id` names the one import that may change the image's data; an import that does not find
 its own name there changes nothing and removes what it brought.
@@ -10,21 +10,15 @@ from typing import Any
 
 import msgspec
 
-from gureum.foundation import clock, ids
+from gureum.foundation import clock
 from gureum.foundation.db.engine import Tx
-from gureum.foundation.http.call import Call
 from gureum.foundation.shapes import converted
 from gureum.services.image.deps import ImageDeps
 from gureum.services.image.images.lifecycle import remove_data
 from gureum.services.image.images.model import HASH_ALGORITHM, Image
-from gureum.services.image.imports.elsewhere import sealed_token
-from gureum.services.image.imports.request import ImportRequest, as_input
 from gureum.services.image.imports.staged import Staged, staged_of
 from gureum.services.image.locations.model import attach, detach, locations_of
-from gureum.services.image.tasks.model import ImageTask, end
-
-KIND = "image-import"
-FIRST_STEP = {"glance-direct": "judge", "web-download": "fetch", "glance-download": "fetch", "copy-image": "copy"}
+from gureum.services.image.tasks.model import end
 
 
 class Job(msgspec.Struct):
@@ -69,52 +63,6 @@ def left_of(image: Image, job: Job) -> list[str]:
     """The stores that still lack the data."""
     done = (*brought_to(image, job), *failed_at(image))
     return [name for name in job.stores if name not in done]
-
-
-def start_import(
-    call: Call[ImageDeps], image: Image, request: ImportRequest, stores: list[str], room_bytes: int
-) -> None:
-    """The image is `importing` (unless it is copied), its task is there and due."""
-    method = request.method
-    job = Job(image.id, method.name, stores, request.all_stores_must_succeed, method.uri or "", room_bytes=room_bytes)
-    if method.name == "glance-download":
-        job.source = {
-            "image_id": (method.glance_image_id or "").lower(),
-            "region": method.glance_region or "",
-            "interface": method.glance_service_interface,
-            "project_id": call.caller.project_id or "",
-            "admin": "yes" if call.caller.is_admin else "",
-        }
-        job.sealed_token = sealed_token(call, job.source["region"], job.source["interface"])
-    start(call, image, "api_image_import", as_input(image.id, request, stores), job)
-
-
-def start(call: Call[ImageDeps], image: Image, kind: str, asked: dict[str, Any], job: Job) -> ImageTask:
-    """Record the task and give it to the workers."""
-    now = clock.utcnow()
-    task = ImageTask(
-        id=ids.new_uuid(),
-        image_id=image.id,
-        type=kind,
-        status="pending",
-        owner=image.owner if kind != "import" else call.caller.project_id,
-        user_id=call.caller.user_id,
-        request_id=call.request_id,
-        input=asked,
-        created_at=now,
-        updated_at=now,
-        message="",
-    )
-    call.tx.add(task)
-    image.import_task_id, image.updated_at = task.id, now
-    if job.method != "copy-image":
-        image.status = "importing"
-    if _shows_stores(job):
-        image.importing_to, image.failed_import = ",".join(job.stores), ""
-    call.tx.flush()
-    first = FIRST_STEP.get(job.method, job.method)
-    call.deps.tasks.create(call.tx, KIND, task.id, first, job.data(), image.owner or "-")
-    return task
 
 
 def mine(tx: Tx, job: Job, task_id: str) -> Image | None:
@@ -170,11 +118,11 @@ def fail(deps: ImageDeps, tx: Tx, job: Job, task_id: str, message: str) -> None:
 
 def _let_go(image: Image, job: Job, failed: list[str]) -> None:
     image.import_task_id, image.updated_at = None, clock.utcnow()
-    if _shows_stores(job):
+    if shows_stores(job):
         image.importing_to, image.failed_import = "", ",".join(failed)
 
 
-def _shows_stores(job: Job) -> bool:
+def shows_stores(job: Job) -> bool:
     """Whether clients wait for the job's stores: they do for those of a copy, be they none."""
     return bool(job.stores) or job.method == "copy-image"
 

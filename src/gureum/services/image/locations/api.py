@@ -20,7 +20,8 @@ from gureum.services.image.data.claim import require_formats
 from gureum.services.image.deps import ImageDeps
 from gureum.services.image.images.model import Image, living
 from gureum.services.image.images.views import url_of
-from gureum.services.image.imports.operations import Job, start
+from gureum.services.image.imports.operations import Job
+from gureum.services.image.imports.starting import start
 from gureum.services.image.locations.model import attach, detach, locations_of
 from gureum.services.image.locations.patching import require_hash, web_store
 from gureum.services.image.usage import checks

@@ -23,7 +23,8 @@ from gureum.services.image.deps import ImageDeps
 from gureum.services.image.images import operations
 from gureum.services.image.images.api import require_visibility
 from gureum.services.image.images.fields import check_amounts, split
-from gureum.services.image.imports.operations import Job, start
+from gureum.services.image.imports.operations import Job
+from gureum.services.image.imports.starting import start
 from gureum.services.image.tasks.model import STATUSES, TYPES, ImageTask
 from gureum.services.image.usage import checks
 from gureum.services.image.usage.checks import Coming
