@@ -151,3 +151,14 @@ def test_what_a_caller_may_not_see_is_told_by_no_filter_or_order(alice, root, ma
     root.put(f"{AT}/ports/{port['id']}", {"port": {"binding:host_id": "h1"}})
     assert alice.get(f"{AT}/{noun}?{query}").status == 403
     assert root.get(f"{AT}/{noun}?{query}").status == 200
+
+
+def test_pages_sorted_by_a_boolean_hold_every_row_once(alice, make):
+    for _ in range(3):
+        make.network()
+    every = {network["id"] for network in alice.get(f"{AT}/networks").json()["networks"]}
+    walked, marker = [], ""
+    while page := alice.get(f"{AT}/networks?sort_key=admin_state_up&limit=1{marker}").json()["networks"]:
+        walked.append(page[0]["id"])
+        marker = f"&marker={walked[-1]}"
+    assert sorted(walked) == sorted(every)

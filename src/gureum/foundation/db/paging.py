@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, false, or_
+from sqlalchemy import ColumnElement, Select, and_, false, literal, or_
 from sqlalchemy.orm import InstrumentedAttribute
 
 
@@ -47,5 +47,6 @@ def _beyond(key: SortKey, value: Any) -> ColumnElement[bool]:
     column: ColumnElement[Any] = key.column.expression
     if value is None:
         return false() if key.descending else column.isnot(None)
-    beyond: ColumnElement[bool] = column < value if key.descending else column > value
+    bound = literal(value, column.type)  # SQLAlchemy compares nothing with a bare True or False
+    beyond: ColumnElement[bool] = column < bound if key.descending else column > bound
     return or_(beyond, column.is_(None)) if key.descending and key.column.expression.nullable else beyond
