@@ -1,6 +1,7 @@
-"""Lists and single views of every noun: reach, filters, field selection, sorting, pages with links.
+"""Lists and single views of every noun: what each declares, and what the network API does alike with all of them.
 
-A noun declares a `Listing`; the reach (the project predicate) is part of it, so no handler can forget it.
+A noun declares a `Listing`; the reach (the project predicate) is part of it, so no handler can forget it. Filters,
+tags, sort keys and pages are the list engine's (`foundation/http/collections`).
 Source: network API reference, "Filtering and column selection", "Pagination", "Sorting", "Tag extension".
 """
 
@@ -8,38 +9,35 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeVar
-from urllib.parse import urlencode
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, Text, and_, bindparam, func, not_, or_, select, true, type_coerce
+from sqlalchemy import ColumnElement, select, true
 from sqlalchemy.orm import InstrumentedAttribute
 
 from gureum.foundation.caller import Caller
-from gureum.foundation.db.prepared import Prepared, row_type
 from gureum.foundation.errors import BadRequest, PreconditionFailed
 from gureum.foundation.http import filters
 from gureum.foundation.http.body import converted
 from gureum.foundation.http.call import Call
-from gureum.foundation.http.paging import paging_of
+from gureum.foundation.http.collections import NOBODY, Collection, Filter, Pages, links, of_project, tags
 from gureum.services.network import errors
 from gureum.services.network.spellings import spelling_of
 
 New = TypeVar("New")
-Filter = InstrumentedAttribute[Any]
-NOBODY = "-"
-"""The project of a caller without one: owns nothing."""
+Column = InstrumentedAttribute[Any]
 
 _CONTROL = (
     *("fields", "limit", "marker", "sort_key", "sort_dir", "page_reverse"),
-    *("tags", "tags-any", "not-tags", "not-tags-any", "changed_since"),
+    *(*tags.PARAMETERS, "changed_since"),
 )
 IN_QUERIES = "`Listing.reach` is part of each query"
 """Why the rules that read need no project predicate of their own."""
 FIELDS = ("fields",)
 """The one query parameter of a single resource."""
+_PAGES = Pages(zero="most", reversible=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +56,7 @@ class Listing:
     model: Any
     seen_by: Callable[[Any], ColumnElement[bool]]
     views: Callable[[Call[Any], Sequence[Any]], list[dict[str, Any]]]
-    filters: Mapping[str, Filter]
+    filters: Mapping[str, Column]
     special: Mapping[str, Callable[[list[str]], ColumnElement[bool]]] = field(default_factory=dict)
     guarded: Mapping[str, str] = field(default_factory=dict)
     extra_rows: Callable[[Call[Any]], list[Any]] = lambda _call: []
@@ -72,11 +70,46 @@ class Listing:
         """Every query parameter of the list."""
         return (*_CONTROL, *self.filters, *self.special)
 
-    def columns(self) -> tuple[InstrumentedAttribute[Any], ...]:
-        return tuple(getattr(self.model, column.key) for column in self.model.__mapper__.column_attrs)
+    @cached_property
+    def collection(self) -> Collection:
+        """The list in the terms of the list engine."""
+        return Collection(
+            name=self.plural,
+            model=self.model,
+            reach=of_project(self.seen_by),
+            filters=self.compared,
+            special={name: _of_values(condition) for name, condition in self.special.items()} | _changed(self.model),
+            other=_refuse_unknown,
+            tagged=getattr(self.model, "tags", None),
+            sort_keys=self.filters,
+            pages=_PAGES,
+            links=links.neighbours_in(f"{self.plural}_links"),
+        )
+
+    @cached_property
+    def compared(self) -> Mapping[str, Filter]:
+        """The plain filters, each with how its values are read."""
+        return {name: (column, reader_of(column)) for name, column in self.filters.items()}
 
 
-def standard_filters(model: Any) -> dict[str, Filter]:
+def _of_values(condition: Callable[[list[str]], ColumnElement[bool]]) -> Any:
+    """A special filter of the list engine that needs no call."""
+    return lambda _call, values: condition(values)
+
+
+def _changed(model: Any) -> dict[str, Any]:
+    """The filter by the time of the last change; of several the last counts."""
+    return {
+        "changed_since": lambda _call, values: model.updated_at >= filters.moment("changed_since", values[-1]),
+    }
+
+
+def _refuse_unknown(_call: Call[Any], name: str, _value: str) -> None:
+    if name not in _CONTROL:
+        raise BadRequest(f"Invalid filter: {name[:64]!r} is not an attribute to filter by.", code="HTTPBadRequest")
+
+
+def standard_filters(model: Any) -> dict[str, Column]:
     """The filters that every noun with standard attributes has."""
     return {
         "id": model.id,
@@ -110,17 +143,12 @@ def reader_of(column: InstrumentedAttribute[Any]) -> filters.Convert:
 _READERS: Mapping[type, filters.Convert] = {bool: filters.boolean, int: filters.integer}
 
 
-@lru_cache(maxsize=64)
-def _readers(listing: Listing) -> Mapping[str, tuple[InstrumentedAttribute[Any], filters.Convert]]:
-    return {name: (column, reader_of(column)) for name, column in listing.filters.items()}
-
-
 def is_asked_for(call: Call[Any], listing: Listing, row: Any) -> bool:
     """Whether the plain filters of the query let a row through that no table holds yet."""
     asked: dict[str, list[Any]] = {}
     for name, value in call.query:
         if name in listing.filters:
-            asked.setdefault(name, []).append(_readers(listing)[name][1](name, value))
+            asked.setdefault(name, []).append(listing.compared[name][1](name, value))
     return all(getattr(row, listing.filters[name].key) in values for name, values in asked.items())
 
 
@@ -136,86 +164,14 @@ def own(model: Any) -> Callable[[Any], ColumnElement[bool]]:
 
 def index(call: Call[Any], listing: Listing) -> dict[str, Any]:
     """The list's body with links to its neighbours when pages were asked for."""
-    if not call.query:
-        return {listing.plural: listing.views(call, [*_every_row(call, listing), *listing.extra_rows(call)])}
     for name in (*dict(call.query), *call.params("sort_key")):
         if name in listing.guarded:
             call.enforce(listing.guarded[name], **call.own_target())
-    base = _filtered(call, select(*listing.columns()).where(listing.reach(call.caller)), listing)
-    paging = paging_of(call, listing.filters, unique=listing.model.id)
-    backwards = filters.boolean("page_reverse", call.param("page_reverse") or "false")
-    if backwards:
-        paging = replace(paging, keys=tuple(replace(key, descending=not key.descending) for key in paging.keys))
-    reached = select(*listing.columns()).where(listing.reach(call.caller))
-
-    def load(marker: str) -> Any:
-        return call.tx.execute(reached.where(listing.model.id == marker)).one_or_none()
-
-    if paging.limit == 0:
-        paging = replace(paging, limit=None)
-    make = _record_of(listing)
-    rows, more = paging.cut([make(*row) for row in call.tx.execute(paging.page(base, load)).all()])
-    shown = list(reversed(rows)) if backwards else list(rows)
-    if paging.marker is None and not more:
+    page = listing.collection.page(call)
+    shown = list(page.rows)
+    if page.paging.marker is None and not page.more:
         shown += listing.extra_rows(call)
-    body: dict[str, Any] = {listing.plural: select_fields(call, listing.views(call, shown))}
-    links = _links(call, rows, paging.limit, backwards=backwards)
-    if links:
-        body[f"{listing.plural}_links"] = links
-    return body
-
-
-def _every_row(call: Call[Any], listing: Listing) -> Sequence[Any]:
-    """All that the caller sees, in the order of a list that asks for none."""
-    if call.caller.is_admin:
-        return _every(listing).all(call.tx)
-    return _every_of_project(listing).all(call.tx, project=call.caller.project_id or NOBODY)
-
-
-@lru_cache(maxsize=64)
-def _every(listing: Listing) -> Prepared[Any]:
-    """Every resource, of any project."""
-    return Prepared(select(*listing.model.__table__.c).order_by(listing.model.id))
-
-
-@lru_cache(maxsize=64)
-def _every_of_project(listing: Listing) -> Prepared[Any]:
-    """Every resource within a project's reach."""
-    reached = select(*listing.model.__table__.c).where(listing.seen_by(bindparam("project")))
-    return Prepared(reached.order_by(listing.model.id))
-
-
-@lru_cache(maxsize=64)
-def _record_of(listing: Listing) -> Callable[..., Any]:
-    """Named tuples: a view of SQLAlchemy's rows, which look each name up, takes four times as long."""
-    return row_type(select(*listing.columns()))
-
-
-def _links(call: Call[Any], rows: Sequence[Any], limit: int | None, *, backwards: bool) -> list[dict[str, str]]:
-    """A full page has both links, for clients walk until a page is short or empty; a short one leads back only.
-
-    The link on an empty page is to the end of the list that the walk came from.
-    """
-    if limit is None:
-        return []
-    first, last = (None, None) if not rows else (rows[-1].id, rows[0].id) if backwards else (rows[0].id, rows[-1].id)
-    full = len(rows) >= limit
-    found = []
-    if full or backwards:
-        found.append({"rel": "next", "href": _link(call, last, backwards=False)})
-    if full or not backwards:
-        found.append({"rel": "previous", "href": _link(call, first, backwards=True)})
-    return found
-
-
-def _link(call: Call[Any], marker: str | None, *, backwards: bool) -> str:
-    kept = [(name, value) for name, value in call.query if name not in ("marker", "page_reverse")]
-    if marker is not None:
-        kept.append(("marker", marker))
-    if backwards:
-        kept.append(("page_reverse", "True"))
-    inner = call.path[call.path.find("/v2.0") :]
-    return f"{call.base_url}{inner}?{urlencode(kept)}"
+    return listing.collection.answer(call, page, select_fields(call, listing.views(call, shown)))
 
 
 def show(call: Call[Any], listing: Listing, resource_id: str) -> dict[str, Any]:
@@ -226,10 +182,7 @@ def show(call: Call[Any], listing: Listing, resource_id: str) -> dict[str, Any]:
 
 def find(call: Call[Any], listing: Listing, resource_id: str) -> Any:
     """The columns of one resource within reach. Raises NotFound."""
-    if call.caller.is_admin:
-        row = _one(listing).first(call.tx, wanted=resource_id)
-    else:
-        row = _one_of_project(listing).first(call.tx, wanted=resource_id, project=call.caller.project_id or NOBODY)
+    row = listing.collection.find(call, resource_id)
     if row is None:
         row = listing.extra_row(call, resource_id)
     if row is None:
@@ -237,31 +190,12 @@ def find(call: Call[Any], listing: Listing, resource_id: str) -> Any:
     return row
 
 
-@lru_cache(maxsize=64)
-def _one(listing: Listing) -> Prepared[Any]:
-    """One resource, of any project."""
-    return Prepared(_wanted(listing))
-
-
-@lru_cache(maxsize=64)
-def _one_of_project(listing: Listing) -> Prepared[Any]:
-    """One resource within a project's reach."""
-    return Prepared(_wanted(listing).where(listing.seen_by(bindparam("project"))))
-
-
-def _wanted(listing: Listing) -> Select[Any]:
-    return select(*listing.model.__table__.c).where(listing.model.id == bindparam("wanted"))
-
-
 def load(call: Call[Any], listing: Listing, resource_id: str, rule: str | None = None) -> Any:
     """The ORM row of one resource, for a change by rule `rule` (the route's own by default).
 
     Raises NotFound out of reach and Forbidden when the caller may see but not change it.
     """
-    model = listing.model
-    row = call.tx.scalar(select(model).where(model.id == resource_id, listing.reach(call.caller)))
-    if row is None:
-        raise errors.missing(listing.single, resource_id)
+    row = load_within_reach(call, listing, resource_id)
     call.enforce(rule, project_id=row.project_id, tenant_id=row.project_id)
     refuse_other_revision(call, row)
     return row
@@ -290,47 +224,6 @@ def select_fields(call: Call[Any], views: list[dict[str, Any]]) -> list[dict[str
     if not wanted:
         return views
     return [{key: value for key, value in view.items() if key in wanted} for view in views]
-
-
-def _filtered(call: Call[Any], statement: Select[Any], listing: Listing) -> Select[Any]:
-    special: dict[str, list[str]] = {}
-    for name, value in call.query:
-        if name in listing.special:
-            special.setdefault(name, []).append(value)
-        elif name not in listing.filters and name not in _CONTROL:
-            raise BadRequest(f"Invalid filter: {name[:64]!r} is not an attribute to filter by.", code="HTTPBadRequest")
-    statement = filters.equals(statement, call.query, _readers(listing))
-    for name, values in special.items():
-        statement = statement.where(listing.special[name](values))
-    since = call.param("changed_since")
-    if since is not None:
-        statement = statement.where(listing.model.updated_at >= filters.moment("changed_since", since))
-    for predicate in _tag_predicates(call, listing.model):
-        statement = statement.where(predicate)
-    return statement
-
-
-def _tag_predicates(call: Call[Any], model: Any) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = []
-    if not hasattr(model, "tags"):
-        return found
-    for name, join, negated in (
-        ("tags", and_, False),
-        ("tags-any", or_, False),
-        ("not-tags", and_, True),
-        ("not-tags-any", or_, True),
-    ):
-        for tags in filters.names(name, call.params(name)):
-            tagged = [_tagged(model, tag) for tag in tags]
-            if tagged:
-                found.append(not_(join(*tagged)) if negated else join(*tagged))
-    return found
-
-
-def _tagged(model: Any, tag: str) -> ColumnElement[bool]:
-    """Whether the JSON list holds `tag`: its quoted form is a substring of the list, compared with case."""
-    column = type_coerce(model.tags, Text)
-    return func.replace(column, msgspec.json.encode(tag).decode(), "") != column
 
 
 def load_within_reach(call: Call[Any], listing: Listing, resource_id: str) -> Any:

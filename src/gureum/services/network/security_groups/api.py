@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, bindparam, or_, select
 
 from gureum.foundation import clock
+from gureum.foundation.db.prepared import Prepared, table_of
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
@@ -81,10 +82,16 @@ class CreateRule(Struct, forbid_unknown_fields=True):
 def views(call: Call[Any], rows: Sequence[Any]) -> list[dict[str, Any]]:
     allowed: dict[str, list[Any]] = {row.id: [] for row in rows}
     if rows:
-        found = select(*RULE_LISTING.columns()).where(SecurityGroupRule.group_id.in_(allowed))
-        for rule in call.tx.execute(found.order_by(SecurityGroupRule.created_at, SecurityGroupRule.id)):
+        for rule in _RULES_OF.all(call.tx, groups=list(allowed)):
             allowed[rule.group_id].append(rule)
     return [_view(row, getattr(row, "unwritten", None) or allowed[row.id]) for row in rows]
+
+
+_RULES_OF = Prepared(
+    select(*table_of(SecurityGroupRule).c)
+    .where(SecurityGroupRule.group_id.in_(bindparam("groups", expanding=True)))
+    .order_by(SecurityGroupRule.created_at, SecurityGroupRule.id)
+)
 
 
 def _view(row: Any, allowed: Sequence[Any]) -> dict[str, Any]:

@@ -17,9 +17,9 @@ from gureum.foundation.caller import Caller
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.db.prepared import Prepared, table_of
 from gureum.foundation.errors import BadRequest, Conflict, Forbidden, OverQuota
+from gureum.foundation.http.collections import NOBODY
 from gureum.foundation.quota import Overrun
 from gureum.services.network.context import NetworkContext
-from gureum.services.network.listing import NOBODY
 from gureum.services.network.networks.model import Network
 from gureum.services.network.networks.model import seen_by as networks_seen_by
 from gureum.services.network.ports.addresses import Range

@@ -1,0 +1,236 @@
+"""A list of an API, declared once: what is in it for whom, what narrows it, how it is sorted, cut and linked.
+
+A noun declares a `Collection` and asks it for `page(call)`. Two ways lead to the same rows. A request that gives no
+more than a limit is answered by a statement that was made once for all callers of a kind (`Prepared`); for any other
+the statement is built from its parameters. Invariant: what a caller may see (`Reach`) is part of every statement, that
+of the marker too. Rows are records, named tuples of columns that nothing watches: a list never writes.
+Read next: `pages.py` (limits, markers, sort keys), `links.py`, `tags.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, bindparam, select
+from sqlalchemy.orm import InstrumentedAttribute
+
+from gureum.foundation.caller import Caller
+from gureum.foundation.db.paging import ordered
+from gureum.foundation.db.prepared import Prepared, row_type, table_of
+from gureum.foundation.db.types import Row
+from gureum.foundation.http import filters
+from gureum.foundation.http.call import Call
+from gureum.foundation.http.collections.links import Links
+from gureum.foundation.http.collections.pages import Page, Pages, Paging, SortKeys, sorted_by
+from gureum.foundation.http.collections.tags import PARAMETERS as TAGS
+from gureum.foundation.http.collections.tags import TagValues, each_time, tag_conditions
+
+NOBODY = "-"
+"""Stands for the project, domain or user of a caller that has none: it owns nothing."""
+
+Condition = ColumnElement[bool]
+Filter = tuple[InstrumentedAttribute[Any], filters.Convert]
+"""A column that a parameter is compared with, and how its values are read."""
+Special = Callable[[Call[Any], list[str]], Condition]
+"""The condition that all values of one parameter make. Raises BadRequest."""
+Other = Callable[[Call[Any], str, str], Condition | None]
+"""The condition of a parameter that nothing else reads; None passes it over. Raises BadRequest to refuse it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """For whom a list is read: ids, or the parameters that stand for them in a prepared statement."""
+
+    project_id: Any
+    domain_id: Any
+    user_id: Any
+
+    @classmethod
+    def of(cls, caller: Caller) -> Viewer:
+        return cls(caller.project_id or NOBODY, caller.domain_id or NOBODY, caller.user_id or NOBODY)
+
+    def values(self) -> dict[str, Any]:
+        """The values of the parameters."""
+        return {"project_id": self.project_id, "domain_id": self.domain_id, "user_id": self.user_id}
+
+
+ANY_VIEWER = Viewer(bindparam("project_id"), bindparam("domain_id"), bindparam("user_id"))
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What callers may see of a collection.
+
+    `conditions(call, viewer)` must be the same statement for all calls of the same `kind`, but for the viewer's ids.
+    `reads` are the query parameters that `kind` tells apart.
+    """
+
+    conditions: Callable[[Call[Any], Viewer], Iterable[Condition]]
+    kind: Callable[[Call[Any]], Hashable]
+    reads: frozenset[str] = frozenset()
+
+
+EVERYTHING = Reach(lambda _call, _viewer: (), lambda _call: None)
+"""For lists whose rule alone says who may see them."""
+
+
+def of_project(seen_by: Callable[[Any], Condition]) -> Reach:
+    """What `seen_by(project_id)` says; everything for administrators."""
+    return Reach(
+        lambda call, viewer: () if call.caller.is_admin else (seen_by(viewer.project_id),),
+        lambda call: call.caller.is_admin,
+    )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Collection:
+    """How a list is read and answered.
+
+    `filters` compare columns, each value of a repeated parameter being an alternative; `special` make their own
+    conditions; `other` reads what is left. `admits(call, name)` says whether a filter counts for a caller.
+    `tagged` is the column of tags, `tag_values` how the API reads its four parameters.
+    `order` (name, descending) applies when a request names no sort key. `unique` ends every order, and `marker` is
+    what a client names a row by; both are the id by default. A marker may be any row within reach, or with
+    `marker_matches` one that the filters let through.
+    `source` is the statement, by default all columns of the model; `record` is made of each of its rows.
+    """
+
+    name: str
+    model: type[Row]
+    reach: Reach = EVERYTHING
+    filters: Mapping[str, Filter] = field(default_factory=dict)
+    special: Mapping[str, Special] = field(default_factory=dict)
+    other: Other = lambda _call, _name, _value: None
+    admits: Callable[[Call[Any], str], bool] = lambda _call, _name: True
+    tagged: InstrumentedAttribute[Any] | None = None
+    tag_values: TagValues = each_time
+    sort_keys: SortKeys = field(default_factory=dict)
+    order: Sequence[tuple[str, bool]] = ()
+    unique: InstrumentedAttribute[Any] | None = None
+    marker: InstrumentedAttribute[Any] | None = None
+    marker_matches: bool = False
+    pages: Pages = field(default_factory=Pages)
+    links: Links | None = None
+    source: Select[Any] | None = None
+    record: Callable[..., Any] | None = None
+
+    # -- what a handler asks ------------------------------------------------------------------------------
+
+    def page(self, call: Call[Any], *within: Condition) -> Page:
+        """The page that a request asks for, of the rows that are also `within`. Raises BadRequest."""
+        if not within and all(name == "limit" or name in self.reach.reads for name, _ in call.query):
+            return self._first_page(call)
+        paging = self.pages.asked(call, self.sort_keys, self._unique, self.order)
+        reached = self._source.where(*self.reach.conditions(call, Viewer.of(call.caller)), *within)
+        narrowed = reached.where(*self.conditions(call))
+        marked = narrowed if self.marker_matches else reached
+
+        def marker(text: str) -> Any:
+            columns = {key.column.key: key.column for key in paging.keys}
+            row = ordered(marked.where(self._marker == text), paging.keys).with_only_columns(*columns.values())
+            return call.tx.execute(row.limit(1)).first()
+
+        rows, more = paging.cut(self._read(call, paging.page(narrowed, marker)))
+        return Page(rows, more, paging, self._marker_of)
+
+    def every(self, call: Call[Any], *within: Condition) -> list[Any]:
+        """All rows within reach in the list's order, whatever the query says."""
+        reached = self._source.where(*self.reach.conditions(call, Viewer.of(call.caller)), *within)
+        return self._read(call, ordered(reached, self._usual_keys))
+
+    def find(self, call: Call[Any], id_: str) -> Any | None:
+        """The row of this id within reach, or None."""
+        kind = (self.reach.kind(call), "find")
+        statement = self._prepared.get(kind)
+        if statement is None:
+            reached = self._source.where(self._unique == bindparam("id_"), *self.reach.conditions(call, ANY_VIEWER))
+            statement = self._prepared[kind] = Prepared(reached, self._record)
+        return statement.first(call.tx, id_=id_, **Viewer.of(call.caller).values())
+
+    def answer(self, call: Call[Any], page: Page, items: list[Any]) -> dict[str, Any]:
+        """The document of a page whose rows are shown as `items`."""
+        return {self.name: items} | (self.links(call, page) if self.links else {})
+
+    def parameters(self, *more: str) -> tuple[str, ...]:
+        """The query parameters that filter, for a route's `query`, and `more` of them."""
+        return (*self.filters, *self.special, *(TAGS if self.tagged is not None else ()), *more)
+
+    def conditions(self, call: Call[Any]) -> list[Condition]:
+        """What the query asks of a row. Raises BadRequest."""
+        compared: dict[str, list[Any]] = {}
+        special: dict[str, list[str]] = {}
+        found: list[Condition] = []
+        for name, value in call.query:
+            if name in self.filters:
+                if self.admits(call, name):
+                    compared.setdefault(name, []).append(self.filters[name][1](name, value))
+            elif name in self.special:
+                special.setdefault(name, []).append(value)
+            elif (other := self.other(call, name, value)) is not None:
+                found.append(other)
+        for name, values in compared.items():
+            column = self.filters[name][0]
+            found.append(column == values[0] if len(values) == 1 else column.in_(values))
+        found += [self.special[name](call, values) for name, values in special.items()]
+        if self.tagged is not None:
+            found += tag_conditions(call, self.tagged, self.tag_values)
+        return found
+
+    # -- statements ---------------------------------------------------------------------------------------
+
+    def _first_page(self, call: Call[Any]) -> Page:
+        """The first page in the list's own order, unfiltered: one prepared statement for each kind of caller."""
+        paging = Paging(self.pages.limit(call), None, self._usual_keys)
+        kind = (self.reach.kind(call), paging.limit is not None)
+        statement = self._prepared.get(kind)
+        if statement is None:
+            statement = self._prepared[kind] = self._prepare(call, limited=paging.limit is not None)
+        values = Viewer.of(call.caller).values()
+        if paging.limit is not None:
+            values["most"] = paging.limit + 1
+        rows, more = paging.cut(statement.all(call.tx, **values))
+        return Page(rows, more, paging, self._marker_of)
+
+    def _prepare(self, call: Call[Any], *, limited: bool) -> Prepared[Any]:
+        statement = self._source.where(*self.reach.conditions(call, ANY_VIEWER))
+        statement = ordered(statement, self._usual_keys)
+        return Prepared(statement.limit(bindparam("most")) if limited else statement, self._record)
+
+    @cached_property
+    def _prepared(self) -> dict[Hashable, Prepared[Any]]:
+        return {}
+
+    def _read(self, call: Call[Any], statement: Select[Any]) -> list[Any]:
+        """Beside the session, whose own loading of rows costs as much as reading them."""
+        call.tx.flush()
+        make = self._record
+        return [make(*row) for row in call.tx.connection().execute(statement).all()]
+
+    # -- what the declaration leaves out ------------------------------------------------------------------
+
+    @cached_property
+    def _source(self) -> Select[Any]:
+        return select(*table_of(self.model).c) if self.source is None else self.source
+
+    @cached_property
+    def _record(self) -> Callable[..., Any]:
+        """Named tuples: a view of SQLAlchemy's rows, which look each name up, takes four times as long."""
+        return row_type(self._source) if self.record is None else self.record
+
+    @cached_property
+    def _unique(self) -> Any:
+        return getattr(self.model, "id") if self.unique is None else self.unique  # noqa: B009 not all rows have one
+
+    @cached_property
+    def _marker(self) -> Any:
+        return self._unique if self.marker is None else self.marker
+
+    def _marker_of(self, row: Any) -> str:
+        return str(getattr(row, self._marker.key))
+
+    @cached_property
+    def _usual_keys(self) -> Any:
+        return sorted_by(self.order, self.sort_keys, self._unique)
