@@ -28,7 +28,6 @@ PARAMETER_EXCEPTIONS = Exceptions(
     {
         "gureum.foundation.http.app:App.__init__": "made in one place, by the role; four are named only",
         "gureum.foundation.http.paging:paging_of": "goes with the one list engine",
-        "gureum.services.identity.listing:page": "goes with the one list engine",
     }
 )
 

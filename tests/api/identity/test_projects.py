@@ -180,6 +180,21 @@ def test_lists_are_filtered_by_tags(world, admin):
     assert names("tags=a&limit=1000") == {"ab", "a"}
 
 
+def test_pages_of_a_list_filtered_by_tags_are_full(world, admin):
+    for number in range(7):
+        project = world.project(f"p{number}")
+        if number % 2 == 0:
+            assert admin.put(f"{ALL}/{project}/tags/even").status == 201
+    every = [row["id"] for row in admin.get(f"{ALL}?tags=even").json()["projects"]]
+    walked, lengths, address = [], [], f"{ALL}?tags=even&limit=2"
+    while address:
+        page = admin.get(address).json()
+        walked += [row["id"] for row in page["projects"]]
+        lengths.append(len(page["projects"]))
+        address = (page["links"]["next"] or "").removeprefix("http://cloud")
+    assert (walked, lengths) == (every, [2, 2])
+
+
 def test_immutable(world, admin):
     project = world.project("p", options={"immutable": True})
     one = f"{ALL}/{project}"

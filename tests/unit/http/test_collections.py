@@ -15,7 +15,6 @@ from gureum.foundation.caller import Caller
 from gureum.foundation.db.engine import Database
 from gureum.foundation.db.types import Json
 from gureum.foundation.errors import BadRequest
-from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.collections import Collection, Pages, links, of_project, tags
 
@@ -55,9 +54,9 @@ def collection(**more: Any) -> Collection:
             "model": Thing,
             "reach": of_project(lambda project: Thing.project_id == project),
             "filters": {
-                "name": (Thing.name, filters.text),
-                "size": (Thing.size, filters.integer),
-                "shared": (Thing.shared, filters.boolean),
+                "name": Thing.name,
+                "size": Thing.size,
+                "shared": Thing.shared,
             },
             "special": {"at_least": lambda _call, values: Thing.size >= int(values[-1])},
             "tagged": Thing.tags,

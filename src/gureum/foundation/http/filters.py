@@ -74,6 +74,12 @@ def names(name: str, values: list[str]) -> list[list[str]]:
 
 
 Convert = Callable[[str, str], Any]
+_READERS: Mapping[type, Convert] = {bool: boolean, int: integer}
+
+
+def reader_of(column: InstrumentedAttribute[Any]) -> Convert:
+    """How a value is read that is compared with a column: by the column's type."""
+    return _READERS.get(column.type.python_type, text)
 
 
 def equals(

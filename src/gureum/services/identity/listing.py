@@ -1,26 +1,22 @@
 """Collections in identity's form: `links`, exact and inexact filters, limit and marker.
 
+A noun declares a `Collection` of the list engine (`foundation/http/collections`) with `declared`.
 Source: identity API reference, "Filtering and sorting"; `name__contains`, `name__startswith` and kindred forms.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urlencode
 
-from sqlalchemy import Select, select
 from sqlalchemy.orm import InstrumentedAttribute
 
-from gureum.foundation.db.prepared import row_type, table_of
 from gureum.foundation.db.types import Row
-from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
-from gureum.foundation.http.paging import PARAMETERS, paging_of
+from gureum.foundation.http.collections import PARAMETERS, Collection, Condition, Filter, Other, Reach, links
 from gureum.services.identity.names import AnyCaseName, folded
 
-Columns = Mapping[str, tuple[InstrumentedAttribute[Any], filters.Convert]]
+Column = InstrumentedAttribute[Any]
 
 _INEXACT: dict[str, Callable[[Any, str], Any]] = {
     "equals": lambda column, value: column == value,
@@ -38,80 +34,65 @@ def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
-def query_of(*names: str) -> tuple[str, ...]:
-    """The query parameters of a list that filters by these columns; the inexact forms go without saying."""
-    return (*PARAMETERS, *names)
+def declared(name: str, model: type[Row], columns: Mapping[str, Column], **more: Any) -> Collection:
+    """The list `name`, filtered and sorted by `columns`; `more` is what else a `Collection` has."""
+    return Collection(
+        name=name,
+        model=model,
+        filters={key: _in_any_case(column) for key, column in columns.items()},
+        other=_inexact(columns),
+        sort_keys=columns,
+        marker_matches=True,
+        links=links.links_object,
+        **more,
+    )
 
 
-def page(  # noqa: PLR0917
-    call: Call[Any],
-    name: str,
-    statement: Select[Any],
-    columns: Columns,
-    unique: InstrumentedAttribute[Any],
-    view: Callable[[Any], dict[str, Any]],
-    *,
-    plain: Any = None,
+def query(listed: Collection, *more: str) -> tuple[str, ...]:
+    """The query parameters of a list; the inexact forms go without saying."""
+    return (*PARAMETERS, *listed.parameters(*more))
+
+
+def index(
+    call: Call[Any], listed: Collection, view: Callable[[Call[Any], Any], dict[str, Any]], *within: Condition
 ) -> dict[str, Any]:
-    """A collection document: filtered by the query, paged by `limit` and `marker`, each row through `view`.
-
-    With `plain`, the statement's model, its columns are read without making objects, and beside the session, whose
-    own loading of rows costs as much as reading them: far quicker for long lists.
-    """
-    statement = narrowed(call, statement, columns)
-    sortable = {key: column for key, (column, _) in columns.items()}
-    paging = paging_of(call, sortable, unique=unique)
-    chosen = paging.page(statement, lambda id_: _marker(call, statement, unique, id_))
-    if plain is None:
-        found: Sequence[Any] = call.tx.scalars(chosen).all()
-    else:
-        make = _record_of(plain)
-        read = call.tx.connection().execute(chosen.with_only_columns(*table_of(plain).c))
-        found = [make(*row) for row in read.all()]
-    rows, more = paging.cut(found)
-    return collection(call, name, [view(row) for row in rows], getattr(rows[-1], unique.key) if more else None)
+    """A collection document: filtered by the query, paged by `limit` and `marker`, each row through `view`."""
+    page = listed.page(call, *within)
+    return listed.answer(call, page, [view(call, row) for row in page.rows])
 
 
-@cache
-def _record_of(model: type[Row]) -> Callable[..., Any]:
-    """Named tuples: a view of SQLAlchemy's rows, which look each name up, takes four times as long."""
-    return row_type(select(table_of(model)))
+def in_domain(column: Column) -> Reach:
+    """A token of a domain sees what is in it; others see everything, for the rule says who may ask."""
+    return Reach(
+        lambda call, viewer: (column == viewer.domain_id,) if call.caller.domain_id else (),
+        lambda call: bool(call.caller.domain_id),
+    )
 
 
-def _marker(call: Call[Any], statement: Select[Any], unique: InstrumentedAttribute[Any], id_: str) -> Any:
-    return call.tx.scalar(statement.where(unique == id_))
-
-
-def _in_any_case(
-    column: InstrumentedAttribute[Any], convert: filters.Convert
-) -> tuple[InstrumentedAttribute[Any], filters.Convert]:
+def _in_any_case(column: Column) -> Filter:
     """What an exact filter compares: names without case."""
     model: Any = column.class_
     if column.key == "name" and issubclass(model, AnyCaseName):
         return model.name_key, lambda _field, value: folded(value)
-    return column, convert
+    return column
 
 
-def narrowed(call: Call[Any], statement: Select[Any], columns: Columns) -> Select[Any]:
-    exact = {key: _in_any_case(column, convert) for key, (column, convert) in columns.items()}
-    statement = filters.equals(statement, call.query, exact)
-    for key, value in call.query:
-        field, _, how = key.partition("__")
-        if how in _INEXACT and field in columns and columns[field][1] is filters.text:
-            statement = statement.where(_INEXACT[how](columns[field][0], value))
-    return statement
+def _inexact(columns: Mapping[str, Column]) -> Other:
+    """Conditions of the forms like `name__contains`, of columns of text; any other parameter is passed over."""
+
+    def condition(_call: Call[Any], name: str, value: str) -> Condition | None:
+        field, _, how = name.partition("__")
+        if how not in _INEXACT or field not in columns or columns[field].type.python_type is not str:
+            return None
+        found: Condition = _INEXACT[how](columns[field], value)
+        return found
+
+    return condition
 
 
-def collection(call: Call[Any], name: str, items: list[dict[str, Any]], marker: str | None = None) -> dict[str, Any]:
-    """`{name: [...], "links": {...}}`."""
-    path = call.base_url + call.path.removeprefix("/identity")
-    query = urlencode(call.query)
-    following = None
-    if marker is not None:
-        kept = [(key, value) for key, value in call.query if key != "marker"]
-        following = f"{path}?{urlencode([*kept, ('marker', marker)])}"
-    own = f"{path}?{query}" if query else path
-    return {name: items, "links": {"next": following, "self": own, "previous": None}}
+def collection(call: Call[Any], name: str, items: list[dict[str, Any]]) -> dict[str, Any]:
+    """A document of all there is: `{name: [...], "links": {...}}`."""
+    return {name: items} | links.own_links(call)
 
 
 def self_link(call: Call[Any], kind: str, id_: str) -> dict[str, str]:

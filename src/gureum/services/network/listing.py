@@ -22,7 +22,7 @@ from gureum.foundation.errors import BadRequest, PreconditionFailed
 from gureum.foundation.http import filters
 from gureum.foundation.http.body import converted
 from gureum.foundation.http.call import Call
-from gureum.foundation.http.collections import NOBODY, Collection, Filter, Pages, links, of_project, tags
+from gureum.foundation.http.collections import NOBODY, Collection, Compared, Pages, links, of_project, tags
 from gureum.services.network import errors
 from gureum.services.network.spellings import spelling_of
 
@@ -87,7 +87,7 @@ class Listing:
         )
 
     @cached_property
-    def compared(self) -> Mapping[str, Filter]:
+    def compared(self) -> dict[str, Compared]:
         """The plain filters, each with how its values are read."""
         return {name: (column, reader_of(column)) for name, column in self.filters.items()}
 
@@ -137,10 +137,7 @@ def reader_of(column: InstrumentedAttribute[Any]) -> filters.Convert:
     spelling = spelling_of(column)
     if spelling is not None:
         return lambda _name, value: spelling(value)
-    return _READERS.get(column.type.python_type, filters.text)
-
-
-_READERS: Mapping[type, filters.Convert] = {bool: filters.boolean, int: filters.integer}
+    return filters.reader_of(column)
 
 
 def is_asked_for(call: Call[Any], listing: Listing, row: Any) -> bool:

@@ -32,8 +32,9 @@ NOBODY = "-"
 """Stands for the project, domain or user of a caller that has none: it owns nothing."""
 
 Condition = ColumnElement[bool]
-Filter = tuple[InstrumentedAttribute[Any], filters.Convert]
-"""A column that a parameter is compared with, and how its values are read."""
+Compared = tuple[InstrumentedAttribute[Any], filters.Convert]
+Filter = InstrumentedAttribute[Any] | Compared
+"""A column that a parameter is compared with; how its values are read, if not as the column's type says."""
 Special = Callable[[Call[Any], list[str]], Condition]
 """The condition that all values of one parameter make. Raises BadRequest."""
 Other = Callable[[Call[Any], str, str], Condition | None]
@@ -156,7 +157,7 @@ class Collection:
 
     def parameters(self, *more: str) -> tuple[str, ...]:
         """The query parameters that filter, for a route's `query`, and `more` of them."""
-        return (*self.filters, *self.special, *(TAGS if self.tagged is not None else ()), *more)
+        return (*self.filters, *self.special, *more, *(TAGS if self.tagged is not None else ()))
 
     def conditions(self, call: Call[Any]) -> list[Condition]:
         """What the query asks of a row. Raises BadRequest."""
@@ -166,13 +167,13 @@ class Collection:
         for name, value in call.query:
             if name in self.filters:
                 if self.admits(call, name):
-                    compared.setdefault(name, []).append(self.filters[name][1](name, value))
+                    compared.setdefault(name, []).append(self._readers[name][1](name, value))
             elif name in self.special:
                 special.setdefault(name, []).append(value)
             elif (other := self.other(call, name, value)) is not None:
                 found.append(other)
         for name, values in compared.items():
-            column = self.filters[name][0]
+            column = self._readers[name][0]
             found.append(column == values[0] if len(values) == 1 else column.in_(values))
         found += [self.special[name](call, values) for name, values in special.items()]
         if self.tagged is not None:
@@ -219,6 +220,13 @@ class Collection:
     def _record(self) -> Callable[..., Any]:
         """Named tuples: a view of SQLAlchemy's rows, which look each name up, takes four times as long."""
         return row_type(self._source) if self.record is None else self.record
+
+    @cached_property
+    def _readers(self) -> dict[str, Compared]:
+        return {
+            name: entry if isinstance(entry, tuple) else (entry, filters.reader_of(entry))
+            for name, entry in self.filters.items()
+        }
 
     @cached_property
     def _unique(self) -> Any:

@@ -15,14 +15,14 @@ from gureum.foundation import ids
 from gureum.foundation.caller import AccessRule, Caller
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.errors import BadRequest, Forbidden, NotFound
-from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
+from gureum.services.identity import listing
 from gureum.services.identity.application_credentials.model import ApplicationCredential, StoredAccessRule
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.fields import PERSONAL
-from gureum.services.identity.listing import page, query_of
+from gureum.services.identity.listing import declared, query
 
 _SYSTEM_READER = "(role:reader and system_scope:all)"
 _OWN = " or user_id:%(target.user.id)s"
@@ -99,17 +99,20 @@ def _view(call: Call[Any], row: StoredAccessRule) -> dict[str, Any]:
     return {**_brief(row), "links": {"self": link}}
 
 
-_COLUMNS = {
-    "service": (StoredAccessRule.service, filters.text),
-    "path": (StoredAccessRule.path, filters.text),
-    "method": (StoredAccessRule.method, filters.text),
-}
+_ACCESS_RULES = declared(
+    "access_rules",
+    StoredAccessRule,
+    {
+        "service": StoredAccessRule.service,
+        "path": StoredAccessRule.path,
+        "method": StoredAccessRule.method,
+    },
+)
 
 
 def index(call: Call[IdentityDeps], user_id: str) -> dict[str, Any]:
     call.enforce(**{"target.user.id": user_id})
-    statement = select(StoredAccessRule).where(StoredAccessRule.user_id == user_id)
-    return page(call, "access_rules", statement, _COLUMNS, StoredAccessRule.id, lambda row: _view(call, row))
+    return listing.index(call, _ACCESS_RULES, _view, StoredAccessRule.user_id == user_id)
 
 
 def _find(call: Call[IdentityDeps], user_id: str, rule_id: str) -> StoredAccessRule:
@@ -136,7 +139,7 @@ def delete(call: Call[IdentityDeps], user_id: str, rule_id: str) -> None:
 _ALL = "/v3/users/{user_id}/access_rules"
 _ONE = _ALL + "/{rule_id}"
 ROUTES = (
-    Route("GET", _ALL, index, "identity:list_access_rules", target="handler", query=query_of(*_COLUMNS)),
+    Route("GET", _ALL, index, "identity:list_access_rules", target="handler", query=query(_ACCESS_RULES)),
     Route("GET", _ONE, show, "identity:get_access_rule", target="handler"),
     Route("DELETE", _ONE, delete, "identity:delete_access_rule", 204, target="handler"),
 )

@@ -16,11 +16,12 @@ from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
+from gureum.services.identity import listing
 from gureum.services.identity.application_credentials.access_rules import RuleRef, stored, views_of
 from gureum.services.identity.application_credentials.model import ApplicationCredential
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.fields import ADMIN_OR_SYSTEM_READER, PERSONAL, Description, LongName
-from gureum.services.identity.listing import page, query_of
+from gureum.services.identity.listing import declared, query
 from gureum.services.identity.roles.model import GLOBAL, Role
 from gureum.services.identity.tokens import revocations
 from gureum.services.identity.tokens.facts import CredentialFacts
@@ -161,13 +162,12 @@ def _roles(call: Call[IdentityDeps], wanted: list[RoleRef] | None) -> list[str]:
     return sorted(set(chosen))
 
 
+_CREDENTIALS = declared("application_credentials", ApplicationCredential, {"name": ApplicationCredential.name})
+
+
 def index(call: Call[IdentityDeps], user_id: str) -> dict[str, Any]:
     call.enforce(**{"target.user.id": user_id})
-    statement = select(ApplicationCredential).where(ApplicationCredential.user_id == user_id)
-    columns = {"name": (ApplicationCredential.name, filters.text)}
-    return page(
-        call, "application_credentials", statement, columns, ApplicationCredential.id, lambda row: _view(call, row)
-    )
+    return listing.index(call, _CREDENTIALS, _view, ApplicationCredential.user_id == user_id)
 
 
 def _find(call: Call[IdentityDeps], user_id: str, credential_id: str) -> ApplicationCredential:
@@ -194,7 +194,7 @@ def delete(call: Call[IdentityDeps], user_id: str, credential_id: str) -> None:
 _ALL = "/v3/users/{user_id}/application_credentials"
 _ONE = _ALL + "/{credential_id}"
 ROUTES = (
-    Route("GET", _ALL, index, "identity:list_application_credentials", target="handler", query=query_of("name")),
+    Route("GET", _ALL, index, "identity:list_application_credentials", target="handler", query=query(_CREDENTIALS)),
     Route(
         "POST",
         _ALL,

@@ -13,7 +13,6 @@ from sqlalchemy import select
 
 from gureum.foundation import ids
 from gureum.foundation.errors import BadRequest, Conflict, Forbidden, NotFound
-from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import EVERY_SCOPE, Rule
@@ -22,7 +21,7 @@ from gureum.services.identity.catalog.urls import names_of
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.endpoint_policies.model import PolicyAssociation
 from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, CLOUD, Description, extra_of, typed
-from gureum.services.identity.listing import page, query_of, self_link
+from gureum.services.identity.listing import declared, index, query, self_link
 from gureum.services.identity.tokens import revocations
 
 _SAME = "regions are the same for everybody"
@@ -139,9 +138,11 @@ def _set_region(call: Call[Any], row: Region, fields: RegionFields) -> None:
         row.parent_region_id = fields.parent_region_id
 
 
+_REGIONS = declared("regions", Region, {"parent_region_id": Region.parent_region_id})
+
+
 def list_regions(call: Call[IdentityDeps]) -> dict[str, Any]:
-    columns = {"parent_region_id": (Region.parent_region_id, filters.text)}
-    return page(call, "regions", select(Region), columns, Region.id, lambda row: _region_view(call, row))
+    return index(call, _REGIONS, _region_view)
 
 
 def show_region(call: Call[IdentityDeps], region_id: str) -> dict[str, Any]:
@@ -193,9 +194,11 @@ def create_service(call: Call[IdentityDeps], body: ServiceBody) -> dict[str, Any
     return {"service": _service_view(call, row)}
 
 
+_SERVICES = declared("services", Service, {"type": Service.type, "name": Service.name})
+
+
 def list_services(call: Call[IdentityDeps]) -> dict[str, Any]:
-    columns = {"type": (Service.type, filters.text), "name": (Service.name, filters.text)}
-    return page(call, "services", select(Service), columns, Service.id, lambda row: _service_view(call, row))
+    return index(call, _SERVICES, _service_view)
 
 
 def show_service(call: Call[IdentityDeps], service_id: str) -> dict[str, Any]:
@@ -276,14 +279,20 @@ def _check_url(url: str) -> None:
         raise BadRequest(f"The endpoint's URL {url[:255]} is not valid: {error}.") from error
 
 
+_ENDPOINTS = declared(
+    "endpoints",
+    Endpoint,
+    {
+        "interface": Endpoint.interface,
+        "service_id": Endpoint.service_id,
+        "region_id": Endpoint.region_id,
+        "region": Endpoint.region_id,
+    },
+)
+
+
 def list_endpoints(call: Call[IdentityDeps]) -> dict[str, Any]:
-    columns = {
-        "interface": (Endpoint.interface, filters.text),
-        "service_id": (Endpoint.service_id, filters.text),
-        "region_id": (Endpoint.region_id, filters.text),
-        "region": (Endpoint.region_id, filters.text),
-    }
-    return page(call, "endpoints", select(Endpoint), columns, Endpoint.id, lambda row: endpoint_view(call, row))
+    return index(call, _ENDPOINTS, endpoint_view)
 
 
 def show_endpoint(call: Call[IdentityDeps], endpoint_id: str) -> dict[str, Any]:
@@ -305,13 +314,13 @@ def delete_endpoint(call: Call[IdentityDeps], endpoint_id: str) -> None:
 
 
 ROUTES = (
-    Route("GET", "/v3/regions", list_regions, "identity:list_regions", query=query_of("parent_region_id")),
+    Route("GET", "/v3/regions", list_regions, "identity:list_regions", query=query(_REGIONS)),
     Route("POST", "/v3/regions", create_region, "identity:create_region", 201, body=RegionBody),
     Route("PUT", "/v3/regions/{region_id}", create_region, "identity:create_region", 201, body=RegionBody),
     Route("GET", "/v3/regions/{region_id}", show_region, "identity:get_region"),
     Route("PATCH", "/v3/regions/{region_id}", update_region, "identity:update_region", body=RegionBody),
     Route("DELETE", "/v3/regions/{region_id}", delete_region, "identity:delete_region", 204),
-    Route("GET", "/v3/services", list_services, "identity:list_services", query=query_of("type", "name")),
+    Route("GET", "/v3/services", list_services, "identity:list_services", query=query(_SERVICES)),
     Route("POST", "/v3/services", create_service, "identity:create_service", 201, body=ServiceBody),
     Route("GET", "/v3/services/{service_id}", show_service, "identity:get_service"),
     Route("PATCH", "/v3/services/{service_id}", update_service, "identity:update_service", body=ServiceBody),
@@ -321,7 +330,7 @@ ROUTES = (
         "/v3/endpoints",
         list_endpoints,
         "identity:list_endpoints",
-        query=query_of("interface", "service_id", "region_id", "region"),
+        query=query(_ENDPOINTS),
     ),
     Route("POST", "/v3/endpoints", create_endpoint, "identity:create_endpoint", 201, body=EndpointBody),
     Route("GET", "/v3/endpoints/{endpoint_id}", show_endpoint, "identity:get_endpoint"),

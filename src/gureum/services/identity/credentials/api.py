@@ -16,14 +16,15 @@ from sqlalchemy import or_, select
 
 from gureum.foundation import ids
 from gureum.foundation.errors import BadRequest, Conflict, Forbidden, NotFound
-from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
+from gureum.foundation.http.collections import Reach
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import EVERY_SCOPE, Rule
+from gureum.services.identity import listing
 from gureum.services.identity.credentials.model import Credential
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.fields import ADMIN_OR_SYSTEM_READER, IdText, extra_of, typed
-from gureum.services.identity.listing import page, query_of, self_link
+from gureum.services.identity.listing import declared, query, self_link
 from gureum.services.identity.projects.model import Project
 from gureum.services.identity.users.model import User
 
@@ -152,15 +153,26 @@ def _replace_key(call: Call[IdentityDeps], row: Credential, blob: str) -> None:
     row.access_digest = digest
 
 
+def _sees_all(call: Call[Any]) -> bool:
+    return call.allows(_LIST, **{_OWNER: None})
+
+
+_CREDENTIALS = declared(
+    "credentials",
+    Credential,
+    {"user_id": Credential.user_id, "type": Credential.type},
+    reach=Reach(
+        lambda call, viewer: () if _sees_all(call) else (Credential.user_id == viewer.user_id,),
+        _sees_all,
+    ),
+)
+
+
 def index(call: Call[IdentityDeps]) -> dict[str, Any]:
     """The caller's own, everybody's for those whom the rule lets see them."""
     call.enforce(**{_OWNER: call.caller.user_id})
     refuse_delegated(call)
-    statement = select(Credential)
-    if not call.allows(_LIST, **{_OWNER: None}):
-        statement = statement.where(Credential.user_id == call.caller.user_id)
-    columns = {"user_id": (Credential.user_id, filters.text), "type": (Credential.type, filters.text)}
-    return page(call, "credentials", statement, columns, Credential.id, lambda row: _view(call, row))
+    return listing.index(call, _CREDENTIALS, _view)
 
 
 def _find(call: Call[IdentityDeps], credential_id: str) -> Credential:
@@ -203,7 +215,7 @@ def delete(call: Call[IdentityDeps], credential_id: str) -> None:
 _ALL = "/v3/credentials"
 _ONE = _ALL + "/{credential_id}"
 ROUTES = (
-    Route("GET", _ALL, index, _LIST, target="handler", query=query_of("user_id", "type")),
+    Route("GET", _ALL, index, _LIST, target="handler", query=query(_CREDENTIALS)),
     Route("POST", _ALL, create, "identity:create_credential", 201, body=CredentialBody, target="handler"),
     Route("GET", _ONE, show, "identity:get_credential", target="handler"),
     Route("PATCH", _ONE, update, "identity:update_credential", body=CredentialBody, target="handler"),

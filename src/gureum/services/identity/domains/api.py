@@ -9,10 +9,11 @@ from sqlalchemy import select
 
 from gureum.foundation import ids
 from gureum.foundation.errors import Forbidden, NotFound
-from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
+from gureum.foundation.http.collections import Condition, Reach, Viewer
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import EVERY_SCOPE, Rule
+from gureum.services.identity import listing
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.fields import (
     ADMIN,
@@ -25,7 +26,7 @@ from gureum.services.identity.fields import (
     taken,
     typed,
 )
-from gureum.services.identity.listing import page, query_of, self_link
+from gureum.services.identity.listing import declared, query, self_link
 from gureum.services.identity.projects import api as projects
 from gureum.services.identity.projects.model import DEFAULT_DOMAIN, ROOT, Project
 from gureum.services.identity.projects.removal import delete_domain
@@ -97,19 +98,27 @@ def create(call: Call[IdentityDeps], body: DomainBody) -> dict[str, Any]:
     return {"domain": _view(call, row)}
 
 
-_COLUMNS = {
-    "name": (Project.name, filters.text),
-    "enabled": (Project.enabled, filters.boolean),
-    "id": (Project.id, filters.text),
-}
+def _reach(call: Call[Any], viewer: Viewer) -> list[Condition]:
+    """A token of a domain sees its own."""
+    domains = Project.is_domain.is_(True)
+    return [domains, Project.id == viewer.domain_id] if call.caller.domain_id else [domains]
+
+
+_DOMAINS = declared(
+    "domains",
+    Project,
+    {
+        "name": Project.name,
+        "enabled": Project.enabled,
+        "id": Project.id,
+    },
+    reach=Reach(_reach, lambda call: bool(call.caller.domain_id)),
+)
 
 
 def index(call: Call[IdentityDeps]) -> dict[str, Any]:
     call.enforce(**{"target.domain.id": call.caller.domain_id})
-    statement = select(Project).where(Project.is_domain.is_(True))
-    if call.caller.domain_id:
-        statement = statement.where(Project.id == call.caller.domain_id)
-    return page(call, "domains", statement, _COLUMNS, Project.id, lambda row: _view(call, row))
+    return listing.index(call, _DOMAINS, _view)
 
 
 def show(call: Call[IdentityDeps], domain_id: str) -> dict[str, Any]:
@@ -136,7 +145,7 @@ def delete(call: Call[IdentityDeps], domain_id: str) -> None:
 _ALL = "/v3/domains"
 _ONE = _ALL + "/{domain_id}"
 ROUTES = (
-    Route("GET", _ALL, index, "identity:list_domains", target="handler", query=query_of(*_COLUMNS)),
+    Route("GET", _ALL, index, "identity:list_domains", target="handler", query=query(_DOMAINS)),
     Route("POST", _ALL, create, "identity:create_domain", 201, body=DomainBody),
     Route("GET", _ONE, show, "identity:get_domain", target="handler"),
     Route("PATCH", _ONE, update, "identity:update_domain", body=DomainBody, target="handler"),

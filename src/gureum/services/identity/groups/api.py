@@ -10,10 +10,10 @@ from sqlalchemy import select
 
 from gureum.foundation import ids
 from gureum.foundation.errors import BadRequest, NotFound
-from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import EVERY_SCOPE, Rule
+from gureum.services.identity import listing
 from gureum.services.identity.assignments.authority import check_reach
 from gureum.services.identity.assignments.model import Assignment
 from gureum.services.identity.deps import IdentityDeps
@@ -29,7 +29,7 @@ from gureum.services.identity.fields import (
     typed,
 )
 from gureum.services.identity.groups.model import Group, GroupMember
-from gureum.services.identity.listing import collection, page, query_of, self_link
+from gureum.services.identity.listing import collection, declared, in_domain, query, self_link
 from gureum.services.identity.projects.model import Project
 from gureum.services.identity.tokens import revocations
 from gureum.services.identity.users import api as users
@@ -137,15 +137,17 @@ def _check_name(call: Call[Any], domain_id: str, name: str, own_id: str = "") ->
         raise taken("group", name)
 
 
-_COLUMNS = {"name": (Group.name, filters.text), "domain_id": (Group.domain_id, filters.text)}
+_GROUPS = declared(
+    "groups",
+    Group,
+    {"name": Group.name, "domain_id": Group.domain_id},
+    reach=in_domain(Group.domain_id),
+)
 
 
 def index(call: Call[IdentityDeps]) -> dict[str, Any]:
     call.enforce(**{"target.domain_id": call.caller.domain_id})
-    statement = select(Group)
-    if call.caller.domain_id:
-        statement = statement.where(Group.domain_id == call.caller.domain_id)
-    return page(call, "groups", statement, _COLUMNS, Group.id, lambda row: view_of(call, row))
+    return listing.index(call, _GROUPS, view_of)
 
 
 def show(call: Call[IdentityDeps], group_id: str) -> dict[str, Any]:
@@ -183,7 +185,7 @@ def list_users(call: Call[IdentityDeps], group_id: str) -> dict[str, Any]:
     statement = select(User).join(GroupMember).where(GroupMember.group_id == row.id).order_by(User.name)
     if call.caller.domain_id:
         statement = statement.where(User.domain_id == call.caller.domain_id)
-    found = call.tx.scalars(users.expiring(call, statement))
+    found = call.tx.scalars(statement.where(users.expiring(call.params("password_expires_at"))))
     return collection(call, "users", [users.view_of(call, user) for user in found])
 
 
@@ -228,7 +230,7 @@ _ALL = "/v3/groups"
 _ONE = _ALL + "/{group_id}"
 _USER = _ONE + "/users/{user_id}"
 ROUTES = (
-    Route("GET", _ALL, index, "identity:list_groups", target="handler", query=query_of(*_COLUMNS)),
+    Route("GET", _ALL, index, "identity:list_groups", target="handler", query=query(_GROUPS)),
     Route("POST", _ALL, create, "identity:create_group", 201, body=GroupBody, target="handler"),
     Route("GET", _ONE, show, "identity:get_group", target="handler"),
     Route("PATCH", _ONE, update, "identity:update_group", body=GroupBody, target="handler"),

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
-from sqlalchemy import or_, select
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy import and_, or_, select
 
 from gureum.foundation import ids
 from gureum.foundation.errors import BadRequest, Conflict, NotFound
-from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
+from gureum.foundation.http.collections import Condition
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import EVERY_SCOPE, Rule
 from gureum.services.identity.deps import IdentityDeps
@@ -19,7 +18,7 @@ from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, CLOUD
 from gureum.services.identity.limits import rules
 from gureum.services.identity.limits.model import Limit, RegisteredLimit
 from gureum.services.identity.limits.registered import Amount, Short, find_registered, stale
-from gureum.services.identity.listing import collection, narrowed, self_link
+from gureum.services.identity.listing import collection, declared, self_link
 from gureum.services.identity.projects.model import Project
 
 RULES = (
@@ -143,11 +142,24 @@ def _check_amount(call: Call[IdentityDeps], owner: Project, registered: Register
     rules.check_project(wanted, registered.default_limit if above is None else above)
 
 
-_COLUMNS: dict[str, tuple[InstrumentedAttribute[Any], filters.Convert]] = {
-    "service_id": (RegisteredLimit.service_id, filters.text),
-    "region_id": (RegisteredLimit.region, filters.text),
-    "resource_name": (RegisteredLimit.resource_name, filters.text),
-}
+def _owned(owner_id: str, *, by_domain: bool) -> Condition:
+    return and_(Limit.owner_id == owner_id, Limit.of_domain.is_(by_domain))
+
+
+_LIMITS = declared(
+    "limits",
+    Limit,
+    {
+        "service_id": RegisteredLimit.service_id,
+        "region_id": RegisteredLimit.region,
+        "resource_name": RegisteredLimit.resource_name,
+    },
+    special={
+        "project_id": lambda _call, values: _owned(values[-1], by_domain=False),
+        "domain_id": lambda _call, values: _owned(values[-1], by_domain=True),
+    },
+)
+"""Listed whole, with what they limit."""
 
 
 _ALL_LIMITS: Any = select(Limit, RegisteredLimit).join(RegisteredLimit, RegisteredLimit.id == Limit.registered_limit_id)
@@ -165,11 +177,7 @@ def _reach(call: Call[IdentityDeps]) -> Any:
 
 
 def index(call: Call[IdentityDeps]) -> dict[str, Any]:
-    statement = narrowed(call, _reach(call), _COLUMNS)
-    for name, of_domain in (("project_id", False), ("domain_id", True)):
-        if (owner := call.param(name)) is not None:
-            statement = statement.where(Limit.owner_id == owner, Limit.of_domain.is_(of_domain))
-    rows = call.tx.execute(statement.order_by(Limit.id)).all()
+    rows = call.tx.execute(_reach(call).where(*_LIMITS.conditions(call)).order_by(Limit.id)).all()
     return collection(call, "limits", [_view(call, limit, registered) for limit, registered in rows])
 
 
@@ -213,7 +221,7 @@ _ALL = "/v3/limits"
 _ONE = _ALL + "/{limit_id}"
 ROUTES = (
     Route("GET", _ALL + "/model", show_model, "identity:get_limit_model"),
-    Route("GET", _ALL, index, "identity:list_limits", query=(*_COLUMNS, "project_id", "domain_id")),
+    Route("GET", _ALL, index, "identity:list_limits", query=_LIMITS.parameters()),
     Route("POST", _ALL, create, "identity:create_limits", 201, body=NewBody),
     Route("GET", _ONE, show, "identity:get_limit", target="handler"),
     Route("PATCH", _ONE, update, "identity:update_limit", body=ChangeBody, target="handler"),

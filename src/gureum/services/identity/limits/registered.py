@@ -9,15 +9,15 @@ from sqlalchemy import select
 
 from gureum.foundation import ids
 from gureum.foundation.errors import BadRequest, Conflict, Forbidden, NotFound
-from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import EVERY_SCOPE, Rule
+from gureum.services.identity import listing
 from gureum.services.identity.catalog.model import Region, Service
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.fields import ADMIN, CLOUD, Description
 from gureum.services.identity.limits.model import Limit, RegisteredLimit
-from gureum.services.identity.listing import page, query_of, self_link
+from gureum.services.identity.listing import declared, query, self_link
 from gureum.services.identity.tokens import revocations
 
 RULES = (
@@ -122,16 +122,19 @@ def create(call: Call[IdentityDeps], body: NewBody) -> dict[str, Any]:
     return {"registered_limits": views}
 
 
-_COLUMNS = {
-    "service_id": (RegisteredLimit.service_id, filters.text),
-    "region_id": (RegisteredLimit.region, filters.text),
-    "resource_name": (RegisteredLimit.resource_name, filters.text),
-}
+_REGISTERED = declared(
+    "registered_limits",
+    RegisteredLimit,
+    {
+        "service_id": RegisteredLimit.service_id,
+        "region_id": RegisteredLimit.region,
+        "resource_name": RegisteredLimit.resource_name,
+    },
+)
 
 
 def index(call: Call[IdentityDeps]) -> dict[str, Any]:
-    statement = select(RegisteredLimit)
-    return page(call, "registered_limits", statement, _COLUMNS, RegisteredLimit.id, lambda row: _view(call, row))
+    return listing.index(call, _REGISTERED, _view)
 
 
 def _find(call: Call[Any], limit_id: str) -> RegisteredLimit:
@@ -179,7 +182,7 @@ def delete(call: Call[IdentityDeps], limit_id: str) -> None:
 _ALL = "/v3/registered_limits"
 _ONE = _ALL + "/{limit_id}"
 ROUTES = (
-    Route("GET", _ALL, index, "identity:list_registered_limits", query=query_of(*_COLUMNS)),
+    Route("GET", _ALL, index, "identity:list_registered_limits", query=query(_REGISTERED)),
     Route("POST", _ALL, create, "identity:create_registered_limits", 201, body=NewBody),
     Route("GET", _ONE, show, "identity:get_registered_limit"),
     Route("PATCH", _ONE, update, "identity:update_registered_limit", body=ChangeBody),

@@ -13,9 +13,10 @@ from gureum.foundation.errors import Forbidden, NotFound
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
+from gureum.services.identity import listing
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, CLOUD, PERSONAL, Description
-from gureum.services.identity.listing import collection, page, query_of, self_link
+from gureum.services.identity.listing import collection, declared, query, self_link
 from gureum.services.identity.oauth.model import AccessToken, Consumer
 from gureum.services.identity.roles.api import view_of as role_view
 from gureum.services.identity.roles.model import Role
@@ -64,8 +65,11 @@ def create(call: Call[IdentityDeps], body: NewBody) -> dict[str, Any]:
     return {"consumer": {**_view(call, row), "secret": secret}}
 
 
+_CONSUMERS = declared("consumers", Consumer, {})
+
+
 def index(call: Call[IdentityDeps]) -> dict[str, Any]:
-    return page(call, "consumers", select(Consumer), {}, Consumer.id, lambda row: _view(call, row))
+    return listing.index(call, _CONSUMERS, _view)
 
 
 def _find(call: Call[Any], consumer_id: str) -> Consumer:
@@ -159,7 +163,7 @@ _ONE = _ALL + "/{consumer_id}"
 _TOKENS = "/v3/users/{user_id}/OS-OAUTH1/access_tokens"
 _TOKEN = _TOKENS + "/{token_id}"
 ROUTES = (
-    Route("GET", _ALL, index, "identity:list_consumers", query=query_of()),
+    Route("GET", _ALL, index, "identity:list_consumers", query=query(_CONSUMERS)),
     Route("POST", _ALL, create, "identity:create_consumer", 201, body=NewBody),
     Route("GET", _ONE, show, "identity:get_consumer"),
     Route("PATCH", _ONE, update, "identity:update_consumer", body=ChangeBody),

@@ -6,16 +6,15 @@ from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
-from sqlalchemy import select
 
 from gureum.foundation import ids
 from gureum.foundation.errors import BadRequest, NotFound
-from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
+from gureum.services.identity import listing
 from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, CLOUD, extra_of, typed
-from gureum.services.identity.listing import page, query_of, self_link
+from gureum.services.identity.listing import declared, query, self_link
 from gureum.services.identity.policies.model import PolicyDocument
 
 RULES = (
@@ -69,10 +68,11 @@ def create(call: Call[Any], body: PolicyBody) -> dict[str, Any]:
     return {"policy": view_of(call, row)}
 
 
+_POLICIES = declared("policies", PolicyDocument, {"type": PolicyDocument.type})
+
+
 def index(call: Call[Any]) -> dict[str, Any]:
-    columns = {"type": (PolicyDocument.type, filters.text)}
-    statement = select(PolicyDocument)
-    return page(call, "policies", statement, columns, PolicyDocument.id, lambda row: view_of(call, row))
+    return listing.index(call, _POLICIES, view_of)
 
 
 def _find(call: Call[Any], policy_id: str) -> PolicyDocument:
@@ -104,7 +104,7 @@ def delete(call: Call[Any], policy_id: str) -> None:
 _ALL = "/v3/policies"
 _ONE = _ALL + "/{policy_id}"
 ROUTES = (
-    Route("GET", _ALL, index, "identity:list_policies", query=query_of("type")),
+    Route("GET", _ALL, index, "identity:list_policies", query=query(_POLICIES)),
     Route("POST", _ALL, create, "identity:create_policy", 201, body=PolicyBody),
     Route("GET", _ONE, show, "identity:get_policy"),
     Route("PATCH", _ONE, update, "identity:update_policy", body=PolicyBody),

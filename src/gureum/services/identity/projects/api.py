@@ -9,12 +9,13 @@ from sqlalchemy import select
 
 from gureum.foundation import ids
 from gureum.foundation.db.engine import Tx
-from gureum.foundation.db.prepared import Prepared, table_of
 from gureum.foundation.errors import BadRequest, Forbidden, NotFound
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
+from gureum.foundation.http.collections import Condition, Reach, Viewer, tags
 from gureum.foundation.http.routes import Reply, Route
 from gureum.foundation.policy import EVERY_SCOPE, Rule
+from gureum.services.identity import listing
 from gureum.services.identity.assignments.model import ancestors
 from gureum.services.identity.config import IdentityConfig
 from gureum.services.identity.deps import IdentityDeps
@@ -33,7 +34,7 @@ from gureum.services.identity.fields import (
     typed,
 )
 from gureum.services.identity.limits.rules import STRICT_TWO_LEVEL
-from gureum.services.identity.listing import collection, page, query_of, self_link
+from gureum.services.identity.listing import declared, query, self_link
 from gureum.services.identity.projects.hierarchy import nested, reach, subtree
 from gureum.services.identity.projects.model import ROOT, Project
 from gureum.services.identity.tokens import revocations
@@ -181,44 +182,40 @@ def _check_parent(tx: Tx, parent_id: str, domain_id: str, levels: int) -> None:
         raise Forbidden("Max hierarchy depth reached for this branch.")
 
 
-_COLUMNS = {
-    "name": (Project.name, filters.text),
-    "domain_id": (Project.domain_id, filters.text),
-    "parent_id": (Project.parent_id, filters.text),
-    "enabled": (Project.enabled, filters.boolean),
-    "id": (Project.id, filters.text),
-}
+def _acts_as_domain(call: Call[Any]) -> bool:
+    """Whether the list is of projects that act as domains."""
+    text = call.param("is_domain")
+    return text is not None and filters.boolean("is_domain", text)
 
 
-_EVERY = Prepared(select(*table_of(Project).c).where(Project.is_domain.is_(False)).order_by(Project.id))
+def _reach(call: Call[Any], viewer: Viewer) -> list[Condition]:
+    conditions: list[Condition] = [Project.is_domain.is_(_acts_as_domain(call))]
+    if call.caller.domain_id is not None:
+        conditions.append(Project.domain_id == viewer.domain_id)
+    return conditions
+
+
+_PROJECTS = declared(
+    "projects",
+    Project,
+    {
+        "name": Project.name,
+        "domain_id": Project.domain_id,
+        "parent_id": Project.parent_id,
+        "enabled": Project.enabled,
+        "id": Project.id,
+    },
+    reach=Reach(
+        _reach, lambda call: (call.caller.domain_id is not None, _acts_as_domain(call)), frozenset({"is_domain"})
+    ),
+    tagged=Project.tags,
+    tag_values=tags.last_even_empty,
+)
 
 
 def index(call: Call[IdentityDeps]) -> dict[str, Any]:
-    within = call.caller.domain_id
-    call.enforce(**{"target.domain_id": within})
-    if not call.query and within is None:
-        return collection(call, "projects", [view_of(call, row) for row in _EVERY.all(call.tx)])
-    domains = call.param("is_domain")
-    statement = select(Project).where(
-        Project.is_domain.is_(domains is not None and filters.boolean("is_domain", domains))
-    )
-    if within is not None:
-        statement = statement.where(Project.domain_id == within)
-    view = page(call, "projects", statement, _COLUMNS, Project.id, lambda row: view_of(call, row), plain=Project)
-    names = ("tags", "tags-any", "not-tags", "not-tags-any")
-    wanted = {name: set(value.split(",")) for name, value in call.query if name in names}
-    if wanted:
-        view["projects"] = [item for item in view["projects"] if _tagged(set(item["tags"]), wanted)]
-    return view
-
-
-def _tagged(tags: set[str], wanted: dict[str, set[str]]) -> bool:
-    return (
-        wanted.get("tags", set()) <= tags
-        and ("tags-any" not in wanted or bool(wanted["tags-any"] & tags))
-        and not ("not-tags" in wanted and wanted["not-tags"] <= tags)
-        and not ("not-tags-any" in wanted and wanted["not-tags-any"] & tags)
-    )
+    call.enforce(**{"target.domain_id": call.caller.domain_id})
+    return listing.index(call, _PROJECTS, view_of)
 
 
 def show(call: Call[IdentityDeps], project_id: str) -> dict[str, Any]:
@@ -301,7 +298,7 @@ ROUTES = (
         index,
         "identity:list_projects",
         target="handler",
-        query=query_of(*_COLUMNS, "is_domain", "tags", "tags-any", "not-tags", "not-tags-any"),
+        query=query(_PROJECTS, "is_domain"),
     ),
     Route("POST", _ALL, create, "identity:create_project", 201, body=ProjectBody, target="handler"),
     Route("GET", _ONE, show, "identity:get_project", target="handler", query=_FAMILY),

@@ -9,11 +9,12 @@ from sqlalchemy import delete as delete_from
 from sqlalchemy import select
 
 from gureum.foundation import ids
+from gureum.foundation.db.prepared import row_type, table_of
 from gureum.foundation.errors import Forbidden, NotFound
-from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import EVERY_SCOPE, Rule
+from gureum.services.identity import listing
 from gureum.services.identity.assignments.model import with_implied
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.fields import (
@@ -30,8 +31,8 @@ from gureum.services.identity.fields import (
     taken,
     typed,
 )
-from gureum.services.identity.listing import narrowed, page, query_of, self_link
-from gureum.services.identity.roles.model import GLOBAL, ImpliedRole, Role
+from gureum.services.identity.listing import declared, query, self_link
+from gureum.services.identity.roles.model import GLOBAL, ImpliedRole, OfDomain, Role
 from gureum.services.identity.tokens import revocations
 
 RULES = (
@@ -130,14 +131,13 @@ def create(call: Call[IdentityDeps], body: RoleBody) -> dict[str, Any]:
     return {"role": view_of(call, row)}
 
 
-_COLUMNS = {"name": (Role.name, filters.text)}
+_ROLES = declared("roles", Role, {"name": Role.name}, record=row_type(select(table_of(Role)), OfDomain))
 
 
 def index(call: Call[IdentityDeps]) -> dict[str, Any]:
     domain_id = call.param("domain_id")
     call.enforce("identity:list_domain_roles" if domain_id else None)
-    statement = select(Role).where(Role.scope == (domain_id or GLOBAL))
-    return page(call, "roles", statement, _COLUMNS, Role.id, lambda row: view_of(call, row))
+    return listing.index(call, _ROLES, view_of, Role.scope == (domain_id or GLOBAL))
 
 
 def show(call: Call[IdentityDeps], role_id: str) -> dict[str, Any]:
@@ -227,7 +227,7 @@ def remove_implied(call: Call[IdentityDeps], role_id: str, implied_id: str) -> N
 
 
 def list_inferences(call: Call[IdentityDeps]) -> dict[str, Any]:
-    roles = {row.id: row for row in call.tx.scalars(narrowed(call, select(Role), {}))}
+    roles = {row.id: row for row in call.tx.scalars(select(Role))}
     rules: dict[str, list[Role]] = {}
     for prior, implied in call.tx.execute(select(ImpliedRole.prior_id, ImpliedRole.implied_id)):
         rules.setdefault(prior, []).append(roles[implied])
@@ -243,7 +243,7 @@ _ONE = _ALL + "/{role_id}"
 _IMPLIES = _ONE + "/implies"
 _RULE = _IMPLIES + "/{implied_id}"
 ROUTES = (
-    Route("GET", _ALL, index, "identity:list_roles", target="handler", query=query_of(*_COLUMNS, "domain_id")),
+    Route("GET", _ALL, index, "identity:list_roles", target="handler", query=query(_ROLES, "domain_id")),
     Route("POST", _ALL, create, "identity:create_role", 201, body=RoleBody, target="handler"),
     Route("GET", _ONE, show, "identity:get_role", target="handler"),
     Route("PATCH", _ONE, update, "identity:update_role", body=RoleBody, target="handler"),

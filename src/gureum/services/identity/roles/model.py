@@ -13,7 +13,18 @@ from gureum.services.identity.names import AnyCaseName
 GLOBAL = "<<global>>"
 
 
-class Role(AnyCaseName, Row):
+class OfDomain:
+    """Whose a role is, for rows of any kind."""
+
+    __slots__ = ()
+    scope: Any
+
+    @property
+    def domain_id(self) -> str | None:
+        return None if self.scope == GLOBAL else str(self.scope)
+
+
+class Role(OfDomain, AnyCaseName, Row):
     __tablename__ = "roles"
     __table_args__ = (UniqueConstraint("scope", "name_key"),)
 
@@ -22,10 +33,6 @@ class Role(AnyCaseName, Row):
     description: Mapped[str | None] = mapped_column(Text)
     options: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
     extra: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
-
-    @property
-    def domain_id(self) -> str | None:
-        return None if self.scope == GLOBAL else self.scope
 
 
 class ImpliedRole(Row):

@@ -9,18 +9,20 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
-from sqlalchemy import Select, select
+from sqlalchemy import select
 
 from gureum.foundation import clock, ids
 from gureum.foundation.errors import BadRequest, Forbidden, NotFound
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
+from gureum.foundation.http.collections import Condition
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
+from gureum.services.identity import listing
 from gureum.services.identity.assignments.model import ancestors, direct_roles, with_implied
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.fields import ADMIN_OR_SYSTEM_READER, PERSONAL, IdText, LongName
-from gureum.services.identity.listing import collection, page, query_of, self_link
+from gureum.services.identity.listing import collection, declared, query, self_link
 from gureum.services.identity.projects.model import Project
 from gureum.services.identity.roles.model import GLOBAL, Role
 from gureum.services.identity.tokens import revocations
@@ -214,10 +216,11 @@ def _check_sides(call: Call[IdentityDeps], new: NewTrust, role_ids: list[str]) -
         raise Forbidden("The trustor does not have all the roles that the trust would give.")
 
 
-_COLUMNS = {
-    "trustor_user_id": (Trust.trustor_id, filters.text),
-    "trustee_user_id": (Trust.trustee_id, filters.text),
-}
+_TRUSTS = declared(
+    "trusts",
+    Trust,
+    {"trustor_user_id": Trust.trustor_id, "trustee_user_id": Trust.trustee_id},
+)
 
 
 def index(call: Call[IdentityDeps]) -> dict[str, Any]:
@@ -227,18 +230,16 @@ def index(call: Call[IdentityDeps]) -> dict[str, Any]:
             call.enforce(f"identity:list_trusts_for_{side}", **{f"target.trust.{side}_user_id": user_id})
     if not call.enforced:
         call.enforce()
-    return page(call, "trusts", _reach(call, select(Trust)), _COLUMNS, Trust.id, lambda row: _view(call, row))
+    return listing.index(call, _TRUSTS, _view, *_reach(call))
 
 
-def _reach(call: Call[IdentityDeps], statement: Select[Any]) -> Select[Any]:
+def _reach(call: Call[IdentityDeps]) -> list[Condition]:
     """A token of a trust sees that trust alone; other callers what the rules say."""
-    if call.caller.trust_id is not None:
-        statement = statement.where(Trust.id == call.caller.trust_id)
-    return statement
+    return [] if call.caller.trust_id is None else [Trust.id == call.caller.trust_id]
 
 
 def _find(call: Call[IdentityDeps], trust_id: str) -> Trust:
-    row: Trust | None = call.tx.scalar(_reach(call, select(Trust)).where(Trust.id == trust_id))
+    row: Trust | None = call.tx.scalar(select(Trust).where(Trust.id == trust_id, *_reach(call)))
     if row is None:
         raise NotFound(f"Could not find trust: {trust_id}.")
     sides = {"target.trust.trustor_user_id": row.trustor_id, "target.trust.trustee_user_id": row.trustee_id}
@@ -274,7 +275,7 @@ def show_role(call: Call[IdentityDeps], trust_id: str, role_id: str) -> dict[str
 _ALL = "/v3/OS-TRUST/trusts"
 _ONE = _ALL + "/{trust_id}"
 ROUTES = (
-    Route("GET", _ALL, index, "identity:list_trusts", target="handler", query=query_of(*_COLUMNS)),
+    Route("GET", _ALL, index, "identity:list_trusts", target="handler", query=query(_TRUSTS)),
     Route("POST", _ALL, create, "identity:create_trust", 201, body=TrustBody, target="handler"),
     Route("GET", _ONE, show, "identity:get_trust", target="handler"),
     Route("DELETE", _ONE, delete, "identity:delete_trust", 204, target="handler"),

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
-from sqlalchemy import Select, select
+from sqlalchemy import and_, select, true
 from sqlalchemy import delete as delete_from
 
 from gureum.foundation import clock, ids
@@ -19,8 +19,10 @@ from gureum.foundation.db.engine import Tx
 from gureum.foundation.errors import BadRequest, NotFound
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
+from gureum.foundation.http.collections import Condition
 from gureum.foundation.http.routes import PUBLIC, Route, Runs
 from gureum.foundation.policy import EVERY_SCOPE, Rule
+from gureum.services.identity import listing
 from gureum.services.identity.assignments.authority import check_reach
 from gureum.services.identity.assignments.model import Assignment
 from gureum.services.identity.deps import IdentityDeps
@@ -36,7 +38,7 @@ from gureum.services.identity.fields import (
     taken,
     typed,
 )
-from gureum.services.identity.listing import collection, page, query_of, self_link
+from gureum.services.identity.listing import collection, declared, in_domain, query, self_link
 from gureum.services.identity.projects.api import view_of as project_view
 from gureum.services.identity.projects.hierarchy import projects_of
 from gureum.services.identity.projects.model import Project
@@ -181,23 +183,6 @@ def create(call: Call[IdentityDeps], body: UserBody) -> dict[str, Any]:
     return call.database.write(write)
 
 
-_COLUMNS = {
-    "name": (User.name, filters.text),
-    "domain_id": (User.domain_id, filters.text),
-    "enabled": (User.enabled, filters.boolean),
-    "id": (User.id, filters.text),
-}
-
-
-def index(call: Call[IdentityDeps]) -> dict[str, Any]:
-    call.enforce(**{"target.domain_id": call.caller.domain_id})
-    statement = select(User)
-    if call.caller.domain_id:
-        statement = statement.where(User.domain_id == call.caller.domain_id)
-    statement, now = expiring(call, statement), clock.utcnow()
-    return page(call, "users", statement, _COLUMNS, User.id, lambda row: view_of(call, row, now), plain=User)
-
-
 _COMPARED: dict[str, Callable[[Any, Any], Any]] = {
     "lt": operator.lt,
     "lte": operator.le,
@@ -208,15 +193,36 @@ _COMPARED: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-def expiring(call: Call[Any], statement: Select[Any]) -> Select[Any]:
-    """Narrowed by `password_expires_at=operator:time`, each time that it is given."""
-    for value in call.params("password_expires_at"):
+def expiring(values: list[str]) -> Condition:
+    """The condition of `password_expires_at=operator:time`, each time that it is given."""
+    conditions = [true()]
+    for value in values:
         how, _, text = value.partition(":")
         if how not in _COMPARED:
             raise BadRequest(f"password_expires_at: {how[:16]!r} is none of {', '.join(_COMPARED)}.")
         moment = filters.moment("password_expires_at", text)
-        statement = statement.where(_COMPARED[how](User.password_expires_at, moment))
-    return statement
+        conditions.append(_COMPARED[how](User.password_expires_at, moment))
+    return and_(*conditions)
+
+
+_USERS = declared(
+    "users",
+    User,
+    {
+        "name": User.name,
+        "domain_id": User.domain_id,
+        "enabled": User.enabled,
+        "id": User.id,
+    },
+    special={"password_expires_at": lambda _call, values: expiring(values)},
+    reach=in_domain(User.domain_id),
+)
+
+
+def index(call: Call[IdentityDeps]) -> dict[str, Any]:
+    call.enforce(**{"target.domain_id": call.caller.domain_id})
+    now = clock.utcnow()
+    return listing.index(call, _USERS, lambda call, row: view_of(call, row, now))
 
 
 def show(call: Call[IdentityDeps], user_id: str) -> dict[str, Any]:
@@ -286,9 +292,7 @@ def list_projects(call: Call[IdentityDeps], user_id: str) -> dict[str, Any]:
 _ALL = "/v3/users"
 _ONE = _ALL + "/{user_id}"
 ROUTES = (
-    Route(
-        "GET", _ALL, index, "identity:list_users", target="handler", query=query_of(*_COLUMNS, "password_expires_at")
-    ),
+    Route("GET", _ALL, index, "identity:list_users", target="handler", query=query(_USERS)),
     Route("POST", _ALL, create, "identity:create_user", 201, body=UserBody, target="handler", transaction="none"),
     Route("GET", _ONE, show, "identity:get_user", target="handler"),
     Route("PATCH", _ONE, update, "identity:update_user", body=UserBody, target="handler", transaction="none"),
