@@ -93,6 +93,7 @@ class Collection:
     `filters` compare columns, each value of a repeated parameter being an alternative; `special` make their own
     conditions; `other` reads what is left. `admits(call, name)` says whether a filter counts for a caller.
     `tagged` is the column of tags, `tag_values` how the API reads its four parameters.
+    `shown(call)` is what a list shows of what is within reach, whatever its filters; it is one for a `kind` too.
     `order` (name, descending) applies when a request names no sort key. `unique` ends every order, and `marker` is
     what a client names a row by; both are the id by default. A marker may be any row within reach, or with
     `marker_matches` one that the filters let through.
@@ -102,6 +103,7 @@ class Collection:
     name: str
     model: type[Row]
     reach: Reach = EVERYTHING
+    shown: Callable[[Call[Any]], Iterable[Condition]] = lambda _call: ()
     filters: Mapping[str, Filter] = field(default_factory=dict)
     special: Mapping[str, Special] = field(default_factory=dict)
     other: Other = lambda _call, _name, _value: None
@@ -126,7 +128,7 @@ class Collection:
             return self._first_page(call)
         paging = self.pages.asked(call, self.sort_keys, self._unique, self.order)
         reached = self._source.where(*self.reach.conditions(call, Viewer.of(call.caller)), *within)
-        narrowed = reached.where(*self.conditions(call))
+        narrowed = reached.where(*self.shown(call), *self.conditions(call))
         marked = narrowed if self.marker_matches else reached
 
         def marker(text: str) -> Any:
@@ -151,9 +153,9 @@ class Collection:
             statement = self._prepared[kind] = Prepared(reached, self._record)
         return statement.first(call.tx, id_=id_, **Viewer.of(call.caller).values())
 
-    def answer(self, call: Call[Any], page: Page, items: list[Any]) -> dict[str, Any]:
-        """The document of a page whose rows are shown as `items`."""
-        return {self.name: items} | (self.links(call, page) if self.links else {})
+    def answer(self, call: Call[Any], page: Page, items: Sequence[Any], **more: Any) -> dict[str, Any]:
+        """The document of a page whose rows are shown as `items`, with what else it says."""
+        return {self.name: items, **more, **(self.links(call, page) if self.links else {})}
 
     def parameters(self, *more: str) -> tuple[str, ...]:
         """The query parameters that filter, for a route's `query`, and `more` of them."""
@@ -196,7 +198,7 @@ class Collection:
         return Page(rows, more, paging, self._marker_of)
 
     def _prepare(self, call: Call[Any], *, limited: bool) -> Prepared[Any]:
-        statement = self._source.where(*self.reach.conditions(call, ANY_VIEWER))
+        statement = self._source.where(*self.reach.conditions(call, ANY_VIEWER), *self.shown(call))
         statement = ordered(statement, self._usual_keys)
         return Prepared(statement.limit(bindparam("most")) if limited else statement, self._record)
 

@@ -63,12 +63,8 @@ def require_visibility(call: Call[ImageDeps], image: Image) -> None:
 
 
 def index(call: Call[ImageDeps]) -> dict[str, Any]:
-    page, more = listing.page_of(call)
-    return {
-        "images": views_of(call, page),
-        "schema": "/v2/schemas/images",
-        **listing.links(call, page[-1].id if more else None),
-    }
+    page = listing.page_of(call)
+    return listing.IMAGES.answer(call, page, views_of(call, page.rows), schema="/v2/schemas/images")
 
 
 def show(call: Call[ImageDeps], image_id: str) -> View:

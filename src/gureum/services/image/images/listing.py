@@ -7,122 +7,26 @@ Source: image API reference v2, "List images".
 from __future__ import annotations
 
 import csv
-import dataclasses
 import re
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any
-from urllib.parse import urlencode
 
-from sqlalchemy import ColumnElement, Select, bindparam, false, select
+from sqlalchemy import false, select
 from sqlalchemy.orm import InstrumentedAttribute
 
-from gureum.foundation.caller import Caller
-from gureum.foundation.db.paging import SortKey, ordered
-from gureum.foundation.db.prepared import Prepared
 from gureum.foundation.errors import BadRequest
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
-from gureum.foundation.http.paging import paging_of
+from gureum.foundation.http.collections import Collection, Condition, Page, Pages, Reach, Viewer, links
 from gureum.services.image.images.fields import VISIBILITIES
 from gureum.services.image.images.model import Image, ImageProperty, ImageTag, listed
 from gureum.services.image.images.views import COLUMNS, Document
 from gureum.services.image.members.model import STATUSES
 
-DEFAULT_PAGE, LONGEST_PAGE = 25, 1000
-
-_SORT_KEYS: dict[str, InstrumentedAttribute[Any]] = {
-    "name": Image.name,
-    "status": Image.status,
-    "container_format": Image.container_format,
-    "disk_format": Image.disk_format,
-    "size": Image.size_bytes,
-    "id": Image.id,
-    "created_at": Image.created_at,
-    "updated_at": Image.updated_at,
-}
-
-
-def page_of(call: Call[Any]) -> tuple[list[Document], bool]:
-    """The page's documents, and whether more follow. Raises BadRequest that names the parameter."""
-    if not {name for name, _ in call.query} - {"limit", "visibility"}:
-        return _first_page(call)
-    if call.param("sort") and (call.param("sort_key") or call.param("sort_dir")):
-        raise BadRequest("Old and new sorting syntax cannot be combined")
-    paging = paging_of(
-        call, _SORT_KEYS, unique=Image.id, default=(("created_at", True),), maximum=LONGEST_PAGE, direction="desc"
-    )
-    if not call.param("limit"):
-        paging = dataclasses.replace(paging, limit=DEFAULT_PAGE)
-    within = _within_reach(call)
-    statement = paging.page(_narrowed(call, within), lambda marker: call.tx.scalar(within.where(Image.id == marker)))
-    rows, more = paging.cut(call.tx.execute(statement.with_only_columns(*COLUMNS)).all())
-    return [Document(*row) for row in rows], more and bool(rows)
-
-
-def _first_page(call: Call[Any]) -> tuple[list[Document], bool]:
-    """The newest images, at most of one visibility: the same few statements for everyone, made once."""
-    text = call.param("limit")
-    limit = min(filters.integer("limit", text), LONGEST_PAGE) if text else DEFAULT_PAGE
-    caller = call.caller
-    project = "" if caller.is_admin and not caller.project_id else caller.project_id or ""
-    statement = _newest(caller.is_admin, bool(project), _visibility(call))
-    rows = statement.all(call.tx, project=project, most=limit + 1)
-    return rows[:limit], len(rows) > limit > 0
-
-
-@cache
-def _newest(admin: bool, scoped: bool, visibility: str | None) -> Prepared[Document]:
-    """For an administrator or not, in a project or not."""
-    kind = Caller(roles=("admin",) if admin else (), project_id="-" if scoped else None)
-    statement = listed(kind, visibility=visibility, member_status="accepted", project=bindparam("project"))
-    statement = statement.where(Image.hidden.is_(False))
-    return Prepared(
-        ordered(statement, (SortKey(Image.created_at, True), SortKey(Image.id, True)))
-        .limit(bindparam("most"))
-        .with_only_columns(*COLUMNS),
-        Document,
-    )
-
-
-def links(call: Call[Any], last: str | None) -> dict[str, str]:
-    """`first`, and `next` when the page ended at `last` with more to come; relative to the endpoint."""
-    kept = [(name, value) for name, value in call.query if name != "marker"]
-    found = {"first": "/v2/images" + (f"?{urlencode(kept)}" if kept else "")}
-    if last is not None:
-        found["next"] = f"/v2/images?{urlencode([*kept, ('marker', last)])}"
-    return found
-
-
-def _visibility(call: Call[Any]) -> str | None:
-    """What a list asks for: one of those that there are, "all" or nothing. Raises BadRequest."""
-    visibility = call.param("visibility")
-    if visibility not in (None, "all", *VISIBILITIES):
-        raise BadRequest(f"Invalid visibility value: {visibility[:32]}")
-    return visibility
-
-
-def _within_reach(call: Call[Any]) -> Select[Image]:
-    visibility = _visibility(call)
-    member_status = call.param("member_status") or "accepted"
-    if member_status not in ("all", *STATUSES):
-        raise BadRequest(f"Invalid status: {member_status[:32]}")
-    return listed(call.caller, visibility=visibility, member_status=member_status)
-
-
-def _narrowed(call: Call[Any], statement: Select[Image]) -> Select[Image]:
-    hidden = filters.boolean("os_hidden", call.param("os_hidden") or "false")
-    statement = statement.where(Image.hidden.is_(hidden))
-    for name, value in call.query:
-        if name not in _NOT_FILTERS:
-            statement = statement.where(_condition(call, name, value))
-    return statement
-
-
 _NOT_FILTERS = frozenset(
     {"limit", "marker", "sort", "sort_key", "sort_dir", "visibility", "member_status", "os_hidden"}
 )
-_EQUAL: dict[str, Callable[[str], ColumnElement[bool]]] = {
+_EQUAL: dict[str, Callable[[str], Condition]] = {
     "owner": lambda value: Image.owner == value,
     "checksum": lambda value: Image.md5 == value,
     "os_hash_value": lambda value: Image.hash_value == value,
@@ -139,7 +43,7 @@ _ONE_OR_SOME: dict[str, InstrumentedAttribute[Any]] = {
     "container_format": Image.container_format,
 }
 _MOMENTS: dict[str, InstrumentedAttribute[Any]] = {"created_at": Image.created_at, "updated_at": Image.updated_at}
-_COMPARED: dict[str, Callable[[Any, Any], ColumnElement[bool]]] = {
+_COMPARED: dict[str, Callable[[Any, Any], Condition]] = {
     "gt": lambda column, value: column > value,
     "gte": lambda column, value: column >= value,
     "lt": lambda column, value: column < value,
@@ -153,7 +57,7 @@ PARAMETERS = (*sorted(_NOT_FILTERS), *_EQUAL, *_ONE_OR_SOME, *_MOMENTS, "tag", "
 """Any other is a filter on the images' own properties."""
 
 
-def _condition(call: Call[Any], name: str, value: str) -> ColumnElement[bool]:
+def _condition(call: Call[Any], name: str, value: str) -> Condition:
     if name == "tag":
         return Image.id.in_(select(ImageTag.image_id).where(ImageTag.tag == value))
     if name in ("size_min", "size_max", "size"):
@@ -173,12 +77,12 @@ def _condition(call: Call[Any], name: str, value: str) -> ColumnElement[bool]:
     return _by_property(name, value) if call.deps.protections.allows(call.caller, name, "read") else false()
 
 
-def _by_property(name: str, value: str) -> ColumnElement[bool]:
+def _by_property(name: str, value: str) -> Condition:
     own = select(ImageProperty.image_id).where(ImageProperty.name == name, ImageProperty.value == value)
     return Image.id.in_(own)
 
 
-def _by_size(name: str, value: str) -> ColumnElement[bool]:
+def _by_size(name: str, value: str) -> Condition:
     if len(value) > 19 or not value.isascii() or not value.isdigit() or int(value) > _MAX_BYTES:
         raise BadRequest(f"Invalid input for query parameter {name}: {value[:64]!r} is not a size in bytes.")
     operator = {"size_min": "gte", "size_max": "lte", "size": "eq"}[name]
@@ -190,7 +94,7 @@ def _split(value: str) -> tuple[str, str]:
     return (found[1], found[2]) if found else ("eq", value)
 
 
-def _one_or_some(name: str, value: str) -> ColumnElement[bool]:
+def _one_or_some(name: str, value: str) -> Condition:
     operator, text = _split(value)
     column = _ONE_OR_SOME[name]
     if operator == "eq":
@@ -202,3 +106,67 @@ def _one_or_some(name: str, value: str) -> ColumnElement[bool]:
     except csv.Error as error:
         raise BadRequest(f"Invalid filter value for {name}: a quotation mark is not closed or misplaced.") from error
     return column.in_(parts)
+
+
+# -- the list --------------------------------------------------------------------------------------------
+
+
+def _visibility(call: Call[Any]) -> str | None:
+    """What a list asks for: one of those that there are, "all" or nothing. Raises BadRequest."""
+    visibility = call.param("visibility")
+    if visibility not in (None, "all", *VISIBILITIES):
+        raise BadRequest(f"Invalid visibility value: {visibility[:32]}")
+    return visibility
+
+
+def _member_status(call: Call[Any]) -> str:
+    """Of which shared images a list asks. Raises BadRequest."""
+    status = call.param("member_status") or "accepted"
+    if status not in ("all", *STATUSES):
+        raise BadRequest(f"Invalid status: {status[:32]}")
+    return status
+
+
+def _hidden(call: Call[Any]) -> bool:
+    return filters.boolean("os_hidden", call.param("os_hidden") or "false")
+
+
+def _reach(call: Call[Any], viewer: Viewer) -> Iterator[Condition]:
+    return listed(call.caller, viewer.project_id, visibility=_visibility(call), member_status=_member_status(call))
+
+
+def _kind(call: Call[Any]) -> Hashable:
+    caller = call.caller
+    return caller.is_admin, bool(caller.project_id), _visibility(call), _member_status(call), _hidden(call)
+
+
+_SOURCE: Any = select(*COLUMNS)
+IMAGES = Collection(
+    name="images",
+    model=Image,
+    reach=Reach(_reach, _kind, frozenset({"visibility", "member_status", "os_hidden"})),
+    shown=lambda call: (Image.hidden.is_(_hidden(call)),),
+    other=lambda call, name, value: None if name in _NOT_FILTERS else _condition(call, name, value),
+    sort_keys={
+        "name": Image.name,
+        "status": Image.status,
+        "container_format": Image.container_format,
+        "disk_format": Image.disk_format,
+        "size": Image.size_bytes,
+        "id": Image.id,
+        "created_at": Image.created_at,
+        "updated_at": Image.updated_at,
+    },
+    order=(("created_at", True),),
+    pages=Pages(usual=25, most=1000, direction="desc"),
+    links=links.first_and_next_at("/v2/images"),
+    source=_SOURCE,
+    record=Document,
+)
+
+
+def page_of(call: Call[Any]) -> Page:
+    """The page's documents. Raises BadRequest that names the parameter."""
+    if call.param("sort") and (call.param("sort_key") or call.param("sort_dir")):
+        raise BadRequest("Old and new sorting syntax cannot be combined")
+    return IMAGES.page(call)

@@ -6,6 +6,7 @@ used again. Every query of tenants' images starts from `visible` or `listed`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -129,25 +130,24 @@ def visible_to(project: Any) -> ColumnElement[bool]:
     return or_(_EVERYONES, Image.owner == project, and_(Image.visibility == "shared", Image.id.in_(shared)))
 
 
-def listed(caller: Caller, *, visibility: str | None, member_status: str, project: Any = None) -> Select[Image]:
+def listed(
+    caller: Caller, project: Any, *, visibility: str | None, member_status: str
+) -> Iterator[ColumnElement[bool]]:
     """What lists show of the visible images: of other projects' shared ones those in `member_status` ("all": any),
     of their community images only what `visibility` asks for ("all" or "community").
 
-    `project` stands in for the caller's project in a statement that is kept.
+    `project` is the id of the caller's project or a parameter's place.
     """
-    statement = living() if caller.is_admin else visible(caller)
-    mine = caller.project_id if project is None else project
-    if not caller.is_admin and caller.project_id:
-        statement = living().where(visible_to(mine))
-        if member_status != "all":
+    yield Image.deleted_at.is_(None)
+    if not caller.is_admin:
+        yield visible_to(project) if caller.project_id else _EVERYONES
+        if caller.project_id and member_status != "all":
             wanted = select(ImageMember.image_id).where(
-                ImageMember.member_id == mine, ImageMember.status == member_status
+                ImageMember.member_id == project, ImageMember.status == member_status
             )
-            statement = statement.where(or_(Image.visibility != "shared", Image.owner == mine, Image.id.in_(wanted)))
-    if visibility == "all":
-        return statement
-    if visibility is not None:
-        return statement.where(Image.visibility == visibility)
-    if caller.project_id:
-        return statement.where(or_(Image.visibility != "community", Image.owner == mine))
-    return statement.where(Image.visibility != "community")
+            yield or_(Image.visibility != "shared", Image.owner == project, Image.id.in_(wanted))
+    if visibility is None:
+        others = Image.visibility != "community"
+        yield or_(others, Image.owner == project) if caller.project_id else others
+    elif visibility != "all":
+        yield Image.visibility == visibility

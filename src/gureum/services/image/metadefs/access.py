@@ -10,11 +10,13 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 from msgspec import Meta
+from sqlalchemy import select
 
 from gureum.foundation.errors import Forbidden, NotFound
 from gureum.foundation.http.call import Call
+from gureum.foundation.http.collections import Pages, Viewer, of_project
 from gureum.foundation.policy import Rule
-from gureum.services.image.metadefs.model import NAME_CHARACTERS, Namespace, visible
+from gureum.services.image.metadefs.model import NAME_CHARACTERS, Namespace, visible_to
 
 Name80 = Annotated[str, Meta(min_length=1, max_length=NAME_CHARACTERS)]
 ROOT = "/v2/metadefs/namespaces"
@@ -30,16 +32,22 @@ RULES = (
 def rules(noun: str, *verbs: tuple[str, str]) -> tuple[Rule, ...]:
     """(rule's name, what it allows) of a noun: reading is everyone's, the rest the administrators'."""
     return tuple(
-        Rule(name, EVERYONE, f"{told} {noun}", unbounded="`visible` is part of each query")
+        Rule(name, EVERYONE, f"{told} {noun}", unbounded="`REACH` is part of each query")
         if name.startswith(("get_", "list_"))
         else Rule(name, ADMIN, f"{told} {noun}")
         for name, told in verbs
     )
 
 
+REACH = of_project(visible_to)
+PAGES = Pages(most=1000, direction="desc")
+NEWEST_FIRST = (("created_at", True),)
+
+
 def find(call: Call[Any], name: str) -> Namespace:
     """The namespace, if the caller sees it and the route's rule allows. Raises NotFound or Forbidden."""
-    found: Namespace | None = call.tx.scalar(visible(call.caller).where(Namespace.namespace == name))
+    within = REACH.conditions(call, Viewer.of(call.caller))
+    found: Namespace | None = call.tx.scalar(select(Namespace).where(Namespace.namespace == name, *within))
     if found is None:
         raise NotFound(f"Metadata definition namespace={name[:NAME_CHARACTERS]} was not found.")
     call.enforce(project_id=found.owner, tenant_id=found.owner, owner=found.owner, visibility=found.visibility)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, Select, String, UniqueConstraint, or_, select
+from sqlalchemy import ColumnElement, ForeignKey, Index, String, UniqueConstraint, or_
 from sqlalchemy.orm import Mapped, mapped_column
 
 from gureum.foundation import clock
-from gureum.foundation.caller import Caller
 from gureum.foundation.db.types import Id, Json, Name, Row
 
 NAME_CHARACTERS = 80
@@ -98,11 +97,6 @@ class Association(Row):
     updated_at: Mapped[datetime] = mapped_column(default=clock.utcnow)
 
 
-def visible(caller: Caller) -> Select[Any]:
-    """The namespaces that the caller may see."""
-    statement = select(Namespace)
-    if caller.is_admin:
-        return statement
-    if not caller.project_id:
-        return statement.where(Namespace.visibility == "public")
-    return statement.where(or_(Namespace.visibility == "public", Namespace.owner == caller.project_id))
+def visible_to(project: Any) -> ColumnElement[bool]:
+    """The namespaces that a project may see; `project` is an id or a parameter's place."""
+    return or_(Namespace.visibility == "public", Namespace.owner == project)

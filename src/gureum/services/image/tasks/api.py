@@ -6,16 +6,16 @@ The tasks API is for administrators; what happens to an image its owner sees at 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
-from urllib.parse import urlencode
 
 from msgspec import Meta, Struct
 from sqlalchemy import select
+from sqlalchemy.orm import InstrumentedAttribute
 
 from gureum.drivers.image.errors import ImageStoreError
 from gureum.foundation import clock
 from gureum.foundation.errors import BadRequest, NotFound
 from gureum.foundation.http.call import Call
-from gureum.foundation.http.paging import PARAMETERS, paging_of
+from gureum.foundation.http.collections import PARAMETERS, Collection, Condition, Pages, Special, links
 from gureum.foundation.http.routes import Reply, Route
 from gureum.foundation.policy import Rule
 from gureum.services.image.access import READER, find, target_of
@@ -73,28 +73,40 @@ def create(call: Call[ImageDeps], body: NewTask) -> Reply:
     return Reply(_view(task), headers={"Location": f"{call.base_url}/v2/tasks/{task.id}"})
 
 
+def _one_of(name: str, column: InstrumentedAttribute[str], known: tuple[str, ...]) -> Special:
+    """A filter by a word that must be known."""
+
+    def condition(_call: Call[Any], values: list[str]) -> Condition:
+        if values[-1] not in known:
+            raise BadRequest(f"Invalid {name} value: {values[-1][:32]}")
+        return column == values[-1]
+
+    return condition
+
+
+_TASKS = Collection(
+    name="tasks",
+    model=ImageTask,
+    special={
+        "status": _one_of("status", ImageTask.status, STATUSES),
+        "type": _one_of("type", ImageTask.type, TYPES),
+    },
+    sort_keys={
+        "created_at": ImageTask.created_at,
+        "updated_at": ImageTask.updated_at,
+        "id": ImageTask.id,
+        "type": ImageTask.type,
+        "status": ImageTask.status,
+    },
+    order=(("created_at", True),),
+    pages=Pages(most=1000, direction="desc"),
+    links=links.first_and_next_at("/v2/tasks"),
+)
+
+
 def index(call: Call[ImageDeps]) -> dict[str, Any]:
-    columns = {"created_at": ImageTask.created_at, "updated_at": ImageTask.updated_at, "id": ImageTask.id}
-    columns |= {"type": ImageTask.type, "status": ImageTask.status}
-    paging = paging_of(
-        call, columns, unique=ImageTask.id, default=(("created_at", True),), maximum=1000, direction="desc"
-    )
-    statement = select(ImageTask)
-    for name, column, known in (("status", ImageTask.status, STATUSES), ("type", ImageTask.type, TYPES)):
-        if (wanted := call.param(name)) is not None:
-            if wanted not in known:
-                raise BadRequest(f"Invalid {name} value: {wanted[:32]}")
-            statement = statement.where(column == wanted)
-    rows, more = paging.cut(call.tx.scalars(paging.page(statement, lambda mark: call.tx.get(ImageTask, mark))).all())
-    kept = [(name, value) for name, value in call.query if name != "marker"]
-    found: dict[str, Any] = {
-        "tasks": [_summary(row) for row in rows],
-        "schema": "/v2/schemas/tasks",
-        "first": "/v2/tasks" + (f"?{urlencode(kept)}" if kept else ""),
-    }
-    if more and rows:
-        found["next"] = f"/v2/tasks?{urlencode([*kept, ('marker', rows[-1].id)])}"
-    return found
+    page = _TASKS.page(call)
+    return _TASKS.answer(call, page, [_summary(row) for row in page.rows], schema="/v2/schemas/tasks")
 
 
 def show(call: Call[ImageDeps], task_id: str) -> dict[str, Any]:
@@ -151,7 +163,7 @@ def _whole(task: ImageTask) -> dict[str, Any]:
 
 
 ROUTES = (
-    Route("GET", "/v2/tasks", index, "tasks_api_access", query=(*PARAMETERS, "status", "type")),
+    Route("GET", "/v2/tasks", index, "tasks_api_access", query=(*PARAMETERS, *_TASKS.parameters())),
     Route("POST", "/v2/tasks", create, "tasks_api_access", 201, body=NewTask),
     Route("GET", "/v2/tasks/{task_id}", show, "tasks_api_access"),
     Route("GET", "/v2/images/{image_id}/tasks", of_image, "get_image", target="handler"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
-from urllib.parse import urlencode
 
 from msgspec import Meta, Struct, field
 from sqlalchemy import delete, select
@@ -11,7 +10,7 @@ from sqlalchemy import delete, select
 from gureum.foundation import clock, ids
 from gureum.foundation.errors import BadRequest, Conflict
 from gureum.foundation.http.call import Call
-from gureum.foundation.http.paging import PARAMETERS, paging_of
+from gureum.foundation.http.collections import PARAMETERS, Collection, Condition, links
 from gureum.foundation.http.routes import Reply, Route
 from gureum.services.image.metadefs import access
 from gureum.services.image.metadefs.access import ONE, ROOT, Name80, find, find_open, path_of, rules, without_nulls
@@ -22,7 +21,6 @@ from gureum.services.image.metadefs.model import (
     NamespaceObject,
     NamespaceProperty,
     NamespaceTag,
-    visible,
 )
 from gureum.services.image.metadefs.objects import api as objects
 from gureum.services.image.metadefs.properties import api as properties
@@ -40,11 +38,6 @@ RULES = (
         ("delete_metadef_namespace", "Delete"),
     ),
 )
-_COLUMNS = {
-    "namespace": Namespace.namespace,
-    "created_at": Namespace.created_at,
-    "updated_at": Namespace.updated_at,
-}
 _PARTS = (NamespaceObject, NamespaceProperty, NamespaceTag, Association)
 _Display = Annotated[str, Meta(max_length=80)]
 _Description = Annotated[str, Meta(max_length=500)]
@@ -71,30 +64,39 @@ class NewNamespace(NamespaceChange, forbid_unknown_fields=True):
     resource_type_associations: list[resource_types.AssociationBody] = field(default_factory=list)
 
 
+def _of_visibility(_call: Call[Any], values: list[str]) -> Condition:
+    if values[-1] not in ("public", "private"):
+        raise BadRequest(f"Invalid visibility value: {values[-1][:32]}")
+    return Namespace.visibility == values[-1]
+
+
+def _of_kinds(_call: Call[Any], values: list[str]) -> Condition:
+    kinds = values[-1].split(",")
+    return Namespace.id.in_(select(Association.namespace_id).where(Association.resource_type.in_(kinds)))
+
+
+NAMESPACES = Collection(
+    name="namespaces",
+    model=Namespace,
+    reach=access.REACH,
+    special={"visibility": _of_visibility, "resource_types": _of_kinds},
+    sort_keys={
+        "namespace": Namespace.namespace,
+        "created_at": Namespace.created_at,
+        "updated_at": Namespace.updated_at,
+    },
+    order=access.NEWEST_FIRST,
+    marker=Namespace.namespace,
+    pages=access.PAGES,
+    links=links.first_and_next_at(ROOT),
+)
+
+
 def index(call: Call[Any]) -> dict[str, Any]:
-    newest_first = (("created_at", True),)
-    paging = paging_of(call, _COLUMNS, unique=Namespace.id, default=newest_first, maximum=1000, direction="desc")
-    within = visible(call.caller)
-    statement = within
-    if (wanted := call.param("visibility")) is not None:
-        if wanted not in ("public", "private"):
-            raise BadRequest(f"Invalid visibility value: {wanted[:32]}")
-        statement = statement.where(Namespace.visibility == wanted)
-    if (kinds := call.param("resource_types")) is not None:
-        of_kinds = select(Association.namespace_id).where(Association.resource_type.in_(kinds.split(",")))
-        statement = statement.where(Namespace.id.in_(of_kinds))
-    page = paging.page(statement, lambda mark: call.tx.scalar(within.where(Namespace.namespace == mark)))
-    rows, more = paging.cut(call.tx.scalars(page).all())
-    associations = resource_types.associations_of(call, [row.id for row in rows])
-    kept = [(name, value) for name, value in call.query if name != "marker"]
-    found: dict[str, Any] = {
-        "namespaces": [_with(_view(row), resource_type_associations=associations.get(row.id)) for row in rows],
-        "schema": "/v2/schemas/metadefs/namespaces",
-        "first": ROOT + (f"?{urlencode(kept)}" if kept else ""),
-    }
-    if more and rows:
-        found["next"] = f"{ROOT}?{urlencode([*kept, ('marker', rows[-1].namespace)])}"
-    return found
+    page = NAMESPACES.page(call)
+    associations = resource_types.associations_of(call, [row.id for row in page.rows])
+    views = [_with(_view(row), resource_type_associations=associations.get(row.id)) for row in page.rows]
+    return NAMESPACES.answer(call, page, views, schema="/v2/schemas/metadefs/namespaces")
 
 
 def create(call: Call[Any], body: NewNamespace) -> Reply:
@@ -185,7 +187,7 @@ def _view(row: Namespace) -> dict[str, Any]:
 
 
 ROUTES = (
-    Route("GET", ROOT, index, "get_metadef_namespaces", query=(*PARAMETERS, "visibility", "resource_types")),
+    Route("GET", ROOT, index, "get_metadef_namespaces", query=(*PARAMETERS, *NAMESPACES.parameters())),
     Route("POST", ROOT, create, "add_metadef_namespace", 201, body=NewNamespace),
     Route("GET", ONE, show, "get_metadef_namespace", query=("resource_type",), target="handler"),
     Route("PUT", ONE, update, "modify_metadef_namespace", body=NamespaceChange, target="handler"),

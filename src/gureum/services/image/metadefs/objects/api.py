@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
-from urllib.parse import urlencode
 
 from msgspec import Meta, Struct, field
 from sqlalchemy import delete, select
@@ -11,8 +10,9 @@ from sqlalchemy import delete, select
 from gureum.foundation import clock, ids
 from gureum.foundation.errors import Conflict, NotFound
 from gureum.foundation.http.call import Call
-from gureum.foundation.http.paging import PARAMETERS, paging_of
+from gureum.foundation.http.collections import PARAMETERS, Collection, links
 from gureum.foundation.http.routes import Reply, Route
+from gureum.services.image.metadefs import access
 from gureum.services.image.metadefs.access import ONE, Name80, find, find_open, path_of, rules, without_nulls
 from gureum.services.image.metadefs.definition import Definition, all_as_json, with_prefix
 from gureum.services.image.metadefs.model import Namespace, NamespaceObject
@@ -25,11 +25,18 @@ RULES = rules(
     ("add_metadef_object", "Add"),
     ("delete_metadef_object", "Delete"),
 )
-_COLUMNS = {
-    "name": NamespaceObject.name,
-    "created_at": NamespaceObject.created_at,
-    "updated_at": NamespaceObject.updated_at,
-}
+_OBJECTS = Collection(
+    name="objects",
+    model=NamespaceObject,
+    sort_keys={
+        "name": NamespaceObject.name,
+        "created_at": NamespaceObject.created_at,
+        "updated_at": NamespaceObject.updated_at,
+    },
+    order=access.NEWEST_FIRST,
+    marker=NamespaceObject.name,
+    pages=access.PAGES,
+)
 _SCHEMA = "/v2/schemas/metadefs/object"
 
 
@@ -79,21 +86,12 @@ def view_of(namespace: Namespace, row: NamespaceObject, prefix: str = "") -> dic
 
 def index(call: Call[Any], namespace_name: str) -> dict[str, Any]:
     namespace = find(call, namespace_name)
-    newest_first = (("created_at", True),)
-    paging = paging_of(call, _COLUMNS, unique=NamespaceObject.id, default=newest_first, maximum=1000, direction="desc")
-    statement = select(NamespaceObject).where(NamespaceObject.namespace_id == namespace.id)
-    page = paging.page(statement, lambda mark: call.tx.scalar(statement.where(NamespaceObject.name == mark)))
-    rows, more = paging.cut(call.tx.scalars(page).all())
-    place = path_of(namespace.namespace, "objects")
-    kept = [(name, value) for name, value in call.query if name != "marker"]
-    found: dict[str, Any] = {
-        "objects": [view_of(namespace, row) for row in rows],
+    page = _OBJECTS.page(call, NamespaceObject.namespace_id == namespace.id)
+    return {
+        "objects": [view_of(namespace, row) for row in page.rows],
         "schema": "/v2/schemas/metadefs/objects",
-        "first": place + (f"?{urlencode(kept)}" if kept else ""),
+        **links.first_and_next_at(path_of(namespace.namespace, "objects"))(call, page),
     }
-    if more and rows:
-        found["next"] = f"{place}?{urlencode([*kept, ('marker', rows[-1].name)])}"
-    return found
 
 
 def create(call: Call[Any], body: ObjectBody, namespace_name: str) -> Reply:

@@ -11,8 +11,9 @@ from gureum.foundation import clock, ids
 from gureum.foundation.errors import BadRequest, Conflict, NotFound
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
-from gureum.foundation.http.paging import PARAMETERS, paging_of
+from gureum.foundation.http.collections import PARAMETERS, Collection
 from gureum.foundation.http.routes import Route
+from gureum.services.image.metadefs import access
 from gureum.services.image.metadefs.access import ONE, Name80, find, find_open, rules
 from gureum.services.image.metadefs.model import Namespace, NamespaceTag
 
@@ -26,7 +27,18 @@ RULES = rules(
     ("delete_metadef_tag", "Delete"),
     ("delete_metadef_tags", "Delete all"),
 )
-_COLUMNS = {"name": NamespaceTag.name, "created_at": NamespaceTag.created_at, "updated_at": NamespaceTag.updated_at}
+_TAGS = Collection(
+    name="tags",
+    model=NamespaceTag,
+    sort_keys={
+        "name": NamespaceTag.name,
+        "created_at": NamespaceTag.created_at,
+        "updated_at": NamespaceTag.updated_at,
+    },
+    order=access.NEWEST_FIRST,
+    marker=NamespaceTag.name,
+    pages=access.PAGES,
+)
 
 
 class Tag(Struct, forbid_unknown_fields=True):
@@ -39,12 +51,8 @@ class Tags(Struct, forbid_unknown_fields=True):
 
 def index(call: Call[Any], namespace_name: str) -> dict[str, Any]:
     namespace = find(call, namespace_name)
-    newest_first = (("created_at", True),)
-    paging = paging_of(call, _COLUMNS, unique=NamespaceTag.id, default=newest_first, maximum=1000, direction="desc")
-    statement = select(NamespaceTag).where(NamespaceTag.namespace_id == namespace.id)
-    page = paging.page(statement, lambda mark: call.tx.scalar(statement.where(NamespaceTag.name == mark)))
-    rows, _more = paging.cut(call.tx.scalars(page).all())
-    return {"tags": [{"name": row.name} for row in rows]}
+    page = _TAGS.page(call, NamespaceTag.namespace_id == namespace.id)
+    return _TAGS.answer(call, page, [{"name": row.name} for row in page.rows])
 
 
 def set_all(call: Call[Any], body: Tags, namespace_name: str) -> dict[str, Any]:
