@@ -105,3 +105,12 @@ def test_a_filter_that_tells_where_servers_are_filters_for_administrators_alone(
     world.server("here", host="h1")
     assert names(alice, f"{name}=h1") == names(alice, f"{name}=nowhere") == ["here"]
     assert names(root, f"all_tenants=1&{name}=nowhere") == []
+
+
+def test_tags_are_compared_with_case(world, alice):
+    """On every database: SQLite's own comparison of patterns knows no case."""
+    world.server("lower", tags=["web"])
+    world.server("upper", tags=["WEB"])
+    assert names(alice, "tags=web") == ["lower"]
+    assert names(alice, "tags-any=WEB,other") == ["upper"]
+    assert names(alice, "not-tags-any=web") == ["upper"]

@@ -6,18 +6,15 @@ Source: compute API guide, "Pagination".
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
-
-from sqlalchemy.orm import InstrumentedAttribute
 
 from gureum.foundation.errors import BadRequest
 from gureum.foundation.http.call import Call
+from gureum.foundation.http.collections import Pages
 from gureum.foundation.http.microversions import Version
-from gureum.foundation.http.paging import Paging, next_link, paging_of
 
 MAX_PAGE = 1000
+PAGES = Pages(most=MAX_PAGE, zero="most")
 MOST = 2**31 - 1
 _DIGITS = re.compile(r"[0-9]+")
 CLOSED: Version = (2, 75)
@@ -43,26 +40,6 @@ def check_paging(call: Call[Any], sort_key: str = "") -> None:
 def _cut(digits: str) -> str:
     number = digits.lstrip("0") or "0"
     return number if len(number) < len(str(MOST)) else str(min(int(number[:20]), MOST))
-
-
-def page_asked(
-    call: Call[Any],
-    columns: Mapping[str, InstrumentedAttribute[Any]],
-    unique: InstrumentedAttribute[Any],
-    default: Sequence[tuple[str, bool]] = (),
-    sort_key: str = "",
-) -> Paging:
-    """What page a request asks for. Raises BadRequest for sort keys that are not in `columns`."""
-    check_paging(call, sort_key)
-    paging = paging_of(call, columns, unique=unique, default=default, maximum=MAX_PAGE)
-    return replace(paging, limit=paging.limit or MAX_PAGE)
-
-
-def with_next(call: Call[Any], view: dict[str, Any], key: str, marker: str | None) -> dict[str, Any]:
-    """Add the link to the next page, when there is one, under `key`."""
-    if marker is not None:
-        view[key] = [{"rel": "next", "href": next_link(call, marker)}]
-    return view
 
 
 def only_parameters(call: Call[Any], allowed: frozenset[str]) -> None:

@@ -92,25 +92,26 @@ class Collection:
 
     `filters` compare columns, each value of a repeated parameter being an alternative; `special` make their own
     conditions; `other` reads what is left. `admits(call, name)` says whether a filter counts for a caller.
+    `shown(call, viewer)` is what a list shows of what is within reach, whatever its filters; like the reach it may
+    differ between kinds alone.
     `tagged` is the column of tags, `tag_values` how the API reads its four parameters.
-    `shown(call)` is what a list shows of what is within reach, whatever its filters; it is one for a `kind` too.
-    `order` (name, descending) applies when a request names no sort key. `unique` ends every order, and `marker` is
-    what a client names a row by; both are the id by default. A marker may be any row within reach, or with
-    `marker_matches` one that the filters let through.
+    `sort_keys` may differ from call to call, but for those of `order`: (name, descending) pairs, which apply when a
+    request names no sort key. `unique` ends every order, and `marker` is what a client names a row by; both are the id
+    by default. A marker may be any row within reach, or with `marker_matches` one that the filters let through.
     `source` is the statement, by default all columns of the model; `record` is made of each of its rows.
     """
 
     name: str
     model: type[Row]
     reach: Reach = EVERYTHING
-    shown: Callable[[Call[Any]], Iterable[Condition]] = lambda _call: ()
+    shown: Callable[[Call[Any], Viewer], Iterable[Condition]] = lambda _call, _viewer: ()
     filters: Mapping[str, Filter] = field(default_factory=dict)
     special: Mapping[str, Special] = field(default_factory=dict)
     other: Other = lambda _call, _name, _value: None
     admits: Callable[[Call[Any], str], bool] = lambda _call, _name: True
     tagged: InstrumentedAttribute[Any] | None = None
     tag_values: TagValues = each_time
-    sort_keys: SortKeys = field(default_factory=dict)
+    sort_keys: SortKeys | Callable[[Call[Any]], SortKeys] = field(default_factory=dict)
     order: Sequence[tuple[str, bool]] = ()
     unique: InstrumentedAttribute[Any] | None = None
     marker: InstrumentedAttribute[Any] | None = None
@@ -126,9 +127,10 @@ class Collection:
         """The page that a request asks for, of the rows that are also `within`. Raises BadRequest."""
         if not within and all(name == "limit" or name in self.reach.reads for name, _ in call.query):
             return self._first_page(call)
-        paging = self.pages.asked(call, self.sort_keys, self._unique, self.order)
-        reached = self._source.where(*self.reach.conditions(call, Viewer.of(call.caller)), *within)
-        narrowed = reached.where(*self.shown(call), *self.conditions(call))
+        paging = self.pages.asked(call, self._sortable(call), self._unique, self.order)
+        viewer = Viewer.of(call.caller)
+        reached = self._source.where(*self.reach.conditions(call, viewer), *within)
+        narrowed = reached.where(*self.shown(call, viewer), *self.conditions(call))
         marked = narrowed if self.marker_matches else reached
 
         def marker(text: str) -> Any:
@@ -142,7 +144,7 @@ class Collection:
     def every(self, call: Call[Any], *within: Condition) -> list[Any]:
         """All rows within reach in the list's order, whatever the query says."""
         reached = self._source.where(*self.reach.conditions(call, Viewer.of(call.caller)), *within)
-        return self._read(call, ordered(reached, self._usual_keys))
+        return self._read(call, ordered(reached, self._usual_keys(call)))
 
     def find(self, call: Call[Any], id_: str) -> Any | None:
         """The row of this id within reach, or None."""
@@ -163,30 +165,35 @@ class Collection:
 
     def conditions(self, call: Call[Any]) -> list[Condition]:
         """What the query asks of a row. Raises BadRequest."""
-        compared: dict[str, list[Any]] = {}
         special: dict[str, list[str]] = {}
-        found: list[Condition] = []
+        found = self.compared(call)
         for name, value in call.query:
-            if name in self.filters:
-                if self.admits(call, name):
-                    compared.setdefault(name, []).append(self._readers[name][1](name, value))
-            elif name in self.special:
+            if name in self.special:
                 special.setdefault(name, []).append(value)
-            elif (other := self.other(call, name, value)) is not None:
+            elif name not in self.filters and (other := self.other(call, name, value)) is not None:
                 found.append(other)
-        for name, values in compared.items():
-            column = self._readers[name][0]
-            found.append(column == values[0] if len(values) == 1 else column.in_(values))
         found += [self.special[name](call, values) for name, values in special.items()]
         if self.tagged is not None:
             found += tag_conditions(call, self.tagged, self.tag_values)
+        return found
+
+    def compared(self, call: Call[Any]) -> list[Condition]:
+        """What the query asks of columns, by `filters` alone. Raises BadRequest."""
+        asked: dict[str, list[Any]] = {}
+        for name, value in call.query:
+            if name in self.filters and self.admits(call, name):
+                asked.setdefault(name, []).append(self._readers[name][1](name, value))
+        found: list[Condition] = []
+        for name, values in asked.items():
+            column = self._readers[name][0]
+            found.append(column == values[0] if len(values) == 1 else column.in_(values))
         return found
 
     # -- statements ---------------------------------------------------------------------------------------
 
     def _first_page(self, call: Call[Any]) -> Page:
         """The first page in the list's own order, unfiltered: one prepared statement for each kind of caller."""
-        paging = Paging(self.pages.limit(call), None, self._usual_keys)
+        paging = Paging(self.pages.limit(call), None, self._usual_keys(call))
         kind = (self.reach.kind(call), paging.limit is not None)
         statement = self._prepared.get(kind)
         if statement is None:
@@ -198,8 +205,8 @@ class Collection:
         return Page(rows, more, paging, self._marker_of)
 
     def _prepare(self, call: Call[Any], *, limited: bool) -> Prepared[Any]:
-        statement = self._source.where(*self.reach.conditions(call, ANY_VIEWER), *self.shown(call))
-        statement = ordered(statement, self._usual_keys)
+        statement = self._source.where(*self.reach.conditions(call, ANY_VIEWER), *self.shown(call, ANY_VIEWER))
+        statement = ordered(statement, self._usual_keys(call))
         return Prepared(statement.limit(bindparam("most")) if limited else statement, self._record)
 
     @cached_property
@@ -241,6 +248,8 @@ class Collection:
     def _marker_of(self, row: Any) -> str:
         return str(getattr(row, self._marker.key))
 
-    @cached_property
-    def _usual_keys(self) -> Any:
-        return sorted_by(self.order, self.sort_keys, self._unique)
+    def _sortable(self, call: Call[Any]) -> SortKeys:
+        return self.sort_keys(call) if callable(self.sort_keys) else self.sort_keys
+
+    def _usual_keys(self, call: Call[Any]) -> Any:
+        return sorted_by(self.order, self._sortable(call), self._unique)

@@ -8,20 +8,22 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
-from sqlalchemy import Select, select
+from sqlalchemy import select, true
+from sqlalchemy.orm import InstrumentedAttribute
 
 from gureum.foundation import clock, ids
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.errors import BadRequest, Conflict
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
-from gureum.foundation.http.paging import PARAMETERS
+from gureum.foundation.http.collections import PARAMETERS, Collection, Condition, Page, Reach, Special, Viewer
+from gureum.foundation.http.collections import links as links_of_list
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
 from gureum.services.compute.flavors import access, extra_specs, rules
 from gureum.services.compute.flavors.model import Flavor
-from gureum.services.compute.flavors.reach import find_flavor, open_to, visible
-from gureum.services.compute.pages import CLOSED, page_asked, with_next
+from gureum.services.compute.flavors.reach import REACH, find_flavor, open_to
+from gureum.services.compute.pages import CLOSED, PAGES, check_paging
 from gureum.services.compute.servers.views import links
 from gureum.services.compute.words import Flag
 
@@ -76,51 +78,30 @@ class Update(Struct, forbid_unknown_fields=True):
     flavor: Change
 
 
-_SORTABLE = {
-    "created_at": Flavor.created_at,
-    "description": Flavor.description,
-    "disabled": Flavor.disabled,
-    "ephemeral_gb": Flavor.ephemeral_gib,
-    "flavorid": Flavor.id,
-    "id": Flavor.id,
-    "is_public": Flavor.is_public,
-    "memory_mb": Flavor.ram_mib,
-    "name": Flavor.name,
-    "root_gb": Flavor.root_gib,
-    "rxtx_factor": Flavor.rxtx_factor,
-    "swap": Flavor.swap_mib,
-    "updated_at": Flavor.updated_at,
-    "vcpus": Flavor.vcpus,
-}
+def _wanted(call: Call[Any]) -> bool | None:
+    """Which flavors an administrator asks for: public ones by default, None with `is_public=none` for both kinds."""
+    asked = call.param("is_public")
+    if asked is None:
+        return True
+    return None if asked.lower() == "none" else _public(asked)
 
 
-def _page(call: Call[Any]) -> tuple[list[Flavor], str | None]:
-    statement = _narrowed(call)
-    paging = page_asked(call, _SORTABLE, Flavor.id, sort_key="flavorid")
-
-    def marker(flavor_id: str) -> Flavor | None:
-        row: Flavor | None = call.tx.scalar(visible(call.caller).where(Flavor.id == flavor_id))
-        return row
-
-    shown, more = paging.cut(call.tx.scalars(paging.page(statement, marker)).all())
-    return list(shown), shown[-1].id if more else None
+def _shown(call: Call[Any], viewer: Viewer) -> list[Condition]:
+    if not call.caller.is_admin:
+        return [Flavor.disabled.is_(False)]
+    wanted = _wanted(call)
+    if wanted is None:
+        return []
+    return [open_to(viewer.project_id) if wanted else Flavor.is_public.is_(False)]
 
 
-def _narrowed(call: Call[Any]) -> Select[Any]:
-    """`is_public` is for administrators: true by default, `none` means both kinds."""
-    statement = visible(call.caller)
-    if call.caller.is_admin:
-        asked = call.param("is_public")
-        if asked is None or (asked.lower() != "none" and _public(asked)):
-            statement = statement.where(open_to(call.caller))
-        elif asked.lower() != "none":
-            statement = statement.where(Flavor.is_public.is_(False))
-    else:
-        statement = statement.where(Flavor.disabled.is_(False))
-    for name, column in (("minRam", Flavor.ram_mib), ("minDisk", Flavor.root_gib)):
-        if text := call.param(name):
-            statement = statement.where(column >= _at_least(name, text))
-    return statement
+def _at_least(name: str, column: InstrumentedAttribute[int]) -> Special:
+    """A filter by the least amount; one without a value says nothing."""
+
+    def condition(_call: Call[Any], values: list[str]) -> Condition:
+        return column >= _amount(name, values[-1]) if values[-1] else true()
+
+    return condition
 
 
 def _public(text: str) -> bool:
@@ -130,24 +111,58 @@ def _public(text: str) -> bool:
         raise BadRequest(f"Invalid is_public filter [{text[:64]}]") from error
 
 
-def _at_least(name: str, text: str) -> int:
+def _amount(name: str, text: str) -> int:
     try:
         return filters.integer(name, text, minimum=-rules.MOST)
     except BadRequest as error:
         raise BadRequest(f"Invalid {name} filter [{text[:64]}]") from error
 
 
+FLAVORS = Collection(
+    name="flavors",
+    model=Flavor,
+    reach=Reach(
+        REACH.conditions,
+        lambda call: (call.caller.is_admin, call.caller.is_admin and _wanted(call)),
+        frozenset({"is_public"}),
+    ),
+    shown=_shown,
+    special={"minRam": _at_least("minRam", Flavor.ram_mib), "minDisk": _at_least("minDisk", Flavor.root_gib)},
+    sort_keys={
+        "created_at": Flavor.created_at,
+        "description": Flavor.description,
+        "disabled": Flavor.disabled,
+        "ephemeral_gb": Flavor.ephemeral_gib,
+        "flavorid": Flavor.id,
+        "id": Flavor.id,
+        "is_public": Flavor.is_public,
+        "memory_mb": Flavor.ram_mib,
+        "name": Flavor.name,
+        "root_gb": Flavor.root_gib,
+        "rxtx_factor": Flavor.rxtx_factor,
+        "swap": Flavor.swap_mib,
+        "updated_at": Flavor.updated_at,
+        "vcpus": Flavor.vcpus,
+    },
+    pages=PAGES,
+    links=links_of_list.next_in("flavors_links"),
+)
+
+
+def _page(call: Call[Any]) -> Page:
+    check_paging(call, "flavorid")
+    return FLAVORS.page(call)
+
+
 def index(call: Call[Any]) -> dict[str, Any]:
-    rows, marker = _page(call)
-    view: dict[str, Any] = {"flavors": [_brief(call, row) for row in rows]}
-    return with_next(call, view, "flavors_links", marker)
+    page = _page(call)
+    return FLAVORS.answer(call, page, [_brief(call, row) for row in page.rows])
 
 
 def detail(call: Call[Any]) -> dict[str, Any]:
-    rows, marker = _page(call)
+    page = _page(call)
     specs = _specs_shown(call)
-    view: dict[str, Any] = {"flavors": [_view(call, row, specs=specs) for row in rows]}
-    return with_next(call, view, "flavors_links", marker)
+    return FLAVORS.answer(call, page, [_view(call, row, specs=specs) for row in page.rows])
 
 
 def show(call: Call[Any], flavor_id: str) -> dict[str, Any]:

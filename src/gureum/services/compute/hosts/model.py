@@ -12,7 +12,18 @@ from gureum.foundation import clock
 from gureum.foundation.db.types import Id, Json, Name, Row
 
 
-class Host(Row):
+class Watched:
+    """What a host's columns say of it, for rows of any kind."""
+
+    __slots__ = ()
+    seen_at: Any
+    forced_down: Any
+
+    def is_up(self, now: float, timeout_s: float) -> bool:
+        return not self.forced_down and bool(now - self.seen_at <= timeout_s)
+
+
+class Host(Watched, Row):
     """`id` also names the host's resource provider and its hypervisor; `seen_at` is in seconds since the epoch."""
 
     __tablename__ = "hosts"
@@ -30,6 +41,3 @@ class Host(Row):
     incarnation: Mapped[str] = mapped_column(String(64), default="")
     created_at: Mapped[datetime] = mapped_column(default=clock.utcnow)
     updated_at: Mapped[datetime] = mapped_column(default=clock.utcnow)
-
-    def is_up(self, now: float, timeout_s: float) -> bool:
-        return not self.forced_down and now - self.seen_at <= timeout_s

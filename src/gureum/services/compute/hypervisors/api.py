@@ -15,16 +15,18 @@ from sqlalchemy import func, select
 
 from gureum.agents.hypervisor.protocol import HostResources
 from gureum.foundation import clock
+from gureum.foundation.db.prepared import row_type, table_of
 from gureum.foundation.errors import BadRequest, NotFound, NotImplementedHere
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
+from gureum.foundation.http.collections import Collection, links
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
 from gureum.foundation.shapes import converted
 from gureum.services.compute.deps import ComputeDeps
-from gureum.services.compute.hosts.model import Host
+from gureum.services.compute.hosts.model import Host, Watched
 from gureum.services.compute.hosts.numbers import UUIDS_SINCE, check, names, shown
-from gureum.services.compute.pages import page_asked, with_next
+from gureum.services.compute.pages import PAGES, check_paging
 from gureum.services.compute.servers.model import Server
 from gureum.services.placement.facade import Holding
 
@@ -66,21 +68,36 @@ def _listed(call: Call[ComputeDeps], *, details: bool) -> dict[str, Any]:
     load = _load(call, hosts) if details else None
     servers = _servers(call, hosts) if _wants_servers(call) else None
     views = [_view(call, host, load, servers) for host in hosts]
-    return with_next(call, {"hypervisors": views}, "hypervisors_links", marker)
+    return {"hypervisors": views} | links.next_link(call, "hypervisors_links", marker)
 
 
-def _page(call: Call[ComputeDeps]) -> tuple[list[Host], str | None]:
-    """Paging since 2.33; since 2.53 a pattern of names, which is not paged."""
+HYPERVISORS = Collection(
+    name="hypervisors",
+    model=Host,
+    pages=PAGES,
+    record=row_type(select(table_of(Host)), Watched),
+)
+
+
+def _page(call: Call[ComputeDeps]) -> tuple[Sequence[Any], str | None]:
+    """The page's hosts and the marker of the next one. Paging since 2.33; since 2.53 a pattern of names, which is not
+    paged.
+    """
     pattern = call.param("hypervisor_hostname_pattern") if call.at_least(2, 53) else None
     if pattern:
         if call.param("limit") or call.param("marker"):
             raise BadRequest("Paging is not supported together with the hypervisor_hostname_pattern query parameter.")
         return _matching(call, pattern), None
     if not call.at_least(2, 33):
-        return list(call.tx.scalars(select(Host).order_by(Host.id))), None
-    paging = page_asked(call, {}, Host.id)
-    rows, more = paging.cut(call.tx.scalars(paging.page(select(Host), lambda text: _named(call, text))).all())
-    return list(rows), str(shown(rows[-1].id, call.version)) if more else None
+        return HYPERVISORS.every(call), None
+    check_paging(call)
+    if marker := call.param("marker"):
+        host = _named(call, marker)
+        if host is None:
+            raise BadRequest(f"marker [{marker[:64]}] not found")
+        call.query = [(name, host.id if name == "marker" else value) for name, value in call.query]
+    page = HYPERVISORS.page(call)
+    return page.rows, str(shown(page.last, call.version)) if page.last else None
 
 
 def _matching(call: Call[ComputeDeps], pattern: str) -> list[Host]:

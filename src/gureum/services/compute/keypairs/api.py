@@ -10,8 +10,8 @@ from sqlalchemy import select
 from gureum.foundation import clock
 from gureum.foundation.errors import Conflict, NotFound
 from gureum.foundation.http.call import Call
+from gureum.foundation.http.collections import Collection, Pages, links
 from gureum.foundation.http.microversions import Version
-from gureum.foundation.http.paging import next_link, paging_of
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
 from gureum.services.compute.keypairs.model import Keypair
@@ -93,21 +93,25 @@ def create(call: Call[Any], body: CreateV210) -> dict[str, Any]:
     return {"keypair": view if private is None else {**view, "private_key": private}}
 
 
+KEYPAIRS = Collection(
+    name="keypairs",
+    model=Keypair,
+    unique=Keypair.name,
+    pages=Pages(most=1000),
+    links=links.next_in("keypairs_links"),
+)
+"""Of one user, whose names are unique."""
+
+
 def index(call: Call[Any]) -> dict[str, Any]:
     owner = call.param("user_id") if call.at_least(2, 10) else None
     owner = owner or call.caller.user_id
     call.enforce(user_id=owner)
-    statement = select(Keypair).where(Keypair.user_id == owner)
     if not call.at_least(2, 35):
-        return {"keypairs": [{"keypair": _view(row)} for row in call.tx.scalars(statement.order_by(Keypair.name))]}
+        return {"keypairs": [{"keypair": _view(row)} for row in KEYPAIRS.every(call, Keypair.user_id == owner)]}
     check_paging(call)
-    paging = paging_of(call, {}, unique=Keypair.name, maximum=1000)
-    rows = call.tx.scalars(paging.page(statement, lambda name: _find(call, owner, name))).all()
-    shown, more = paging.cut(rows)
-    view: dict[str, Any] = {"keypairs": [{"keypair": _view(row)} for row in shown]}
-    if more:
-        view["keypairs_links"] = [{"rel": "next", "href": next_link(call, shown[-1].name)}]
-    return view
+    page = KEYPAIRS.page(call, Keypair.user_id == owner)
+    return KEYPAIRS.answer(call, page, [{"keypair": _view(row)} for row in page.rows])
 
 
 def show(call: Call[Any], name: str) -> dict[str, Any]:
@@ -130,14 +134,10 @@ def _load(call: Call[Any], name: str) -> Keypair:
     owner = call.param("user_id") if call.at_least(2, 10) else None
     owner = owner or call.caller.user_id
     call.enforce(user_id=owner)
-    row = _find(call, owner, name)
+    row: Keypair | None = call.tx.scalar(select(Keypair).where(Keypair.user_id == owner, Keypair.name == name))
     if row is None:
         raise NotFound(f"Keypair {name} not found for user {owner}")
     return row
-
-
-def _find(call: Call[Any], owner: str, name: str) -> Keypair | None:
-    return call.tx.scalar(select(Keypair).where(Keypair.user_id == owner, Keypair.name == name))
 
 
 def _view(row: Keypair) -> dict[str, Any]:

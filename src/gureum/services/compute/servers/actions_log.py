@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import func, select
 
 from gureum.foundation import clock
 from gureum.foundation.errors import BadRequest, NotFound
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
+from gureum.foundation.http.collections import Collection, links
 from gureum.foundation.http.microversions import Version
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
 from gureum.services.compute.deps import ComputeDeps
-from gureum.services.compute.pages import MAX_PAGE, check_paging, only_parameters, with_next
+from gureum.services.compute.pages import PAGES, check_paging, only_parameters
 from gureum.services.compute.servers.model import Server, ServerAction
 from gureum.services.compute.servers.views import host_id
 
@@ -48,18 +49,32 @@ _EVENTS_OF: dict[str, tuple[str, ...]] = {
 """What is not here has one event, named after it."""
 
 
+_CHANGES = ("changes-since", "changes-before")
+_CHANGED = func.coalesce(ServerAction.updated_at, ServerAction.started_at)
+ACTIONS = Collection(
+    name="instanceActions",
+    model=ServerAction,
+    special={
+        "changes-since": lambda _call, values: filters.moment("changes-since", values[-1]) <= _CHANGED,
+        "changes-before": lambda _call, values: filters.moment("changes-before", values[-1]) >= _CHANGED,
+    },
+    sort_keys={"id": ServerAction.id},
+    order=(("id", True),),
+    marker=ServerAction.request_id,
+    pages=PAGES,
+    links=links.next_in("links"),
+)
+"""Of one server, newest first."""
+
+
 def index(call: Call[ComputeDeps], server_id: str) -> dict[str, Any]:
     server = _server(call, server_id)
-    statement = select(ServerAction).where(ServerAction.server_id == server.id)
-    marker, limit = None, None
-    if call.at_least(2, 58):
-        statement, limit = _narrowed(call, server.id, statement)
-    statement = statement.order_by(ServerAction.id.desc())
-    rows = list(call.tx.scalars(statement if limit is None else statement.limit(limit + 1)))
-    if limit is not None and len(rows) > limit:
-        rows = rows[:limit]
-        marker = rows[-1].request_id
-    return with_next(call, {"instanceActions": [_view(row) for row in rows]}, "links", marker)
+    of_server = ServerAction.server_id == server.id
+    if not call.at_least(2, 58):
+        return {"instanceActions": [_view(row) for row in ACTIONS.every(call, of_server)]}
+    _check_query(call)
+    page = ACTIONS.page(call, of_server)
+    return ACTIONS.answer(call, page, [_view(row) for row in page.rows])
 
 
 def show(call: Call[ComputeDeps], server_id: str, request_id: str) -> dict[str, Any]:
@@ -93,27 +108,16 @@ def _action(call: Call[Any], server_id: str, request_id: str) -> ServerAction | 
     return call.tx.scalar(select(ServerAction).where(*mine).order_by(ServerAction.id.desc()).limit(1))
 
 
-def _narrowed(call: Call[Any], server_id: str, statement: Select[Any]) -> tuple[Select[Any], int]:
-    """Filters and paging, newest first, since 2.58."""
+def _check_query(call: Call[Any]) -> None:
+    """Filters and paging, since 2.58. Raises BadRequest."""
     allowed = {"limit", "marker", "changes-since"} | ({"changes-before"} if call.at_least(2, 66) else set())
     only_parameters(call, frozenset(allowed))
     check_paging(call)
-    text = call.param("limit")
-    limit = min(filters.integer("limit", text) if text else MAX_PAGE, MAX_PAGE) or MAX_PAGE
-    since, before = call.param("changes-since"), call.param("changes-before")
-    changed = func.coalesce(ServerAction.updated_at, ServerAction.started_at)
-    if since is not None:
-        statement = statement.where(changed >= filters.moment("changes-since", since))
-    if before is not None:
-        if since is not None and filters.moment("changes-since", since) > filters.moment("changes-before", before):
-            raise BadRequest("The value of changes-since must be less than or equal to changes-before.")
-        statement = statement.where(changed <= filters.moment("changes-before", before))
-    if (marker := call.param("marker")) is not None:
-        last = _action(call, server_id, marker)
-        if last is None:
-            raise BadRequest(f"marker [{marker[:64]}] not found")
-        statement = statement.where(ServerAction.id < last.id)
-    return statement, limit
+    moments = [filters.moment(name, call.params(name)[-1]) for name in _CHANGES if call.params(name)]
+    if len(moments) == len(_CHANGES) and moments[0] > moments[1]:
+        raise BadRequest("The value of changes-since must be less than or equal to changes-before.")
+    if call.param("marker") == "":
+        raise BadRequest("marker [] not found")
 
 
 def _view(row: ServerAction) -> dict[str, Any]:

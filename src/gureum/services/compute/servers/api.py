@@ -13,7 +13,6 @@ from gureum.foundation import clock
 from gureum.foundation.errors import BadRequest
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
-from gureum.foundation.http.paging import next_link
 from gureum.foundation.http.routes import Reply, Route, Runs
 from gureum.foundation.policy import Rule
 from gureum.services.compute.deps import ComputeDeps
@@ -21,7 +20,7 @@ from gureum.services.compute.pages import CLOSED
 from gureum.services.compute.servers import operations, seen, versions, views
 from gureum.services.compute.servers.bodies import CREATE, UPDATE
 from gureum.services.compute.servers.hints import hints_of
-from gureum.services.compute.servers.listing import ALL_FILTERS, PARAMETERS, page_of
+from gureum.services.compute.servers.listing import ALL_FILTERS, PARAMETERS, SERVERS, page_of
 from gureum.services.network.facade import NicRequest, NicWanted
 
 PREFIX = "os_compute_api:servers:"
@@ -159,21 +158,13 @@ def _flag(name: str, value: Any) -> bool:
 
 
 def index(call: Call[ComputeDeps]) -> dict[str, Any]:
-    servers, more = page_of(call)
-    view: dict[str, Any] = {"servers": [views.brief(call, server) for server in servers]}
-    return _with_link(call, view, more)
+    page = page_of(call)
+    return SERVERS.answer(call, page, [views.brief(call, server) for server in page.rows])
 
 
 def detail(call: Call[ComputeDeps]) -> dict[str, Any]:
-    servers, more = page_of(call)
-    view: dict[str, Any] = {"servers": views.details(call, servers)}
-    return _with_link(call, view, more)
-
-
-def _with_link(call: Call[Any], view: dict[str, Any], more: bool) -> dict[str, Any]:
-    if more:
-        view["servers_links"] = [{"rel": "next", "href": next_link(call, view["servers"][-1]["id"])}]
-    return view
+    page = page_of(call)
+    return SERVERS.answer(call, page, views.details(call, page.rows))
 
 
 def show(call: Call[ComputeDeps], server_id: str) -> dict[str, Any]:

@@ -6,18 +6,26 @@ Source: compute API reference, "List servers", "Filtering, sorting and paginatio
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-import msgspec
-from sqlalchemy import ColumnElement, Select, Text, and_, cast, or_
+from sqlalchemy import or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute
 
 from gureum.foundation.errors import BadRequest, Forbidden
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
-from gureum.foundation.http.paging import paging_of
+from gureum.foundation.http.collections import (
+    Collection,
+    Condition,
+    Filter,
+    Page,
+    Pages,
+    Reach,
+    Viewer,
+    links,
+    tags,
+)
 from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.pages import check_paging
 from gureum.services.compute.servers.model import STATUSES, UNKNOWN, Server, in_status
@@ -68,37 +76,34 @@ _SORTABLE = {
     "vm_state": Server.vm_state,
 }
 _SORTABLE_FOR_ADMIN = {"host": Server.host, "node": Server.host}
-_EQUAL: dict[str, tuple[InstrumentedAttribute[Any], filters.Convert]] = {
+_FILTERS: dict[str, Filter] = {
     "image": (Server.image_id, _lower),
     "image_ref": (Server.image_id, _lower),
-    "description": (Server.description, filters.text),
-    "display_description": (Server.description, filters.text),
-    "launch_index": (Server.launch_index, filters.integer),
-    "flavor": (Server.flavor_id, filters.text),
-    "reservation_id": (Server.reservation_id, filters.text),
-    "key_name": (Server.key_name, filters.text),
-    "hostname": (Server.hostname, filters.text),
-    "availability_zone": (Server.zone, filters.text),
+    "description": Server.description,
+    "display_description": Server.description,
+    "launch_index": Server.launch_index,
+    "flavor": Server.flavor_id,
+    "reservation_id": Server.reservation_id,
+    "key_name": Server.key_name,
+    "hostname": Server.hostname,
+    "availability_zone": Server.zone,
     "uuid": (Server.id, _lower),
-    "config_drive": (Server.config_drive, filters.boolean),
-    "locked": (Server.locked, filters.boolean),
-    "user_id": (Server.user_id, filters.text),
+    "config_drive": Server.config_drive,
+    "locked": Server.locked,
+    "user_id": Server.user_id,
     "vm_state": (Server.vm_state, _lower),
     "task_state": (Server.task_state, _lower),
-    "power_state": (Server.power_state, filters.integer),
+    "power_state": Server.power_state,
     "access_ip_v4": (Server.access_ip_v4, _address),
     "access_ip_v6": (Server.access_ip_v6, _address),
+    "host": Server.host,
+    "node": Server.host,
+    "project_id": Server.project_id,
+    "tenant_id": Server.project_id,
 }
-_EQUAL_FOR_ADMIN = {
-    "host": (Server.host, filters.text),
-    "node": (Server.host, filters.text),
-}
-_PROJECT = {
-    "project_id": (Server.project_id, filters.text),
-    "tenant_id": (Server.project_id, filters.text),
-}
-
-_SINCE = {"ip6": (2, 5), **dict.fromkeys(("tags", "tags-any", "not-tags", "not-tags-any"), (2, 26))}
+_FOR_ADMIN = ("host", "node")
+_OF_PROJECTS = ("project_id", "tenant_id")
+_SINCE = {"ip6": (2, 5), **dict.fromkeys(tags.PARAMETERS, (2, 26))}
 _SINCE |= {"changes-before": (2, 66), "locked": (2, 73)}
 """Filters that mean nothing before a version."""
 _NEVER_EMPTY = ("changes-since", "changes-before", "name", "display_name", "flavor", "tags", "tags-any")
@@ -110,40 +115,36 @@ _NOT_SORTED = frozenset(
         "locked",
     }
 )
-_TAGS = ("tags", "tags-any", "not-tags", "not-tags-any")
 PARAMETERS = (
     *("limit", "marker", "sort_key", "sort_dir", "all_tenants", "deleted", "changes-since", "changes-before"),
-    *("name", "display_name", "status", "ip", "ip6", *_TAGS, *_EQUAL, *_EQUAL_FOR_ADMIN, *_PROJECT),
+    *("name", "display_name", "status", "ip", "ip6", *tags.PARAMETERS, *_FILTERS),
     *("auto_disk_config", "created_at", "kernel_id", "launched_at", "locked_by", "progress", "ramdisk_id"),
     *("root_device_name", "soft_deleted", "terminated_at"),
 )
 """The last two lines narrow nothing: the reference takes them, for none but administrators."""
 
 
-def page_of(call: Call[ComputeDeps]) -> tuple[Sequence[Any], bool]:
-    """One page of the servers that the caller may see, as `seen.py` reads them, and whether more follow."""
+def page_of(call: Call[ComputeDeps]) -> Page:
+    """One page of the servers that the caller may see, as `seen.py` reads them."""
     call.query = [(name, value) for name, value in call.query if call.version >= _SINCE.get(name, (2, 1))]
     check_paging(call, "created_at")
     _check_filters(call)
     call.query = [(name, value) for name, value in call.query if name != "sort_key" or not _is_ignored(call, value)]
-    statement = _visible(call)
-    statement = _narrow(call, statement)
-    default = [("created_at", True)]
-    columns = _sortable(call)
-    paging = paging_of(call, columns, unique=Server.id, default=default, maximum=MAX_PAGE, direction="desc")
-
-    def marker(server_id: str) -> Any:
-        return call.tx.execute(_visible(call).where(Server.id == server_id)).one_or_none()
-
-    rows, more = paging.cut(call.tx.execute(paging.page(statement, marker)).all())
-    return [SeenServer(*row) for row in rows], more
+    if _everywhere(call):
+        call.enforce(f"{call.route.policy}:get_all_tenants", **call.own_target())
+    if _statuses(call) == ["DELETED"] and not call.caller.is_admin:
+        raise Forbidden("Only administrators may list deleted instances")
+    return SERVERS.page(call)
 
 
 def _check_filters(call: Call[Any]) -> None:
-    """Raises BadRequest for a filter without a value where one is needed."""
+    """Raises BadRequest for a filter without a value where one is needed, and for changes between no two times."""
     for name, value in call.query:
         if name in _NEVER_EMPTY and not value:
             raise BadRequest(f"Invalid input for query parameter {name}: it must not be empty.")
+    since, before = (_moment(call, name) for name in ("changes-since", "changes-before"))
+    if since is not None and before is not None and since > before:
+        raise BadRequest("The value of changes-since must be less than or equal to changes-before.")
 
 
 def _is_ignored(call: Call[Any], sort_key: str) -> bool:
@@ -163,22 +164,22 @@ def _sortable(call: Call[Any]) -> dict[str, InstrumentedAttribute[Any]]:
     return mine
 
 
-def _visible(call: Call[Any]) -> Select[Any]:
-    statement = EVERY_SERVER
-    if _everywhere(call):
-        call.enforce(f"{call.route.policy}:get_all_tenants", **call.own_target())
-    else:
-        statement = statement.where(Server.project_id == call.caller.project_id)
+def _deleted(call: Call[Any]) -> bool | None:
+    """Whether the list is of deleted servers or of living ones, or of both (None)."""
     if _statuses(call) == ["DELETED"]:
-        if not call.caller.is_admin:
-            raise Forbidden("Only administrators may list deleted instances")
-        return statement.where(Server.deleted_at.isnot(None))
-    deleted = call.param("deleted")
+        return True
     if call.param("changes-since") or call.param("changes-before"):
-        return statement
-    if deleted and call.caller.is_admin and filters.boolean("deleted", deleted):
-        return statement.where(Server.deleted_at.isnot(None))
-    return statement.where(Server.deleted_at.is_(None))
+        return None
+    deleted = call.param("deleted")
+    return bool(deleted) and call.caller.is_admin and filters.boolean("deleted", deleted or "")
+
+
+def _reach(call: Call[Any], viewer: Viewer) -> list[Condition]:
+    own = [] if _everywhere(call) else [Server.project_id == viewer.project_id]
+    deleted = _deleted(call)
+    if deleted is None:
+        return own
+    return [*own, Server.deleted_at.isnot(None) if deleted else Server.deleted_at.is_(None)]
 
 
 def _statuses(call: Call[Any]) -> list[str]:
@@ -190,31 +191,10 @@ def _everywhere(call: Call[Any]) -> bool:
     return wanted is not None and (wanted == "" or filters.boolean("all_tenants", wanted))
 
 
-def _narrow(call: Call[Any], statement: Select[Any]) -> Select[Any]:
-    every = call.allows(ALL_FILTERS, **call.own_target())
-    allowed = {**_EQUAL, **_EQUAL_FOR_ADMIN} if every else dict(_EQUAL)
-    if _everywhere(call):
-        allowed |= _PROJECT
-    statement = filters.equals(statement, call.query, allowed)
-    if name := call.param("name") or call.param("display_name"):
-        statement = statement.where(_named(call, statement, name))
-    if statuses := _statuses(call):
-        statement = statement.where(_in_status(call, statuses))
-    since, before = (_moment(call, name) for name in ("changes-since", "changes-before"))
-    if since is not None and before is not None and since > before:
-        raise BadRequest("The value of changes-since must be less than or equal to changes-before.")
-    if since is not None:
-        statement = statement.where(filters.shown_since(Server.updated_at, since))
-    if before is not None:
-        statement = statement.where(filters.shown_until(Server.updated_at, before))
-    for parameter in _TAGS:
-        (tags,) = filters.names(parameter, [call.param(parameter) or ""])
-        if tags:
-            statement = statement.where(_tagged(parameter, tags))
-    if addresses := call.params("ip") + call.params("ip6"):
-        ids = call.deps.network.servers_with_address(call.tx, addresses)
-        statement = statement.where(Server.id.in_(ids))
-    return statement
+def _admits(call: Call[Any], name: str) -> bool:
+    if name in _FOR_ADMIN:
+        return call.allows(ALL_FILTERS, **call.own_target())
+    return name not in _OF_PROJECTS or _everywhere(call)
 
 
 def _moment(call: Call[Any], name: str) -> datetime | None:
@@ -222,7 +202,7 @@ def _moment(call: Call[Any], name: str) -> datetime | None:
     return filters.moment(name, text) if text else None
 
 
-def _named(call: Call[Any], statement: Select[Any], text: str) -> ColumnElement[bool]:
+def _named(call: Call[Any], text: str) -> Condition:
     """A name filter is a regular expression. A plain one is the database's work; for others the names are read."""
     if len(text) > MAX_PATTERN:
         raise BadRequest(f"Invalid input for query parameter name: longer than {MAX_PATTERN} characters.")
@@ -234,7 +214,8 @@ def _named(call: Call[Any], statement: Select[Any], text: str) -> ColumnElement[
         if at_start:
             return Server.name.startswith(wanted, autoescape=True)
         return (Server.name.endswith if at_end else Server.name.contains)(wanted, autoescape=True)
-    names = call.tx.execute(statement.with_only_columns(Server.name).distinct().limit(MAX_NAMES + 1)).scalars().all()
+    within = (*_reach(call, Viewer.of(call.caller)), *SERVERS.compared(call))
+    names = call.tx.execute(select(Server.name).where(*within).distinct().limit(MAX_NAMES + 1)).scalars().all()
     if len(names) > MAX_NAMES:
         raise BadRequest(f"More than {MAX_NAMES} names to compare: ask with a plain part of the name, or more filters.")
     try:
@@ -243,7 +224,7 @@ def _named(call: Call[Any], statement: Select[Any], text: str) -> ColumnElement[
         raise BadRequest(f"Invalid input for query parameter name: {error}.") from error
 
 
-def _in_status(call: Call[Any], statuses: list[str]) -> ColumnElement[bool]:
+def _in_status(call: Call[Any], statuses: list[str]) -> Condition:
     """Servers in any of the statuses. Those that do not exist match nothing; alone they are refused since 2.38."""
     known = [status for status in statuses if status in STATUSES or status == UNKNOWN]
     if not known and call.at_least(2, 38):
@@ -251,8 +232,36 @@ def _in_status(call: Call[Any], statuses: list[str]) -> ColumnElement[bool]:
     return or_(*(in_status(status) for status in known)) if known else Server.id.is_(None)
 
 
-def _tagged(parameter: str, tags: list[str]) -> ColumnElement[bool]:
-    """Tags are a JSON list of short texts that hold no quote: a quoted tag in the text is the tag."""
-    terms = [cast(Server.tags, Text).contains(msgspec.json.encode(tag).decode(), autoescape=True) for tag in tags]
-    found = or_(*terms) if "any" in parameter else and_(*terms)
-    return ~found if parameter.startswith("not") else found
+def _with_address(call: Call[Any]) -> Condition:
+    addresses = call.params("ip") + call.params("ip6")
+    return Server.id.in_(call.deps.network.servers_with_address(call.tx, addresses))
+
+
+SERVERS = Collection(
+    name="servers",
+    model=Server,
+    reach=Reach(_reach, lambda call: (_everywhere(call), _deleted(call)), frozenset({"all_tenants", "deleted"})),
+    filters=_FILTERS,
+    special={
+        "name": lambda call, values: _named(call, values[-1]),
+        "display_name": lambda call, values: true() if call.param("name") else _named(call, values[-1]),
+        "status": lambda call, _values: _in_status(call, _statuses(call)),
+        "changes-since": lambda _call, values: filters.shown_since(
+            Server.updated_at, filters.moment("changes-since", values[-1])
+        ),
+        "changes-before": lambda _call, values: filters.shown_until(
+            Server.updated_at, filters.moment("changes-before", values[-1])
+        ),
+        "ip": lambda call, _values: _with_address(call),
+        "ip6": lambda call, _values: _with_address(call),
+    },
+    admits=_admits,
+    tagged=Server.tags,
+    tag_values=tags.last,
+    sort_keys=_sortable,
+    order=(("created_at", True),),
+    pages=Pages(most=MAX_PAGE, direction="desc"),
+    links=links.next_in("servers_links"),
+    source=EVERY_SERVER,
+    record=SeenServer,
+)

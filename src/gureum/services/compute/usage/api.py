@@ -6,20 +6,21 @@ cut to the asked period; amounts are hours times vCPUs, MiB and GiB.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, or_, select
+from sqlalchemy import or_, select
 
 from gureum.foundation import clock
 from gureum.foundation.errors import BadRequest
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
+from gureum.foundation.http.collections import Collection, Condition, links
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
-from gureum.services.compute.pages import CLOSED, page_asked, with_next
+from gureum.services.compute.pages import CLOSED, PAGES, check_paging
 from gureum.services.compute.servers.model import Server
 
 _PREFIX = "os_compute_api:os-simple-tenant-usage:"
@@ -38,39 +39,53 @@ class Period:
 
 def index(call: Call[Any]) -> dict[str, Any]:
     period = _period(call)
-    rows, marker = _page(call, _used(period))
-    by_project: dict[str, list[Server]] = {}
+    rows, links_of = _page(call, period)
+    by_project: dict[str, list[Any]] = {}
     for row in rows:
         by_project.setdefault(row.project_id, []).append(row)
     detailed = call.param("detailed") == "1"
     usages = [_usage(project, servers, period, detailed=detailed) for project, servers in by_project.items()]
-    return with_next(call, {"tenant_usages": usages}, "tenant_usages_links", marker)
+    return {"tenant_usages": usages} | links_of("tenant_usages_links")
 
 
 def show(call: Call[Any], project_id: str) -> dict[str, Any]:
     call.enforce(project_id=project_id)
     period = _period(call)
-    rows, marker = _page(call, _used(period).where(Server.project_id == project_id))
+    rows, links_of = _page(call, period, Server.project_id == project_id)
     usage = _usage(project_id, rows, period, detailed=True) if rows else {}
-    return with_next(call, {"tenant_usage": usage}, "tenant_usage_links", marker)
+    return {"tenant_usage": usage} | links_of("tenant_usage_links")
 
 
-def _used(period: Period) -> Select[Any]:
-    return select(Server).where(
+_USED = Collection(
+    name="servers",
+    model=Server,
+    sort_keys={"project_id": Server.project_id},
+    order=(("project_id", False),),
+    pages=PAGES,
+    source=select(
+        *(Server.id, Server.name, Server.project_id, Server.flavor, Server.vcpus, Server.ram_mib, Server.vm_state),
+        *(Server.launched_at, Server.terminated_at),
+    ),
+)
+"""Servers as reports count them, deleted ones too."""
+
+
+def _page(call: Call[Any], period: Period, *within: Condition) -> tuple[Sequence[Any], Callable[[str], dict[str, Any]]]:
+    """The page's servers, and the links that follow under a key. Paging since 2.40; before, the first page is all there
+    is.
+    """
+    paged = call.at_least(2, 40)
+    if not paged:
+        call.query = [(name, value) for name, value in call.query if name not in ("limit", "marker")]
+    check_paging(call)
+    page = _USED.page(
+        call,
         Server.launched_at.isnot(None),
         Server.launched_at < period.stop,
         or_(Server.terminated_at.is_(None), Server.terminated_at > period.start),
+        *within,
     )
-
-
-def _page(call: Call[Any], statement: Select[Any]) -> tuple[list[Server], str | None]:
-    """Paging since 2.40; before, the first page is all there is."""
-    if not call.at_least(2, 40):
-        call.query = [(name, value) for name, value in call.query if name not in ("limit", "marker")]
-    paging = page_asked(call, {"project_id": Server.project_id}, Server.id, [("project_id", False)])
-    found = call.tx.scalars(paging.page(statement, lambda id_: call.tx.scalar(statement.where(Server.id == id_)))).all()
-    rows, more = paging.cut(found)
-    return list(rows), rows[-1].id if more and call.at_least(2, 40) else None
+    return page.rows, lambda key: links.next_link(call, key, page.last) if paged else {}
 
 
 def _period(call: Call[Any]) -> Period:
@@ -83,7 +98,7 @@ def _period(call: Call[Any]) -> Period:
     return Period(begun, ended)
 
 
-def _usage(project_id: str, servers: Iterable[Server], period: Period, *, detailed: bool) -> dict[str, Any]:
+def _usage(project_id: str, servers: Iterable[Any], period: Period, *, detailed: bool) -> dict[str, Any]:
     rows = [_server(server, period) for server in servers]
     usage: dict[str, Any] = {
         "tenant_id": project_id,
@@ -99,8 +114,7 @@ def _usage(project_id: str, servers: Iterable[Server], period: Period, *, detail
     return usage
 
 
-def _server(server: Server, period: Period) -> dict[str, Any]:
-    assert server.launched_at is not None
+def _server(server: Any, period: Period) -> dict[str, Any]:
     ended = server.terminated_at
     seconds = (min(ended or period.stop, period.stop) - max(server.launched_at, period.start)).total_seconds()
     return {

@@ -145,7 +145,7 @@ IMAGES = Collection(
     name="images",
     model=Image,
     reach=Reach(_reach, _kind, frozenset({"visibility", "member_status", "os_hidden"})),
-    shown=lambda call: (Image.hidden.is_(_hidden(call)),),
+    shown=lambda call, _viewer: (Image.hidden.is_(_hidden(call)),),
     other=lambda call, name, value: None if name in _NOT_FILTERS else _condition(call, name, value),
     sort_keys={
         "name": Image.name,
