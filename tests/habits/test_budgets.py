@@ -27,7 +27,6 @@ OPTIONS = 25
 PARAMETER_EXCEPTIONS = Exceptions(
     {
         "gureum.foundation.http.app:App.__init__": "made in one place, by the role; four are named only",
-        "gureum.foundation.http.paging:paging_of": "goes with the one list engine",
     }
 )
 

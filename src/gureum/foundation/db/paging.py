@@ -1,6 +1,6 @@
 """Keyset paging: a page starts after its marker row, by the sort keys, so that its cost does not grow with depth.
 
-Pure over a select statement; link and parameter names belong to each API (`http/paging.py`).
+Pure over a select statement; link and parameter names belong to each API (`http/collections`).
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select
+from sqlalchemy import ColumnElement
 from sqlalchemy.orm import InstrumentedAttribute
 
 from gureum.foundation.errors import BadRequest
@@ -80,19 +80,3 @@ _READERS: Mapping[type, Convert] = {bool: boolean, int: integer}
 def reader_of(column: InstrumentedAttribute[Any]) -> Convert:
     """How a value is read that is compared with a column: by the column's type."""
     return _READERS.get(column.type.python_type, text)
-
-
-def equals(
-    statement: Select[Any],
-    query: list[tuple[str, str]],
-    allowed: Mapping[str, tuple[InstrumentedAttribute[Any], Convert]],
-) -> Select[Any]:
-    """Add `column = value` (or IN, for a repeated parameter) for each allowed parameter present in the query."""
-    wanted: dict[str, list[Any]] = {}
-    for name, value in query:
-        if name in allowed:
-            wanted.setdefault(name, []).append(allowed[name][1](name, value))
-    for name, values in wanted.items():
-        column = allowed[name][0]
-        statement = statement.where(column == values[0] if len(values) == 1 else column.in_(values))
-    return statement

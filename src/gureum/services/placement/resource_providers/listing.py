@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, exists, or_, select
+from sqlalchemy import ColumnElement, and_, exists, or_, select, true
 from sqlalchemy.orm import aliased
 
-from gureum.foundation.db.prepared import Prepared, table_of
 from gureum.foundation.errors import BadRequest
 from gureum.foundation.http.call import Call
+from gureum.foundation.http.collections import Collection, Condition
 from gureum.foundation.http.microversions import Version
 from gureum.services.placement import names
 from gureum.services.placement.answers import BAD_VALUE, check_query, dashed
@@ -25,32 +25,6 @@ PARAMETERS: dict[str, Version] = {
     "in_tree": (1, 14),
     "required": (1, 18),
 }
-
-
-_EVERY: Prepared[Any] = Prepared(select(*table_of(Provider).c).order_by(Provider.created_at, Provider.id))
-
-
-def providers_asked(call: Call[Any]) -> Sequence[Provider]:
-    """Providers' rows, to be read only."""
-    check_query(call, PARAMETERS)
-    if not call.query:
-        return _EVERY.all(call.tx)
-    statement: Select[Any] = select(Provider)
-    if (name := call.param("name")) is not None:
-        statement = statement.where(Provider.name == name)
-    if (uuid := call.param("uuid")) is not None:
-        statement = statement.where(Provider.id == _uuid("uuid", uuid))
-    if (tree := call.param("in_tree")) is not None:
-        other = aliased(Provider)
-        roots = select(other.root_id).where(other.id == _uuid("in_tree", tree))
-        statement = statement.where(Provider.root_id.in_(roots))
-    if required := in_force(call.params("required"), call.version, ANY_TRAITS):
-        statement = statement.where(*_traits(call, required))
-    if aggregates := several(call.params("member_of"), call.version):
-        statement = statement.where(*_aggregates(call, aggregates))
-    if (resources := call.param("resources")) is not None:
-        statement = statement.where(*_room(call, resources))
-    return call.tx.scalars(statement.order_by(Provider.created_at, Provider.id)).all()
 
 
 def _uuid(name: str, text: str) -> str:
@@ -102,3 +76,44 @@ def _room(call: Call[Any], text: str) -> list[ColumnElement[bool]]:
             )
         )
     return terms
+
+
+# -- the list --------------------------------------------------------------------------------------------
+
+
+def _in_tree(_call: Call[Any], values: list[str]) -> Condition:
+    other = aliased(Provider)
+    return Provider.root_id.in_(select(other.root_id).where(other.id == _uuid("in_tree", values[-1])))
+
+
+def _required(call: Call[Any], values: list[str]) -> Condition:
+    required = in_force(values, call.version, ANY_TRAITS)
+    return and_(true(), *(_traits(call, required) if required else ()))
+
+
+def _member_of(call: Call[Any], values: list[str]) -> Condition:
+    aggregates = several(values, call.version)
+    return and_(true(), *(_aggregates(call, aggregates) if aggregates else ()))
+
+
+PROVIDERS = Collection(
+    name="resource_providers",
+    model=Provider,
+    special={
+        "name": lambda _call, values: Provider.name == values[-1],
+        "uuid": lambda _call, values: Provider.id == _uuid("uuid", values[-1]),
+        "in_tree": _in_tree,
+        "required": _required,
+        "member_of": _member_of,
+        "resources": lambda call, values: and_(true(), *_room(call, values[-1])),
+    },
+    sort_keys={"created_at": Provider.created_at},
+    order=(("created_at", False),),
+)
+"""Of several parameters of one name, all of `required` and `member_of` count and the last of any other."""
+
+
+def providers_asked(call: Call[Any]) -> Sequence[Any]:
+    """Providers' rows, to be read only. The API knows no pages."""
+    check_query(call, PARAMETERS)
+    return PROVIDERS.page(call).rows
