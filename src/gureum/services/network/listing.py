@@ -14,15 +14,14 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, select, true
+from sqlalchemy import ColumnElement
 from sqlalchemy.orm import InstrumentedAttribute
 
-from gureum.foundation.caller import Caller
 from gureum.foundation.errors import BadRequest, PreconditionFailed
 from gureum.foundation.http import filters
 from gureum.foundation.http.body import converted
 from gureum.foundation.http.call import Call
-from gureum.foundation.http.collections import NOBODY, Collection, Compared, Pages, links, of_project, tags
+from gureum.foundation.http.collections import Collection, Compared, Own, Pages, links, of_project, tags
 from gureum.services.network import errors
 from gureum.services.network.spellings import spelling_of
 
@@ -33,7 +32,7 @@ _CONTROL = (
     *("fields", "limit", "marker", "sort_key", "sort_dir", "page_reverse"),
     *(*tags.PARAMETERS, "changed_since"),
 )
-IN_QUERIES = "`Listing.reach` is part of each query"
+IN_QUERIES = "`Listing.seen_by` is part of each query"
 """Why the rules that read need no project predicate of their own."""
 FIELDS = ("fields",)
 """The one query parameter of a single resource."""
@@ -62,10 +61,6 @@ class Listing:
     extra_rows: Callable[[Call[Any]], list[Any]] = lambda _call: []
     extra_row: Callable[[Call[Any], str], Any | None] = lambda _call, _resource_id: None
 
-    def reach(self, caller: Caller) -> ColumnElement[bool]:
-        """What the caller may see: everything for an administrator."""
-        return true() if caller.is_admin else self.seen_by(caller.project_id or NOBODY)
-
     def query(self) -> tuple[str, ...]:
         """Every query parameter of the list."""
         return (*_CONTROL, *self.filters, *self.special)
@@ -85,6 +80,11 @@ class Listing:
             pages=_PAGES,
             links=links.neighbours_in(f"{self.plural}_links"),
         )
+
+    @cached_property
+    def own(self) -> Own[Any]:
+        """One resource within reach, or 404."""
+        return Own(self.model, self.seen_by, lambda resource_id: errors.missing(self.single, resource_id))
 
     @cached_property
     def compared(self) -> dict[str, Compared]:
@@ -179,7 +179,7 @@ def show(call: Call[Any], listing: Listing, resource_id: str) -> dict[str, Any]:
 
 def find(call: Call[Any], listing: Listing, resource_id: str) -> Any:
     """The columns of one resource within reach. Raises NotFound."""
-    row = listing.collection.find(call, resource_id)
+    row = listing.own.row(call.tx, call.caller, resource_id)
     if row is None:
         row = listing.extra_row(call, resource_id)
     if row is None:
@@ -192,7 +192,7 @@ def load(call: Call[Any], listing: Listing, resource_id: str, rule: str | None =
 
     Raises NotFound out of reach and Forbidden when the caller may see but not change it.
     """
-    row = load_within_reach(call, listing, resource_id)
+    row = listing.own.load(call.tx, call.caller, resource_id)
     call.enforce(rule, project_id=row.project_id, tenant_id=row.project_id)
     refuse_other_revision(call, row)
     return row
@@ -225,11 +225,7 @@ def select_fields(call: Call[Any], views: list[dict[str, Any]]) -> list[dict[str
 
 def load_within_reach(call: Call[Any], listing: Listing, resource_id: str) -> Any:
     """The ORM row of what the caller may see, for use by another resource. Raises NotFound."""
-    model = listing.model
-    row = call.tx.scalar(select(model).where(model.id == resource_id, listing.reach(call.caller)))
-    if row is None:
-        raise errors.missing(listing.single, resource_id)
-    return row
+    return listing.own.load(call.tx, call.caller, resource_id)
 
 
 def project_named(new: Any) -> str:

@@ -18,6 +18,7 @@ from gureum.foundation.http.collections.collection import (
     of_project,
 )
 from gureum.foundation.http.collections.links import Links
+from gureum.foundation.http.collections.own import Own
 from gureum.foundation.http.collections.pages import PARAMETERS, Page, Pages, Paging
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Filter",
     "Links",
     "Other",
+    "Own",
     "Page",
     "Pages",
     "Paging",

@@ -146,15 +146,6 @@ class Collection:
         reached = self._source.where(*self.reach.conditions(call, Viewer.of(call.caller)), *within)
         return self._read(call, ordered(reached, self._usual_keys(call)))
 
-    def find(self, call: Call[Any], id_: str) -> Any | None:
-        """The row of this id within reach, or None."""
-        kind = (self.reach.kind(call), "find")
-        statement = self._prepared.get(kind)
-        if statement is None:
-            reached = self._source.where(self._unique == bindparam("id_"), *self.reach.conditions(call, ANY_VIEWER))
-            statement = self._prepared[kind] = Prepared(reached, self._record)
-        return statement.first(call.tx, id_=id_, **Viewer.of(call.caller).values())
-
     def answer(self, call: Call[Any], page: Page, items: Sequence[Any], **more: Any) -> dict[str, Any]:
         """The document of a page whose rows are shown as `items`, with what else it says."""
         return {self.name: items, **more, **(self.links(call, page) if self.links else {})}

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, or_, select
 
 from gureum.foundation.errors import NotFound
 from gureum.foundation.http.call import Call
-from gureum.foundation.http.collections import Viewer, of_project
+from gureum.foundation.http.collections import Own, of_project
 from gureum.services.compute.flavors.model import Flavor, FlavorAccess
 
 
@@ -21,10 +21,9 @@ def open_to(project: Any) -> ColumnElement[bool]:
 REACH = of_project(open_to)
 
 
+_FLAVORS = Own(Flavor, open_to, lambda flavor_id: NotFound(f"Flavor {flavor_id} could not be found."))
+
+
 def find_flavor(call: Call[Any], flavor_id: str) -> Flavor:
     """Raises NotFound for a flavor that is not there or not for the caller."""
-    within = REACH.conditions(call, Viewer.of(call.caller))
-    row: Flavor | None = call.tx.scalar(select(Flavor).where(Flavor.id == flavor_id, *within))
-    if row is None:
-        raise NotFound(f"Flavor {flavor_id} could not be found.")
-    return row
+    return _FLAVORS.load(call.tx, call.caller, flavor_id)

@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
-from sqlalchemy import Select, delete, select
+from sqlalchemy import delete, select
 
 from gureum.foundation import ids
 from gureum.foundation.errors import BadRequest, NotFound
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
+from gureum.foundation.http.collections import Own
 from gureum.foundation.http.microversions import Version
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
@@ -123,14 +124,16 @@ def remove(call: Call[Any], group_id: str) -> None:
     call.tx.delete(row)
 
 
+_OWN = Own(
+    ServerGroup,
+    lambda project_id: ServerGroup.project_id == project_id,
+    lambda group_id: NotFound(f"Instance group {group_id} could not be found."),
+)
+
+
 def _find(call: Call[Any], group_id: str) -> ServerGroup:
     """The group within the caller's reach, if the route's rule allows: 404 before 403, as for servers."""
-    statement: Select[Any] = select(ServerGroup).where(ServerGroup.id == group_id)
-    if not call.caller.is_admin:
-        statement = statement.where(ServerGroup.project_id == call.caller.project_id)
-    row: ServerGroup | None = call.tx.scalar(statement)
-    if row is None:
-        raise NotFound(f"Instance group {group_id} could not be found.")
+    row = _OWN.load(call.tx, call.caller, group_id)
     call.enforce(**call.own_target())
     return row
 

@@ -21,6 +21,7 @@ from gureum.foundation.policy import Rule
 from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.pages import PAGES, check_paging, only_parameters
 from gureum.services.compute.servers.model import Server, ServerAction
+from gureum.services.compute.servers.seen import EVER, LIVING
 from gureum.services.compute.servers.views import host_id
 
 _PREFIX = "os_compute_api:os-instance-actions:"
@@ -92,15 +93,7 @@ def show(call: Call[ComputeDeps], server_id: str, request_id: str) -> dict[str, 
 
 def _server(call: Call[Any], server_id: str) -> Server:
     """The server within the caller's reach; since 2.21 a deleted one too. Raises NotFound."""
-    statement = select(Server).where(Server.id == server_id)
-    if not call.caller.is_admin:
-        statement = statement.where(Server.project_id == call.caller.project_id)
-    if not call.at_least(2, 21):
-        statement = statement.where(Server.deleted_at.is_(None))
-    server = call.tx.scalar(statement)
-    if server is None:
-        raise NotFound(f"Instance {server_id} could not be found.")
-    return server
+    return (EVER if call.at_least(2, 21) else LIVING).load(call.tx, call.caller, server_id)
 
 
 def _action(call: Call[Any], server_id: str, request_id: str) -> ServerAction | None:

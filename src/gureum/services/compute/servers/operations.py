@@ -21,7 +21,7 @@ from gureum.foundation import clock, ids, log
 from gureum.foundation.caller import Caller
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.db.prepared import Prepared, insert_into, table_of, update_of
-from gureum.foundation.errors import BadRequest, Conflict, Forbidden, NotFound
+from gureum.foundation.errors import BadRequest, Conflict, Forbidden
 from gureum.services.compute.class_quotas import class_amounts
 from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.flavors.model import Flavor, FlavorAccess
@@ -34,6 +34,7 @@ from gureum.services.compute.servers.hints import Hints, within_reach
 from gureum.services.compute.servers.lifecycle import ServerLifecycle
 from gureum.services.compute.servers.model import LEGAL, TASK_KIND, Server, ServerAction
 from gureum.services.compute.servers.rules import hostname_of, resources_of
+from gureum.services.compute.servers.seen import LIVING
 from gureum.services.image.facade import BootImage
 from gureum.services.network.facade import NicRequest
 
@@ -259,19 +260,9 @@ def record_done(tx: Tx, caller: Caller, server: Server, action: str) -> None:
 # -- finding ---------------------------------------------------------------------------------------------
 
 
-_ANY = select(Server).where(Server.id == bindparam("server_id"), Server.deleted_at.is_(None))
-_OWN = _ANY.where(Server.project_id == bindparam("project_id"))
-
-
 def find_server(tx: Tx, caller: Caller, server_id: str) -> Server:
     """A living server within the caller's reach. Raises NotFound."""
-    if caller.is_admin:
-        server = tx.scalar(_ANY, {"server_id": server_id})
-    else:
-        server = tx.scalar(_OWN, {"server_id": server_id, "project_id": caller.project_id})
-    if server is None:
-        raise NotFound(f"Instance {server_id} could not be found.")
-    return server
+    return LIVING.load(tx, caller, server_id)
 
 
 def check_unlocked(server: Any, caller: Caller) -> None:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Select, bindparam, select
+from sqlalchemy import Select, select
 
 from gureum.foundation.caller import Caller
 from gureum.foundation.db.engine import Tx
-from gureum.foundation.db.prepared import Prepared, row_type
+from gureum.foundation.db.prepared import row_type
 from gureum.foundation.errors import NotFound
+from gureum.foundation.http.collections import Own
 from gureum.services.compute.hosts.model import Host
 from gureum.services.compute.servers.groups import ServerGroupMember
 from gureum.services.compute.servers.model import Server, Worded
@@ -33,17 +34,23 @@ EVERY_SERVER: Select[Any] = select(
 SeenServer: Any = row_type(EVERY_SERVER, Worded)
 """A row of it."""
 
-_LIVING = EVERY_SERVER.where(Server.id == bindparam("server_id"), Server.deleted_at.is_(None))
-_ANY = Prepared(_LIVING, SeenServer)
-_OWN = Prepared(_LIVING.where(Server.project_id == bindparam("project_id")), SeenServer)
+
+def _missing(server_id: str) -> NotFound:
+    return NotFound(f"Instance {server_id} could not be found.")
+
+
+EVER = Own(Server, lambda project_id: Server.project_id == project_id, _missing)
+"""Servers within a caller's reach, deleted ones too."""
+LIVING = Own(
+    Server,
+    lambda project_id: Server.project_id == project_id,
+    _missing,
+    within=(Server.deleted_at.is_(None),),
+    source=EVERY_SERVER,
+    record=SeenServer,
+)
 
 
 def find(tx: Tx, caller: Caller, server_id: str) -> Any:
     """A living server within the caller's reach. Raises NotFound."""
-    if caller.is_admin:
-        found = _ANY.first(tx, server_id=server_id)
-    else:
-        found = _OWN.first(tx, server_id=server_id, project_id=caller.project_id)
-    if found is None:
-        raise NotFound(f"Instance {server_id} could not be found.")
-    return found
+    return LIVING.find(tx, caller, server_id)

@@ -1,0 +1,88 @@
+"""One resource within the caller's reach, or 404: what a caller may not see is not there for it.
+
+`find` reads a record with a prepared statement, for views; `load` an ORM object, for changes. Invariant: the project
+predicate is part of both statements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import Select, bindparam, select
+
+from gureum.foundation.caller import Caller
+from gureum.foundation.db.engine import Tx
+from gureum.foundation.db.prepared import Prepared, table_of
+from gureum.foundation.db.types import Row
+from gureum.foundation.errors import ApiError
+from gureum.foundation.http.collections.collection import NOBODY, Condition
+
+Model = TypeVar("Model", bound=Row)
+
+
+class Own(Generic[Model]):
+    """A model's rows by id: any for an administrator, what `seen_by(project_id)` says for others.
+
+    `missing(id)` is the refusal in the API's words. Rows not `within` the conditions are not there for anyone.
+    `source` is the statement of `find`, by default all columns of the model, and `record` is made of its row.
+    """
+
+    def __init__(  # noqa: PLR0917 named in every place
+        self,
+        model: type[Model],
+        seen_by: Callable[[Any], Condition],
+        missing: Callable[[str], ApiError],
+        within: tuple[Condition, ...] = (),
+        source: Select[Any] | None = None,
+        record: Callable[..., Any] | None = None,
+    ) -> None:
+        self._model = model
+        self._seen_by = seen_by
+        self._missing = missing
+        self._within = within
+        self._source = source
+        self._make = record
+
+    def find(self, tx: Tx, caller: Caller, id_: str) -> Any:
+        """The record of this id. Raises what `missing` makes."""
+        row = self.row(tx, caller, id_)
+        if row is None:
+            raise self._missing(id_)
+        return row
+
+    def row(self, tx: Tx, caller: Caller, id_: str) -> Any | None:
+        """The record of this id, or None."""
+        of_any, of_project = self._records
+        if caller.is_admin:
+            return of_any.first(tx, id_=id_)
+        return of_project.first(tx, id_=id_, project_id=caller.project_id or NOBODY)
+
+    def load(self, tx: Tx, caller: Caller, id_: str) -> Model:
+        """The object of this id. Raises what `missing` makes."""
+        of_any, of_project = self._objects
+        if caller.is_admin:
+            found: Model | None = tx.scalar(of_any, {"id_": id_})
+        else:
+            found = tx.scalar(of_project, {"id_": id_, "project_id": caller.project_id or NOBODY})
+        if found is None:
+            raise self._missing(id_)
+        return found
+
+    @cached_property
+    def _records(self) -> tuple[Prepared[Any], Prepared[Any]]:
+        source: Select[Any] = select(*table_of(self._model).c) if self._source is None else self._source
+        of_any, of_project = self._narrowed(source)
+        if self._make is None:
+            return Prepared(of_any), Prepared(of_project)
+        return Prepared(of_any, self._make), Prepared(of_project, self._make)
+
+    @cached_property
+    def _objects(self) -> tuple[Select[Any], Select[Any]]:
+        return self._narrowed(select(self._model))
+
+    def _narrowed(self, source: Select[Any]) -> tuple[Select[Any], Select[Any]]:
+        model: Any = self._model
+        of_any = source.where(model.id == bindparam("id_"), *self._within)
+        return of_any, of_any.where(self._seen_by(bindparam("project_id")))
