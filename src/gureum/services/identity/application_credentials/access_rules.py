@@ -22,6 +22,7 @@ from gureum.services.identity import listing
 from gureum.services.identity.application_credentials.model import ApplicationCredential, StoredAccessRule
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.fields import PERSONAL
+from gureum.services.identity.finding import existing
 from gureum.services.identity.listing import declared, query
 
 _SYSTEM_READER = "(role:reader and system_scope:all)"
@@ -118,10 +119,7 @@ def index(call: Call[IdentityDeps], user_id: str) -> dict[str, Any]:
 def _find(call: Call[IdentityDeps], user_id: str, rule_id: str) -> StoredAccessRule:
     call.enforce(**{"target.user.id": user_id})
     mine = (StoredAccessRule.id == rule_id, StoredAccessRule.user_id == user_id)
-    row = call.tx.scalar(select(StoredAccessRule).where(*mine))
-    if row is None:
-        raise NotFound(f"Could not find access rule: {rule_id}.")
-    return row
+    return existing(call.tx.scalar(select(StoredAccessRule).where(*mine)), "access rule", rule_id)
 
 
 def show(call: Call[IdentityDeps], user_id: str, rule_id: str) -> dict[str, Any]:

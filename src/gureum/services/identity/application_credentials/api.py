@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from gureum.foundation import clock, ids
 from gureum.foundation.db.engine import Tx
-from gureum.foundation.errors import BadRequest, Conflict, Forbidden, NotFound
+from gureum.foundation.errors import BadRequest, Conflict, Forbidden
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
@@ -21,6 +21,7 @@ from gureum.services.identity.application_credentials.access_rules import RuleRe
 from gureum.services.identity.application_credentials.model import ApplicationCredential
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.fields import ADMIN_OR_SYSTEM_READER, PERSONAL, Description, LongName
+from gureum.services.identity.finding import existing
 from gureum.services.identity.listing import declared, query
 from gureum.services.identity.roles.model import GLOBAL, Role
 from gureum.services.identity.tokens import revocations
@@ -173,9 +174,7 @@ def index(call: Call[IdentityDeps], user_id: str) -> dict[str, Any]:
 def _find(call: Call[IdentityDeps], user_id: str, credential_id: str) -> ApplicationCredential:
     """The credential, if the caller may see that of the path's user, and of the user whose it really is."""
     call.enforce(**{"target.user.id": user_id})
-    row: ApplicationCredential | None = call.tx.get(ApplicationCredential, credential_id)
-    if row is None:
-        raise NotFound(f"Could not find Application Credential: {credential_id}.")
+    row = existing(call.tx.get(ApplicationCredential, credential_id), "Application Credential", credential_id)
     call.enforce(**{"target.user.id": row.user_id})
     return row
 

@@ -24,6 +24,7 @@ from gureum.services.identity import listing
 from gureum.services.identity.credentials.model import Credential
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.fields import ADMIN_OR_SYSTEM_READER, IdText, extra_of, typed
+from gureum.services.identity.finding import existing
 from gureum.services.identity.listing import declared, query, self_link
 from gureum.services.identity.projects.model import Project
 from gureum.services.identity.users.model import User
@@ -90,8 +91,7 @@ def create(call: Call[IdentityDeps], body: CredentialBody) -> dict[str, Any]:
     user_id = new.user_id or call.caller.user_id
     call.enforce(**{_OWNER: user_id})
     refuse_delegated(call)
-    if call.tx.get(User, user_id) is None:
-        raise NotFound(f"Could not find user: {user_id}.")
+    existing(call.tx.get(User, user_id), "user", user_id)
     if new.project_id is not None and call.tx.get(Project, new.project_id) is None:
         raise NotFound(f"Could not find project: {new.project_id}.")
     digest = None
@@ -179,9 +179,7 @@ def _find(call: Call[IdentityDeps], credential_id: str) -> Credential:
     refuse_delegated(call)
     row: Credential | None = call.tx.get(Credential, credential_id)
     call.enforce(**{_OWNER: row.user_id if row else None})
-    if row is None:
-        raise NotFound(f"Could not find credential: {credential_id}.")
-    return row
+    return existing(row, "credential", credential_id)
 
 
 def show(call: Call[IdentityDeps], credential_id: str) -> dict[str, Any]:

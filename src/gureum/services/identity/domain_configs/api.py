@@ -21,7 +21,8 @@ from gureum.services.identity.domain_configs import options
 from gureum.services.identity.domain_configs.model import DomainConfig
 from gureum.services.identity.domain_configs.options import Settings
 from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, CLOUD
-from gureum.services.identity.projects.model import DEFAULT_DOMAIN, Project
+from gureum.services.identity.finding import existing_domain
+from gureum.services.identity.projects.model import DEFAULT_DOMAIN
 
 RULES = (
     Rule("identity:create_domain_config", ADMIN, "Set a domain's configuration", scopes=CLOUD),
@@ -45,9 +46,7 @@ class ConfigBody(Struct, forbid_unknown_fields=True):
 
 
 def _check_domain(call: Call[Any], domain_id: str) -> None:
-    domain = call.tx.get(Project, domain_id)
-    if domain is None or not domain.is_domain:
-        raise NotFound(f"Could not find domain: {domain_id}.")
+    existing_domain(call.tx, domain_id)
 
 
 def _store(call: Call[IdentityDeps], row: DomainConfig, settings: Settings) -> None:

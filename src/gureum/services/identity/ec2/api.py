@@ -20,7 +20,7 @@ from sqlalchemy.exc import IntegrityError
 from gureum.foundation import clock, ids
 from gureum.foundation.caller import EC2_METHOD
 from gureum.foundation.db.engine import Tx
-from gureum.foundation.errors import BadRequest, NotFound, Unauthorized
+from gureum.foundation.errors import BadRequest, Unauthorized
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Reply, Route
 from gureum.foundation.policy import EVERY_SCOPE, Rule
@@ -30,6 +30,7 @@ from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.ec2.model import UsedSignature
 from gureum.services.identity.ec2.signatures import Claim, Signed, Unsigned, ec2_claim, s3_claim
 from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, CLOUD, PERSONAL, IdText
+from gureum.services.identity.finding import existing
 from gureum.services.identity.listing import collection
 from gureum.services.identity.projects.model import Project
 from gureum.services.identity.tokens.granting import grant_token
@@ -109,11 +110,8 @@ def _enforce(call: Call[IdentityDeps], user_id: str) -> None:
 
 def create(call: Call[IdentityDeps], body: NewKey, user_id: str) -> dict[str, Any]:
     _enforce(call, user_id)
-    if call.tx.get(User, user_id) is None:
-        raise NotFound(f"Could not find user: {user_id}.")
-    project = call.tx.get(Project, body.tenant_id)
-    if project is None:
-        raise NotFound(f"Could not find project: {body.tenant_id}.")
+    existing(call.tx.get(User, user_id), "user", user_id)
+    project = existing(call.tx.get(Project, body.tenant_id), "project", body.tenant_id)
     blob = {"access": ids.new_hex(), "secret": ids.new_hex(), "trust_id": None}
     digest = access_digest(str(blob["access"]))
     row = Credential(
@@ -143,9 +141,7 @@ def index(call: Call[IdentityDeps], user_id: str) -> dict[str, Any]:
 
 def _find(call: Call[IdentityDeps], access: str) -> Credential:
     """The key, whose owner the rule is asked about, whatever user the path names. Raises NotFound before Forbidden."""
-    row: Credential | None = call.tx.scalar(_with_access(access))
-    if row is None:
-        raise NotFound(f"Could not find credential: {access}.")
+    row: Credential = existing(call.tx.scalar(_with_access(access)), "credential", access)
     _enforce(call, row.user_id)
     return row
 

@@ -21,6 +21,7 @@ from gureum.services.identity.catalog.model import Endpoint, Region, Service
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.endpoint_policies.model import PolicyAssociation
 from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, CLOUD
+from gureum.services.identity.finding import existing
 from gureum.services.identity.listing import collection
 from gureum.services.identity.policies.api import view_of as policy_view
 from gureum.services.identity.policies.model import PolicyDocument
@@ -42,8 +43,7 @@ Key = tuple[str, str, str]
 
 def _checked(call: Call[Any], policy_id: str, names: Mapping[str, str]) -> Key:
     """The key of an association, once everything that it names is there."""
-    if call.tx.get(PolicyDocument, policy_id) is None:
-        raise NotFound(f"Could not find policy: {policy_id}.")
+    existing(call.tx.get(PolicyDocument, policy_id), "policy", policy_id)
     for name, value in names.items():
         if call.tx.get(_MODELS[name], value) is None:
             raise NotFound(f"Could not find {name.removesuffix('_id')}: {value}.")
@@ -92,9 +92,7 @@ def _in_force(tx: Tx) -> Callable[[Endpoint], str | None]:
 
 
 def show_for_endpoint(call: Call[IdentityDeps], endpoint_id: str) -> dict[str, Any]:
-    endpoint = call.tx.get(Endpoint, endpoint_id)
-    if endpoint is None:
-        raise NotFound(f"Could not find endpoint: {endpoint_id}.")
+    endpoint = existing(call.tx.get(Endpoint, endpoint_id), "endpoint", endpoint_id)
     policy_id = _in_force(call.tx)(endpoint)
     row = call.tx.get(PolicyDocument, policy_id) if policy_id else None
     if row is None:

@@ -28,9 +28,9 @@ from gureum.services.identity.fields import (
     taken,
     typed,
 )
+from gureum.services.identity.finding import existing, existing_domain
 from gureum.services.identity.groups.model import Group, GroupMember
 from gureum.services.identity.listing import collection, declared, in_domain, query, self_link
-from gureum.services.identity.projects.model import Project
 from gureum.services.identity.tokens import revocations
 from gureum.services.identity.users import api as users
 from gureum.services.identity.users.model import User
@@ -107,18 +107,14 @@ def _find(call: Call[Any], group_id: str, user: User | None = None) -> Group:
             "target.user.domain_id": user.domain_id if user else None,
         }
     )
-    if row is None:
-        raise NotFound(f"Could not find group: {group_id}.")
-    return row
+    return existing(row, "group", group_id)
 
 
 def create(call: Call[IdentityDeps], body: GroupBody) -> dict[str, Any]:
     new = typed(NewGroup, body.group)
     domain_id = new.domain_id or scope_domain(call)
     call.enforce(**{"target.group.domain_id": domain_id})
-    domain = call.tx.get(Project, domain_id)
-    if domain is None or not domain.is_domain:
-        raise NotFound(f"Could not find domain: {domain_id}.")
+    existing_domain(call.tx, domain_id)
     _check_name(call, domain_id, new.name)
     row = Group(
         id=ids.new_hex(),
@@ -170,8 +166,7 @@ def update(call: Call[IdentityDeps], body: GroupBody, group_id: str) -> dict[str
 
 
 def delete(call: Call[IdentityDeps], group_id: str) -> None:
-    if call.tx.get(Group, group_id) is None:
-        raise NotFound(f"Could not find group: {group_id}.")
+    existing(call.tx.get(Group, group_id), "group", group_id)
     row = _find(call, group_id)
     check_reach(call, row)
     mine = (Assignment.actor_kind == "group", Assignment.actor_id == row.id)

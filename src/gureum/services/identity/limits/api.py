@@ -8,13 +8,14 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from sqlalchemy import and_, or_, select
 
 from gureum.foundation import ids
-from gureum.foundation.errors import BadRequest, Conflict, NotFound
+from gureum.foundation.errors import BadRequest, Conflict
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.collections import Condition
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import EVERY_SCOPE, Rule
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, CLOUD, Description, IdText
+from gureum.services.identity.finding import existing
 from gureum.services.identity.limits import rules
 from gureum.services.identity.limits.model import Limit, RegisteredLimit
 from gureum.services.identity.limits.registered import Amount, Short, find_registered, stale
@@ -182,9 +183,7 @@ def index(call: Call[IdentityDeps]) -> dict[str, Any]:
 
 
 def _find(call: Call[IdentityDeps], limit_id: str) -> tuple[Limit, RegisteredLimit]:
-    found = call.tx.execute(_ALL_LIMITS.where(Limit.id == limit_id)).one_or_none()
-    if found is None:
-        raise NotFound(f"Could not find limit: {limit_id}.")
+    found = existing(call.tx.execute(_ALL_LIMITS.where(Limit.id == limit_id)).one_or_none(), "limit", limit_id)
     row, registered = found
     owner = call.tx.get(Project, row.owner_id)
     target = {"target.limit.project_id": None, "target.limit.domain_id": row.owner_id}

@@ -8,7 +8,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from sqlalchemy import select
 
 from gureum.foundation import ids
-from gureum.foundation.errors import BadRequest, Conflict, Forbidden, NotFound
+from gureum.foundation.errors import BadRequest, Conflict, Forbidden
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import EVERY_SCOPE, Rule
@@ -16,6 +16,7 @@ from gureum.services.identity import listing
 from gureum.services.identity.catalog.model import Region, Service
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.fields import ADMIN, CLOUD, Description
+from gureum.services.identity.finding import existing
 from gureum.services.identity.limits.model import Limit, RegisteredLimit
 from gureum.services.identity.listing import declared, query, self_link
 from gureum.services.identity.tokens import revocations
@@ -138,10 +139,7 @@ def index(call: Call[IdentityDeps]) -> dict[str, Any]:
 
 
 def _find(call: Call[Any], limit_id: str) -> RegisteredLimit:
-    row: RegisteredLimit | None = call.tx.get(RegisteredLimit, limit_id)
-    if row is None:
-        raise NotFound(f"Could not find registered limit: {limit_id}.")
-    return row
+    return existing(call.tx.get(RegisteredLimit, limit_id), "registered limit", limit_id)
 
 
 def show(call: Call[IdentityDeps], limit_id: str) -> dict[str, Any]:

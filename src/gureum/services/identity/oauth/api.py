@@ -16,6 +16,7 @@ from gureum.foundation.policy import Rule
 from gureum.services.identity import listing
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, CLOUD, PERSONAL, Description
+from gureum.services.identity.finding import existing
 from gureum.services.identity.listing import collection, declared, query, self_link
 from gureum.services.identity.oauth.model import AccessToken, Consumer
 from gureum.services.identity.roles.api import view_of as role_view
@@ -73,10 +74,7 @@ def index(call: Call[IdentityDeps]) -> dict[str, Any]:
 
 
 def _find(call: Call[Any], consumer_id: str) -> Consumer:
-    row: Consumer | None = call.tx.get(Consumer, consumer_id)
-    if row is None:
-        raise NotFound(f"Could not find consumer: {consumer_id}.")
-    return row
+    return existing(call.tx.get(Consumer, consumer_id), "consumer", consumer_id)
 
 
 def show(call: Call[IdentityDeps], consumer_id: str) -> dict[str, Any]:
@@ -126,10 +124,7 @@ def list_tokens(call: Call[IdentityDeps], user_id: str) -> dict[str, Any]:
 def _token(call: Call[IdentityDeps], user_id: str, token_id: str) -> AccessToken:
     _enforce(call, user_id)
     mine = (AccessToken.id == token_id, AccessToken.user_id == user_id)
-    row: AccessToken | None = call.tx.scalar(select(AccessToken).where(*mine))
-    if row is None:
-        raise NotFound(f"Could not find access token: {token_id}.")
-    return row
+    return existing(call.tx.scalar(select(AccessToken).where(*mine)), "access token", token_id)
 
 
 def show_token(call: Call[IdentityDeps], user_id: str, token_id: str) -> dict[str, Any]:

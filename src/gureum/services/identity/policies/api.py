@@ -8,12 +8,13 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gureum.foundation import ids
-from gureum.foundation.errors import BadRequest, NotFound
+from gureum.foundation.errors import BadRequest
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
 from gureum.services.identity import listing
 from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, CLOUD, extra_of, typed
+from gureum.services.identity.finding import existing
 from gureum.services.identity.listing import declared, query, self_link
 from gureum.services.identity.policies.model import PolicyDocument
 
@@ -76,10 +77,7 @@ def index(call: Call[Any]) -> dict[str, Any]:
 
 
 def _find(call: Call[Any], policy_id: str) -> PolicyDocument:
-    row: PolicyDocument | None = call.tx.get(PolicyDocument, policy_id)
-    if row is None:
-        raise NotFound(f"Could not find policy: {policy_id}.")
-    return row
+    return existing(call.tx.get(PolicyDocument, policy_id), "policy", policy_id)
 
 
 def show(call: Call[Any], policy_id: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from gureum.foundation import ids
 from gureum.foundation.db.engine import Tx
-from gureum.foundation.errors import BadRequest, Forbidden, NotFound
+from gureum.foundation.errors import BadRequest, Forbidden
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.collections import Condition, Reach, Viewer, tags
@@ -33,6 +33,7 @@ from gureum.services.identity.fields import (
     taken,
     typed,
 )
+from gureum.services.identity.finding import existing, existing_domain
 from gureum.services.identity.limits.rules import STRICT_TWO_LEVEL
 from gureum.services.identity.listing import declared, query, self_link
 from gureum.services.identity.projects.hierarchy import nested, reach, subtree
@@ -116,9 +117,7 @@ def find(call: Call[Any], project_id: str, rule: str | None = None) -> Project:
     row = call.tx.get(Project, project_id)
     domain_id = None if row is None or row.is_domain else row.domain_id
     call.enforce(rule, **{"target.project.id": row.id if row else None, "target.project.domain_id": domain_id})
-    if row is None:
-        raise NotFound(f"Could not find project: {project_id}.")
-    return row
+    return existing(row, "project", project_id)
 
 
 def create(call: Call[IdentityDeps], body: ProjectBody) -> Reply:
@@ -129,9 +128,7 @@ def create(call: Call[IdentityDeps], body: ProjectBody) -> Reply:
     domain_id = new.domain_id or (parent and (parent.id if parent.is_domain else parent.domain_id))
     domain_id = domain_id or scope_domain(call)
     call.enforce(**{"target.project.domain_id": domain_id})
-    domain = call.tx.get(Project, domain_id)
-    if domain is None or not domain.is_domain:
-        raise NotFound(f"Could not find domain: {domain_id}.")
+    existing_domain(call.tx, domain_id)
     parent_id = new.parent_id or domain_id
     _check_parent(call.tx, parent_id, domain_id, deepest(call.deps.options))
     return _store(call, new, body.project, domain_id, parent_id)
@@ -171,9 +168,7 @@ def deepest(options: IdentityConfig) -> int:
 
 
 def _check_parent(tx: Tx, parent_id: str, domain_id: str, levels: int) -> None:
-    parent = tx.get(Project, parent_id)
-    if parent is None:
-        raise NotFound(f"Could not find project: {parent_id}.")
+    parent = existing(tx.get(Project, parent_id), "project", parent_id)
     if domain_id not in (parent.id, parent.domain_id):
         raise BadRequest("The parent project is in another domain.")
     if not parent.enabled:

@@ -31,6 +31,7 @@ from gureum.services.identity.fields import (
     taken,
     typed,
 )
+from gureum.services.identity.finding import existing
 from gureum.services.identity.listing import declared, query, self_link
 from gureum.services.identity.roles.model import GLOBAL, ImpliedRole, OfDomain, Role
 from gureum.services.identity.tokens import revocations
@@ -99,10 +100,7 @@ def view_of(call: Call[Any], row: Role) -> dict[str, Any]:
 
 
 def find(call: Call[Any], role_id: str) -> Role:
-    row = call.tx.get(Role, role_id)
-    if row is None:
-        raise NotFound(f"Could not find role: {role_id}.")
-    return row
+    return existing(call.tx.get(Role, role_id), "role", role_id)
 
 
 def _found(call: Call[Any], verb: str, role_id: str) -> Role:

@@ -22,8 +22,8 @@ from gureum.services.identity import listing
 from gureum.services.identity.assignments.model import ancestors, direct_roles, with_implied
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.fields import ADMIN_OR_SYSTEM_READER, PERSONAL, IdText, LongName
+from gureum.services.identity.finding import existing, existing_project
 from gureum.services.identity.listing import collection, declared, query, self_link
-from gureum.services.identity.projects.model import Project
 from gureum.services.identity.roles.model import GLOBAL, Role
 from gureum.services.identity.tokens import revocations
 from gureum.services.identity.trusts.model import Trust, chain_of
@@ -200,13 +200,10 @@ def _roles(call: Call[IdentityDeps], new: NewTrust) -> list[str]:
 def _check_sides(call: Call[IdentityDeps], new: NewTrust, role_ids: list[str]) -> None:
     """The trustee and the project exist, and the trustor has what it lends."""
     tx = call.tx
-    if tx.get(User, new.trustee_user_id) is None:
-        raise NotFound(f"Could not find user: {new.trustee_user_id}.")
+    existing(tx.get(User, new.trustee_user_id), "user", new.trustee_user_id)
     if new.project_id is None:
         return
-    project = tx.get(Project, new.project_id)
-    if project is None or project.is_domain:
-        raise NotFound(f"Could not find project: {new.project_id}.")
+    existing_project(tx, new.project_id)
     above = ancestors(tx, new.project_id)
     held = with_implied(tx, direct_roles(tx, new.trustor_user_id, "project", new.project_id, above))
     if call.caller.is_delegated:
@@ -239,9 +236,7 @@ def _reach(call: Call[IdentityDeps]) -> list[Condition]:
 
 
 def _find(call: Call[IdentityDeps], trust_id: str) -> Trust:
-    row: Trust | None = call.tx.scalar(select(Trust).where(Trust.id == trust_id, *_reach(call)))
-    if row is None:
-        raise NotFound(f"Could not find trust: {trust_id}.")
+    row = existing(call.tx.scalar(select(Trust).where(Trust.id == trust_id, *_reach(call))), "trust", trust_id)
     sides = {"target.trust.trustor_user_id": row.trustor_id, "target.trust.trustee_user_id": row.trustee_id}
     call.enforce(**sides)
     return row

@@ -16,7 +16,7 @@ from sqlalchemy import delete as delete_from
 
 from gureum.foundation import clock, ids
 from gureum.foundation.db.engine import Tx
-from gureum.foundation.errors import BadRequest, NotFound
+from gureum.foundation.errors import BadRequest
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.collections import Condition
@@ -38,10 +38,10 @@ from gureum.services.identity.fields import (
     taken,
     typed,
 )
+from gureum.services.identity.finding import existing, existing_domain
 from gureum.services.identity.listing import collection, declared, in_domain, query, self_link
 from gureum.services.identity.projects.api import view_of as project_view
 from gureum.services.identity.projects.hierarchy import projects_of
-from gureum.services.identity.projects.model import Project
 from gureum.services.identity.tokens import revocations
 from gureum.services.identity.users import compliance
 from gureum.services.identity.users.compliance import UserOptions, standing_of
@@ -138,9 +138,7 @@ def find(call: Call[Any], user_id: str, rule: str | None = None) -> User:
     call.enforce(
         rule, **{"target.user.id": row.id if row else None, "target.user.domain_id": row.domain_id if row else None}
     )
-    if row is None:
-        raise NotFound(f"Could not find user: {user_id}.")
-    return row
+    return existing(row, "user", user_id)
 
 
 def create(call: Call[IdentityDeps], body: UserBody) -> dict[str, Any]:
@@ -155,9 +153,7 @@ def create(call: Call[IdentityDeps], body: UserBody) -> dict[str, Any]:
     now = clock.utcnow()
 
     def write(tx: Tx) -> dict[str, Any]:
-        domain = tx.get(Project, domain_id)
-        if domain is None or not domain.is_domain:
-            raise NotFound(f"Could not find domain: {domain_id}.")
+        existing_domain(tx, domain_id)
         if tx.scalar(select(User.id).where(User.domain_id == domain_id, User.is_named(new.name))):
             raise taken("user", new.name)
         row = User(
