@@ -132,6 +132,18 @@ def event_forget(given: argparse.Namespace) -> int:
     return forget(given.config or _folder(given).config, given.name)
 
 
+def project_leftovers(given: argparse.Namespace) -> int:
+    from gureum.cli.projects import print_leftovers
+
+    return print_leftovers(given.config or _folder(given).config, given.json)
+
+
+def project_clean(given: argparse.Namespace) -> int:
+    from gureum.cli.projects import clean
+
+    return clean(given.config or _folder(given).config, given.project_id)
+
+
 def keys_rotate(given: argparse.Namespace) -> int:
     from gureum.cli.keys import rotate_keys
 
@@ -205,6 +217,7 @@ def parser() -> argparse.ArgumentParser:
     inner.add_argument("--config", type=Path, metavar="FILE", help="the control plane's (default: the folder's)")
     inner.set_defaults(run=task_list)
     _events(commands, folder, shown)
+    _projects(commands, folder, shown)
     _services(commands, folder, shown)
     one = commands.add_parser("keys", help="the keys that seal tokens and stored secrets")
     inner = one.add_subparsers(metavar="rotate", required=True).add_parser(
@@ -231,6 +244,17 @@ def _events(commands: Subcommands, folder: argparse.ArgumentParser, shown: list[
     for verb in verbs[1:]:
         verb.add_argument("name", metavar="SUBSCRIBER")
     verbs[1].add_argument("number", type=int, metavar="NUMBER", help="of the event; 0 is the oldest that is kept")
+
+
+def _projects(commands: Subcommands, folder: argparse.ArgumentParser, shown: list[argparse.ArgumentParser]) -> None:
+    one = commands.add_parser("project", help="what deleted projects left behind")
+    inner = one.add_subparsers(metavar="leftovers|clean", required=True)
+    listing = inner.add_parser("leftovers", parents=shown, help="deleted projects that still have resources")
+    cleaning = inner.add_parser("clean", parents=[folder], help="delete what a deleted project left")
+    cleaning.add_argument("project_id", metavar="PROJECT_ID")
+    for verb, run in ((listing, project_leftovers), (cleaning, project_clean)):
+        verb.add_argument("--config", type=Path, metavar="FILE", help="the control plane's (default: the folder's)")
+        verb.set_defaults(run=run)
 
 
 def _services(commands: Subcommands, folder: argparse.ArgumentParser, shown: list[argparse.ArgumentParser]) -> None:

@@ -19,6 +19,7 @@ from gureum.foundation.events.event import Subscription
 from gureum.foundation.events.outbox import Events
 from gureum.foundation.http.authentication import Authentication
 from gureum.foundation.http.routes import Api
+from gureum.foundation.leftovers.projects import DeletedProjects, ProjectResources
 from gureum.foundation.metrics import Metrics
 from gureum.foundation.policy import Rule
 from gureum.foundation.schedule import Periodic
@@ -80,7 +81,7 @@ class Mounted:
 
     `facade` is the one object of the type that the manifest offers. `bootstrap` runs at every start in one transaction
     with that of all services and changes nothing the second time; `after_bootstrap` follows it, for what takes longer.
-    `authentication` is given by the one service that issues tokens.
+    `authentication` is given by the one service that issues tokens. `resources` are what the service holds of projects.
     """
 
     facade: object = None
@@ -88,6 +89,7 @@ class Mounted:
     lifecycles: tuple[Lifecycle, ...] = ()
     reconcilers: tuple[Reconciler, ...] = ()
     subscriptions: tuple[Subscription, ...] = ()
+    resources: ProjectResources | None = None
     starts: tuple[Start, ...] = ()
     background: tuple[Background, ...] = ()
     api_periodic: tuple[Periodic, ...] = ()
@@ -129,6 +131,7 @@ class Building:
     catalog: tuple[CatalogEntry, ...] = ()
     facades: dict[type, object] = field(default_factory=dict)
     events: Events = field(default_factory=Events)
+    deleted_projects: DeletedProjects = field(default_factory=DeletedProjects)
 
 
 class Room:
@@ -142,6 +145,7 @@ class Room:
         self.bus = building.bus
         self.metrics = building.metrics
         self.events = building.events
+        self.deleted_projects = building.deleted_projects
         self.catalog = building.catalog
         self.region = building.config.region
         self.public_url = building.config.public_url
@@ -193,5 +197,7 @@ def build_services(services: Iterable[Service], building: Building) -> Mapping[s
                 raise ContractError(f"the service {service.name} does not hand back the {service.offers.__name__}")
             building.facades[service.offers] = part.facade
         building.events.subscribe(part.subscriptions)
+        if part.resources is not None:
+            building.deleted_projects.add(service.name, part.resources)
         mounted[service.name] = part
     return mounted

@@ -21,6 +21,7 @@ from gureum.foundation.events.outbox import Events
 from gureum.foundation.events.positions import mend_restored, purge
 from gureum.foundation.events.reader import WRITTEN, EventReader
 from gureum.foundation.http.app import App
+from gureum.foundation.leftovers.projects import DeletedProjects
 from gureum.foundation.metrics import Metrics
 from gureum.foundation.policy import Policy, Rule
 from gureum.foundation.policy.operators_file import PolicyFileError
@@ -59,6 +60,7 @@ class Control:
     schedule: Schedule
     schema: Schema
     events: Events
+    deleted_projects: DeletedProjects
     reader: EventReader
     _stops: list[Callable[[], None]] = field(default_factory=list)
 
@@ -164,12 +166,13 @@ def build(
     bus = open_bus(config.absolute(config.bus.url), role="control")
     drivers = Drivers(config, bus, services, alone=alone, overrides=overrides)
     entries = tuple(service.catalog for service in services if service.catalog is not None)
-    events = Events(config.events.record)
+    events, deleted_projects = Events(config.events.record), DeletedProjects(tasks)
     events.announce = lambda: WRITTEN.publish(bus, Nothing())
-    foundation = Building(config, database, tasks, bus, metrics, drivers.get, entries, {}, events)
+    foundation = Building(config, database, tasks, bus, metrics, drivers.get, entries, {}, events, deleted_projects)
     mounted = build_services(services, foundation)
     for part in mounted.values():
         engine.register(part.lifecycles)
+    engine.register((deleted_projects.lifecycle(),))
     app = _application(config, database, metrics, services, mounted)
     return Control(
         config,
@@ -185,6 +188,7 @@ def build(
         Schedule(),
         catalogue.schema(services),
         events,
+        deleted_projects,
         EventReader(database, events, bus, lambda: tasks.owner),
     )
 

@@ -127,7 +127,7 @@ def build(database: Database, folder) -> World:
         network.SERVICE, database, folder, facades={IdentityFacade: who}, engines=engines, tasks=tasks, events=events
     ).facade
     hosts = HostRegistry(database, tasks, where, NoAgents(), HostOptions())
-    deps = ComputeDeps(database, tasks, hosts, who, None, wires, where)
+    deps = ComputeDeps(database, tasks, hosts, who, None, wires, where, events)
     mounted = service.mounted(deps, ServerLifecycle(database, hosts, where, wires, None))
     events.subscribe(mounted.subscriptions)
     authentication = Authentication(authenticate, authenticate)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from types import ModuleType
 from typing import NamedTuple
 
-from tests.crash.lives import imports, other_regions, server_images, servers
+from tests.crash.lives import deleted_projects, imports, other_regions, server_images, servers
 
 
 class Told(NamedTuple):
@@ -20,6 +20,6 @@ class Told(NamedTuple):
 
 LIVES = {
     f"{module.__name__.rpartition('.')[2]}: {kind}": Told(module, kind)
-    for module in (servers, server_images, imports, other_regions)
+    for module in (servers, server_images, imports, other_regions, deleted_projects)
     for kind in module.KINDS
 }

@@ -69,6 +69,10 @@ class Events:
         """Whether events of this type get a row."""
         return kind in self._written or (kind.DURABLE and (kind.KIND in self._record or EVERY_KIND in self._record))
 
+    def hears(self, kind: type[Event]) -> bool:
+        """Whether anybody is told of events of this type, for an emitter that would have to read what it tells."""
+        return kind in self._handlers or self.is_written(kind)
+
     def emit(self, tx: Tx, event: Event) -> None:
         """This happened: it is true when the transaction commits. Raises what subscribers in the transaction raise."""
         kind = type(event)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from gureum.foundation.db.engine import Database
+from gureum.foundation.events.outbox import Events
 from gureum.foundation.quota import Quotas
 from gureum.foundation.tasks.store import Tasks
 from gureum.services.compute.class_quotas import ClassQuotas
@@ -26,6 +27,7 @@ class ComputeDeps:
     image: ImageFacade
     network: NetworkFacade
     placement: PlacementFacade
+    events: Events = field(default_factory=Events)
 
     @cached_property
     def quotas(self) -> Quotas:

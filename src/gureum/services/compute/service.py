@@ -17,6 +17,7 @@ from gureum.foundation.http.routes import Api, Route
 from gureum.foundation.schedule import Periodic
 from gureum.foundation.service import CatalogEntry, Mounted, Room, Service, Start, Stop, Where
 from gureum.foundation.tasks.lifecycle import Reconciler
+from gureum.services.compute import leftovers
 from gureum.services.compute.config import HypervisorConfig, WiringConfig
 from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.dialect import error_body
@@ -48,7 +49,8 @@ def build(room: Room) -> Mounted:
     agents = room.driver(AgentDirectory)
     options = HostOptions(section.cpu_ratio, section.ram_ratio, section.disk_ratio, section.heartbeat_timeout_s)
     hosts = HostRegistry(room.database, room.tasks, placement, agents, options, room.metrics)
-    deps = ComputeDeps(room.database, room.tasks, hosts, identity, image, network, placement)
+    hosts.events = room.events
+    deps = ComputeDeps(room.database, room.tasks, hosts, identity, image, network, placement, room.events)
     servers = ServerLifecycle(
         room.database,
         hosts,
@@ -58,6 +60,7 @@ def build(room: Room) -> Mounted:
         wiring.port_up_timeout_s,
         section.boot_timeout_s,
         identity.secrets.open_text,
+        room.events,
     )
 
     def listen() -> Stop:
@@ -94,6 +97,7 @@ def mounted(deps: ComputeDeps, servers: ServerLifecycle) -> Mounted:
             InTransaction(PortsChanged, partial(on_ports_changed, deps.tasks)),
             InTransaction(AddressesChanged, partial(on_addresses_changed, deps.tasks)),
         ),
+        resources=leftovers.resources(deps.tasks),
         bootstrap=bootstrap_flavors,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gureum.foundation.db.engine import Database
+from gureum.foundation.events.outbox import Events
 from gureum.services.identity.config import IdentityConfig
 from gureum.services.identity.tokens.fernet import SealingKeys
 from gureum.services.identity.tokens.issuing import Tokens
@@ -20,3 +21,4 @@ class IdentityDeps:
     secrets: SealingKeys
     options: IdentityConfig
     receipts: Receipts
+    events: Events

@@ -16,6 +16,7 @@ from gureum.services.identity.bootstrap import Bootstrap, bootstrap
 from gureum.services.identity.catalog.urls import values_of
 from gureum.services.identity.dialect import error_body
 from gureum.services.identity.endpoint_filters.model import filtered_projects
+from gureum.services.identity.events import DomainDeleted, ProjectDeleted, UserDeleted
 from gureum.services.identity.limits.memory import LimitMemory
 from gureum.services.identity.projects.model import Project
 from gureum.services.identity.tokens.facts import catalog_of
@@ -23,6 +24,8 @@ from gureum.services.identity.tokens.fernet import SealingKeys
 from gureum.services.identity.tokens.issuing import Tokens
 from gureum.services.identity.tokens.passwords import Passwords
 from gureum.services.identity.users.model import User
+
+__all__ = ["DomainDeleted", "IdentityFacade", "ProjectDeleted", "ProjectFacts", "UserDeleted"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+from gureum.foundation.db.engine import Tx
+from gureum.foundation.events.event import Durable, InTransaction
 from gureum.foundation.http.routes import Api
+from gureum.foundation.leftovers.projects import DeletedProjects
 from gureum.foundation.schedule import Periodic
 from gureum.foundation.service import CatalogEntry, Mounted, Room, Service, Start, Where
 from gureum.foundation.tasks.lifecycle import Reconciler
@@ -11,6 +16,7 @@ from gureum.services.identity.bootstrap import Bootstrap
 from gureum.services.identity.config import AuthConfig, FirstUsersConfig, IdentityConfig
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.dialect import error_body
+from gureum.services.identity.events import ProjectDeleted
 from gureum.services.identity.expired import purge
 from gureum.services.identity.facade import IdentityFacade
 from gureum.services.identity.limits.memory import LimitMemory
@@ -34,7 +40,7 @@ def build(room: Room) -> Mounted:
     limits = LimitMemory(room.database, tokens.revocations, room.region, options.limit_model)
     facade = IdentityFacade(tokens, passwords, limits, secrets)
     receipts = Receipts(token_keys, options.receipt_lifetime_s)
-    deps = IdentityDeps(room.database, tokens, passwords, secrets, options, receipts)
+    deps = IdentityDeps(room.database, tokens, passwords, secrets, options, receipts, room.events)
     routes = tuple(route for noun in NOUNS for route in noun.ROUTES)
     wanted = Bootstrap(first.admin_password, first.demo_password, room.region, room.public_url, room.catalog)
     return Mounted(
@@ -44,11 +50,23 @@ def build(room: Room) -> Mounted:
             Reconciler("purge-revocations", 600.0, facade.purge_revocations),
             Reconciler("purge-expired", 3600.0, lambda: purge(room.database)),
         ),
+        subscriptions=(
+            InTransaction(ProjectDeleted, partial(_remember, room.deleted_projects)),
+            Durable("leftovers", (ProjectDeleted,), partial(_review, room.deleted_projects)),
+        ),
         starts=(Start(Where.API, facade.read_revocations),),
         api_periodic=(Periodic("revocations", READ_EVERY_S, facade.read_revocations),),
         authentication=facade.authentication,
         bootstrap=lambda tx: facade.bootstrap(tx, wanted),
     )
+
+
+def _remember(deleted: DeletedProjects, tx: Tx, event: ProjectDeleted) -> None:
+    deleted.remember(tx, event.id, event.name, event.domain_id)
+
+
+def _review(deleted: DeletedProjects, tx: Tx, event: ProjectDeleted) -> None:
+    deleted.review(tx, event.id)
 
 
 SERVICE = Service(

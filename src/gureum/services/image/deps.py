@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import msgspec
 from gureum.drivers.image.interface import Converter, Fetcher
 from gureum.drivers.image.stores import Stores
 from gureum.foundation.db.engine import Database
+from gureum.foundation.events.outbox import Events
 from gureum.foundation.quota import Quotas
 from gureum.foundation.tasks.store import Tasks
 from gureum.services.identity.facade import IdentityFacade
@@ -37,6 +38,7 @@ class ImageDeps:
     converter: Converter | None = None
     region: str = "RegionOne"
     identity: IdentityFacade | None = None
+    events: Events = field(default_factory=Events)
 
     @cached_property
     def protections(self) -> Protections:

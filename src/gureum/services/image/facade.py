@@ -23,12 +23,22 @@ from gureum.services.image.data import snapshot
 from gureum.services.image.data.claim import Claim, take_in
 from gureum.services.image.data.snapshot import NewSnapshot, Received
 from gureum.services.image.deps import ImageDeps
+from gureum.services.image.events import ImageActivated, ImageCreated, ImageDeleted
 from gureum.services.image.images.model import Image, ImageProperty, living, visible_to
 from gureum.services.image.images.operations import delete_image
 from gureum.services.image.locations.model import ImageLocation
 from gureum.services.image.locations.reading import Place, place_for_hosts
 
-__all__ = ["BootImage", "Claim", "ImageFacade", "NewSnapshot", "Received"]
+__all__ = [
+    "BootImage",
+    "Claim",
+    "ImageActivated",
+    "ImageCreated",
+    "ImageDeleted",
+    "ImageFacade",
+    "NewSnapshot",
+    "Received",
+]
 
 log = logging.getLogger("gureum.image")
 
@@ -174,7 +184,7 @@ class ImageFacade:
 
         def publish(tx: Tx) -> None:
             for older in tx.scalars(mine):
-                delete_image(self._deps.tasks, tx, older)
+                delete_image(self._deps, tx, older)
             row = Image(
                 id=image_id,
                 name=name,
@@ -186,7 +196,8 @@ class ImageFacade:
                 stores="",
             )
             tx.add(row)
-            take_in(tx, row, self._deps.stores.default.name, found)
+            self._deps.events.emit(tx, ImageCreated(image_id, None))
+            take_in(self._deps.events, tx, row, self._deps.stores.default.name, found)
 
         self._deps.database.write(publish)
         log.info("image %s holds %s", image_id, name)

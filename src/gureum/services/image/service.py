@@ -10,6 +10,7 @@ from gureum.foundation.http.routes import Api
 from gureum.foundation.service import CatalogEntry, Mounted, Room, Service, Start, Stop, Where
 from gureum.foundation.tasks.lifecycle import Reconciler
 from gureum.services.identity.facade import IdentityFacade
+from gureum.services.image import leftovers
 from gureum.services.image.cache import api as cache
 from gureum.services.image.cache.keeper import Keeper
 from gureum.services.image.config import FirstImageConfig, ImageConfig
@@ -51,6 +52,7 @@ def build(room: Room) -> Mounted:
         outside.converter,
         region=room.region,
         identity=identity,
+        events=room.events,
     )
     return replace(mounted(deps), after_bootstrap=partial(_ensure_guest_image, deps, room.config(FirstImageConfig)))
 
@@ -73,6 +75,7 @@ def mounted(deps: ImageDeps) -> Mounted:
             Reconciler("image-tasks", _TASKS_EVERY_S, lambda: forget_old_tasks(deps.database)),
         ),
         starts=(Start(Where.API, keep_cache),),
+        resources=leftovers.resources(deps),
         bootstrap=load_common,
     )
 

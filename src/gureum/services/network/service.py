@@ -8,6 +8,7 @@ from gureum.foundation.db.engine import Tx
 from gureum.foundation.http.routes import Api
 from gureum.foundation.service import CatalogEntry, Mounted, Room, Service, Start, Where
 from gureum.services.identity.facade import IdentityFacade
+from gureum.services.network import leftovers
 from gureum.services.network.bootstrap import bootstrap
 from gureum.services.network.catalog import api as catalog
 from gureum.services.network.changes import Changes
@@ -54,6 +55,7 @@ def build(room: Room) -> Mounted:
         apis=(Api("network", "/network", error_body, tuple(r for noun in NOUNS for r in noun.ROUTES), ctx),),
         background=(NetworkWriter(room.database, ctx, lambda: room.tasks.owner),),
         starts=(Start(Where.WORKER, lambda: CHANGED.subscribe(room.bus, lambda _: changes.wake())),),
+        resources=leftovers.resources(ctx),
         bootstrap=prepare,
     )
 

@@ -28,10 +28,12 @@ from gureum.agents.hypervisor.protocol import (
 from gureum.foundation import clock, ids
 from gureum.foundation.db.engine import Database, Tx
 from gureum.foundation.db.prepared import Prepared, as_tuple
+from gureum.foundation.events.outbox import Events
 from gureum.foundation.fleet.calls import AgentCall, watched
 from gureum.foundation.log import own_story, request_id, took
 from gureum.foundation.metrics import Metrics
 from gureum.foundation.tasks.store import Tasks
+from gureum.services.compute.events import ServerStopped
 from gureum.services.compute.hosts.model import Host
 from gureum.services.compute.servers.model import IMAGE_STATES, POWER_STATES, TASK_KIND, Server, ServerAction
 from gureum.services.compute.servers.rules import HostFacts
@@ -88,6 +90,7 @@ class HostRegistry:
     ) -> None:
         self.options = options
         self._metrics = metrics or Metrics()
+        self.events = Events()
         self._database = database
         self._tasks = tasks
         self._placement = placement
@@ -284,6 +287,7 @@ class HostRegistry:
             server.spec += 1
             server.updated_at = clock.utcnow()
             _note_stop(tx, server, observed.power)
+            self.events.emit(tx, ServerStopped.of(server))
             self._tasks.signal(tx, TASK_KIND, [server.id])
             tx.on_commit(lambda: log.info("host %s: server %s is %s by itself", host, server.id, observed.power))
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -25,6 +25,7 @@ from gureum.foundation import clock
 from gureum.foundation.bus.interface import BusError
 from gureum.foundation.db.engine import Database, Tx
 from gureum.foundation.db.prepared import Prepared, row_type, table_of, update_of
+from gureum.foundation.events.outbox import Events
 from gureum.foundation.shapes import converted
 from gureum.foundation.tasks.lifecycle import (
     Done,
@@ -38,6 +39,7 @@ from gureum.foundation.tasks.lifecycle import (
     Wait,
 )
 from gureum.foundation.tasks.steps import step, steps_of, transactional
+from gureum.services.compute.events import ServerDeleted, ServerStarted, ServerStopped
 from gureum.services.compute.hosts.registry import HostRegistry
 from gureum.services.compute.servers.groups import wish_of
 from gureum.services.compute.servers.model import (
@@ -75,6 +77,7 @@ class ServerLifecycle:
     host_timeout_s: float = 300.0
     open_text: Callable[[str], str] = str
     """Opens what `operations.kept_password` sealed."""
+    events: Events = field(default_factory=Events)
 
     def lifecycle(self) -> Lifecycle:
         return Lifecycle(TASK_KIND, steps_of(self), failed=self.failed)
@@ -146,6 +149,7 @@ class ServerLifecycle:
         fixed["sealed_password"] = None  # it is on the config drive now
         if not _BUILT.run(tx, of=seen.id, **_done(seen, observed), **fixed):
             raise _gone(seen.id)
+        self.events.emit(tx, (ServerStarted if state == "active" else ServerStopped).of(seen))
         run.data.clear()
         _finish_action(tx, seen.id)
 
@@ -181,7 +185,9 @@ class ServerLifecycle:
         server.updated_at = clock.utcnow()
         if server.task_state is not None or server.vm_state != "error":
             states = {"running": "active", "paused": "paused", "stopped": "stopped"}
-            server.vm_state = states.get(observed.power, server.vm_state)
+            before, server.vm_state = server.vm_state, states.get(observed.power, server.vm_state)
+            if server.vm_state != before and server.vm_state in _POWER_EVENTS:
+                self.events.emit(tx, _POWER_EVENTS[server.vm_state].of(server))
         run.data.pop("source", None)
         if server.disk == server.done_disk:
             server.sealed_password = None
@@ -267,6 +273,8 @@ class ServerLifecycle:
     def release(self, run: Run, tx: Tx) -> Outcome:
         """Everything that the server held goes in the transaction that makes it deleted."""
         server_id = run.resource_id
+        if self.events.hears(ServerDeleted):
+            self.events.emit(tx, ServerDeleted.of(_read(tx, server_id)))
         self.placement.release(tx, server_id)
         self.network.release(tx, server_id)
         state = {"vm_state": "deleted", "task_state": None, "power_state": NO_STATE}
@@ -336,6 +344,7 @@ class ServerLifecycle:
         return None
 
 
+_POWER_EVENTS = {"active": ServerStarted, "stopped": ServerStopped}
 _ONE = select(Server).where(Server.id == bindparam("server_id"))
 _READ = Prepared(_ONE, row_type(_ONE, Worded))
 _PLACED = update_of(Server, "host", "task_state")

@@ -24,6 +24,7 @@ from gureum.foundation.db.prepared import Prepared, insert_into, table_of, updat
 from gureum.foundation.errors import BadRequest, Conflict, Forbidden
 from gureum.services.compute.class_quotas import class_amounts
 from gureum.services.compute.deps import ComputeDeps
+from gureum.services.compute.events import ServerCreated
 from gureum.services.compute.flavors.model import Flavor, FlavorAccess
 from gureum.services.compute.hosts.model import Host
 from gureum.services.compute.keypairs.model import Keypair
@@ -104,6 +105,7 @@ def create_servers(deps: ComputeDeps, tx: Tx, caller: Caller, request: ServerReq
         record_action(tx, caller, server_id, "create")
         deps.network.create_server_ports(tx, plan, server_id, project_id, request.zone or "nova")
         deps.tasks.create(tx, TASK_KIND, server_id, ServerLifecycle.place, project_id=project_id)
+        deps.events.emit(tx, ServerCreated(server_id, project_id, caller.user_id, *_size(flavor)))
     return made
 
 
@@ -116,6 +118,10 @@ def kept_password(deps: ComputeDeps, password: str, *, config_drive: bool) -> st
 
 
 _INSERT = insert_into(Server)
+
+
+def _size(flavor: dict[str, Any]) -> tuple[str, int, int, int]:
+    return flavor["id"], flavor["vcpus"], flavor["ram"], flavor["disk"]
 
 
 def _particular(request: ServerRequest, server_id: str, index: int) -> dict[str, Any]:

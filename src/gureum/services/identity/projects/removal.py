@@ -15,6 +15,7 @@ from gureum.foundation.policy import EVERY_SCOPE, Rule
 from gureum.services.identity.application_credentials.model import ApplicationCredential
 from gureum.services.identity.assignments.model import Assignment
 from gureum.services.identity.deps import IdentityDeps
+from gureum.services.identity.events import DomainDeleted, ProjectDeleted, UserDeleted
 from gureum.services.identity.fields import ADMIN, check_mutable
 from gureum.services.identity.groups.model import Group
 from gureum.services.identity.projects.api import IN_DOMAIN, find
@@ -50,7 +51,8 @@ def delete_domain(call: Call[IdentityDeps], row: Project) -> None:
     groups = select(Group.id).where(Group.domain_id == row.id)
     for actors in (users, groups):
         tx.execute(delete_from(Assignment).where(Assignment.actor_id.in_(actors)))
-    tx.execute(delete_from(User).where(User.domain_id == row.id))
+    for user_id in tx.scalars(delete_from(User).where(User.domain_id == row.id).returning(User.id)).all():
+        call.deps.events.emit(tx, UserDeleted(user_id, row.id))
     tx.execute(delete_from(Group).where(Group.domain_id == row.id))
     tx.execute(delete_from(Role).where(Role.scope == row.id))
     forget(call, row)
@@ -64,6 +66,10 @@ def forget(call: Call[IdentityDeps], row: Project) -> None:
     tx.execute(delete_from(Assignment).where(Assignment.target_id == row.id))
     tx.execute(delete_from(ApplicationCredential).where(ApplicationCredential.project_id == row.id))
     tx.execute(update(User).where(User.default_project_id == row.id).values(default_project_id=None))
+    if row.is_domain:
+        call.deps.events.emit(tx, DomainDeleted(row.id, row.name))
+    else:
+        call.deps.events.emit(tx, ProjectDeleted(row.id, row.name, row.domain_id))
     tx.delete(row)
 
 

@@ -26,6 +26,7 @@ from gureum.services.identity import listing
 from gureum.services.identity.assignments.authority import check_reach
 from gureum.services.identity.assignments.model import Assignment
 from gureum.services.identity.deps import IdentityDeps
+from gureum.services.identity.events import UserDeleted
 from gureum.services.identity.fields import (
     ADMIN,
     ADMIN_OR_SYSTEM_READER,
@@ -277,6 +278,7 @@ def delete(call: Call[IdentityDeps], user_id: str) -> None:
     mine = (Assignment.actor_kind == "user", Assignment.actor_id == row.id)
     call.tx.execute(delete_from(Assignment).where(*mine))
     call.tx.execute(delete_from(User).where(User.id == row.id))
+    call.deps.events.emit(call.tx, UserDeleted(row.id, row.domain_id))
 
 
 def list_projects(call: Call[IdentityDeps], user_id: str) -> dict[str, Any]:

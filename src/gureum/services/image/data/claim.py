@@ -16,6 +16,8 @@ from gureum.drivers.image.ingest import Ingested
 from gureum.foundation import clock, ids
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.errors import BadRequest, Conflict, Gone
+from gureum.foundation.events.outbox import Events
+from gureum.services.image.events import ImageActivated
 from gureum.services.image.images.model import HASH_ALGORITHM, Image
 from gureum.services.image.imports.staged import Staged
 from gureum.services.image.locations.model import attach, detach, locations_of
@@ -63,7 +65,7 @@ def give_back(tx: Tx, claim: Claim) -> bool:
     return _change(tx, claim, status="queued", upload_id=None, updated_at=clock.utcnow())
 
 
-def finish(tx: Tx, claim: Claim, found: Ingested) -> None:
+def finish(events: Events, tx: Tx, claim: Claim, found: Ingested) -> None:
     """Active with the data, or staged with it. Raises Gone when the image is no longer this upload's."""
     image = tx.get(Image, claim.image_id)
     if image is None or image.status not in UPLOADING or image.upload_id != claim.upload_id:
@@ -72,10 +74,10 @@ def finish(tx: Tx, claim: Claim, found: Ingested) -> None:
         image.staged, image.staged_bytes = Staged.of(claim.store, found).as_json(), found.size
         image.upload_id, image.updated_at = None, clock.utcnow()
         return
-    take_in(tx, image, claim.store, found)
+    take_in(events, tx, image, claim.store, found)
 
 
-def take_in(tx: Tx, image: Image, store: str, found: Ingested) -> None:
+def take_in(events: Events, tx: Tx, image: Image, store: str, found: Ingested) -> None:
     """The image is active and holds what was found, in this store alone."""
     image.status, image.upload_id, image.updated_at = "active", None, clock.utcnow()
     image.size_bytes = found.size
@@ -84,6 +86,7 @@ def take_in(tx: Tx, image: Image, store: str, found: Ingested) -> None:
     for row in locations_of(tx, image.id):
         detach(tx, image, row)
     attach(tx, image, store, found.blob.location)
+    events.emit(tx, ImageActivated(image.id, image.owner, found.size))
 
 
 def _change(tx: Tx, claim: Claim, **values: object) -> bool:

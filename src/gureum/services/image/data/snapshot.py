@@ -72,7 +72,7 @@ def reserve(deps: ImageDeps, tx: Tx, caller: Caller, new: NewSnapshot) -> str:
     check_amounts(deps.config, properties, 0)
     checks.require_count(deps, tx, new.owner)
     fields = Fields(name=new.name, visibility="private", min_disk=new.min_disk_gib, min_ram=new.min_ram_mib)
-    return create_image(tx, NewImage(fields, properties), new.owner).id
+    return create_image(deps.events, tx, NewImage(fields, properties), new.owner).id
 
 
 def claim(deps: ImageDeps, tx: Tx, image_id: str) -> Claim:
@@ -127,7 +127,7 @@ def finish(deps: ImageDeps, tx: Tx, image_id: str, received: Received) -> bool:
     if image is None:
         return False
     if image.status == "saving" and image.upload_id == image.id:
-        take_in(tx, image, received.store, received.found)
+        take_in(deps.events, tx, image, received.store, received.found)
         return True
     remove_data(deps.tasks, tx, image, received.store, received.found.blob.location)
     return False
@@ -137,7 +137,7 @@ def drop(deps: ImageDeps, tx: Tx, image_id: str) -> None:
     """The image is deleted, unless it is not ours any more."""
     image = tx.get(Image, image_id)
     if image is not None and _is_ours(image):
-        delete_image(deps.tasks, tx, image)
+        delete_image(deps, tx, image)
 
 
 def _is_ours(image: Image) -> bool:
@@ -159,4 +159,4 @@ def rotate(deps: ImageDeps, tx: Tx, image_id: str, wanted: dict[str, str], keep_
     newest_first = sorted(found, key=lambda image: image.id != image_id)
     for image in newest_first[keep_newest:]:
         if not image.protected:
-            delete_image(deps.tasks, tx, image)
+            delete_image(deps, tx, image)

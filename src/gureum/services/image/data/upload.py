@@ -97,7 +97,7 @@ class ClientTooSlow(BadRequest):
 async def _finish(deps: ImageDeps, mine: Claim, found: Ingested) -> None:
     """The row holds the data. Data that it did not take is removed; where nobody knows, the store's sweep looks."""
     try:
-        await aside(lambda: deps.database.write(lambda tx: claim.finish(tx, mine, found)))
+        await aside(lambda: deps.database.write(lambda tx: claim.finish(deps.events, tx, mine, found)))
     except OutcomeUnknown:
         raise
     except (Gone, DatabaseFailure):

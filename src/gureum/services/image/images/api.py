@@ -43,7 +43,7 @@ def create(call: Call[ImageDeps], body: dict[str, Any]) -> Reply:
         call.deps.protections.require(call.caller, name, "create")
     check_amounts(call.deps.config, new.properties, 0 if new.fields.tags is UNSET else len(set(new.fields.tags)))
     checks.require_count(call.deps, call.tx, owner if new.fields.owner is UNSET else new.fields.owner)
-    image = operations.create_image(call.tx, new, owner)
+    image = operations.create_image(call.deps.events, call.tx, new, owner)
     if image.owner != owner and not call.caller.is_admin:
         raise Forbidden(f"You are not permitted to create images owned by '{image.owner}'.")
     call.enforce(**target_of(image))
@@ -98,7 +98,7 @@ def delete(call: Call[ImageDeps], image_id: str) -> None:
     image = find(call, image_id)
     if image.protected:
         raise Forbidden(f"Image {image_id} is protected and cannot be deleted.")
-    operations.delete_image(call.deps.tasks, call.tx, image)
+    operations.delete_image(call.deps, call.tx, image)
 
 
 def deactivate(call: Call[ImageDeps], image_id: str) -> None:

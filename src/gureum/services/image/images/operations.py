@@ -11,11 +11,12 @@ from sqlalchemy import delete, select
 from gureum.foundation import clock, ids
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.errors import Conflict, Forbidden
+from gureum.foundation.events.outbox import Events
 from gureum.foundation.http.call import Call
-from gureum.foundation.tasks.store import Tasks
 from gureum.services.image.cache.model import forget_everywhere
 from gureum.services.image.config import ImageConfig
 from gureum.services.image.deps import ImageDeps
+from gureum.services.image.events import ImageCreated, ImageDeleted
 from gureum.services.image.images.fields import (
     KNOWN,
     Fields,
@@ -50,7 +51,7 @@ _COLUMNS = {
 _ONLY_WHILE_QUEUED = ("disk_format", "container_format")
 
 
-def create_image(tx: Tx, new: NewImage, owner: str | None) -> Image:
+def create_image(events: Events, tx: Tx, new: NewImage, owner: str | None) -> Image:
     """A queued image. Raises Conflict for an id that is or ever was an image's."""
     image_id = ids.new_uuid() if new.fields.id is UNSET else str(new.fields.id).lower()
     if new.fields.id is not UNSET and tx.scalar(select(Image.id).where(Image.id == image_id)) is not None:
@@ -74,6 +75,7 @@ def create_image(tx: Tx, new: NewImage, owner: str | None) -> Image:
     image.properties.update(new.properties)
     tx.add(image)
     tx.flush()
+    events.emit(tx, ImageCreated(image.id, owner))
     return image
 
 
@@ -148,9 +150,10 @@ def _change_property(call: Call[ImageDeps], image: Image, change: Change) -> Non
         image.properties[change.name] = checked_property(change.name, change.value)
 
 
-def delete_image(tasks: Tasks, tx: Tx, image: Image) -> None:
+def delete_image(deps: ImageDeps, tx: Tx, image: Image) -> None:
     """The image is gone for every caller at once; tasks remove its data after the commit. Its id stays taken."""
-    now = clock.utcnow()
+    now, tasks = clock.utcnow(), deps.tasks
+    deps.events.emit(tx, ImageDeleted(image.id, image.owner, image.size_bytes))
     for row in locations_of(tx, image.id):
         detach(tx, image, row)
         remove_data(tasks, tx, image, row.store, row.location)

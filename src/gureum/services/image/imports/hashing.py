@@ -15,6 +15,7 @@ from gureum.foundation import clock
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.tasks.lifecycle import PermanentFailureError
 from gureum.services.image.deps import ImageDeps
+from gureum.services.image.events import ImageActivated
 from gureum.services.image.images.model import HASH_ALGORITHM, Image
 from gureum.services.image.imports.operations import Job, mine
 from gureum.services.image.imports.progress import Watch
@@ -32,6 +33,7 @@ def published(deps: ImageDeps, task_id: str, job: Job) -> Callable[[Tx], None]:
         image = mine(tx, job, task_id)
         if image is not None:
             image.status, image.size_bytes, image.updated_at = "active", size, clock.utcnow()
+            deps.events.emit(tx, ImageActivated(image.id, image.owner, size))
             if deps.config.secure_hash:
                 image.hash_algorithm = HASH_ALGORITHM
             elif job.hash_value:

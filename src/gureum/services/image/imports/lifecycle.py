@@ -19,7 +19,7 @@ from gureum.services.image.deps import ImageDeps
 from gureum.services.image.images.lifecycle import remove_data
 from gureum.services.image.images.model import Image
 from gureum.services.image.imports import conversion, hashing, operations, sources
-from gureum.services.image.imports.operations import Job, bring, job_of, mine
+from gureum.services.image.imports.operations import Job, activate, bring, job_of, mine
 from gureum.services.image.imports.progress import Watch
 from gureum.services.image.imports.staged import Staged, staged_of
 from gureum.services.image.locations.model import locations_of
@@ -122,7 +122,8 @@ class ImportLifecycle:
         def commit(tx: Tx) -> None:
             image = mine(tx, job, run.resource_id)
             if image is not None:
-                bring(tx, image, job, staged, (store, location))
+                if bring(tx, image, job, staged, (store, location)):
+                    activate(self.deps.events, tx, image)
             else:
                 self._drop(tx, job, store, location)
 

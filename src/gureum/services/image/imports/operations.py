@@ -12,8 +12,10 @@ import msgspec
 
 from gureum.foundation import clock
 from gureum.foundation.db.engine import Tx
+from gureum.foundation.events.outbox import Events
 from gureum.foundation.shapes import converted
 from gureum.services.image.deps import ImageDeps
+from gureum.services.image.events import ImageActivated
 from gureum.services.image.images.lifecycle import remove_data
 from gureum.services.image.images.model import HASH_ALGORITHM, Image
 from gureum.services.image.imports.staged import Staged, staged_of
@@ -71,19 +73,25 @@ def mine(tx: Tx, job: Job, task_id: str) -> Image | None:
     return image if image is not None and image.import_task_id == task_id else None
 
 
-def bring(tx: Tx, image: Image, job: Job, staged: Staged, place: tuple[str, str]) -> None:
-    """One store holds the data: `place` is (store, location). The image is active when that is enough."""
+def bring(tx: Tx, image: Image, job: Job, staged: Staged, place: tuple[str, str]) -> bool:
+    """One store holds the data: `place` is (store, location). True when that is enough for the image to be active."""
     store, location = place
     attach(tx, image, store, location)
     left = left_of(image, job)
     image.importing_to = ",".join(left)
     if job.method == "copy-image":
-        return
+        return False
     image.size_bytes, image.virtual_size_bytes = staged.size, staged.virtual_size
     image.md5, image.hash_algorithm, image.hash_value = staged.md5, HASH_ALGORITHM, staged.sha512
-    if not job.all_must or not left:
-        image.status = "active"
     image.updated_at = clock.utcnow()
+    return not job.all_must or not left
+
+
+def activate(events: Events, tx: Tx, image: Image) -> None:
+    """The image can be used, from now on or already."""
+    if image.status != "active":
+        image.status = "active"
+        events.emit(tx, ImageActivated(image.id, image.owner, image.size_bytes))
 
 
 def succeed(deps: ImageDeps, tx: Tx, job: Job, task_id: str) -> None:
@@ -92,7 +100,7 @@ def succeed(deps: ImageDeps, tx: Tx, job: Job, task_id: str) -> None:
     if image is not None:
         _clear_stage(deps, tx, image)
         if job.method != "copy-image":
-            image.status = "active"
+            activate(deps.events, tx, image)
         _let_go(image, job, failed_at(image))
     end(tx, task_id, "success", result=job.result)
 

@@ -20,6 +20,7 @@ from gureum.foundation.http.call import Call
 from gureum.foundation.shapes import converted
 from gureum.services.image.access import find, target_of
 from gureum.services.image.deps import ImageDeps
+from gureum.services.image.events import ImageActivated
 from gureum.services.image.images.lifecycle import remove_data
 from gureum.services.image.images.model import Image
 from gureum.services.image.images.patch import Change
@@ -126,6 +127,7 @@ def _add(call: Call[ImageDeps], image: Image, place: Place, size: int | None) ->
     if image.status == "queued":
         image.status = "active"
         image.size_bytes = size
+        call.deps.events.emit(call.tx, ImageActivated(image.id, image.owner, size))
 
 
 def _believe(image: Image, promise: Promise | None) -> None:

@@ -59,7 +59,7 @@ def create(call: Call[ImageDeps], body: NewTask) -> Reply:
         call.deps.protections.require(call.caller, name, "create")
     check_amounts(call.deps.config, new.properties, len(set(new.fields.tags or [])))
     checks.require_count(call.deps, call.tx, call.caller.project_id)
-    image = operations.create_image(call.tx, new, call.caller.project_id)
+    image = operations.create_image(call.deps.events, call.tx, new, call.caller.project_id)
     require_visibility(call, image)
     room = checks.room_bytes(call.deps, call.tx, image.owner, SIZE, Coming(image.id))
     job = Job(image.id, "web-download", [call.deps.stores.default.name], uri=asked.import_from, room_bytes=room)

@@ -1,0 +1,1 @@
+"""What deleted projects left behind: counted on demand, cleaned when an operator asks. Read next: `projects.py`."""

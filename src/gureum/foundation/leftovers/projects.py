@@ -1,0 +1,134 @@
+"""Deleted projects whose resources are still there: which, how many of what, and the task that deletes them.
+
+Deleting a project deletes no resource: its servers run on. The operator sees what is left (`./gureum project
+leftovers`) and has it deleted (`./gureum project clean`). A service takes part by `Mounted.resources`. Cleaning is one
+durable task for each project. It goes from the service that others do not need to those that they need (compute before
+network before identity) and comes back to each until it counts nothing, so that dying at any point loses nothing.
+Decision: docs/decisions/0027-events-and-what-a-deleted-project-leaves.md.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import delete, select
+
+from gureum.foundation import clock
+from gureum.foundation.db.engine import Tx
+from gureum.foundation.leftovers.model import DeletedProject
+from gureum.foundation.tasks.lifecycle import Done, Lifecycle, Outcome, Run, Sleep
+from gureum.foundation.tasks.steps import steps_of, transactional
+from gureum.foundation.tasks.store import Tasks
+
+log = logging.getLogger("gureum.leftovers")
+
+KIND = "project-cleaning"
+LOOK_AGAIN_S = 1.0
+GIVE_UP_AFTER = 600
+"""So often a round may find as much as the round before; then somebody else uses what is left, and it stays listed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectResources:
+    """What a service holds of a project.
+
+    `count` says how many of each kind there are; kinds without any are left out. `clean` deletes what can be deleted
+    now, a bounded number, or begins to; it is called until `count` finds nothing. It never raises because something is
+    in use.
+    """
+
+    count: Callable[[Tx, str], Mapping[str, int]]
+    clean: Callable[[Tx, str], None]
+
+
+class Leftover(msgspec.Struct, frozen=True):
+    """A deleted project and what is left of it: service -> kind -> number."""
+
+    id: str
+    name: str
+    domain_id: str
+    deleted_at: datetime
+    left: dict[str, dict[str, int]]
+    cleaning: bool
+
+
+class DeletedProjects:
+    """One per process. Services are added in the order in which they are built: each after those that it needs."""
+
+    def __init__(self, tasks: Tasks | None = None) -> None:
+        self._tasks = tasks or Tasks()
+        self._services: dict[str, ProjectResources] = {}
+
+    def add(self, service: str, resources: ProjectResources) -> None:
+        """This service holds resources of projects."""
+        self._services[service] = resources
+
+    def remember(self, tx: Tx, project_id: str, name: str, domain_id: str) -> None:
+        """The project is deleted in this transaction."""
+        tx.add(DeletedProject(id=project_id, name=name, domain_id=domain_id, deleted_at=clock.utcnow()))
+
+    def review(self, tx: Tx, project_id: str) -> None:
+        """Forget a deleted project that left nothing; else tell the operator in the log."""
+        if left := self.left(tx, project_id):
+            log.warning("the deleted project %s left %s; see ./gureum project leftovers", project_id, in_words(left))
+        else:
+            tx.execute(delete(DeletedProject).where(DeletedProject.id == project_id))
+
+    def left(self, tx: Tx, project_id: str) -> dict[str, dict[str, int]]:
+        """Service -> kind -> number, those without any left out."""
+        counts = {name: dict(service.count(tx, project_id)) for name, service in self._services.items()}
+        return {name: kinds for name, kinds in counts.items() if kinds}
+
+    def all(self, tx: Tx) -> list[Leftover]:
+        """Every deleted project of which something is left, the oldest deletion first."""
+        rows = tx.scalars(select(DeletedProject).order_by(DeletedProject.deleted_at, DeletedProject.id)).all()
+        return [
+            Leftover(row.id, row.name, row.domain_id, row.deleted_at, left, self._tasks.exists(tx, KIND, row.id))
+            for row in rows
+            if (left := self.left(tx, row.id))
+        ]
+
+    def begin_cleaning(self, tx: Tx, project_id: str) -> bool:
+        """Have everything of a deleted project deleted. False for a project that is not known as deleted."""
+        if tx.get(DeletedProject, project_id) is None:
+            return False
+        if not self._tasks.exists(tx, KIND, project_id):
+            self._tasks.create(tx, KIND, project_id, self.clean, project_id=project_id)
+        return True
+
+    # -- the task ----------------------------------------------------------------------------------------
+
+    def lifecycle(self) -> Lifecycle:
+        return Lifecycle(KIND, steps_of(self), failed=self.clean)
+
+    @transactional(ending=True)
+    def clean(self, run: Run, tx: Tx) -> Outcome:
+        """One round: the outermost service that still holds something deletes some of it."""
+        project_id, stuck = run.resource_id, run.data.setdefault("stuck", [])
+        for name, service in reversed(self._services.items()):
+            before = dict(service.count(tx, project_id)) if name not in stuck else {}
+            if before and self._stands_still(run, name, before):
+                log.error("%s of the deleted project %s cannot be deleted", in_words({name: before}), project_id)
+                stuck.append(name)
+            elif before:
+                service.clean(tx, project_id)
+                return Sleep(LOOK_AGAIN_S, f"{in_words({name: before})} to be deleted")
+        if not stuck:
+            tx.execute(delete(DeletedProject).where(DeletedProject.id == project_id))
+        return Done()
+
+    def _stands_still(self, run: Run, name: str, counts: Mapping[str, int]) -> bool:
+        seen = {"service": name, "counts": dict(counts)}
+        run.data["rounds"] = run.data.get("rounds", 0) + 1 if run.data.get("seen") == seen else 0
+        run.data["seen"] = seen
+        return bool(run.data["rounds"] >= GIVE_UP_AFTER)
+
+
+def in_words(left: Mapping[str, Mapping[str, int]]) -> str:
+    """`3 servers (compute), 1 port (network)`."""
+    words = [f"{number} {kind} ({name})" for name, kinds in left.items() for kind, number in kinds.items()]
+    return ", ".join(words)

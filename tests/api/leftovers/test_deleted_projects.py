@@ -1,0 +1,165 @@
+"""A deleted project's resources: listed for the operator, deleted by a task that survives kills."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from tests.api.leftovers.furnished import NETWORK, delete_project, furnish, made, new_project
+from tests.cloud import ADMIN_PASSWORD, SimulatedCloud
+
+from gureum.cli.projects import clean, print_leftovers
+from gureum.foundation import clock
+from gureum.foundation.leftovers import projects
+from gureum.foundation.tasks.engine import Hooks, WorkerDied
+from gureum.lab.refusal import Refusal
+
+ALL = {
+    "compute": {"servers": 2, "server groups": 1},
+    "network": {
+        "floating IPs": 1,
+        "routers": 1,
+        "ports": 4,
+        "subnets": 1,
+        "networks": 1,
+        "security groups": 2,
+    },
+    "image": {"images": 1, "public images": 1},
+}
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def url(request, tmp_path):
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/cloud.sqlite"
+    return request.getfixturevalue("postgresql_server").new_database()
+
+
+@pytest.fixture
+def moving():
+    moving = clock.VirtualClock()
+    with clock.use(moving):
+        yield moving
+
+
+@pytest.fixture
+def cloud(tmp_path, url, moving):
+    cloud = SimulatedCloud(tmp_path, database=url)
+    yield cloud
+    cloud.close()
+
+
+def leftovers(cloud):
+    with cloud.control.database.read() as tx:
+        return {one.id: one.left for one in cloud.control.deleted_projects.all(tx)}
+
+
+def begin(cloud, project_id):
+    return cloud.control.database.write(lambda tx: cloud.control.deleted_projects.begin_cleaning(tx, project_id))
+
+
+def settle_for(cloud, moving, seconds):
+    for _ in range(seconds):
+        cloud.settle()
+        moving.advance(1.5)
+        cloud.beat()
+    cloud.settle()
+
+
+def test_what_a_deleted_project_left_is_listed_and_cleaned(cloud, moving):
+    other, project_id = furnish(cloud, "other"), furnish(cloud)
+    assert leftovers(cloud) == {}, "it is not deleted"
+    assert not begin(cloud, project_id), "nor is a living project cleaned"
+    delete_project(cloud, project_id)
+    assert leftovers(cloud) == {project_id: ALL}, "its servers run on"
+    assert begin(cloud, project_id)
+    settle_for(cloud, moving, 12)
+    assert leftovers(cloud) == {}
+    with cloud.control.database.read() as tx:
+        assert cloud.control.deleted_projects.left(tx, project_id) == {}
+        assert cloud.control.deleted_projects.left(tx, other) == ALL, "another project keeps all that it has"
+    assert not begin(cloud, project_id), "it is forgotten"
+
+
+def test_a_project_that_left_nothing_is_forgotten(cloud):
+    project_id = new_project(cloud, "empty")
+    delete_project(cloud, project_id)
+    assert leftovers(cloud) == {}
+    assert not begin(cloud, project_id)
+
+
+class Dying(Hooks):
+    """Kills the worker at every point of every round of cleaning, once each."""
+
+    def __init__(self):
+        self.seen = set()
+
+    def _die(self, point, task):
+        key = (point, task.data.get("rounds"), str(task.data.get("seen")))
+        if task.kind == projects.KIND and key not in self.seen:
+            self.seen.add(key)
+            raise WorkerDied
+
+    def before_step(self, task):
+        self._die("before step", task)
+
+    def before_commit(self, task, outcome):
+        self._die("before commit", task)
+
+    def after_commit(self, task, outcome):
+        self._die("after commit", task)
+
+
+def test_a_cleaning_that_is_killed_at_every_point_goes_on(cloud, moving):
+    project_id = furnish(cloud)
+    delete_project(cloud, project_id)
+    begin(cloud, project_id)
+    hooks = cloud.control.engine.hooks = Dying()
+    for _ in range(80):
+        try:
+            settle_for(cloud, moving, 2)
+        except WorkerDied:
+            cloud.restart()
+            cloud.control.engine.hooks = hooks
+            moving.advance(40)
+            cloud.beat()
+            continue
+        if not leftovers(cloud):
+            break
+    assert len(hooks.seen) >= 9, "it was killed, at three points of several rounds"
+    assert leftovers(cloud) == {}
+
+
+def test_what_others_use_stays_and_is_listed(cloud, moving, monkeypatch):
+    """Another project has a port on the shared network: the network stays, all else goes."""
+    monkeypatch.setattr(projects, "GIVE_UP_AFTER", 3)
+    project_id = furnish(cloud)
+    owner = cloud.client("admin", "tenant", ADMIN_PASSWORD)
+    networks = owner.get(f"{NETWORK}/networks?project_id={project_id}").json()["networks"]
+    assert owner.request("PUT", f"{NETWORK}/networks/{networks[0]['id']}", {"network": {"shared": True}}).status == 200
+    guest = cloud.client("demo")
+    made(guest.post(f"{NETWORK}/ports", {"port": {"network_id": networks[0]["id"]}}))
+    delete_project(cloud, project_id)
+    begin(cloud, project_id)
+    settle_for(cloud, moving, 15)
+    assert leftovers(cloud) == {project_id: {"network": {"subnets": 1, "networks": 1}}}
+
+
+def test_the_commands_list_and_begin(cloud, moving, tmp_path, capsys):
+    project_id = furnish(cloud)
+    delete_project(cloud, project_id)
+    file = tmp_path / "gureum.toml"
+    keys = f'[auth]\nkeys = "{tmp_path}/keys"\n[image]\nfolder = "{tmp_path}/images"\n'
+    file.write_text(f'state = "{tmp_path}"\n[database]\nurl = "{cloud.config.database.url}"\n{keys}')
+    print_leftovers(file, as_json=True)
+    (shown,) = json.loads(capsys.readouterr().out)
+    assert (shown["id"], shown["name"], shown["left"], shown["cleaning"]) == (project_id, "tenant", ALL, False)
+    clean(file, project_id)
+    capsys.readouterr()
+    print_leftovers(file)
+    assert "is being cleaned" in capsys.readouterr().out
+    settle_for(cloud, moving, 12)
+    print_leftovers(file)
+    assert capsys.readouterr().out == "No deleted project left anything.\n"
+    with pytest.raises(Refusal, match="no deleted project"):
+        clean(file, project_id)
