@@ -129,6 +129,22 @@ def test_nothing_of_the_other_services_changes(url, tmp_path):
         wider.close()
 
 
+def test_what_it_holds_of_a_deleted_project_is_listed_and_cleaned(cloud):
+    admin, deleted = cloud.client(), cloud.control.deleted_projects
+    project = admin.post("/identity/v3/projects", {"project": {"name": "short"}}).json()["project"]["id"]
+    for notice in ({"title": "theirs", "project_id": project}, {"title": "everybody's"}):
+        assert admin.post("/notices/v1/notices", {"notice": notice}).status == 201
+    assert admin.delete(f"/identity/v3/projects/{project}").status == 204
+    cloud.settle()
+    with cloud.control.database.read() as tx:
+        assert [one.left for one in deleted.all(tx)] == [{"notices": {"notices": 1}}]
+    cloud.control.database.write(lambda tx: deleted.begin_cleaning(tx, project))
+    cloud.settle()
+    with cloud.control.database.read() as tx:
+        assert deleted.all(tx) == []
+    assert [one["title"] for one in admin.get("/notices/v1/notices").json()["notices"]] == ["everybody's"]
+
+
 def test_no_file_but_its_own_names_it():
     naming = [
         file.relative_to(CLONE)

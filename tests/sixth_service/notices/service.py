@@ -9,12 +9,14 @@ from gureum.services.identity.facade import IdentityFacade
 from tests.sixth_service.notices.api import QUOTAS, ROUTES, RULES, NoticesDeps
 from tests.sixth_service.notices.config import NoticesConfig
 from tests.sixth_service.notices.facade import NoticesFacade
+from tests.sixth_service.notices.leftovers import RESOURCES
 
 
 def build(room: Room) -> Mounted:
     identity = room.facade(IdentityFacade)
     deps = NoticesDeps(room.config(NoticesConfig), identity, QUOTAS.following(identity.unified))
-    return Mounted(NoticesFacade(), apis=(Api("notices", "/notices", plain, ROUTES, deps),))
+    apis = (Api("notices", "/notices", plain, ROUTES, deps),)
+    return Mounted(NoticesFacade(), apis=apis, resources=RESOURCES)
 
 
 SERVICE = Service(

@@ -129,6 +129,6 @@ class DeletedProjects:
 
 
 def in_words(left: Mapping[str, Mapping[str, int]]) -> str:
-    """`3 servers (compute), 1 port (network)`."""
-    words = [f"{number} {kind} ({name})" for name, kinds in left.items() for kind, number in kinds.items()]
-    return ", ".join(words)
+    """`compute: servers 3; network: ports 4, networks 1`."""
+    services = [(name, [f"{kind} {number}" for kind, number in kinds.items()]) for name, kinds in left.items()]
+    return "; ".join(f"{name}: {', '.join(kinds)}" for name, kinds in services)
