@@ -49,6 +49,7 @@ DRAWS = 4
 ALONE_AFTER = 3
 """After so many failures a write waits for the other writers, of all processes, that failed as often."""
 _ALONE = 0x67757265756E  # an advisory lock's number, any that nobody else uses
+SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 TRY_EVERY_S = 1.0
 """How often, at most, somebody who asks how the database is makes it write."""
 
@@ -107,6 +108,8 @@ class Database:
         if self.is_sqlite:
             self._lanes[self._reads] = Lanes(self._reads, "BEGIN", self.counters)
             self._lanes[self._writes] = Lanes(self._writes, "BEGIN IMMEDIATE", self.counters)
+        else:
+            self._lanes[self._reads] = Lanes(self._reads, SNAPSHOT, self.counters)
         for engine in {self._reads, self._writes}:
             event.listen(engine, "before_cursor_execute", self._count_statement)
             event.listen(engine, "commit", self._count_commit)

@@ -1,9 +1,9 @@
-"""Kept connections of an embedded database: SQLAlchemy's for the ORM, the driver's own below it for the rest.
+"""Kept connections: SQLAlchemy's for the ORM, the driver's own below it for the rest.
 
 Taking a connection from a pool, beginning and ending a transaction on it costs SQLAlchemy ten times what it costs
 SQLite; so a connection is kept with all that, and a transaction begins with its first statement, whoever makes it.
-Not for databases behind a network, whose connections may break while they are kept. The invariant: a lane has one
-user at a time and is given back with no transaction open.
+Behind a network a connection may break while it is kept: there a transaction begins as the lane is taken, and one that
+cannot begin is replaced. The invariant: a lane has one user at a time and is given back with no transaction open.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Dialect, Engine, event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from gureum.foundation.db.failures import in_words
@@ -36,10 +36,11 @@ class Counters:
 class Lane:
     """One connection. `connection` is for the ORM; `execute` sees and makes part of the same transaction."""
 
-    __slots__ = ("_counters", "_dialect", "_driver", "_start", "connection")
+    __slots__ = ("_counters", "_dialect", "_driver", "_start", "connection", "plain_dialect")
 
-    def __init__(self, connection: Connection, start: str, counters: Counters) -> None:
+    def __init__(self, connection: Connection, start: str, counters: Counters, plain_dialect: Dialect) -> None:
         self.connection = connection
+        self.plain_dialect = plain_dialect
         self._driver: Any = connection.connection.driver_connection
         self._dialect = connection.dialect
         self._start = start
@@ -47,7 +48,7 @@ class Lane:
 
     def begin(self) -> None:
         """Begin a transaction unless one is open."""
-        if not self._driver.in_transaction:
+        if not _is_open(self._driver):
             _run(self._dialect, self._driver.execute, self._start)
 
     def execute(self, sql: str, values: Sequence[Any]) -> Any:
@@ -69,7 +70,7 @@ class Lane:
 
     def commit(self) -> None:
         """Make durable what SQLAlchemy, which knows of its own statements only, has not."""
-        if self._driver.in_transaction:
+        if _is_open(self._driver):
             _run(self._dialect, self._driver.execute, "COMMIT")
             self._counters.commits += 1
 
@@ -80,7 +81,7 @@ class Lane:
         if self.connection.invalidated:
             return False
         try:
-            if self._driver.in_transaction:
+            if _is_open(self._driver):
                 _run(self._dialect, self._driver.execute, "ROLLBACK")
         except DBAPIError as error:
             log.warning("a transaction cannot be rolled back, its connection is closed: %s", in_words(error))
@@ -94,6 +95,17 @@ class Lane:
             self.connection.close()
 
 
+def _is_open(driver: Any) -> bool:
+    """Whether a transaction is open, as the driver knows without asking."""
+    if hasattr(driver, "in_transaction"):
+        return bool(driver.in_transaction)
+    return driver.info.transaction_status.value != _IDLE  # type: ignore[no-any-return]
+
+
+_IDLE = 0
+"""psycopg's TransactionStatus.IDLE. What is lost is UNKNOWN: rolling it back fails, and the connection is closed."""
+
+
 def _run(dialect: Any, call: Any, sql: str, *values: Any) -> Any:
     """Call the driver. Raises its errors as SQLAlchemy's."""
     try:
@@ -104,6 +116,11 @@ def _run(dialect: Any, call: Any, sql: str, *values: Any) -> Any:
         ) from error
 
 
+def plain_dialect_of(dialect: Dialect) -> Dialect:
+    """The same with parameters by position, as the driver takes them."""
+    return dialect if dialect.positional else type(dialect)(paramstyle="format")  # type: ignore[call-arg]
+
+
 class Lanes:
     """The lanes of one engine, as many as there are transactions at once."""
 
@@ -111,20 +128,43 @@ class Lanes:
         self._engine = engine
         self._start = start
         self._counters = counters
+        self._may_break = engine.dialect.name != "sqlite"
+        self._plain_dialect = plain_dialect_of(engine.dialect)
         self._idle: deque[Lane] = deque()
         event.listen(engine, "begin", self._begin)
 
     def _begin(self, connection: Connection) -> None:
         """SQLAlchemy begins: on a lane, the transaction may be open already."""
         driver: Any = connection.connection.driver_connection
-        if not driver.in_transaction:
+        if not _is_open(driver):
             _run(connection.dialect, driver.execute, self._start)
 
     def take(self) -> Lane:
+        """A lane to work on. Raises SQLAlchemy's errors where none can be made."""
+        while True:
+            try:
+                lane = self._idle.pop()
+            except IndexError:
+                return self._new()
+            if not self._may_break or self._begins(lane):
+                return lane
+
+    def _begins(self, lane: Lane) -> bool:
+        """Whether a kept lane still lives: it begins its transaction. One that does not is closed."""
         try:
-            return self._idle.pop()
-        except IndexError:
-            return Lane(self._engine.connect(), self._start, self._counters)
+            lane.begin()
+        except DBAPIError as error:
+            log.info("a kept connection is lost, another takes its place: %s", in_words(error))
+            lane.close()
+            return False
+        return True
+
+    def _new(self) -> Lane:
+        connection = self._engine.connect()
+        if self._may_break:
+            driver: Any = connection.connection.driver_connection
+            driver.autocommit = True  # transactions begin where we say so
+        return Lane(connection, self._start, self._counters, self._plain_dialect)
 
     def give(self, lane: Lane, *, keep: bool) -> None:
         """Back for the next transaction, unless it is not to be kept or cannot be brought to rest. Never raises: what

@@ -1,8 +1,8 @@
 """Statements that are built once and run many times, beside the ORM and in the same transaction.
 
 Building a statement, and the ORM's books on its rows, cost many times what the database takes for it. A `Prepared`
-is written with SQLAlchemy like any other statement and keeps its text; on SQLite it goes to the driver at once, on
-other databases through SQLAlchemy's connection. Rows are tuples or what `make` makes of their columns: nothing watches
+is written with SQLAlchemy like any other statement and keeps its text; on a lane (`lanes.py`) it goes to the driver at
+once, elsewhere through SQLAlchemy's connection. Rows are tuples or what `make` makes of their columns: nothing watches
 them. The invariant: what the ORM still holds back is written first, so that it is seen.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
-from sqlalchemy import Column, Executable, Insert, Table, Update, bindparam, exists, insert, select, update
+from sqlalchemy import Column, Executable, Float, Insert, Table, Update, bindparam, exists, insert, select, update
 from sqlalchemy.engine import Dialect
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class Prepared(Generic[R]):
         self._make: Callable[..., R] = make or row_type(statement)
         self._columns = columns
         self._defaults = defaults
-        self._plan: _Plan | None = None
+        self._plans: dict[str, _Plan] = {}
 
     def all(self, tx: Tx, /, **values: Any) -> list[R]:
         """Every row."""
@@ -145,7 +145,7 @@ class Prepared(Generic[R]):
         tx.flush()
         if tx.lane is None:
             return int(tx.connection().execute(self._statement, values).rowcount)
-        plan = self._plan or self._planned(tx.lane)
+        plan = self._plan(tx.lane)
         return int(tx.lane.execute(*plan.call(values)).rowcount)
 
     def run_many(self, tx: Tx, rows: Sequence[Values]) -> None:
@@ -158,7 +158,7 @@ class Prepared(Generic[R]):
         if tx.lane is None:
             tx.connection().execute(self._statement, rows)
             return
-        plan = self._plan or self._planned(tx.lane)
+        plan = self._plan(tx.lane)
         calls = [plan.call(row) for row in rows]
         tx.lane.execute_many(calls[0][0], [values for _, values in calls])
 
@@ -166,12 +166,16 @@ class Prepared(Generic[R]):
         tx.flush()
         if tx.lane is None:
             return tx.connection().execute(self._statement, values).all()
-        plan = self._plan or self._planned(tx.lane)
+        plan = self._plan(tx.lane)
         found = tx.lane.rows(*plan.call(values))
         return [plan.read(row) for row in found] if plan.reads else found
 
-    def _planned(self, lane: Lane) -> _Plan:
-        plan = self._plan = _Plan(self._statement, lane.connection.dialect, self._columns)
+    def _plan(self, lane: Lane) -> _Plan:
+        """Compiled once for each kind of database."""
+        dialect = lane.plain_dialect
+        plan = self._plans.get(dialect.name)
+        if plan is None:
+            plan = self._plans[dialect.name] = _Plan(self._statement, dialect, self._columns)
         return plan
 
 
@@ -211,7 +215,7 @@ class _Plan:
         writes = {name: bind.type.dialect_impl(dialect).bind_processor(dialect) for name, bind in binds.items()}
         self._writes = tuple((name, write) for name, write in writes.items() if write is not None)
         kinds = [column.type.dialect_impl(dialect) for column in statement.exported_columns]
-        reads = [(place, kind.result_processor(dialect, None)) for place, kind in enumerate(kinds)]
+        reads = [(place, kind.result_processor(dialect, _code_of(kind))) for place, kind in enumerate(kinds)]
         self.reads = [(place, read) for place, read in reads if read is not None]
         self._texts: dict[tuple[int, ...], _Text] = {}
 
@@ -240,6 +244,15 @@ class _Plan:
         for place, read in self.reads:
             found[place] = read(found[place])
         return tuple(found)
+
+
+def _code_of(kind: Any) -> int | None:
+    """What the database calls the type of a column, where that decides how it is read."""
+    return _FLOAT8 if isinstance(kind, Float) else None
+
+
+_FLOAT8 = 701
+"""PostgreSQL's type number of double precision."""
 
 
 def _rounded(length: int) -> int:
