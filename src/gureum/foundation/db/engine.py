@@ -50,6 +50,7 @@ ALONE_AFTER = 3
 """After so many failures a write waits for the other writers, of all processes, that failed as often."""
 _ALONE = 0x67757265756E  # an advisory lock's number, any that nobody else uses
 SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+ALONE = "BEGIN ISOLATION LEVEL SERIALIZABLE"
 TRY_EVERY_S = 1.0
 """How often, at most, somebody who asks how the database is makes it write."""
 
@@ -110,6 +111,7 @@ class Database:
             self._lanes[self._writes] = Lanes(self._writes, "BEGIN IMMEDIATE", self.counters)
         else:
             self._lanes[self._reads] = Lanes(self._reads, SNAPSHOT, self.counters)
+            self._lanes[self._writes] = Lanes(self._writes, ALONE, self.counters)
         for engine in {self._reads, self._writes}:
             event.listen(engine, "before_cursor_execute", self._count_statement)
             event.listen(engine, "commit", self._count_commit)
@@ -330,9 +332,10 @@ def _prepare_postgresql(durability: Durability, connection: Any, _record: Any) -
     """Whatever waits for more than the server's own disk (replicas) stays as its administrator set it."""
     ask = "SELECT set_config('synchronous_commit', %s, false) WHERE current_setting('synchronous_commit') = ANY(%s)"
     off, others = ["off"], ["on", "local", "remote_write", "remote_apply"]
+    connection.autocommit = True
     with connection.cursor() as cursor:
         cursor.execute(ask, ("on", off) if durability == "full" else ("off", others))
-    connection.commit()
+    connection.autocommit = False
 
 
 def _prepare_sqlite(durability: Durability, connection: Any, _record: Any) -> None:

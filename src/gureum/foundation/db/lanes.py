@@ -49,29 +49,29 @@ class Lane:
     def begin(self) -> None:
         """Begin a transaction unless one is open."""
         if not _is_open(self._driver):
-            _run(self._dialect, self._driver.execute, self._start)
+            _run(self._dialect, self._driver, self._driver.execute, self._start)
 
     def execute(self, sql: str, values: Sequence[Any]) -> Any:
         """The driver's cursor. Raises SQLAlchemy's errors, as everything else that talks to a database."""
         self.begin()
         self._counters.statements += 1
-        return _run(self._dialect, self._driver.execute, sql, values)
+        return _run(self._dialect, self._driver, self._driver.execute, sql, values)
 
     def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         self.begin()
         self._counters.statements += 1
-        _run(self._dialect, self._driver.executemany, sql, rows)
+        _run(self._dialect, self._driver, self._driver.cursor().executemany, sql, rows)
 
     def rows(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         """All rows of a statement. Reading one may fail as executing does."""
         cursor = self.execute(sql, values)
-        found: list[tuple[Any, ...]] = _run(self._dialect, lambda _sql: cursor.fetchall(), sql)
+        found: list[tuple[Any, ...]] = _run(self._dialect, self._driver, lambda _sql: cursor.fetchall(), sql)
         return found
 
     def commit(self) -> None:
         """Make durable what SQLAlchemy, which knows of its own statements only, has not."""
         if _is_open(self._driver):
-            _run(self._dialect, self._driver.execute, "COMMIT")
+            _run(self._dialect, self._driver, self._driver.execute, "COMMIT")
             self._counters.commits += 1
 
     def settle(self) -> bool:
@@ -82,11 +82,15 @@ class Lane:
             return False
         try:
             if _is_open(self._driver):
-                _run(self._dialect, self._driver.execute, "ROLLBACK")
+                _run(self._dialect, self._driver, self._driver.execute, "ROLLBACK")
         except DBAPIError as error:
             log.warning("a transaction cannot be rolled back, its connection is closed: %s", in_words(error))
             return False
-        return not self.connection.in_transaction()
+        if self.connection.in_transaction():
+            return False
+        if (failed := self.connection.get_transaction()) is not None:  # its COMMIT was refused: nothing is open
+            failed.rollback()
+        return True
 
     def close(self) -> None:
         """Close the connection for good, in whatever state it is. The database rolls back what was open."""
@@ -106,13 +110,19 @@ _IDLE = 0
 """psycopg's TransactionStatus.IDLE. What is lost is UNKNOWN: rolling it back fails, and the connection is closed."""
 
 
-def _run(dialect: Any, call: Any, sql: str, *values: Any) -> Any:
-    """Call the driver. Raises its errors as SQLAlchemy's."""
+def _run(dialect: Any, driver: Any, call: Any, sql: str, *values: Any) -> Any:
+    """Call the driver. Raises its errors as SQLAlchemy's, which say whether the connection was lost."""
     try:
         return call(sql, *values)
     except dialect.loaded_dbapi.Error as error:
         raise DBAPIError.instance(
-            sql, values, error, dialect.loaded_dbapi.Error, hide_parameters=True, dialect=dialect
+            sql,
+            values,
+            error,
+            dialect.loaded_dbapi.Error,
+            hide_parameters=True,
+            connection_invalidated=dialect.is_disconnect(error, driver, None),
+            dialect=dialect,
         ) from error
 
 
@@ -137,7 +147,7 @@ class Lanes:
         """SQLAlchemy begins: on a lane, the transaction may be open already."""
         driver: Any = connection.connection.driver_connection
         if not _is_open(driver):
-            _run(connection.dialect, driver.execute, self._start)
+            _run(connection.dialect, driver, driver.execute, self._start)
 
     def take(self) -> Lane:
         """A lane to work on. Raises SQLAlchemy's errors where none can be made."""
