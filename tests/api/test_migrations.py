@@ -42,9 +42,14 @@ def another_type(_context, _inspected, _column, found, wanted):
     return not isinstance(found, Text) if isinstance(wanted, Json) else None
 
 
+def of_the_cloud(_object, name, kind, _reflected, _other):
+    """Other tests define tables of their own."""
+    return kind != "table" or name in {table.name for table in EVERYTHING.tables}
+
+
 def differences(database):
     with database.engine.connect() as connection:
-        options = {"compare_type": another_type, "compare_server_default": True}
+        options = {"compare_type": another_type, "compare_server_default": True, "include_object": of_the_cloud}
         context = MigrationContext.configure(connection, opts=options)
         return compare_metadata(context, Row.metadata)
 
