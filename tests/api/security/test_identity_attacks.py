@@ -13,7 +13,7 @@ from gureum.foundation.caller import Caller
 from gureum.foundation.errors import Unauthorized
 from gureum.foundation.http.app import App
 from gureum.foundation.http.authentication import Authentication
-from gureum.foundation.http.routes import Api, Reply, Route
+from gureum.foundation.http.routes import Api, Reply, Route, Runs
 from gureum.foundation.policy import Policy, Rule
 from gureum.services.identity.dialect import error_body
 
@@ -261,7 +261,7 @@ def answer_from_memory_without_a_rule(_call):
     [
         {"handler": add_region},
         {"handler": add_region_after_asking},
-        {"handler": stream_without_a_rule, "stream": True},
+        {"handler": stream_without_a_rule, "runs": Runs.STREAM},
         {"handler": add_region, "fast": answer_from_memory_without_a_rule},
     ],
     ids=["transaction", "allows alone", "stream", "fast"],
