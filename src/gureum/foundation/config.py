@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import msgspec
 
+from gureum.foundation.shapes import converted
 from gureum.foundation.urls import BUSES, DATABASES, kind_of, listening_url
 
 
@@ -147,7 +148,7 @@ class Config(_OfTheFoundation):
         names = _options(kind)
         table = {name: value for name, value in self.tables.get(kind.SECTION, {}).items() if name in names}
         try:
-            return msgspec.convert(table, kind)
+            return converted(table, kind)
         except msgspec.ValidationError as error:
             raise ConfigError(f"{self.file}: {_placed(error, kind.SECTION)}") from error
 

@@ -14,10 +14,8 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
-from msgspec.json import Decoder
 from sqlalchemy import bindparam, exists, select, tuple_, update
 
 from gureum.foundation import clock
@@ -27,10 +25,11 @@ from gureum.foundation.bus.typed import Nothing, Topic
 from gureum.foundation.db.engine import Database, Tx
 from gureum.foundation.db.failures import DatabaseFailure
 from gureum.foundation.db.prepared import Prepared, table_of
-from gureum.foundation.events.event import Durable, Event
+from gureum.foundation.events.event import Durable
 from gureum.foundation.events.model import SETTLED, EventCursor, EventRow
 from gureum.foundation.events.outbox import Events
 from gureum.foundation.events.positions import Position
+from gureum.foundation.shapes import json_decoder
 from gureum.foundation.tasks.leases import take_lease
 from gureum.foundation.tasks.model import Lease
 from gureum.foundation.tasks.owners import own_name
@@ -248,7 +247,7 @@ class EventReader:
         def work(tx: Tx) -> None:
             for row in rows:
                 lines.work_for(lines.Origin(row.request_id, "-", row.project_id or "-"))
-                subscriber.handle(tx, _decoder(types[row.kind]).decode(row.content))
+                subscriber.handle(tx, json_decoder(types[row.kind]).decode(row.content))
             self._move(tx, cursor, Position(rows[-1].xact, rows[-1].number))
 
         try:
@@ -288,11 +287,6 @@ class EventReader:
         self.hooks.before_write(write)
         self._database.write(hooked)
         self.hooks.after_write(write)
-
-
-@cache
-def _decoder(kind: type[Event]) -> Decoder[Event]:
-    return Decoder(kind)
 
 
 _POSITION = tuple_(EventRow.xact, EventRow.number)
