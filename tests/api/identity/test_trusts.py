@@ -285,3 +285,15 @@ def test_another_process_validates_a_trusts_token(pair, admin):
     pair.world.tokens._checked.clear()
     shown = admin.get(TOKENS, X_Subject_Token=token).json()["token"]
     assert shown["OS-TRUST:trust"]["trustor_user"]["id"] == pair.ann_id
+
+
+@pytest.mark.parametrize("side", ["trustor", "trustee"])
+def test_naming_oneself_beside_another_opens_nothing(pair, side):
+    """The list holds the trusts of every user that is named: each of them is asked about."""
+    pair.trust()
+    stranger = pair.world.member("eve")
+    own_id, other = own(stranger)["user"]["id"], pair.ann_id if side == "trustor" else pair.ben_id
+    for users in ((other,), (other, own_id), (own_id, other)):
+        query = "&".join(f"{side}_user_id={user}" for user in users)
+        assert stranger.get(f"{TRUSTS}?{query}").status == 403, users
+    assert stranger.get(f"{TRUSTS}?{side}_user_id={own_id}").json()["trusts"] == []

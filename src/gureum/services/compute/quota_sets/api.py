@@ -43,7 +43,7 @@ RULES = (
 NETWORK = ("fixed_ips", "floating_ips", "security_groups", "security_group_rules")
 INJECTED = ("injected_files", "injected_file_content_bytes", "injected_file_path_bytes")
 DEFAULT_CLASS = "default"
-MAX_ID = 64
+MAX_ID = 36
 MAX_CLASS_NAME = 255
 Limit = Annotated[int, Meta(ge=-1, le=2**31 - 1)] | Annotated[str, Meta(pattern=r"^-?[0-9]{1,10}\Z")]
 MaybeLimit = Limit | UnsetType

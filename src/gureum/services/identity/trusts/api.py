@@ -222,8 +222,7 @@ _TRUSTS = declared(
 
 def index(call: Call[IdentityDeps]) -> dict[str, Any]:
     for side in ("trustor", "trustee"):
-        user_id = call.param(f"{side}_user_id")
-        if user_id is not None:
+        for user_id in call.params(f"{side}_user_id"):  # each of them: the list holds the trusts of all
             call.enforce(f"identity:list_trusts_for_{side}", **{f"target.trust.{side}_user_id": user_id})
     if not call.enforced:
         call.enforce()
