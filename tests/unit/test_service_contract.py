@@ -120,3 +120,14 @@ def test_every_manifest_is_called_as_its_folder_and_offers_its_own_facade():
         service = CATALOGUE.service(name)
         assert service.offers is None or service.offers.__module__ == f"{package}.facade"
         assert all(CATALOGUE.offering(need) != name for need in service.needs)
+
+
+def test_a_stop_that_fails_does_not_keep_others_from_ending(tmp_path, caplog):
+    """A lease that the database does not take back, say."""
+    from gureum.roles.control import build
+
+    control, ended = build(Config(state=str(tmp_path))), []
+    control._stops += [lambda: ended.append("first"), lambda: 1 / 0]
+    control.stop()
+    assert ended == ["first"]
+    assert "does not end as it should" in caplog.text

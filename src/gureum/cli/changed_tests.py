@@ -37,6 +37,14 @@ _FOUNDATION = {
     "http": ("tests/unit/http", "tests/api/security"),
     "policy": ("tests/unit/test_policy.py", "tests/api/test_policy_matrix.py"),
     "bus": ("tests/contracts/test_bus.py",),
+    "events": ("tests/unit/events", "tests/crash/events"),
+    "fleet": ("tests/unit/test_fleet_calls.py",),
+    "leftovers": ("tests/unit/leftovers",),
+    "cache.py": ("tests/unit/test_cache.py", "tests/api/identity"),
+    "connections.py": ("tests/unit/test_connections.py",),
+    "quota": ("tests/unit/test_quota.py", "tests/unit/db/test_quotas.py", "tests/api/test_unified_limits.py"),
+    "schedule.py": ("tests/unit/test_schedule.py",),
+    "service.py": ("tests/unit/test_service_contract.py",),
 }
 
 
@@ -69,8 +77,8 @@ def _tests_of(file: PurePosixPath, needs: Mapping[str, Iterable[str]]) -> list[s
     match file.parts:
         case ("tests", *_) if file.name.startswith("test_") and file.suffix == ".py":
             return [str(file)]
-        case ("tests", _, *inner) if inner:
-            return [str(file.parent)]
+        case ("tests", *inner):
+            return [str(file.parent) if inner[1:] else "tests/api"]
         case ("src", "gureum", "services", service, *_):
             return _of_service(service, file, needs)
         case ("src", "gureum", "foundation", room, *_):

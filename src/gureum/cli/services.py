@@ -7,6 +7,7 @@ notice, tasks go on where they were. If it does not come up with the new list, t
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -18,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from gureum.cli.tables import print_json, print_table
-from gureum.lab.credentials import toml_text
 from gureum.lab.launch import SOURCE, Report
 from gureum.lab.plan import services_section
 from gureum.lab.process import clean_environment, read_pid_file
@@ -60,9 +60,13 @@ def print_services(file: Path, as_json: bool = False) -> int:
 
 def _rows(file: Path) -> list[ServiceRow]:
     """Costs are measured now, by a process that imports one service after the other."""
+    from gureum.foundation.config import ConfigError
     from gureum.roles.assembly import CATALOGUE
 
-    carried = {service.name for service in CATALOGUE.enabled(_section(file))}
+    try:
+        carried = {service.name for service in CATALOGUE.enabled(_section(file))}
+    except ConfigError as error:
+        raise Refusal(f"{error}.", f"Correct {file}.") from error
     argv = [sys.executable, "-m", "gureum.roles.costs"]
     environment = clean_environment({"PYTHONPATH": str(SOURCE)})
     told = subprocess.run(argv, env=environment, capture_output=True, check=True)
@@ -77,35 +81,42 @@ def _section(file: Path) -> ServicesConfig:
 
 def enable(state: StateFolder, name: str, report: Report) -> int:
     """Carry the service `name` from now on."""
-    carried = _carried(state)
-    if name in carried:
-        print(f"{name} is enabled already.")
-        return 0
-    return _carry(state, [*_named(state), name], report)
+    with only_one(state):
+        if name in _carried(state):
+            print(f"{name} is enabled already.")
+            return 0
+        return _carry(state, [*_named(state), name], report)
 
 
 def disable(state: StateFolder, name: str, report: Report) -> int:
     """Carry it no more. Refusal while another that is carried needs it; what it stored stays in the database."""
     from gureum.roles.assembly import CATALOGUE
 
-    carried = _carried(state)
-    if name not in carried:
-        print(f"{name} is not enabled.")
-        return 0
-    needing = [
-        service.name for service in carried.values() if name in {CATALOGUE.offering(need) for need in service.needs}
-    ]
-    if needing:
-        raise Refusal(f"{', '.join(needing)} cannot be without {name}.", f"Disable {needing[0]} first.")
-    names = [one for one in carried if one != name]
-    return _carry(state, names, report)
+    with only_one(state):
+        carried = _carried(state)
+        if name not in carried:
+            print(f"{name} is not enabled.")
+            return 0
+        needing = [
+            service.name for service in carried.values() if name in {CATALOGUE.offering(need) for need in service.needs}
+        ]
+        if needing:
+            raise Refusal(f"{', '.join(needing)} cannot be without {name}.", f"Disable {needing[0]} first.")
+        names = [one for one in carried if one != name]
+        if not names:
+            raise Refusal("A cloud has one service at least.", "Enable another first.")
+        return _carry(state, names, report)
 
 
 def _carried(state: StateFolder) -> dict[str, Any]:
+    from gureum.foundation.config import ConfigError
     from gureum.roles.assembly import CATALOGUE
 
     require_config(state.config)
-    return {service.name: service for service in CATALOGUE.enabled(_section(state.config))}
+    try:
+        return {service.name: service for service in CATALOGUE.enabled(_section(state.config))}
+    except ConfigError as error:
+        raise Refusal(f"{error}.", f"Correct {state.config}.") from error
 
 
 def _named(state: StateFolder) -> list[str]:
@@ -114,22 +125,40 @@ def _named(state: StateFolder) -> list[str]:
 
 
 def _carry(state: StateFolder, names: list[str], report: Report) -> int:
-    """Write the list, start the control plane anew if it runs, and remember the list for the next `up`."""
+    """Write the list, start the control plane anew if it runs, and remember the list for the next `up`.
+
+    Whatever ends this before all of it is done puts the file back as it was.
+    """
     text = ",".join(names)
-    section = services_section(text)
     before = state.config.read_text()
-    with only_one(state):
-        write_private(state.config, toml_text({**tomllib.loads(before), "services": section}))
+    write_private(state.config, with_services(before, services_section(text)))
+    try:
         if read_pid_file(state.pid_file("control")):
-            try:
-                with report.step("starting the control plane anew"):
-                    _restart(state)
-            except Refusal:
-                write_private(state.config, before)
+            with report.step("starting the control plane anew"):
                 _restart(state)
-                raise
         state.remember({**state.remembered(), "services": text})
+    except BaseException as error:
+        write_private(state.config, before)
+        if isinstance(error, Refusal):
+            _restart(state)
+        raise
     return 0
+
+
+def with_services(text: str, section: dict[str, object]) -> str:
+    """A configuration with other lines in its section [services]; all else, comments included, as it was. Refusal for
+    a file whose section cannot be told apart.
+    """
+    lines = "".join(f"{key} = {json.dumps(value)}\n" for key, value in section.items())
+    plain = re.sub(r"(?ms)^\[services\][^\n]*\n.*?(?=^\[|\Z)", "", text).rstrip("\n")
+    written = f"{plain}\n\n[services]\n{lines}"
+    try:
+        changed = tomllib.loads(written)
+    except tomllib.TOMLDecodeError:
+        changed = {}
+    if changed != {**tomllib.loads(text), "services": section}:
+        raise Refusal("The section [services] cannot be changed in this file.", "Write it by hand and restart.")
+    return written
 
 
 def _restart(state: StateFolder) -> None:

@@ -34,6 +34,8 @@ def policy_findings(file: Path | None) -> Iterator[Finding]:
         remedy = f"Make it readable for the control plane, or empty [policy] file: ls -l {shlex.quote(str(policy))}"
         yield Finding(_SUBJECT, "bad", f"{policy}: {error.strerror or error}; no process starts without it", remedy)
         return
+    except ConfigError:
+        return  # told beside, of the whole file
     except PolicyFileError as error:
         remedy = f"Correct {policy}; what runs keeps the rules from before, and no process starts with it."
         yield Finding(_SUBJECT, "bad", f"{policy}: {error}", remedy)

@@ -26,7 +26,7 @@ from gureum.foundation.metrics import Metrics
 from gureum.foundation.policy import Policy, Rule
 from gureum.foundation.policy.operators_file import PolicyFileError
 from gureum.foundation.schedule import Periodic, Schedule
-from gureum.foundation.service import Background, Building, ContractError, Mounted, Service, Stop, Where, build_services
+from gureum.foundation.service import Background, Building, Mounted, Service, Stop, Where, build_services
 from gureum.foundation.tasks.engine import EngineOptions, TaskEngine
 from gureum.foundation.tasks.leases import under_lease
 from gureum.foundation.tasks.lifecycle import Reconciler
@@ -58,6 +58,7 @@ class Control:
     bus: Bus
     tasks: Tasks
     schedule: Schedule
+    reconciling: Schedule
     schema: Schema
     events: Events
     deleted_projects: DeletedProjects
@@ -111,9 +112,10 @@ class Control:
         self._stops.append(serve_wakes(self.bus, self.engine))
         self.schedule.add(
             *(job for part in self.mounted.values() for job in part.worker_periodic),
-            *(under_lease(one, self.database, self.engine.owner) for one in self._reconcilers()),
         )
         self.schedule.start()
+        self.reconciling.add(*(under_lease(one, self.database, self.engine.owner) for one in self._reconcilers()))
+        self.reconciling.start()
 
     def _reconcilers(self) -> Iterator[Reconciler]:
         yield _purging(self.database, self.events, self.config.events.keep_days)
@@ -132,11 +134,12 @@ class Control:
         self._stops += [stop for stop in stops if stop is not None]
 
     def stop(self) -> None:
-        self.schedule.stop()
-        for stop in reversed(self._stops):
-            stop()
-        self.engine.stop()
-        self.close()
+        """End everything; what cannot end well (a lease that the database does not take back) is logged, no more."""
+        for stop in (self.schedule.stop, self.reconciling.stop, *reversed(self._stops), self.engine.stop, self.close):
+            try:
+                stop()
+            except Exception:
+                log.exception("something does not end as it should")
 
     def close(self) -> None:
         """Of a process that started nothing."""
@@ -186,6 +189,7 @@ def build(
         bus,
         tasks,
         Schedule(),
+        Schedule(),
         catalogue.schema(services),
         events,
         deleted_projects,
@@ -215,7 +219,7 @@ def _application(
 ) -> App:
     ways = [part.authentication for part in mounted.values() if part.authentication is not None]
     if len(ways) != 1:
-        raise ContractError(f"{len(ways)} of the enabled services say who calls; it has to be one")
+        raise ConfigError(f"[services]: {len(ways)} of those that are enabled say who calls; it has to be one")
     app = App(
         [api for part in mounted.values() for api in part.apis],
         database,

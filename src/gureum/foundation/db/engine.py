@@ -36,7 +36,7 @@ from gureum.foundation.db.failures import (
     server_decided,
     was_refused,
 )
-from gureum.foundation.db.lanes import Counters, Lane, Lanes
+from gureum.foundation.db.lanes import KEPT, Counters, Lane, Lanes
 from gureum.foundation.errors import ApiError, Unavailable
 from gureum.foundation.private import make_private
 
@@ -49,6 +49,8 @@ DRAWS = 4
 ALONE_AFTER = 3
 """After so many failures a write waits for the other writers, of all processes, that failed as often."""
 _ALONE = 0x67757265756E  # an advisory lock's number, any that nobody else uses
+_TCP_LIMITS = {"keepalives_idle": 60, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 30_000}
+"""libpq's words, in seconds and milliseconds: a connection that was cut off silently is noticed in half a minute."""
 SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 ALONE = "BEGIN ISOLATION LEVEL SERIALIZABLE"
 TRY_EVERY_S = 1.0
@@ -110,8 +112,9 @@ class Database:
             self._lanes[self._reads] = Lanes(self._reads, "BEGIN", self.counters)
             self._lanes[self._writes] = Lanes(self._writes, "BEGIN IMMEDIATE", self.counters)
         else:
-            self._lanes[self._reads] = Lanes(self._reads, SNAPSHOT, self.counters)
-            self._lanes[self._writes] = Lanes(self._writes, ALONE, self.counters)
+            kept = min(KEPT, pool_size // 2)  # both take from one pool of twice its size: half of it stays free
+            self._lanes[self._reads] = Lanes(self._reads, SNAPSHOT, self.counters, kept)
+            self._lanes[self._writes] = Lanes(self._writes, ALONE, self.counters, kept)
         for engine in {self._reads, self._writes}:
             event.listen(engine, "before_cursor_execute", self._count_statement)
             event.listen(engine, "commit", self._count_commit)
@@ -121,7 +124,8 @@ class Database:
     def _engines(self, url: str, pool_size: int) -> tuple[Engine, Engine]:
         usual: dict[str, Any] = {"pool_size": pool_size, "max_overflow": pool_size, "hide_parameters": True}
         if not self.is_sqlite:
-            engine = create_engine(url, pool_pre_ping=True, **usual)
+            limits = {name: value for name, value in _TCP_LIMITS.items() if name not in make_url(url).query}
+            engine = create_engine(url, pool_pre_ping=True, connect_args=limits, **usual)
             event.listen(engine, "connect", partial(_prepare_postgresql, self._durability))
             return (
                 engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True),
@@ -177,7 +181,7 @@ class Database:
         try:
             yield tx
         except SQLAlchemyError as error:
-            keep = failure_of(error, self._folder) is None
+            keep = isinstance(error, DBAPIError) and server_decided(error)
             raise
         finally:
             tx.end()
@@ -253,7 +257,7 @@ class Database:
                 try:
                     yield
                 finally:
-                    _unlock(connection)
+                    unlock(connection, _ALONE)
 
     def _repeatable(self, error: DBAPIError, attempt: int) -> bool:
         if self.is_sqlite:
@@ -312,10 +316,12 @@ def _distrust(context: ExceptionContext) -> None:
         context.is_disconnect = True
 
 
-def _unlock(connection: Connection) -> None:
-    """Never raises: what the lock was held for is decided. A connection that is lost takes the lock with it."""
+def unlock(connection: Connection, number: int) -> None:
+    """Give an advisory lock of PostgreSQL back. Never raises: what the lock was held for is decided, and a connection
+    that is lost takes the lock with it.
+    """
     try:
-        connection.execute(text("SELECT pg_advisory_unlock(:number)"), {"number": _ALONE})
+        connection.execute(text("SELECT pg_advisory_unlock(:number)"), {"number": number})
     except DBAPIError as error:
         log.warning("a lock cannot be given back, its connection is closed: %s", in_words(error))
         connection.invalidate()

@@ -22,7 +22,9 @@ from gureum.foundation.db.failures import in_words
 log = logging.getLogger("gureum.db")
 
 KEPT = 6
-"""Idle connections of an engine; each holds caches of some MiB, and a burst may have opened many."""
+"""Idle connections of an engine, at most; each holds caches of some MiB, and a burst may have opened many."""
+_OURS = "gureum lane"
+"""Marks a pooled connection whose transactions a lane begins."""
 
 
 class Counters:
@@ -134,8 +136,9 @@ def plain_dialect_of(dialect: Dialect) -> Dialect:
 class Lanes:
     """The lanes of one engine, as many as there are transactions at once."""
 
-    def __init__(self, engine: Engine, start: str, counters: Counters) -> None:
+    def __init__(self, engine: Engine, start: str, counters: Counters, kept: int = KEPT) -> None:
         self._engine = engine
+        self._kept = kept
         self._start = start
         self._counters = counters
         self._may_break = engine.dialect.name != "sqlite"
@@ -144,7 +147,9 @@ class Lanes:
         event.listen(engine, "begin", self._begin)
 
     def _begin(self, connection: Connection) -> None:
-        """SQLAlchemy begins: on a lane, the transaction may be open already."""
+        """SQLAlchemy begins: on a lane, the transaction may be open already. Others than lanes begin by themselves."""
+        if self._may_break and _OURS not in connection.info:
+            return
         driver: Any = connection.connection.driver_connection
         if not _is_open(driver):
             _run(connection.dialect, driver, driver.execute, self._start)
@@ -153,7 +158,7 @@ class Lanes:
         """A lane to work on. Raises SQLAlchemy's errors where none can be made."""
         while True:
             try:
-                lane = self._idle.pop()
+                lane = self._idle.popleft() if self._may_break else self._idle.pop()
             except IndexError:
                 return self._new()
             if not self._may_break or self._begins(lane):
@@ -174,15 +179,31 @@ class Lanes:
         if self._may_break:
             driver: Any = connection.connection.driver_connection
             driver.autocommit = True  # transactions begin where we say so
+            connection.info[_OURS] = True
         return Lane(connection, self._start, self._counters, self._plain_dialect)
 
     def give(self, lane: Lane, *, keep: bool) -> None:
         """Back for the next transaction, unless it is not to be kept or cannot be brought to rest. Never raises: what
         the transaction did is decided, and an error here would hide it.
         """
-        if lane.settle() and keep and len(self._idle) < KEPT:
+        if not lane.settle() or not keep:
+            lane.close()
+        elif len(self._idle) < self._kept:
             self._idle.append(lane)
+        elif self._may_break:
+            self._return(lane)
         else:
+            lane.close()
+
+    @staticmethod
+    def _return(lane: Lane) -> None:
+        """Back to the pool, as it came from it."""
+        try:
+            driver: Any = lane.connection.connection.driver_connection
+            driver.autocommit = False
+            del lane.connection.info[_OURS]
+            lane.connection.close()
+        except SQLAlchemyError:
             lane.close()
 
     def close(self) -> None:

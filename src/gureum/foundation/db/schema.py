@@ -17,7 +17,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, inspect, text
 
-from gureum.foundation.db.engine import Database
+from gureum.foundation.db.engine import Database, unlock
 from gureum.foundation.db.revisions import Revisions
 from gureum.foundation.db.types import Row
 
@@ -121,4 +121,4 @@ def _turn(database: Database) -> Iterator[None]:
         try:
             yield
         finally:
-            connection.execute(text("SELECT pg_advisory_unlock(:turn)"), {"turn": _TURN})
+            unlock(connection, _TURN)

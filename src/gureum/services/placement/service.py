@@ -7,6 +7,7 @@ import re
 from gureum.foundation.http.microversions import Versions
 from gureum.foundation.http.routes import Api
 from gureum.foundation.service import CatalogEntry, Mounted, Room, Service
+from gureum.services.identity.facade import IdentityFacade
 from gureum.services.placement.dialect import error_body, error_body_before
 from gureum.services.placement.facade import PlacementFacade
 from gureum.services.placement.nouns import NOUNS
@@ -33,4 +34,5 @@ SERVICE = Service(
     rules=tuple(rule for noun in NOUNS for rule in noun.RULES),
     catalog=CatalogEntry("placement", "placement", "/placement"),
     offers=PlacementFacade,
+    needs=(IdentityFacade,),  # who calls its API
 )
