@@ -48,7 +48,8 @@ def clean(file: Path, project_id: str) -> int:
     """Begin to delete what the project left; workers go on with it."""
     with _control(file) as control:
         if not control.database.write(lambda tx: control.deleted_projects.begin_cleaning(tx, project_id)):
-            raise Refusal(f"There is no deleted project {project_id}.", "`gureum project leftovers` shows them.")
+            missing = f"There is no deleted project {project_id} of which anything is left."
+            raise Refusal(missing, "`gureum project leftovers` shows them.")
     print("The workers delete it: `gureum project leftovers` shows what is still there.")
     return 0
 

@@ -119,6 +119,7 @@ class Control:
 
     def _reconcilers(self) -> Iterator[Reconciler]:
         yield _purging(self.database, self.events, self.config.events.keep_days)
+        yield self.deleted_projects.reconciler(self.database)
         for part in self.mounted.values():
             yield from part.reconcilers
 

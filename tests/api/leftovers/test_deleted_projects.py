@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 
 import pytest
+from sqlalchemy import select
 from tests.api.leftovers.furnished import NETWORK, delete_project, furnish, made, new_project
 from tests.cloud import ADMIN_PASSWORD, SimulatedCloud
 
 from gureum.cli.projects import clean, print_leftovers
 from gureum.foundation import clock
 from gureum.foundation.leftovers import projects
+from gureum.foundation.leftovers.model import DeletedProject
 from gureum.foundation.tasks.engine import Hooks, WorkerDied
 from gureum.lab.refusal import Refusal
 
@@ -78,14 +80,43 @@ def test_what_a_deleted_project_left_is_listed_and_cleaned(cloud, moving):
     with cloud.control.database.read() as tx:
         assert cloud.control.deleted_projects.left(tx, project_id) == {}
         assert cloud.control.deleted_projects.left(tx, other) == ALL, "another project keeps all that it has"
-    assert not begin(cloud, project_id), "it is forgotten"
+    assert not begin(cloud, project_id), "nothing is left"
 
 
-def test_a_project_that_left_nothing_is_forgotten(cloud):
+def remembered(cloud):
+    with cloud.control.database.read() as tx:
+        return set(tx.scalars(select(DeletedProject.id)).all())
+
+
+def arrive(cloud, project_id):
+    """As a request that was under way when the project was deleted."""
+    made(cloud.client().post(f"{NETWORK}/networks", {"network": {"name": "late", "project_id": project_id}}))
+
+
+def test_what_arrives_after_the_deletion_is_listed_and_cleaned(cloud, moving):
     project_id = new_project(cloud, "empty")
     delete_project(cloud, project_id)
     assert leftovers(cloud) == {}
     assert not begin(cloud, project_id)
+    for _ in range(2):  # the second time, after a cleaning
+        arrive(cloud, project_id)
+        assert leftovers(cloud) == {project_id: {"network": {"networks": 1}}}
+        assert begin(cloud, project_id)
+        settle_for(cloud, moving, 3)
+        assert leftovers(cloud) == {}
+
+
+def test_a_project_is_forgotten_after_a_day_when_nothing_is_left(cloud, moving):
+    empty, other = new_project(cloud, "empty"), new_project(cloud, "other")
+    delete_project(cloud, empty)
+    delete_project(cloud, other)
+    arrive(cloud, other)
+    forgetting = cloud.control.deleted_projects.reconciler(cloud.control.database)
+    forgetting.work()
+    assert remembered(cloud) == {empty, other}
+    moving.advance(projects.FORGET_AFTER.total_seconds() + 1)
+    forgetting.work()
+    assert remembered(cloud) == {other}
 
 
 class Dying(Hooks):

@@ -10,7 +10,7 @@ from gureum.foundation.db.types import Id, Name, Row
 
 
 class DeletedProject(Row):
-    """A row stays until nothing of the project is left."""
+    """A row stays for a day at least, and until nothing of the project is left."""
 
     __tablename__ = "deleted_projects"
 

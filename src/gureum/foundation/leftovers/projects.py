@@ -1,9 +1,13 @@
 """Deleted projects whose resources are still there: which, how many of what, and the task that deletes them.
 
 Deleting a project deletes no resource: its servers run on. The operator sees what is left (`./gureum project
-leftovers`) and has it deleted (`./gureum project clean`). A service takes part by `Mounted.resources`. Cleaning is one
-durable task for each project. It goes from the service that others do not need to those that they need (compute before
-network before identity) and comes back to each until it counts nothing, so that dying at any point loses nothing.
+leftovers`) and has it deleted (`./gureum project clean`). A service takes part by `Mounted.resources`. Resources may
+appear after the deletion: of a request under way, of a token that another process takes for valid a moment longer. So
+a deleted project is remembered for a day at least, and until every service that is enabled counts nothing.
+
+Cleaning is one durable task for each project. It goes from the service that others do not need to those that they need
+(compute before network before identity) and comes back to each until it counts nothing, so that dying at any point
+loses nothing.
 Decision: docs/decisions/0027-events-and-what-a-deleted-project-leaves.md.
 """
 
@@ -12,21 +16,24 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 
 import msgspec
 from sqlalchemy import delete, select
 
 from gureum.foundation import clock
-from gureum.foundation.db.engine import Tx
+from gureum.foundation.db.engine import Database, Tx
 from gureum.foundation.leftovers.model import DeletedProject
-from gureum.foundation.tasks.lifecycle import Done, Lifecycle, Outcome, Run, Sleep
+from gureum.foundation.tasks.lifecycle import Done, Lifecycle, Outcome, Reconciler, Run, Sleep
 from gureum.foundation.tasks.steps import steps_of, transactional
 from gureum.foundation.tasks.store import Tasks
 
 log = logging.getLogger("gureum.leftovers")
 
 KIND = "project-cleaning"
+FORGET_AFTER = timedelta(days=1)
+FORGET_EVERY_S = 3600.0
 LOOK_AGAIN_S = 1.0
 GIVE_UP_AFTER = 600
 """So often a round may find as much as the round before; then somebody else uses what is left, and it stays listed."""
@@ -72,10 +79,24 @@ class DeletedProjects:
         tx.add(DeletedProject(id=project_id, name=name, domain_id=domain_id, deleted_at=clock.utcnow()))
 
     def review(self, tx: Tx, project_id: str) -> None:
-        """Forget a deleted project that left nothing; else tell the operator in the log."""
+        """Tell the operator in the log what a deleted project left."""
         if left := self.left(tx, project_id):
             log.warning("the deleted project %s left %s; see ./gureum project leftovers", project_id, in_words(left))
-        else:
+
+    def reconciler(self, database: Database) -> Reconciler:
+        """Forgets deleted projects of which nothing is left."""
+        return Reconciler("forget-deleted-projects", FORGET_EVERY_S, lambda: self.forget(database))
+
+    def forget(self, database: Database) -> None:
+        """Drop the rows older than `FORGET_AFTER` of which nothing is left, each in a transaction of its own."""
+        old = select(DeletedProject.id).where(DeletedProject.deleted_at < clock.utcnow() - FORGET_AFTER)
+        with database.read() as tx:
+            empty = [project_id for project_id in tx.scalars(old).all() if not self.left(tx, project_id)]
+        for project_id in empty:
+            database.write(partial(self._forget, project_id))
+
+    def _forget(self, project_id: str, tx: Tx) -> None:
+        if not self.left(tx, project_id):
             tx.execute(delete(DeletedProject).where(DeletedProject.id == project_id))
 
     def left(self, tx: Tx, project_id: str) -> dict[str, dict[str, int]]:
@@ -93,8 +114,8 @@ class DeletedProjects:
         ]
 
     def begin_cleaning(self, tx: Tx, project_id: str) -> bool:
-        """Have everything of a deleted project deleted. False for a project that is not known as deleted."""
-        if tx.get(DeletedProject, project_id) is None:
+        """Have everything of a deleted project deleted. False for a project that is not, or that left nothing."""
+        if tx.get(DeletedProject, project_id) is None or not self.left(tx, project_id):
             return False
         if not self._tasks.exists(tx, KIND, project_id):
             self._tasks.create(tx, KIND, project_id, self.clean, project_id=project_id)
@@ -117,8 +138,6 @@ class DeletedProjects:
             elif before:
                 service.clean(tx, project_id)
                 return Sleep(LOOK_AGAIN_S, f"{in_words({name: before})} to be deleted")
-        if not stuck:
-            tx.execute(delete(DeletedProject).where(DeletedProject.id == project_id))
         return Done()
 
     def _stands_still(self, run: Run, name: str, counts: Mapping[str, int]) -> bool:
