@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from tests.api.leftovers.furnished import NETWORK, delete_project, furnish, made, new_project
 from tests.cloud import ADMIN_PASSWORD, SimulatedCloud
 
@@ -126,7 +126,7 @@ class Dying(Hooks):
         self.seen = set()
 
     def _die(self, point, task):
-        key = (point, task.data.get("rounds"), str(task.data.get("seen")))
+        key = (point, str(task.data.get("still")))
         if task.kind == projects.KIND and key not in self.seen:
             self.seen.add(key)
             raise WorkerDied
@@ -174,6 +174,37 @@ def test_what_others_use_stays_and_is_listed(cloud, moving, monkeypatch):
     begin(cloud, project_id)
     settle_for(cloud, moving, 15)
     assert leftovers(cloud) == {project_id: {"network": {"subnets": 1, "networks": 1}}}
+
+
+def test_a_service_that_fails_does_not_hold_up_the_others(cloud, moving, monkeypatch):
+    """What it wrote before it failed is undone; after a while it is given up, and another cleaning tries it again."""
+    monkeypatch.setattr(projects, "GIVE_UP_AFTER", 3)
+    project_id = new_project(cloud, "tenant")
+    arrive(cloud, project_id)
+    deleted = cloud.control.deleted_projects
+    broken = [True]
+
+    def rename(tx, _project_id):
+        tx.execute(update(DeletedProject).values(name="broken"))
+        if broken:
+            raise ValueError("no")
+
+    def count(tx, project_id):
+        row = tx.get(DeletedProject, project_id)
+        tx.refresh(row)
+        return {} if row.name == "broken" else {"names": 1}
+
+    deleted.add("outermost", projects.ProjectResources(count, rename))
+    delete_project(cloud, project_id)
+    assert begin(cloud, project_id)
+    settle_for(cloud, moving, 8)
+    assert leftovers(cloud) == {project_id: {"outermost": {"names": 1}}}
+    with cloud.control.database.read() as tx:
+        assert not deleted.all(tx)[0].cleaning, "it was given up"
+    broken.clear()
+    assert begin(cloud, project_id)
+    settle_for(cloud, moving, 3)
+    assert leftovers(cloud) == {}
 
 
 def test_the_commands_list_and_begin(cloud, moving, tmp_path, capsys):

@@ -21,9 +21,11 @@ from functools import partial
 
 import msgspec
 from sqlalchemy import delete, select
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from gureum.foundation import clock
 from gureum.foundation.db.engine import Database, Tx
+from gureum.foundation.db.failures import DatabaseFailure, failure_of, is_busy
 from gureum.foundation.leftovers.model import DeletedProject
 from gureum.foundation.tasks.lifecycle import Done, Lifecycle, Outcome, Reconciler, Run, Sleep
 from gureum.foundation.tasks.steps import steps_of, transactional
@@ -45,7 +47,7 @@ class ProjectResources:
 
     `count` says how many of each kind there are; kinds without any are left out. `clean` deletes what can be deleted
     now, a bounded number, or begins to; it is called until `count` finds nothing. It never raises because something is
-    in use.
+    in use. When it raises, what it wrote in that call is undone, and the services after it go on.
     """
 
     count: Callable[[Tx, str], Mapping[str, int]]
@@ -128,23 +130,45 @@ class DeletedProjects:
 
     @transactional(ending=True)
     def clean(self, run: Run, tx: Tx) -> Outcome:
-        """One round: the outermost service that still holds something deletes some of it."""
+        """One round: the outermost service that still holds something, and is able to, deletes some of it."""
         project_id, stuck = run.resource_id, run.data.setdefault("stuck", [])
+        failing = {}
         for name, service in reversed(self._services.items()):
             before = dict(service.count(tx, project_id)) if name not in stuck else {}
             if before and self._stands_still(run, name, before):
                 log.error("%s of the deleted project %s cannot be deleted", in_words({name: before}), project_id)
                 stuck.append(name)
-            elif before:
-                service.clean(tx, project_id)
+            elif before and _cleaned(tx, name, service, project_id):
                 return Sleep(LOOK_AGAIN_S, f"{in_words({name: before})} to be deleted")
-        return Done()
+            elif before:
+                failing[name] = before
+        return Sleep(LOOK_AGAIN_S, f"{in_words(failing)} to be deleted, which failed") if failing else Done()
 
     def _stands_still(self, run: Run, name: str, counts: Mapping[str, int]) -> bool:
-        seen = {"service": name, "counts": dict(counts)}
-        run.data["rounds"] = run.data.get("rounds", 0) + 1 if run.data.get("seen") == seen else 0
-        run.data["seen"] = seen
-        return bool(run.data["rounds"] >= GIVE_UP_AFTER)
+        still = run.data.setdefault("still", {}).setdefault(name, {})
+        still["rounds"] = still["rounds"] + 1 if still.get("counts") == counts else 0
+        still["counts"] = dict(counts)
+        return bool(still["rounds"] >= GIVE_UP_AFTER)
+
+
+def _cleaned(tx: Tx, name: str, service: ProjectResources, project_id: str) -> bool:
+    """Have the service delete some. False, with nothing of that written, when it raises: others go on in this round.
+
+    Raises what says that the database failed, or wants the transaction to be repeated.
+    """
+    try:
+        with tx.begin_nested():
+            service.clean(tx, project_id)
+    except DatabaseFailure:
+        raise
+    except Exception as error:
+        if isinstance(error, SQLAlchemyError) and (
+            failure_of(error) or (isinstance(error, DBAPIError) and is_busy(error))
+        ):
+            raise
+        log.exception("cleaning what the deleted project %s left in %s failed; it is tried again", project_id, name)
+        return False
+    return True
 
 
 def in_words(left: Mapping[str, Mapping[str, int]]) -> str:
