@@ -126,6 +126,12 @@ def event_replay(given: argparse.Namespace) -> int:
     return replay(given.config or _folder(given).config, given.name, given.number)
 
 
+def event_skip(given: argparse.Namespace) -> int:
+    from gureum.cli.events import skip
+
+    return skip(given.config or _folder(given).config, given.name)
+
+
 def event_forget(given: argparse.Namespace) -> int:
     from gureum.cli.events import forget
 
@@ -234,11 +240,14 @@ def parser() -> argparse.ArgumentParser:
 
 def _events(commands: Subcommands, folder: argparse.ArgumentParser, shown: list[argparse.ArgumentParser]) -> None:
     one = commands.add_parser("event", help="what services tell each other, and how far it is read")
-    inner = one.add_subparsers(metavar="list|replay|forget", required=True)
+    inner = one.add_subparsers(metavar="list|replay|skip|forget", required=True)
     verbs = [inner.add_parser("list", parents=shown, help="where each durable subscriber stands, and what fails")]
     verbs.append(inner.add_parser("replay", parents=[folder], help="have a subscriber go on with a certain event"))
+    verbs.append(
+        inner.add_parser("skip", parents=[folder], help="have a subscriber pass the event that it cannot handle")
+    )
     verbs.append(inner.add_parser("forget", parents=[folder], help="keep no events for a subscriber that is no more"))
-    for verb, run in zip(verbs, (event_list, event_replay, event_forget), strict=True):
+    for verb, run in zip(verbs, (event_list, event_replay, event_skip, event_forget), strict=True):
         verb.add_argument("--config", type=Path, metavar="FILE", help="the control plane's (default: the folder's)")
         verb.set_defaults(run=run)
     for verb in verbs[1:]:

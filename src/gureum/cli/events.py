@@ -1,4 +1,4 @@
-"""`gureum event list`, `replay` and `forget`: how far the durable subscribers of events have read, and moving them."""
+"""`gureum event list`, `replay`, `skip` and `forget`: where the durable subscribers of events stand, and moving them."""
 
 from __future__ import annotations
 
@@ -52,6 +52,18 @@ def replay(file: Path, name: str, number: int) -> int:
     from gureum.foundation.events import positions
 
     return _move(file, name, lambda tx: positions.replay(tx, name, number))
+
+
+def skip(file: Path, name: str) -> int:
+    """Have the subscriber pass the event that it cannot handle."""
+    from gureum.foundation.events import positions
+
+    with _database(file) as database:
+        number = database.write(lambda tx: positions.skip(tx, name))
+    if number is None:
+        raise Refusal(f"No event fails at a subscriber {name}.", "`gureum event list` shows which events fail.")
+    print(f"{name} goes on after the event {number}, which it has not handled.")
+    return 0
 
 
 def forget(file: Path, name: str) -> int:

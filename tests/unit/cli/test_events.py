@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 from tests.unit.events.outbox_under_test import Gauge
 
-from gureum.cli.events import forget, print_subscribers, replay
+from gureum.cli.events import forget, print_subscribers, replay, skip
 from gureum.foundation.db.types import Row
 from gureum.foundation.events.model import EventCursor
 from gureum.lab.refusal import Refusal
@@ -40,6 +40,16 @@ def test_a_replay_moves_the_cursor_and_clears_the_problem(file, database):
     with database.read() as tx:
         cursor = tx.get_one(EventCursor, "gauge")
     assert (cursor.number, cursor.problem, cursor.attempts) == (2, "", 0)
+
+
+def test_the_event_that_fails_is_skipped(file, database, capsys):
+    skip(file, "gauge")
+    assert "the event 2" in capsys.readouterr().out
+    with database.read() as tx:
+        cursor = tx.get_one(EventCursor, "gauge")
+    assert (cursor.number, cursor.failing, cursor.problem) == (2, None, "")
+    with pytest.raises(Refusal, match="No event fails"):
+        skip(file, "gauge")
 
 
 def test_a_subscriber_is_forgotten(file, database):

@@ -179,6 +179,28 @@ def test_replay_begins_again_at_a_position(store):
     assert not store.write(lambda tx: positions.replay(tx, "nobody", 0))
 
 
+def test_skipping_passes_the_event_that_fails_and_no_other(store):
+    """In the order of transactions, the event that fails comes after one of a greater number and before one of a
+    smaller: going on by number would lose or repeat one.
+    """
+    gauge = Gauge(store)
+    gauge.broken = {2}
+    gauge.rain(1, 2, 3)
+    order = {3: -3, 2: -2, 1: -1}  # number -> transaction; all of them have ended
+    for number, xact in order.items():
+        store.write(
+            lambda tx, n=number, x=xact: tx.execute(update(EventRow).where(EventRow.number == n).values(xact=x))
+        )
+    store.write(lambda tx: tx.execute(update(EventCursor).values(xact=-9)))
+    gauge.reader.run_once()
+    assert gauge.handled() == [3]
+    assert store.write(lambda tx: positions.skip(tx, "gauge")) == 2
+    gauge.reader.run_once()
+    assert gauge.handled() == [1, 3]
+    assert state(store).waiting == 0
+    assert store.write(lambda tx: positions.skip(tx, "gauge")) is None
+
+
 def test_old_events_go_once_every_cursor_has_passed_them(store, virtual_clock):
     gauge, other = Gauge(store), Gauge(store, "other", (Snowed,))
     names = ("gauge", "other")

@@ -82,6 +82,19 @@ def replay(tx: Tx, name: str, number: int) -> bool:
     return bool(_put(tx, name, to))
 
 
+def skip(tx: Tx, name: str) -> int | None:
+    """Pass the event that the subscriber cannot handle, and no other; returns its number, or None when none fails.
+
+    The cursor goes to the event's exact position: on PostgreSQL, events of greater numbers may come before it.
+    """
+    failing = select(EventCursor.failing).where(EventCursor.name == name).scalar_subquery()
+    event = tx.execute(select(EventRow.xact, EventRow.number).where(EventRow.number == failing)).first()
+    if event is None:
+        return None
+    _put(tx, name, Position(event.xact, event.number))
+    return int(event.number)
+
+
 def forget(tx: Tx, name: str) -> bool:
     """Drop the cursor of a subscriber that is no more, so that events are no longer kept for it."""
     return bool(tx.execute(delete(EventCursor).where(EventCursor.name == name)).rowcount)  # type: ignore[attr-defined]
