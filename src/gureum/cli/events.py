@@ -1,4 +1,4 @@
-"""`gureum event list`, `replay`, `skip` and `forget`: where the durable subscribers of events stand, and moving them."""
+"""`gureum event list`, `replay`, `skip` and `forget`: where durable subscribers of events stand, and moving them."""
 
 from __future__ import annotations
 
