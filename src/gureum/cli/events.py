@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gureum.cli.tables import print_json, print_table
+from gureum.cli.without_engines import without_engines
 from gureum.lab.refusal import Refusal
 from gureum.lab.state import require_config
 
@@ -67,9 +68,13 @@ def skip(file: Path, name: str) -> int:
 
 
 def forget(file: Path, name: str) -> int:
-    """Keep no events for the subscriber any more."""
+    """Keep no events for the subscriber any more. Raises Refusal for one of a service that the cloud carries."""
     from gureum.foundation.events import positions
 
+    with without_engines(file) as control:
+        if name in control.events.durable:
+            alive = f"{name} belongs to a service that this cloud carries: forgotten, it would read every event again."
+            raise Refusal(alive, "`gureum event skip` passes an event that fails.")
     return _move(file, name, lambda tx: positions.forget(tx, name))
 
 

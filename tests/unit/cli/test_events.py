@@ -58,6 +58,15 @@ def test_a_subscriber_is_forgotten(file, database):
         assert tx.scalar(select(EventCursor.name)) is None
 
 
+def test_a_subscriber_of_a_service_that_is_enabled_is_not_forgotten(file, database):
+    begin = {"name": "leftovers", "xact": 0, "number": 1, "moved_at": 0.0}
+    database.write(lambda tx: tx.add(EventCursor(**begin)))
+    with pytest.raises(Refusal, match="belongs to a service"):
+        forget(file, "leftovers")
+    with database.read() as tx:
+        assert tx.get_one(EventCursor, "leftovers").number == 1
+
+
 def test_an_unknown_subscriber_is_refused(file):
     with pytest.raises(Refusal, match="no subscriber nobody"):
         replay(file, "nobody", 0)
