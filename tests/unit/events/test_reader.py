@@ -13,6 +13,7 @@ from tests.unit.events.outbox_under_test import Gauge, Rained, Snowed, rows
 from gureum.foundation.bus.in_process import InProcessBus
 from gureum.foundation.events import positions
 from gureum.foundation.events.model import EventCursor, EventRow
+from gureum.foundation.events.outbox import Events
 from gureum.foundation.tasks.model import Lease
 
 DAY = timedelta(days=1)
@@ -177,6 +178,19 @@ def test_replay_begins_again_at_a_position(store):
         gauge.reader.run_once()
         assert gauge.handled() == again
     assert not store.write(lambda tx: positions.replay(tx, "nobody", 0))
+
+
+def test_a_replay_behind_events_of_other_kinds_is_read_at_once(store, virtual_clock):
+    gauge = Gauge(store)
+    gauge.rain(1)
+    gauge.reader.run_once()
+    store.write(lambda tx: Events(["*"]).emit(tx, Snowed(1)))
+    gauge.reader.run_once()
+    gauge.reader.run_once()
+    store.write(lambda tx: tx.execute(delete(Lease).where(Lease.name.startswith("drops-"))))
+    assert store.write(lambda tx: positions.replay(tx, "gauge", 0))
+    gauge.reader.run_once()
+    assert gauge.handled() == [1]
 
 
 def test_skipping_passes_the_event_that_fails_and_no_other(store):

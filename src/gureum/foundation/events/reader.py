@@ -98,7 +98,7 @@ class EventReader:
         self._bus = bus
         self._owner_of = owner
         self._owner = ""
-        self._nothing_before: dict[str, Position] = {}
+        self._nothing_between: dict[str, tuple[Position, Position]] = {}
         self._leased: set[str] = set()
         self._woken = threading.Event()
         self._woken_here = False
@@ -176,8 +176,8 @@ class EventReader:
         now = clock.now()
         if cursor.position >= end or cursor.retry_at > now:
             return False
-        seen = self._nothing_before.get(cursor.name)
-        return seen is None or seen < end or cursor.moved_at < now - PASS_OVER_EVERY_S
+        start, seen = self._nothing_between.get(cursor.name, (None, end))
+        return start != cursor.position or seen < end or cursor.moved_at < now - PASS_OVER_EVERY_S
 
     def _serve(self, subscriber: Durable) -> bool:
         """Until nothing is left or an event fails. False when another process holds the lease."""
@@ -189,7 +189,6 @@ class EventReader:
                     break
             except CursorMovedError:
                 log.info("the cursor of %s was moved", subscriber.name)
-                self._nothing_before.pop(subscriber.name, None)
                 break
         return True
 
@@ -261,10 +260,10 @@ class EventReader:
             raise CursorMovedError(cursor.name)
 
     def _pass_over(self, cursor: _Cursor, end: Position | None) -> None:
-        """Up to `end` there is nothing for the subscriber. Its cursor follows now and then, so that events can go."""
+        """From the cursor to `end` there is nothing for the subscriber. It follows now and then: events can go."""
         if end is None or end <= cursor.position:
             return
-        self._nothing_before[cursor.name] = end
+        self._nothing_between[cursor.name] = (cursor.position, end)
         if cursor.moved_at < clock.now() - PASS_OVER_EVERY_S:
             self._write("pass over", lambda tx: self._move(tx, cursor, end))
 
