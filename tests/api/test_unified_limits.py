@@ -6,7 +6,8 @@ import pytest
 
 from gureum.roles.control import build
 from gureum.services.identity.config import IdentityConfig
-from tests.cloud import SimulatedCloud
+from tests.api.leftovers.furnished import delete_project, new_project
+from tests.cloud import ADMIN_PASSWORD, SimulatedCloud
 
 V3, V21, V20, IMAGES = "/identity/v3", "/compute/v2.1", "/network/v2.0", "/image/v2/images"
 NEW = {"OpenStack_API_Version": "compute 2.79"}
@@ -180,6 +181,22 @@ def test_other_classes_of_a_domain_are_counted_together(strict):
     refused = boot(demo, image)
     text = "Quota exceeded for class:CUSTOM_GPU: class:CUSTOM_GPU: 1 requested, 2 of 2 in use by all projects of the domain"
     assert (refused.status, told(refused)) == (403, text)
+
+
+def test_what_a_deleted_project_left_counts_for_its_domain(strict):
+    admin, demo, image = strict.client(), strict.client("demo"), strict.image()
+    register(admin, "compute", servers=2)
+    gone = new_project(strict, "gone")
+    assert boot(strict.client("admin", "gone", ADMIN_PASSWORD), image).status == 202
+    strict.settle()
+    delete_project(strict, gone)
+    assert boot(demo, image).status == 202
+    refused = boot(demo, image)
+    assert (refused.status, "2 of 2 in use by all projects of the domain" in told(refused)) == (403, True)
+    deleted = strict.control.deleted_projects
+    assert strict.control.database.write(lambda tx: deleted.begin_cleaning(tx, gone))
+    strict.settle()
+    assert boot(demo, image).status == 202, "what is cleaned counts no more"
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import BindParameter, Select, bindparam, select
+from sqlalchemy import BindParameter, Select, bindparam, select, union_all
 
 from gureum.foundation.cache import Cache
 from gureum.foundation.db.engine import Database, Tx
 from gureum.foundation.db.prepared import Prepared, only
+from gureum.foundation.leftovers.model import DeletedProject
 from gureum.foundation.quota import NO_UNIFIED_LIMITS, UNLIMITED, UnifiedLimit, UnifiedLimits
 from gureum.services.identity.catalog.model import Service
 from gureum.services.identity.limits.model import Limit, RegisteredLimit
@@ -59,8 +60,12 @@ class LimitMemory:
 
     @staticmethod
     def projects_of_tree(tree_id: str | BindParameter[str]) -> Select[str]:
-        """The ids of a domain's projects, for counting what a tree of projects uses."""
-        return select(Project.id).where(Project.domain_id == tree_id)
+        """The ids of a domain's projects, for counting what a tree of projects uses. Deleted ones whose servers may run
+        on are among them: otherwise deleting a project would free its part of the domain's limit.
+        """
+        living = select(Project.id).where(Project.domain_id == tree_id)
+        deleted = select(DeletedProject.id).where(DeletedProject.domain_id == tree_id)
+        return select(union_all(living, deleted).subquery().c.id)
 
     def _event(self, kind: str, _value: str) -> None:
         if kind == revocations.STALE_LIMITS:
