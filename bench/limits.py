@@ -163,7 +163,11 @@ def rows_ms(rows: int) -> float:
 def modules() -> tuple[float, float]:
     """Seconds to start Python with the control plane's modules and nothing else, and its proportional set size in
     MiB."""
-    argv = [sys.executable, "-c", "import gureum.roles.control; print(flush=True); input()"]
+    argv = [
+        sys.executable,
+        "-c",
+        "import gureum.roles.control; from gureum.roles.assembly import CATALOGUE; CATALOGUE.rules(); print(flush=True); input()",
+    ]
     found = []
     for _ in range(3):
         began = time.perf_counter()
