@@ -6,7 +6,7 @@ import pytest
 from tests.api.placement.setting import LATEST, at
 
 from gureum.foundation import ids
-from gureum.services.placement.candidates import supplies
+from gureum.services.placement.candidates import few, supplies
 
 URL = "/placement/allocation_candidates"
 AGGREGATE = "5e08ea53-c4c6-448e-9334-ac4953de3cfa"
@@ -202,3 +202,44 @@ def test_isolated_groups_share_no_provider_even_without_resources(world, root):
     assert chosen(ask(root, query + "isolate")) == []
     child = world.provider("child", {"SRIOV_NET_VF": 4}, parent=nic)
     assert chosen(ask(root, query + "isolate")) == [[child]]
+
+
+@pytest.mark.parametrize("version", ["1.10", "1.12", "1.17", "1.27", "1.29", "1.39"])
+def test_few_providers_give_the_candidates_of_many_in_the_same_order(world, root, version, monkeypatch):
+    for name, cores in (("a", 4), ("b", 1), ("c", {"total": 8, "reserved": 6, "min_unit": 2})):
+        world.provider(name, {"VCPU": cores, "MEMORY_MB": 100}, traits=["CUSTOM_FAST"] if name != "b" else [])
+    d = world.provider("d", {"VCPU": 4, "MEMORY_MB": 50})
+    world.provider("nothing")
+    world.hold(ids.new_uuid(), {d: {"VCPU": 4}})
+    queries = ["resources=VCPU:1,MEMORY_MB:100", "resources=VCPU:2", "resources=DISK_GB:1", "resources=MEMORY_MB:50"]
+    if version >= "1.17":
+        queries += ["resources=VCPU:1&required=CUSTOM_FAST", "resources=VCPU:1&limit=2"]
+    if version >= "1.39":
+        queries += [
+            f"resources=VCPU:1&in_tree={d}", f"resources=MEMORY_MB:50&in_tree={d}",
+            "resources=VCPU:1&root_required=CUSTOM_FAST", "resources1=VCPU:1&resources2=VCPU:1&group_policy=none",
+            "resources1=VCPU:1&resources2=VCPU:1&group_policy=isolate", "resources=VCPU:1&required=!CUSTOM_FAST",
+            f"resources=VCPU:1&member_of={AGGREGATE}",
+        ]  # fmt: skip
+    found = [ask(root, query, version) for query in queries]
+    assert len(found[0]["allocation_requests"]) == 2
+    monkeypatch.setattr(few, "FEW_INVENTORIES", 2)
+    assert [ask(root, query, version) for query in queries] == found
+    for one, other in zip(found, [ask(root, query, version) for query in queries], strict=True):
+        assert list(one["provider_summaries"]) == list(other["provider_summaries"])
+
+
+def test_candidates_of_few_follow_each_change_at_once(world, root):
+    a = world.provider("a", {"VCPU": 4})
+    assert chosen(ask(root, "resources=VCPU:4")) == [[a]]
+    world.hold(ids.new_uuid(), {a: {"VCPU": 1}})
+    assert chosen(ask(root, "resources=VCPU:4")) == []
+    assert ask(root, "resources=VCPU:1&required=CUSTOM_LATER") == 400
+    b = world.provider("b", {"VCPU": 4}, traits=["CUSTOM_LATER"])
+    assert chosen(ask(root, "resources=VCPU:1&required=CUSTOM_LATER")) == [[b]]
+
+
+def test_candidates_of_few_are_for_those_whom_the_rule_names(world):
+    world.provider("a", {"VCPU": 4})
+    assert ask(world.as_("alice"), "resources=VCPU:1") == 403
+    assert ask(world.as_("nobody"), "resources=VCPU:1") == 401

@@ -6,6 +6,7 @@ import pytest
 from tests.api.placement.setting import LATEST, at
 
 from gureum.foundation import ids
+from gureum.services.placement.resource_providers import listing
 
 ALL = "/placement/resource_providers"
 AGGREGATE = "5e08ea53-c4c6-448e-9334-ac4953de3cfa"
@@ -251,6 +252,19 @@ def test_a_list_without_parameters_holds_every_provider_oldest_first(world, root
     plain = root.get(ALL, **LATEST).json()["resource_providers"]
     assert [one["uuid"] for one in plain] == uuids
     assert plain == [root.get(one_, **LATEST).json() for one_ in (one(uuid) for uuid in uuids)]
+
+
+def test_lists_of_few_providers_and_of_more_are_the_same(world, root, monkeypatch):
+    parent = world.provider("a")
+    world.provider("b", parent=parent)
+    for version in ("1.0", "1.6", "1.14", "1.15", "1.39"):
+        few = root.get("/placement/resource_providers", **at(version))
+        with monkeypatch.context() as patch:
+            patch.setattr(listing, "FEW", 1)
+            more = root.get("/placement/resource_providers", **at(version))
+        assert few.content == more.content
+        assert few.headers.get("last-modified") == more.headers.get("last-modified")
+    assert [provider["name"] for provider in few.json()["resource_providers"]] == ["a", "b"]
 
 
 def test_an_aggregate_is_shown_as_it_was_given_and_found_in_either_spelling(world, root):

@@ -26,6 +26,8 @@ PREFIX = "/placement"
 
 ADMIN = "role:admin or role:service"
 MOST = 2**31 - 1
+FEW = 64
+"""Providers of which an embedded database is asked on the event loop: all of them take less than a millisecond."""
 
 CONCURRENT = "placement.concurrent_update"
 DUPLICATE_NAME = "placement.duplicate_name"

@@ -1,22 +1,22 @@
 """GET /allocation_candidates. Source: placement API reference, "Allocation candidates".
 
-The trees are read in `supplies.py`, the choice among them is `solver.py`'s.
+The trees are read in `supplies.py`, or where there are few in `few.py`; the choice among them is `solver.py`'s.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-
-from msgspec import Struct
 
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Reply, Route
 from gureum.foundation.policy import Rule
 from gureum.services.placement.answers import ADMIN, fresh
+from gureum.services.placement.candidates import views
 from gureum.services.placement.candidates.asking import PARAMETERS, Asked, asked_of
-from gureum.services.placement.candidates.solver import Candidate, Supply, candidates
+from gureum.services.placement.candidates.few import few_supplies
+from gureum.services.placement.candidates.solver import Candidate, Supply, candidates, candidates_alone
 from gureum.services.placement.candidates.supplies import chunks_of, traits_of
 
 _RULE = "placement:allocation_candidates:list"
@@ -24,19 +24,27 @@ _RULE = "placement:allocation_candidates:list"
 RULES = (Rule(_RULE, ADMIN, "Ask where a request would fit"),)
 
 
-class Held(Struct, gc=False):
-    """What a summary tells of a class."""
-
-    capacity: int
-    used: int
-
-
 def index(call: Call[Any]) -> Reply:
     asked = asked_of(call)
     supplies: dict[str, Supply] = {}
     chosen = list(itertools.islice(_found(call, asked, supplies), asked.limit))
-    view = {"allocation_requests": _requests(call, chosen), "provider_summaries": _summaries(call, supplies, chosen)}
-    return fresh(call, view)
+    shown = _shown(call, supplies, chosen)
+    traits = traits_of(call.tx, [supply.id for supply in shown]) if call.at_least(1, 17) else {}
+    return _answer(call, chosen, shown, traits)
+
+
+def index_of_few(call: Call[Any]) -> Reply | None:
+    """On the event loop, when an embedded database holds only a few providers: cheaper than to change threads."""
+    if not call.database.is_sqlite:
+        return None
+    call.enforce(**call.own_target())
+    with call.database.read() as call.tx:
+        asked = asked_of(call)
+        few = few_supplies(call.tx, asked, whole_stock=call.at_least(1, 27))
+    if few is None:
+        return None
+    chosen = list(itertools.islice(candidates_alone(few.supplies, asked.request), asked.limit))
+    return _answer(call, chosen, _shown(call, few.supplies, chosen), few.traits)
 
 
 def _found(call: Call[Any], asked: Asked, supplies: dict[str, Supply]) -> Iterator[Candidate]:
@@ -55,44 +63,19 @@ def _nested(supplies: dict[str, Supply], candidate: Candidate) -> bool:
     return len(set(roots)) < len(roots)
 
 
-def _requests(call: Call[Any], chosen: Sequence[Candidate]) -> list[dict[str, Any]]:
-    if not call.at_least(1, 12):
-        return [{"allocations": _listed(candidate)} for candidate in chosen]
-    if not call.at_least(1, 34):
-        return [{"allocations": _by_provider(candidate)} for candidate in chosen]
-    return [{"allocations": _by_provider(candidate), "mappings": candidate.mappings} for candidate in chosen]
-
-
-def _listed(candidate: Candidate) -> list[dict[str, Any]]:
-    """The form before 1.12."""
-    return [
-        {"resource_provider": {"uuid": provider_id}, "resources": classes}
-        for provider_id, classes in candidate.amounts.items()
-    ]
-
-
-def _by_provider(candidate: Candidate) -> dict[str, Any]:
-    return {provider_id: {"resources": classes} for provider_id, classes in candidate.amounts.items()}
-
-
-def _summaries(call: Call[Any], supplies: dict[str, Supply], chosen: Sequence[Candidate]) -> dict[str, dict[str, Any]]:
-    with_traits, with_tree = call.at_least(1, 17), call.at_least(1, 29)
+def _shown(call: Call[Any], supplies: dict[str, Supply], chosen: Sequence[Candidate]) -> list[Supply]:
+    """The providers that are summarised: those of the candidates, since 1.29 all of their trees."""
     used = {provider_id for candidate in chosen for provider_id in candidate.amounts}
-    if with_tree:
+    if call.at_least(1, 29):
         roots = {supplies[provider_id].root_id for provider_id in used}
-        used = {supply.id for supply in supplies.values() if supply.root_id in roots}
-    shown = [supply for supply in supplies.values() if supply.id in used]
-    traits = traits_of(call.tx, [supply.id for supply in shown]) if with_traits else {}
-    found: dict[str, dict[str, Any]] = {}
-    for supply in shown:
-        view: dict[str, Any] = {"resources": {name: Held(one.capacity, one.used) for name, one in supply.stock.items()}}
-        if with_traits:
-            view["traits"] = traits.get(supply.id, [])
-        if with_tree:
-            view["parent_provider_uuid"] = supply.parent_id
-            view["root_provider_uuid"] = supply.root_id
-        found[supply.id] = view
-    return found
+        return [supply for supply in supplies.values() if supply.root_id in roots]
+    return [supply for supply in supplies.values() if supply.id in used]
 
 
-ROUTES = (Route("GET", "/allocation_candidates", index, _RULE, since=(1, 10), query=PARAMETERS),)
+def _answer(
+    call: Call[Any], chosen: Sequence[Candidate], shown: Sequence[Supply], traits: Mapping[str, list[str]]
+) -> Reply:
+    return fresh(call, views.answer(call.version, chosen, shown, traits))
+
+
+ROUTES = (Route("GET", "/allocation_candidates", index, _RULE, since=(1, 10), fast=index_of_few, query=PARAMETERS),)

@@ -6,11 +6,13 @@ Source: placement API reference, "List allocation candidates"; version history 1
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import select
 
+from gureum.foundation.db.engine import Tx
 from gureum.foundation.errors import BadRequest
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.microversions import Version
@@ -56,31 +58,46 @@ class Asked:
 
 def asked_of(call: Call[Any]) -> Asked:
     """Raises BadRequest."""
-    grouped, single = _sorted_out(call)
-    groups = [_group(call, suffix, values) for suffix, values in sorted(grouped.items())]
+    asked = _parsed(tuple(call.query), call.version)
+    if unknown := names.unknown_classes(call.tx, asked.resource_classes):
+        raise BadRequest(f"Invalid resource class in resources parameter: No such resource class {unknown[0]}.")
+    names.check_traits(call.tx, asked.trait_names)
+    if any(group.tree is not None for group in asked.request.groups):
+        groups = tuple(_rooted(call.tx, group) for group in asked.request.groups)
+        return replace(asked, request=replace(asked.request, groups=groups))
+    return asked
+
+
+@lru_cache(maxsize=256)
+def _parsed(query: tuple[tuple[str, str], ...], version: Version) -> Asked:
+    """What the query says, whatever the tables hold: groups still name any member of their tree. Raises BadRequest.
+
+    Kept, for clients ask for the same flavors again and again.
+    """
+    grouped, single = _sorted_out(query, version)
+    groups = [_group(suffix, values, version) for suffix, values in sorted(grouped.items())]
     if not any(group.resources for group in groups):
         raise BadRequest("Invalid query string parameters: 'resources' is a required property", code=MISSING_VALUE)
-    root = traits_of(single.get("root_required", []), call.version) if "root_required" in single else Traits()
+    root = traits_of(single.get("root_required", []), version) if "root_required" in single else Traits()
     subtrees = tuple(_subtree(text, {group.suffix for group in groups}) for text in single.get("same_subtree", []))
     _check_resourceless(groups, subtrees)
     request = Request(tuple(groups), _isolated(single, groups), root, subtrees)
     classes = frozenset(name for group in groups for name in group.resources)
-    if unknown := names.unknown_classes(call.tx, classes):
-        raise BadRequest(f"Invalid resource class in resources parameter: No such resource class {unknown[0]}.")
     traits = frozenset(name for group in groups for name in group.traits.names()) | root.names()
-    names.check_traits(call.tx, traits)
     return Asked(request, _limit(single), classes, traits)
 
 
-def _sorted_out(call: Call[Any]) -> tuple[dict[str, dict[str, list[str]]], dict[str, list[str]]]:
+def _sorted_out(
+    query: tuple[tuple[str, str], ...], version: Version
+) -> tuple[dict[str, dict[str, list[str]]], dict[str, list[str]]]:
     """suffix -> parameter -> values, and the parameters that stand for themselves."""
     grouped: dict[str, dict[str, list[str]]] = {}
     single: dict[str, list[str]] = {}
-    for name, value in call.query:
-        if name in _SINGLE and call.version >= _SINGLE[name]:
+    for name, value in query:
+        if name in _SINGLE and version >= _SINGLE[name]:
             single.setdefault(name, []).append(value)
             continue
-        plain, suffix = _split(name, call.version)
+        plain, suffix = _split(name, version)
         if plain is None:
             raise BadRequest(
                 f"Invalid query string parameters: Additional properties are not allowed ({name[:64]!r} was unexpected)"
@@ -105,24 +122,26 @@ def _split(name: str, version: Version) -> tuple[str | None, str]:
     return None, ""
 
 
-def _group(call: Call[Any], suffix: str, values: dict[str, list[str]]) -> Group:
-    if "resources" not in values and not (suffix and call.at_least(1, 36)):
+def _group(suffix: str, values: dict[str, list[str]], version: Version) -> Group:
+    if "resources" not in values and not (suffix and version >= (1, 36)):
         what = f"Resources are needed for the request group {suffix!r}: 'resources' is a required property"
         raise BadRequest(f"Invalid query string parameters: {what}", code=MISSING_VALUE)
     tree = values.get("in_tree")
     return Group(
         suffix,
         resources_of(values["resources"][-1]) if "resources" in values else {},
-        traits_of(in_force(values.get("required", []), call.version, ANY_TRAITS), call.version),
-        membership_of(several(values.get("member_of", []), call.version), call.version),
-        _root_of(call, tree[-1]) if tree else None,
+        traits_of(in_force(values.get("required", []), version, ANY_TRAITS), version),
+        membership_of(several(values.get("member_of", []), version), version),
+        dashed(tree[-1]) if tree else None,
     )
 
 
-def _root_of(call: Call[Any], text: str) -> str:
-    """The root of a provider's tree; an unknown provider's tree holds nothing."""
-    uuid = dashed(text)
-    return call.tx.scalar(select(Provider.root_id).where(Provider.id == uuid)) or uuid
+def _rooted(tx: Tx, group: Group) -> Group:
+    """The group with the root of its tree; an unknown provider's tree holds nothing."""
+    if group.tree is None:
+        return group
+    root_id = tx.scalar(select(Provider.root_id).where(Provider.id == group.tree))
+    return replace(group, tree=root_id or group.tree)
 
 
 def _subtree(text: str, known: set[str]) -> frozenset[str]:

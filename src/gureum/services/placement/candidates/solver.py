@@ -104,6 +104,14 @@ def candidates(supplies: Mapping[str, Supply], request: Request) -> Iterator[Can
                 yield candidate
 
 
+def candidates_alone(supplies: Mapping[str, Supply], request: Request) -> Iterator[Candidate]:
+    """The same where each provider is a tree of its own and none shares."""
+    alone = _Alone(supplies, request)
+    for supply in supplies.values():
+        if request.root.allow(supply.traits) and alone.meets(supply):
+            yield alone.candidate(supply)
+
+
 class _Alone:
     """A request to a tree of one, which has to meet every group by itself: worked out once, for most trees are such."""
 

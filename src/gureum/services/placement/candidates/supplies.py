@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, exists, or_, select
+from sqlalchemy import ColumnElement, Integer, Select, and_, bindparam, exists, or_, select
 
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.db.prepared import Prepared, as_tuple, table_of
@@ -69,9 +70,9 @@ def chunks_of(tx: Tx, asked: Asked, *, whole_stock: bool) -> Iterator[dict[str, 
         yield _read(tx, asked, None, whole_stock=whole_stock)
         return
     size = min(asked.limit or CHUNK, CHUNK)
-    after: Any = None
+    after: tuple[str, datetime] | None = None
     while True:
-        roots = tx.execute(_roots(asked, after).limit(size)).all()
+        roots = _roots(tx, asked, after, size)
         if roots:
             yield _read(tx, asked, [row[0] for row in roots], whole_stock=whole_stock)
         if len(roots) < size:
@@ -79,34 +80,49 @@ def chunks_of(tx: Tx, asked: Asked, *, whole_stock: bool) -> Iterator[dict[str, 
         after, size = roots[-1], CHUNK
 
 
-def _roots(asked: Asked, after: Any) -> Select[str, datetime]:
+def _roots(tx: Tx, asked: Asked, after: tuple[str, datetime] | None, most: int) -> list[tuple[str, datetime]]:
     """The roots of trees that may hold a candidate, behind one that was read."""
-    root = _PROVIDERS
-    statement = select(root.id, root.created_at).where(root.parent_id.is_(None))
-    if after is not None:
-        later = and_(root.created_at == after[1], root.id > after[0])
-        statement = statement.where(or_(root.created_at > after[1], later))
+    request = asked.request
     least: dict[str, int] = {}
-    for group in asked.request.groups:
+    for group in request.groups:
         for resource_class, amount in group.resources.items():
             least[resource_class] = min(amount, least.get(resource_class, amount))
-        if group.tree is not None:
-            statement = statement.where(root.id == group.tree)
-        statement = statement.where(*(_holds(traits) for traits in group.traits.required))
-    statement = statement.where(*(_holds(traits) for traits in asked.request.root.required))
-    statement = statement.where(*(_offers(name, amount) for name, amount in least.items()))
-    return statement.order_by(root.created_at, root.id)
+    trees = [group.tree for group in request.groups if group.tree is not None]
+    traits = [names for group in request.groups for names in group.traits.required] + [*request.root.required]
+    values: dict[str, Any] = {"most": most}
+    for place, (resource_class, amount) in enumerate(least.items()):
+        values |= {f"class_{place}": resource_class, f"amount_{place}": amount}
+    values |= {f"tree_{place}": tree for place, tree in enumerate(trees)}
+    values |= {f"traits_{place}": sorted(names) for place, names in enumerate(traits)}
+    if after is not None:
+        values |= {"after_id": after[0], "after_created_at": after[1]}
+    return _roots_statement(len(least), len(trees), len(traits), behind=after is not None).all(tx, **values)
 
 
-def _offers(resource_class: str, amount: int) -> ColumnElement[bool]:
-    """Whether anything in the root's tree has so much of the class left."""
-    enough = _INVENTORIES.used + amount <= _SIZE
-    return _in_tree(_INVENTORIES.provider_id, _INVENTORIES.resource_class == resource_class, enough)
+@lru_cache(maxsize=128)
+def _roots_statement(classes: int, trees: int, traits: int, *, behind: bool) -> Prepared[tuple[str, datetime]]:
+    """A statement for each shape of request: building it takes ten times as long as running it."""
+    root = _PROVIDERS
+    statement = select(root.id, root.created_at).where(root.parent_id.is_(None))
+    if behind:
+        moment = bindparam("after_created_at", type_=root.created_at.type)
+        later = and_(root.created_at == moment, root.id > bindparam("after_id"))
+        statement = statement.where(or_(root.created_at > moment, later))
+    statement = statement.where(*(root.id == bindparam(f"tree_{place}") for place in range(trees)))
+    statement = statement.where(*(_holds(f"traits_{place}") for place in range(traits)))
+    statement = statement.where(*(_offers(place) for place in range(classes)))
+    return Prepared(statement.order_by(root.created_at, root.id).limit(bindparam("most")), as_tuple)
 
 
-def _holds(traits: frozenset[str]) -> ColumnElement[bool]:
+def _offers(place: int) -> ColumnElement[bool]:
+    """Whether anything in the root's tree has so much of a class left."""
+    enough = _INVENTORIES.used + bindparam(f"amount_{place}", type_=Integer) <= _SIZE
+    return _in_tree(_INVENTORIES.provider_id, _INVENTORIES.resource_class == bindparam(f"class_{place}"), enough)
+
+
+def _holds(names: str) -> ColumnElement[bool]:
     """Whether anything in the root's tree has one of the traits."""
-    return _in_tree(_TRAITS.provider_id, _TRAITS.trait.in_(sorted(traits)))
+    return _in_tree(_TRAITS.provider_id, _TRAITS.trait.in_(bindparam(names, expanding=True)))
 
 
 def _in_tree(holder: ColumnElement[str], *terms: ColumnElement[bool]) -> ColumnElement[bool]:

@@ -8,12 +8,14 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, exists, or_, select, true
 from sqlalchemy.orm import aliased
 
+from gureum.foundation.db.engine import Tx
+from gureum.foundation.db.prepared import Prepared, table_of
 from gureum.foundation.errors import BadRequest
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.collections import Collection, Condition
 from gureum.foundation.http.microversions import Version
 from gureum.services.placement import names
-from gureum.services.placement.answers import BAD_VALUE, check_query, dashed
+from gureum.services.placement.answers import BAD_VALUE, FEW, check_query, dashed
 from gureum.services.placement.model import Provider, ProviderAggregate, ProviderInventory, ProviderTrait
 from gureum.services.placement.queries import ANY_TRAITS, in_force, membership_of, resources_of, several, traits_of
 
@@ -117,3 +119,17 @@ def providers_asked(call: Call[Any]) -> Sequence[Any]:
     """Providers' rows, to be read only. The API knows no pages."""
     check_query(call, PARAMETERS)
     return PROVIDERS.page(call).rows
+
+
+_ROW = table_of(Provider).c
+_FEW = Prepared(
+    select(_ROW.id, _ROW.name, _ROW.generation, _ROW.parent_id, _ROW.root_id, _ROW.updated_at)
+    .order_by(_ROW.created_at, _ROW.id)
+    .limit(FEW + 1)
+)
+
+
+def few_providers(tx: Tx) -> Sequence[Any] | None:
+    """What an unfiltered list shows, in its order, to be read only; None when there are more than a few."""
+    rows = _FEW.all(tx)
+    return rows if len(rows) <= FEW else None
