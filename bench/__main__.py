@@ -23,6 +23,7 @@ ROWS = {
     "identity": "tokens: validated, from an application credential, from a password",
     "reads": "GET of a server, pages of servers, the page with 100,000 servers",
     "servers": "200 servers with a port to ACTIVE, and deleted",
+    "growth": "a server among 20,000 at 1,000 hosts against one among 2,000; idle and memory (one run, 6 minutes)",
     "work": "counted statements, commits, agent calls and HTTP requests of one server",
     "placement": "the placement decision among 1,000 simulated hosts",
     "network": "ports created",

@@ -13,6 +13,8 @@ class Sizes:
     seconds: float = 4.0
     limit_s: float = 2.0
     servers: int = 200
+    few: int = 2_000
+    crowd: int = 20_000
     listed: int = 1_000
     many: int = 100_000
     hosts: int = 1_000
@@ -28,6 +30,8 @@ QUICK = Sizes(
     seconds=0.5,
     limit_s=0.3,
     servers=20,
+    few=20,
+    crowd=60,
     listed=200,
     many=2_000,
     hosts=50,

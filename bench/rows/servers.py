@@ -86,8 +86,7 @@ def _one_run(cloud: Cloud, count: int) -> Flow:
 def flow_of(cloud: Cloud, wanted: Wanted, count: int) -> Flow:
     """`count` servers made and deleted. Others that the cloud has are left alone."""
     kept = {server["id"] for server in cloud.admin.call("GET", f"{SERVERS}?limit=1000")["servers"]}
-    requests = [cloud.admin.request("POST", SERVERS, wanted.body(f"bench-{number}")) for number in range(count)]
-    up_s, up_cpu = _timed(cloud, requests, lambda: _gone(cloud, f"{SERVERS}?status=BUILD&limit=1"))
+    up_s, up_cpu = built(cloud, wanted, range(count))
     active = cloud.admin.call("GET", f"{SERVERS}?status=ACTIVE&limit=1000")["servers"]
     servers = [server for server in active if server["id"] not in kept]
     if len(servers) != count:
@@ -95,6 +94,12 @@ def flow_of(cloud: Cloud, wanted: Wanted, count: int) -> Flow:
     requests = [cloud.admin.request("DELETE", f"{SERVERS}/{server['id']}") for server in servers]
     gone_s, gone_cpu = _timed(cloud, requests, lambda: _gone(cloud, f"{SERVERS}?name=^bench-&limit=1"))
     return Flow(count / up_s, up_cpu / count * 1000, count / gone_s, gone_cpu / count * 1000)
+
+
+def built(cloud: Cloud, wanted: Wanted, numbers: range) -> tuple[float, float]:
+    """Servers named by their numbers, until none is BUILD: seconds and processor seconds."""
+    requests = [cloud.admin.request("POST", SERVERS, wanted.body(f"bench-{number}")) for number in numbers]
+    return _timed(cloud, requests, lambda: _gone(cloud, f"{SERVERS}?status=BUILD&limit=1"))
 
 
 def _timed(cloud: Cloud, requests: list[Request], done: Callable[[], bool]) -> tuple[float, float]:
