@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from gureum.agents.hypervisor.directory import AgentsInMemory
-from gureum.agents.hypervisor.protocol import AgentDirectory
+from gureum.agents.hypervisor.protocol import HYPERVISOR, AgentDirectory, HostObserved, ServerObserved
 from gureum.agents.hypervisor.simulated import SimulatedHosts
 from gureum.drivers.network.interface import NetworkDriver
 from gureum.foundation.config import Config, DatabaseConfig, Section
 from gureum.roles.control import Control, build
 from gureum.services.compute.config import HypervisorConfig
-from gureum.services.compute.hosts.registry import HostRegistry
 from gureum.services.identity.config import AuthConfig, FirstUsersConfig
 from gureum.services.image.config import ImageConfig
 from tests.api.client import Client
@@ -65,19 +64,27 @@ class SimulatedCloud:
         assert isinstance(agents, AgentsInMemory)
         return agents.hosts
 
-    @property
-    def hosts(self) -> HostRegistry:
-        """What this control plane knows of them."""
-        return self.deps("compute").hosts
-
     def deps(self, service: str) -> Any:
         """What the handlers of a service stand on."""
         return self.control.mounted[service].apis[0].deps
 
     def beat(self) -> None:
         """One heartbeat of every host, taken in."""
-        self.simulated.beat(self.hosts)
-        self.hosts.flush()
+        self.simulated.beat(self.hear)
+        self.control.fleet.take_in()
+
+    def hear(self, observed: HostObserved) -> None:
+        """One heartbeat arrives."""
+        self.control.fleet.hear(HYPERVISOR, observed)
+
+    def server_changed(self, host: str, observed: ServerObserved) -> None:
+        """A guest changed by itself, and its host tells."""
+        agents = self.control.drivers.get(AgentDirectory)
+        stops = [start.work() for start in self.control.mounted["compute"].starts]
+        for changed in agents.told:
+            changed(host, observed)
+        for stop in stops:
+            stop()
 
     def settle(self, rounds: int = 50) -> None:
         for _ in range(rounds):

@@ -10,6 +10,7 @@ from gureum.foundation.bus.in_process import InProcessBus
 from gureum.foundation.config import Config, Section
 from gureum.foundation.db.engine import Database
 from gureum.foundation.events.outbox import Events
+from gureum.foundation.fleet.fleet import Fleet
 from gureum.foundation.metrics import Metrics
 from gureum.foundation.service import Building, CatalogEntry, Mounted, Room, Service
 from gureum.foundation.tasks.store import Tasks
@@ -29,12 +30,14 @@ def mount(
     """The service, built as in a cloud whose other options are the defaults. `catalog` is of the whole cloud."""
     given = dict(engines or {})
     config = Config(state=str(folder)).with_sections(*sections)
+    bus, metrics = InProcessBus(), Metrics()
     building = Building(
         config,
         database,
         tasks or Tasks(),
-        InProcessBus(),
-        Metrics(),
+        bus,
+        metrics,
+        Fleet(database, bus, metrics),
         given.__getitem__,
         catalog,
         dict(facades or {}),

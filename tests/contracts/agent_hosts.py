@@ -172,7 +172,7 @@ class SimulatedHost(Host):
         self.hosts = SimulatedHosts(1, World(events=events))
         assert not before.observe().servers
         self.replace_agent()
-        self._stop_beating = self.hosts.keep_beating(events, heartbeat_s)
+        self._stop_beating = self.hosts.keep_beating(events.heartbeat, heartbeat_s)
 
     def starts(self, server_id):
         return self.direct.starts(server_id)

@@ -15,11 +15,12 @@ import pytest
 from tests.contracts.agent_hosts import RealHost, SimulatedHost, eventually, make_image
 
 from gureum.agents.hypervisor.faults import Fault, FaultPlan
-from gureum.agents.hypervisor.protocol import AgentFailure, GuestData, ImageSource, NicSpec, ServerSpec
+from gureum.agents.hypervisor.protocol import GuestData, ImageSource, NicSpec, ServerSpec
 from gureum.agents.hypervisor.remote import BusEvents, listen_to_agents, remote_agent, serve_agent
 from gureum.agents.hypervisor.simulated import SimulatedHosts, World
 from gureum.drivers.image.inspector import Inspector
 from gureum.foundation.bus.in_process import InProcessBus
+from gureum.foundation.fleet.failure import AgentFailure
 
 HOSTS = {"real": RealHost, "simulated": SimulatedHost}
 
@@ -344,7 +345,7 @@ def test_faults_on_demand():
     assert not thread.is_alive()
     hosts.world.faults.add("h1", Fault("fail", call="observe"))
     listener = Listener()
-    hosts.beat(listener)
+    hosts.beat(listener.heartbeat)
     assert [beat.host for beat in listener.beats] == ["h2", "h3"]
 
 

@@ -16,11 +16,12 @@ import msgspec
 import pytest
 
 from gureum.agents.hypervisor.image_cache import ImageCache
-from gureum.agents.hypervisor.protocol import AgentFailure, ImageSource
+from gureum.agents.hypervisor.protocol import ImageSource
 from gureum.agents.hypervisor.rbd_fetch import CephAccess
 from gureum.drivers.image.errors import BlobNotFound, ImageStoreError
 from gureum.drivers.image.rbd.command import ClusterSilent
 from gureum.drivers.image.rbd.store import RbdImageStore
+from gureum.foundation.fleet.failure import AgentFailure
 
 pytestmark = pytest.mark.engines
 IMAGE = "5f1d7e0c-53a3-4a3e-9a0e-6a4a4d1c6a01"

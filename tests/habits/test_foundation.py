@@ -1,4 +1,4 @@
-"""The foundation knows no service, in code or in data: a sixth one touches nothing here."""
+"""The foundation knows no service and no kind of agent, in code or in data: the next one touches nothing here."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from gureum.roles.assembly import CATALOGUE
 
 CLONE = Path(__file__).resolve().parents[2]
+AGENTS = CLONE / "src/gureum/agents"
 FOUNDATION = sorted((CLONE / "src/gureum/foundation").rglob("*.py"))
 
 
@@ -18,6 +19,13 @@ def names_of_services():
     """Folders, and the types and names of the service catalog."""
     entries = [CATALOGUE.service(name).catalog for name in CATALOGUE.packages]
     return {*CATALOGUE.packages, *(entry.type for entry in entries), *(entry.name for entry in entries)}
+
+
+def names_of_kinds():
+    """Every `AgentKind("name", ...)` of a protocol."""
+    protocols = [ast.parse(file.read_text()) for file in AGENTS.rglob("protocol.py")]
+    calls = [node for tree in protocols for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return {call.args[0].value for call in calls if getattr(call.func, "id", "") == "AgentKind"}
 
 
 def words_of(tree):
@@ -32,8 +40,12 @@ def words_of(tree):
                 yield getattr(node, "lineno", 0), name.lower()
 
 
+def test_the_kinds_are_found():
+    assert "hypervisor" in names_of_kinds()
+
+
 @pytest.mark.parametrize("file", FOUNDATION, ids=lambda file: str(file.relative_to(CLONE)))
-def test_no_service_is_named(file):
-    services = names_of_services()
-    named = [(line, word) for line, word in words_of(ast.parse(file.read_text())) if word in services]
+def test_no_service_and_no_kind_of_agent_is_named(file):
+    names = names_of_services() | names_of_kinds()
+    named = [(line, word) for line, word in words_of(ast.parse(file.read_text())) if word in names]
     assert named == [], f"{file}: move what belongs to a service into its folder, and take it from its manifest"

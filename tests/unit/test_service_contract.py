@@ -7,6 +7,7 @@ import pytest
 from gureum.foundation.bus.in_process import InProcessBus
 from gureum.foundation.config import Config, ConfigError, Section, ServicesConfig
 from gureum.foundation.db.engine import Database
+from gureum.foundation.fleet.fleet import Fleet
 from gureum.foundation.metrics import Metrics
 from gureum.foundation.service import Building, ContractError, Mounted, Service, build_services, in_order
 from gureum.foundation.tasks.store import Tasks
@@ -39,7 +40,9 @@ def nothing(_room):
 def building(tmp_path):
     database = Database(f"sqlite:///{tmp_path}/x.sqlite")
     config = Config(tables={"a": {"colour": "red"}})
-    yield Building(config, database, Tasks(), InProcessBus(), Metrics(), lambda interface: interface())
+    bus, metrics = InProcessBus(), Metrics()
+    fleet = Fleet(database, bus, metrics)
+    yield Building(config, database, Tasks(), bus, metrics, fleet, lambda interface: interface())
     database.close()
 
 

@@ -17,6 +17,7 @@ from gureum.foundation.config import Config, Section
 from gureum.foundation.db.engine import Database, Tx
 from gureum.foundation.events.event import Subscription
 from gureum.foundation.events.outbox import Events
+from gureum.foundation.fleet.fleet import Fleet, Reports
 from gureum.foundation.http.authentication import Authentication
 from gureum.foundation.http.routes import Api
 from gureum.foundation.leftovers.projects import DeletedProjects, ProjectResources
@@ -82,6 +83,7 @@ class Mounted:
     `facade` is the one object of the type that the manifest offers. `bootstrap` runs at every start in one transaction
     with that of all services and changes nothing the second time; `after_bootstrap` follows it, for what takes longer.
     `authentication` is given by the one service that issues tokens. `resources` are what the service holds of projects.
+    `reports` says what is done with the heartbeats of agents.
     """
 
     facade: object = None
@@ -89,6 +91,7 @@ class Mounted:
     lifecycles: tuple[Lifecycle, ...] = ()
     reconcilers: tuple[Reconciler, ...] = ()
     subscriptions: tuple[Subscription, ...] = ()
+    reports: tuple[Reports[Any], ...] = ()
     resources: ProjectResources | None = None
     starts: tuple[Start, ...] = ()
     background: tuple[Background, ...] = ()
@@ -127,6 +130,7 @@ class Building:
     tasks: Tasks
     bus: Bus
     metrics: Metrics
+    fleet: Fleet
     driver: Callable[[type[Any]], Any]
     catalog: tuple[CatalogEntry, ...] = ()
     facades: dict[type, object] = field(default_factory=dict)
@@ -144,6 +148,7 @@ class Room:
         self.tasks = building.tasks
         self.bus = building.bus
         self.metrics = building.metrics
+        self.fleet = building.fleet
         self.events = building.events
         self.deleted_projects = building.deleted_projects
         self.catalog = building.catalog
@@ -197,6 +202,7 @@ def build_services(services: Iterable[Service], building: Building) -> Mapping[s
                 raise ContractError(f"the service {service.name} does not hand back the {service.offers.__name__}")
             building.facades[service.offers] = part.facade
         building.events.subscribe(part.subscriptions)
+        building.fleet.subscribe(part.reports)
         if part.resources is not None:
             building.deleted_projects.add(service.name, part.resources)
         mounted[service.name] = part

@@ -20,6 +20,7 @@ from gureum.foundation.db.schema import Schema
 from gureum.foundation.events.outbox import Events
 from gureum.foundation.events.positions import mend_restored, purge
 from gureum.foundation.events.reader import WRITTEN, EventReader
+from gureum.foundation.fleet.fleet import WRITE_EVERY_S, Fleet
 from gureum.foundation.http.app import App
 from gureum.foundation.leftovers.projects import DeletedProjects
 from gureum.foundation.metrics import Metrics
@@ -63,6 +64,7 @@ class Control:
     events: Events
     deleted_projects: DeletedProjects
     reader: EventReader
+    fleet: Fleet
     _stops: list[Callable[[], None]] = field(default_factory=list)
 
     def prepare(self) -> None:
@@ -92,6 +94,7 @@ class Control:
             wakes = Wakes(self.bus)
             self.tasks.run_elsewhere(wakes.tell)
             self._stops.append(wakes.stop)
+            self._stops.append(self.fleet.listen(keep=False))
             self._start(Where.API_ALONE)
         self._start(Where.API)
         self.schedule.add(
@@ -108,10 +111,12 @@ class Control:
             one.start()
             self._stops.append(one.stop)
         self._start(Where.WORKER)
+        self._stops.append(self.fleet.listen(keep=True))
         self.engine.start()
         self._stops.append(serve_wakes(self.bus, self.engine))
         self.schedule.add(
             *(job for part in self.mounted.values() for job in part.worker_periodic),
+            Periodic("heartbeats", WRITE_EVERY_S, self.fleet.take_in),
         )
         self.schedule.start()
         self.reconciling.add(*(under_lease(one, self.database, self.engine.owner) for one in self._reconcilers()))
@@ -172,7 +177,10 @@ def build(
     entries = tuple(service.catalog for service in services if service.catalog is not None)
     events, deleted_projects = Events(config.events.record), DeletedProjects(tasks)
     events.announce = lambda: WRITTEN.publish(bus, Nothing())
-    foundation = Building(config, database, tasks, bus, metrics, drivers.get, entries, {}, events, deleted_projects)
+    fleet = Fleet(database, bus, metrics)
+    foundation = Building(
+        config, database, tasks, bus, metrics, fleet, drivers.get, entries, {}, events, deleted_projects
+    )
     mounted = build_services(services, foundation)
     for part in mounted.values():
         engine.register(part.lifecycles)
@@ -195,6 +203,7 @@ def build(
         events,
         deleted_projects,
         EventReader(database, events, bus, lambda: tasks.owner),
+        fleet,
     )
 
 

@@ -108,7 +108,7 @@ def run(config: Config) -> None:
         config.section(HypervisorConfig).simulated_hosts, World(plugs=PlugsOverBus(bus), events=events)
     )
     stops = [serve_agent(bus, name, hosts[name]) for name in hosts]
-    stops.append(hosts.keep_beating(events, BEAT_S))
+    stops.append(hosts.keep_beating(events.heartbeat, BEAT_S))
     ready = config.path("run/simulated-hosts.ready")
     ready.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     ready.touch()

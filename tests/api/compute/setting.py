@@ -7,23 +7,28 @@ from dataclasses import dataclass
 from tests.api.client import Client
 from tests.room import mount
 
-from gureum.agents.hypervisor.protocol import HostObserved, HostResources
+from gureum.agents.hypervisor.protocol import HYPERVISOR, HostObserved, HostResources
 from gureum.drivers.network.fake import FakeNetworkDriver
 from gureum.drivers.network.interface import NetworkDriver
 from gureum.foundation import clock, ids
+from gureum.foundation.bus.in_process import InProcessBus
 from gureum.foundation.caller import Caller
 from gureum.foundation.db.engine import Database
 from gureum.foundation.db.types import Row
 from gureum.foundation.errors import Unauthorized
 from gureum.foundation.events.outbox import Events
+from gureum.foundation.fleet.fleet import Fleet, Reports
 from gureum.foundation.http.app import App
 from gureum.foundation.http.authentication import Authentication
+from gureum.foundation.metrics import Metrics
 from gureum.foundation.policy import Policy
 from gureum.foundation.tasks.store import Tasks
 from gureum.services.compute import service
 from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.flavors.api import bootstrap_flavors
-from gureum.services.compute.hosts.registry import HostOptions, HostRegistry
+from gureum.services.compute.hosts.drift import ServerDrift
+from gureum.services.compute.hosts.inventories import HostInventories, Ratios
+from gureum.services.compute.hosts.states import HostStates
 from gureum.services.compute.servers.lifecycle import ServerLifecycle
 from gureum.services.compute.servers.model import Server, ServerAction
 from gureum.services.identity import service as identity
@@ -49,10 +54,13 @@ def authenticate(token):
 
 
 class NoAgents:
-    """Nothing here may call a host."""
+    """Nothing here may call a host, unless a test gives it `agents`."""
+
+    agents = None
 
     def agent(self, host):
-        raise AssertionError(f"host {host} was called")
+        assert self.agents is not None, f"host {host} was called"
+        return self.agents.agent(host)
 
 
 @dataclass
@@ -60,6 +68,15 @@ class World:
     app: App
     database: Database
     deps: ComputeDeps
+    fleet: Fleet
+    drift: ServerDrift
+    agents: NoAgents
+
+    def beat(self, *reports: HostObserved) -> None:
+        """Heartbeats arrive and are taken in."""
+        for report in reports:
+            self.fleet.hear(HYPERVISOR, report)
+        self.fleet.take_in()
 
     def as_(self, name: str) -> Client:
         return Client(self.app, {"X-Auth-Token": name})
@@ -68,8 +85,8 @@ class World:
         """Hosts that have just reported: 8 vCPUs, 16 GiB of memory, 100 GiB of disk."""
         for name in names:
             resources = HostResources(vcpus=8, ram_mib=16384, disk_gib=100, hypervisor_version=7002000)
-            self.deps.hosts.heartbeat(HostObserved(name, 1, resources, uptime=UPTIME))
-        self.deps.hosts.flush()
+            self.fleet.hear(HYPERVISOR, HostObserved(name, 1, resources, uptime=UPTIME))
+        self.fleet.take_in()
 
     def server(self, name="one", project_id=P1, **values) -> str:
         """A server at rest, as the lifecycle would leave it."""
@@ -126,7 +143,11 @@ def build(database: Database, folder) -> World:
     wires = mount(
         network.SERVICE, database, folder, facades={IdentityFacade: who}, engines=engines, tasks=tasks, events=events
     ).facade
-    hosts = HostRegistry(database, tasks, where, NoAgents(), HostOptions())
+    fleet, source = Fleet(database, InProcessBus(), Metrics()), NoAgents()
+    agents = fleet.agents(HYPERVISOR, source)
+    hosts, drift = HostStates(agents), ServerDrift(database, tasks, agents, Events())
+    inventories = HostInventories(where, Ratios())
+    fleet.subscribe([Reports(HYPERVISOR, hosts.arrived, inventories.record, drift.compare)])
     deps = ComputeDeps(database, tasks, hosts, who, None, wires, where, events)
     mounted = service.mounted(deps, ServerLifecycle(database, hosts, where, wires, None))
     events.subscribe(mounted.subscriptions)
@@ -139,7 +160,7 @@ def build(database: Database, folder) -> World:
             tx.add(Project(id=id_, name=id_[:4], domain_id="default"))
 
     database.write(fill)
-    return World(app, database, deps)
+    return World(app, database, deps, fleet, drift, source)
 
 
 def at(version):

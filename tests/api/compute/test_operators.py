@@ -101,8 +101,7 @@ def test_a_hypervisor_says_how_long_it_is_up(world, virtual_clock, root, alice):
     virtual_clock.advance(60)
     assert root.get(path, **at("2.87")).status == 400
     assert root.get(newer, **at("2.88")).json()["hypervisor"]["uptime"] is None
-    world.deps.hosts.heartbeat(HostObserved("h1", 1, HostResources(vcpus=8, ram_mib=16384, disk_gib=100)))
-    world.deps.hosts.flush()
+    world.beat(HostObserved("h1", 1, HostResources(vcpus=8, ram_mib=16384, disk_gib=100)))
     assert root.get(path, **at("2.87")).status == 501
 
 

@@ -239,7 +239,7 @@ def test_a_change_of_the_server_meanwhile_does_not_end_it_early(cloud, demo, ser
 def test_a_guest_that_powers_itself_off_meanwhile_is_seen(cloud, demo, server):
     image_id = snapshot(demo, server)
     cloud.simulated["host1"].change_power(server, "stopped")
-    cloud.hosts.server_changed("host1", ServerObserved(server, "stopped"))
+    cloud.server_changed("host1", ServerObserved(server, "stopped"))
     cloud.settle()
     assert demo.get(f"{IMAGES}/{image_id}").json()["status"] == "active"
     assert shown(demo, server)["status"] == "SHUTOFF"

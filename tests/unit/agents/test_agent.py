@@ -15,8 +15,9 @@ import msgspec
 import pytest
 from tests.contracts.agent_hosts import RealHost, eventually, make_image
 
-from gureum.agents.hypervisor.protocol import AgentFailure, GuestData, ImageSource, NicSpec, ServerSpec
+from gureum.agents.hypervisor.protocol import GuestData, ImageSource, NicSpec, ServerSpec
 from gureum.drivers.hypervisor.interface import HypervisorError
+from gureum.foundation.fleet.failure import AgentFailure
 
 GIB = 1 << 30
 

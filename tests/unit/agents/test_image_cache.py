@@ -14,7 +14,8 @@ import pytest
 
 from gureum.agents.hypervisor.disks import backing_file
 from gureum.agents.hypervisor.image_cache import ImageCache
-from gureum.agents.hypervisor.protocol import AgentFailure, ImageSource
+from gureum.agents.hypervisor.protocol import ImageSource
+from gureum.foundation.fleet.failure import AgentFailure
 
 MIB = 1 << 20
 

@@ -11,10 +11,11 @@ from tests.contracts.agent_hosts import eventually
 
 from gureum.agents.hypervisor import reporter as reporting
 from gureum.agents.hypervisor.agent import Agent, AgentOptions
-from gureum.agents.hypervisor.protocol import AgentFailure, HostResources, ServerObserved
+from gureum.agents.hypervisor.protocol import HostResources, ServerObserved
 from gureum.agents.hypervisor.reporter import Reporter
 from gureum.agents.metadata.wiring import LoopbackWiring
 from gureum.drivers.hypervisor.fake import FakeHypervisor
+from gureum.foundation.fleet.failure import AgentFailure
 
 BEAT_S = 0.05
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from gureum.agents.hypervisor.image_fetch import Sink
-from gureum.agents.hypervisor.protocol import AgentFailure
 from gureum.agents.hypervisor.rbd_fetch import CephAccess, fetch_rbd
 from gureum.drivers.image.errors import ImageStoreError, StoreFull
 from gureum.drivers.image.rbd.command import ClusterSilent, Missing, RbdPool, refusal
+from gureum.foundation.fleet.failure import AgentFailure
 
 FSID = "3e5bdfbc-1398-45da-8dd1-b98216da494e"
 

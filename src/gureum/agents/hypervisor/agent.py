@@ -22,7 +22,6 @@ from gureum.agents.hypervisor.lanes import Goal, Lanes, Turn
 from gureum.agents.hypervisor.protocol import (
     PROTOCOL_VERSION,
     AgentEvents,
-    AgentFailure,
     DiskCopy,
     HostObserved,
     HostResources,
@@ -39,6 +38,7 @@ from gureum.agents.hypervisor.uptime import uptime_now
 from gureum.agents.metadata.service import MetadataService
 from gureum.agents.metadata.wiring import Wiring
 from gureum.drivers.hypervisor.interface import HypervisorDriver, HypervisorError, MachineState
+from gureum.foundation.fleet.failure import AgentFailure
 
 _log = logging.getLogger("gureum.agents.hypervisor")
 

@@ -1,46 +1,41 @@
-"""Where the agents of hosts are: behind the bus, or in this process when they are simulated."""
+"""Where the agents of hypervisors are: behind the bus, or in this process when they are simulated."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from gureum.agents.hypervisor.protocol import AgentEvents, HostObserved, HypervisorAgent, Stop
-from gureum.agents.hypervisor.remote import HEARTBEAT, listen_to_agents, remote_agent
+from gureum.agents.hypervisor.protocol import HYPERVISOR, HostObserved, HypervisorAgent, ServerObserved
+from gureum.agents.hypervisor.remote import hear_changes
 from gureum.agents.hypervisor.simulated import SimulatedHosts
 from gureum.foundation.bus.interface import Bus
+from gureum.foundation.fleet.kind import AgentsOverBus, Stop
 
 
-class AgentsOverBus:
+class HypervisorsOverBus(AgentsOverBus[HypervisorAgent, HostObserved]):
     """Agents on other machines, or in other processes of this one."""
 
     def __init__(self, bus: Bus) -> None:
-        self._bus = bus
-        self._agents: dict[str, HypervisorAgent] = {}
+        super().__init__(HYPERVISOR, bus)
 
-    def agent(self, host: str) -> HypervisorAgent:
-        if host not in self._agents:
-            self._agents[host] = remote_agent(self._bus, host)
-        return self._agents[host]
-
-    def listen(self, events: AgentEvents) -> Stop:
-        return listen_to_agents(self._bus, events)
-
-    def hear(self, heard: Callable[[HostObserved], None]) -> Stop:
-        return HEARTBEAT.subscribe(self._bus, heard)
+    def changes(self, changed: Callable[[str, ServerObserved], None]) -> Stop:
+        return hear_changes(self.bus, changed)
 
 
 class AgentsInMemory:
-    """Simulated hosts of this process; `listen` beats for all of them at once, then every `beat_s` seconds."""
+    """Simulated hosts of this process; `hear` beats for all of them at once, then every `beat_s` seconds."""
 
     def __init__(self, hosts: SimulatedHosts, beat_s: float = 2.0) -> None:
         self.hosts = hosts
         self._beat_s = beat_s
+        self.told: list[Callable[[str, ServerObserved], None]] = []
+        """Who hears of changes. Guests in memory make none by themselves: tests tell them."""
 
     def agent(self, host: str) -> HypervisorAgent:
         return self.hosts[host]
 
-    def listen(self, events: AgentEvents) -> Stop:
-        return self.hosts.keep_beating(events, self._beat_s)
+    def hear(self, heard: Callable[[HostObserved], None]) -> Stop:
+        return self.hosts.keep_beating(heard, self._beat_s)
 
-    def hear(self, heard: Callable[[HostObserved], None]) -> Stop:  # noqa: ARG002 whoever runs here listens
-        return lambda: None
+    def changes(self, changed: Callable[[str, ServerObserved], None]) -> Stop:
+        self.told.append(changed)
+        return lambda: self.told.remove(changed)

@@ -18,10 +18,11 @@ from dataclasses import dataclass, field
 
 from gureum.agents.hypervisor.disks import COPY_PREFIX, DiskFolder, failure_of
 from gureum.agents.hypervisor.files import is_safe_name, move_into_place, part_of
-from gureum.agents.hypervisor.protocol import COPY_PIECE_BYTES, AgentFailure, DiskCopy
+from gureum.agents.hypervisor.protocol import COPY_PIECE_BYTES, DiskCopy
 from gureum.agents.hypervisor.tools import Limits, RunningTool, ToolFailed
 from gureum.drivers.hypervisor.interface import DiskCopier, HypervisorError, MachineIsOff, MachineNotFound
 from gureum.foundation import log
+from gureum.foundation.fleet.failure import AgentFailure
 
 _log = logging.getLogger("gureum.agents.hypervisor.copies")
 

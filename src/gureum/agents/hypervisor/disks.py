@@ -18,9 +18,10 @@ from pathlib import Path
 
 from gureum.agents.hypervisor.files import PART, is_safe_name, move_into_place, part_of
 from gureum.agents.hypervisor.image_cache import BaseImage, ImageCache
-from gureum.agents.hypervisor.protocol import AgentFailure, ServerSpec
+from gureum.agents.hypervisor.protocol import ServerSpec
 from gureum.agents.hypervisor.tools import ToolFailed, run_tool
 from gureum.agents.metadata import config_drive
+from gureum.foundation.fleet.failure import AgentFailure
 
 GIB = 1 << 30
 MIB = 1 << 20

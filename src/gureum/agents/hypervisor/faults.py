@@ -10,7 +10,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Literal
 
-from gureum.agents.hypervisor.protocol import AgentFailure
+from gureum.foundation.fleet.failure import AgentFailure
 
 Call = Literal[
     "ensure_server", "remove_server", "observe", "console_log", "guest_password", "copy_disk", "read_copy", "drop_copy"

@@ -24,9 +24,10 @@ import msgspec
 
 from gureum.agents.hypervisor.files import PART, is_safe_name, move_into_place, part_of, write_whole
 from gureum.agents.hypervisor.image_fetch import CheckFailed, Sink, copy_file, download, hash_file
-from gureum.agents.hypervisor.protocol import AgentFailure, ImageSource
+from gureum.agents.hypervisor.protocol import ImageSource
 from gureum.agents.hypervisor.rbd_fetch import SCHEME, CephAccess, fetch_rbd
 from gureum.agents.hypervisor.tools import Limits, ToolFailed, run_tool
+from gureum.foundation.fleet.failure import AgentFailure
 from gureum.foundation.shapes import json_decoder
 
 _log = logging.getLogger("gureum.agents.hypervisor.images")

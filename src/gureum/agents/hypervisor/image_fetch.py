@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
-from gureum.agents.hypervisor.protocol import AgentFailure
+from gureum.foundation.fleet.failure import AgentFailure
 
 if TYPE_CHECKING:
     from hashlib import _Hash

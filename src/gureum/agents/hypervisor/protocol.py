@@ -15,8 +15,9 @@ from typing import Literal, Protocol
 import msgspec
 
 from gureum.foundation.fleet.calls import remote
+from gureum.foundation.fleet.kind import AgentKind, AgentSource, Report, Stop
 
-PROTOCOL_VERSION = 4
+PROTOCOL_VERSION = 5
 
 COPY_PIECE_BYTES = 4 << 20
 CALL_TIMEOUT_S = 60.0
@@ -137,37 +138,27 @@ class HostResources(msgspec.Struct, frozen=True, omit_defaults=True):
     host_ip: str = "127.0.0.1"
 
 
-class HostObserved(msgspec.Struct, frozen=True, omit_defaults=True):
+class HostObserved(Report, frozen=True, omit_defaults=True):
     """A heartbeat's content: what the host is, which servers it has, how long it is up (a line as of uptime(1)).
 
-    `servers_age_s` is how long ago the servers were looked at, when a slow engine has no newer answer. Since version 4.
+    `servers_age_s` is how long ago the servers were looked at, when a slow engine has no newer answer. Since version 4;
+    `started_at` since 5.
     """
 
-    host: str
-    version: int
     resources: HostResources
     servers: tuple[ServerObserved, ...] = ()
     uptime: str = ""
     servers_age_s: float = 0.0
 
-
-class AgentFailure(Exception):
-    """The host could not do it. `public` may be shown to the tenant, the exception's text to operators.
-
-    `retry` says whether the same call may succeed later (a full disk, an engine that restarts) or never
-    (an image that is not what it says).
-    """
-
-    def __init__(self, text: str, *, public: str = "", retry: bool = True) -> None:
-        super().__init__(text)
-        self.public = public
-        self.retry = retry
+    @property
+    def address(self) -> str:
+        return self.resources.host_ip
 
 
 class HypervisorAgent(Protocol):
     """The calls of the control plane, each idempotent, each one message and one answer on the bus.
 
-    Both ends are derived from this class (`gureum.foundation.fleet.calls`).
+    Both ends are derived from this class (`gureum.foundation.fleet.calls`). What fails raises AgentFailure.
     """
 
     @remote(timeout_s=CALL_TIMEOUT_S)
@@ -233,18 +224,12 @@ class AgentEvents(Protocol):
     def server_changed(self, host: str, observed: ServerObserved) -> None: ...
 
 
-Stop = Callable[[], None]
+HYPERVISOR = AgentKind("hypervisor", HypervisorAgent, HostObserved)
 
 
-class AgentDirectory(Protocol):
-    """What the control plane asks for an agent, and through which it hears all of them."""
+class AgentDirectory(AgentSource[HypervisorAgent, HostObserved], Protocol):
+    """Where the control plane finds the agents of hypervisors."""
 
-    def agent(self, host: str) -> HypervisorAgent: ...
-
-    def listen(self, events: AgentEvents) -> Stop:
-        """Hand every host's heartbeats and changes to `events` until the returned function is called."""
-        ...
-
-    def hear(self, heard: Callable[[HostObserved], None]) -> Stop:
-        """Heartbeats alone, for a process that writes nothing of them."""
+    def changes(self, changed: Callable[[str, ServerObserved], None]) -> Stop:
+        """Hand each server that changed by itself, and its host, to `changed` until the returned function is called."""
         ...

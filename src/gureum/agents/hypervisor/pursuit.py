@@ -19,11 +19,12 @@ from gureum.agents.hypervisor.disk_copies import DiskCopies
 from gureum.agents.hypervisor.disks import DiskFolder
 from gureum.agents.hypervisor.lanes import Turn
 from gureum.agents.hypervisor.machine import machine_of, nics_of
-from gureum.agents.hypervisor.protocol import AgentFailure, ObservedPower, ServerSpec
+from gureum.agents.hypervisor.protocol import ObservedPower, ServerSpec
 from gureum.agents.hypervisor.rules import Action, is_forced, is_late, next_action
 from gureum.agents.hypervisor.server_store import Effect, ServerStore
 from gureum.agents.metadata.service import MetadataService
 from gureum.drivers.hypervisor.interface import Hypervisor, HypervisorError, MachineNotFound, MachineState
+from gureum.foundation.fleet.failure import AgentFailure
 
 _log = logging.getLogger("gureum.agents.hypervisor")
 

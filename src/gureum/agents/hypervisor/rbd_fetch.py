@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gureum.agents.hypervisor.image_fetch import Sink
-from gureum.agents.hypervisor.protocol import AgentFailure
+from gureum.foundation.fleet.failure import AgentFailure
 
 SCHEME = "rbd://"
 _NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,159}"

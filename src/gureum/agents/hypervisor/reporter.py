@@ -14,15 +14,9 @@ from typing import Protocol
 
 import msgspec
 
-from gureum.agents.hypervisor.protocol import (
-    PROTOCOL_VERSION,
-    AgentEvents,
-    AgentFailure,
-    HostObserved,
-    HostResources,
-    ServerObserved,
-)
+from gureum.agents.hypervisor.protocol import PROTOCOL_VERSION, AgentEvents, HostObserved, HostResources, ServerObserved
 from gureum.agents.hypervisor.uptime import uptime_now
+from gureum.foundation.fleet.failure import AgentFailure
 
 _log = logging.getLogger("gureum.agents.hypervisor.reporter")
 
@@ -61,6 +55,7 @@ class Reporter:
         self._events = events
         self._host = host
         self._heartbeat_s = heartbeat_s
+        self._started_at = time.time()
         self._woken = threading.Condition()
         self._changed: dict[str, None] = {}
         self._stopped = False
@@ -120,7 +115,8 @@ class Reporter:
         if self._problem() or found.resources is None:
             return None
         age_s = 0.0 if found.fresh else time.monotonic() - found.looked_at
-        return HostObserved(self._host, PROTOCOL_VERSION, found.resources, found.servers, uptime_now(), age_s)
+        said = (found.resources, found.servers, uptime_now(), age_s)
+        return HostObserved(self._host, PROTOCOL_VERSION, *said, started_at=self._started_at)
 
     def _send(self, beat: HostObserved) -> str:
         try:

@@ -23,7 +23,6 @@ from gureum.agents.hypervisor.protocol import (
     COPY_PIECE_BYTES,
     PROTOCOL_VERSION,
     AgentEvents,
-    AgentFailure,
     DiskCopy,
     HostObserved,
     HostResources,
@@ -37,6 +36,7 @@ from gureum.agents.hypervisor.server_store import Effect
 from gureum.agents.hypervisor.uptime import uptime_text
 from gureum.drivers.hypervisor.blank_disk import blank_qcow2
 from gureum.drivers.image.inspector import inspect_file, mismatch
+from gureum.foundation.fleet.failure import AgentFailure
 
 DEFAULT_RESOURCES = HostResources(
     vcpus=64,
@@ -49,7 +49,7 @@ DEFAULT_RESOURCES = HostResources(
 )
 
 _CONSOLE_LINES = 400
-_BEGAN = time.monotonic()
+_BEGAN, _STARTED_AT = time.monotonic(), time.time()
 
 
 class Plugs(Protocol):
@@ -126,7 +126,7 @@ class SimulatedAgent:
         with self._lock:
             servers = tuple(_observed(self._servers[server_id]) for server_id in sorted(self._servers))
         uptime = uptime_text(time.localtime(), time.monotonic() - _BEGAN, 0, (0.0, 0.0, 0.0))
-        return HostObserved(self.host, PROTOCOL_VERSION, self.resources, servers, uptime)
+        return HostObserved(self.host, PROTOCOL_VERSION, self.resources, servers, uptime, started_at=_STARTED_AT)
 
     def console_log(self, server_id: str, lines: int | None) -> str:
         """As the protocol says."""
@@ -256,12 +256,12 @@ class SimulatedHosts:
     def __len__(self) -> int:
         return len(self.agents)
 
-    def beat(self, events: AgentEvents) -> None:
+    def beat(self, heard: Callable[[HostObserved], None]) -> None:
         """One heartbeat of every host; a host with a fault on "observe" stays silent."""
         for agent in self.agents.values():
-            _beat(agent, events)
+            _beat(agent, heard)
 
-    def keep_beating(self, events: AgentEvents, heartbeat_s: float = 2.0) -> Callable[[], None]:
+    def keep_beating(self, heard: Callable[[HostObserved], None], heartbeat_s: float = 2.0) -> Callable[[], None]:
         """Beat for all hosts from one thread, spread over the interval; returns a stop function."""
         stopping = threading.Event()
 
@@ -272,10 +272,10 @@ class SimulatedHosts:
                     if stopping.wait(heartbeat_s / len(slices)):
                         return
                     for agent in agents:
-                        _beat(agent, events)
+                        _beat(agent, heard)
 
         thread = threading.Thread(target=run, name="simulated-heartbeats", daemon=True)
-        self.beat(events)
+        self.beat(heard)
         thread.start()
 
         def stop() -> None:
@@ -285,12 +285,12 @@ class SimulatedHosts:
         return stop
 
 
-def _beat(agent: SimulatedAgent, events: AgentEvents) -> None:
+def _beat(agent: SimulatedAgent, heard: Callable[[HostObserved], None]) -> None:
     try:
         observed = agent.observe()
     except AgentFailure:
         return
-    events.heartbeat(observed)
+    heard(observed)
 
 
 def _act(server: _Server, action: Action) -> None:

@@ -12,10 +12,11 @@ import logging
 import threading
 from weakref import WeakValueDictionary
 
-from gureum.agents.hypervisor.protocol import AgentFailure, NicSpec, ServerSpec
+from gureum.agents.hypervisor.protocol import NicSpec, ServerSpec
 from gureum.agents.hypervisor.server_store import ServerStore
 from gureum.agents.metadata.server import MetadataServer
 from gureum.agents.metadata.wiring import MetadataPort, Wiring, WiringFailed
+from gureum.foundation.fleet.failure import AgentFailure
 
 _log = logging.getLogger("gureum.agents.metadata")
 

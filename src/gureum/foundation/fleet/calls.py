@@ -20,7 +20,7 @@ from typing import Any, TypeVar, cast, get_type_hints
 import msgspec
 
 from gureum.foundation import log
-from gureum.foundation.bus.interface import Bus, Refused
+from gureum.foundation.bus.interface import Bus, BusError, Refused
 from gureum.foundation.bus.typed import UNKNOWN_METHOD, Method, Remote, serve_methods
 
 _log = logging.getLogger("gureum.fleet")
@@ -28,6 +28,10 @@ _log = logging.getLogger("gureum.fleet")
 P = TypeVar("P")
 F = TypeVar("F", bound=Callable[..., Any])
 _OPTIONS = "__remote_call__"
+
+
+class AgentTooOld(BusError):
+    """The agent does not know the call: it waits for an upgrade, as for an agent that is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +94,14 @@ def _members(kind: Any) -> tuple[Any, ...]:
 
 
 def proxy(protocol: type[P], bus: Bus, name: str, failure: Callable[[Refused], Exception]) -> P:
-    """An object of the protocol whose calls go to whoever serves `name`. Raises what `failure` makes of a refusal, and
-    BusError.
+    """An object of the protocol whose calls go to whoever serves `name`. Raises what `failure` makes of a refusal,
+    AgentTooOld and BusError.
     """
-    return cast("P", _proxy_type(cast("Any", protocol))(Remote(bus, name, failure)))
+
+    def refused_as(refused: Refused) -> Exception:
+        return AgentTooOld(text) if (text := too_old(protocol, refused)) else failure(refused)
+
+    return cast("P", _proxy_type(cast("Any", protocol))(Remote(bus, name, refused_as)))
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gureum.agents.hypervisor.directory import AgentsInMemory, AgentsOverBus
+from gureum.agents.hypervisor.directory import AgentsInMemory, HypervisorsOverBus
 from gureum.agents.hypervisor.protocol import AgentDirectory
 from gureum.agents.hypervisor.simulated import SimulatedHosts, World
 from gureum.drivers.network.fake import FakeNetworkDriver
@@ -15,7 +15,7 @@ def _agents(drivers: Drivers) -> AgentDirectory:
     section = drivers.config.section(HypervisorConfig)
     network = drivers.get(NetworkDriver)
     if not (drivers.alone and section.mode == "simulated" and isinstance(network, FakeNetworkDriver)):
-        return AgentsOverBus(drivers.bus)
+        return HypervisorsOverBus(drivers.bus)
     hosts = SimulatedHosts(section.simulated_hosts, World(plugs=network))
     for name in hosts:
         network.set_host(name, alive=True)

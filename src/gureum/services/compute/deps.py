@@ -10,7 +10,7 @@ from gureum.foundation.events.outbox import Events
 from gureum.foundation.quota import Quotas
 from gureum.foundation.tasks.store import Tasks
 from gureum.services.compute.class_quotas import ClassQuotas
-from gureum.services.compute.hosts.registry import HostRegistry
+from gureum.services.compute.hosts.states import HostStates
 from gureum.services.compute.quotas import QUOTAS
 from gureum.services.identity.facade import IdentityFacade
 from gureum.services.image.facade import ImageFacade
@@ -22,7 +22,7 @@ from gureum.services.placement.facade import PlacementFacade
 class ComputeDeps:
     database: Database
     tasks: Tasks
-    hosts: HostRegistry
+    hosts: HostStates
     identity: IdentityFacade
     image: ImageFacade
     network: NetworkFacade

@@ -8,14 +8,14 @@ from functools import partial
 
 from sqlalchemy import delete, select
 
-from gureum.agents.hypervisor.protocol import AgentDirectory
+from gureum.agents.hypervisor.protocol import HYPERVISOR, AgentDirectory
 from gureum.foundation import clock
 from gureum.foundation.db.engine import Database, Tx
 from gureum.foundation.events.event import InTransaction
+from gureum.foundation.fleet.fleet import Reports
 from gureum.foundation.http.microversions import Versions
 from gureum.foundation.http.routes import Api, Route
-from gureum.foundation.schedule import Periodic
-from gureum.foundation.service import CatalogEntry, Mounted, Room, Service, Start, Stop, Where
+from gureum.foundation.service import CatalogEntry, Mounted, Room, Service, Start, Where
 from gureum.foundation.tasks.lifecycle import Reconciler
 from gureum.services.compute import leftovers
 from gureum.services.compute.config import HypervisorConfig, WiringConfig
@@ -23,7 +23,9 @@ from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.dialect import error_body
 from gureum.services.compute.discovery.api import MAXIMUM, MINIMUM
 from gureum.services.compute.flavors.api import bootstrap_flavors
-from gureum.services.compute.hosts.registry import HostOptions, HostRegistry
+from gureum.services.compute.hosts.drift import ServerDrift
+from gureum.services.compute.hosts.inventories import HostInventories, Ratios
+from gureum.services.compute.hosts.states import HostStates
 from gureum.services.compute.nouns import NOUNS
 from gureum.services.compute.servers.groups import ServerGroupMember
 from gureum.services.compute.servers.lifecycle import ServerLifecycle
@@ -36,7 +38,6 @@ from gureum.services.image.facade import ImageFacade
 from gureum.services.network.facade import AddressesChanged, NetworkFacade, PortsChanged
 from gureum.services.placement.facade import PlacementFacade
 
-WRITE_HEARTBEATS_EVERY_S = 1.0
 KEEP_DELETED = timedelta(days=1)
 PURGE_EVERY_S = 3600.0
 PURGE_AT_ONCE = 500
@@ -46,10 +47,11 @@ def build(room: Room) -> Mounted:
     section, wiring = room.config(HypervisorConfig), room.config(WiringConfig)
     identity, image = room.facade(IdentityFacade), room.facade(ImageFacade)
     network, placement = room.facade(NetworkFacade), room.facade(PlacementFacade)
-    agents = room.driver(AgentDirectory)
-    options = HostOptions(section.cpu_ratio, section.ram_ratio, section.disk_ratio, section.heartbeat_timeout_s)
-    hosts = HostRegistry(room.database, room.tasks, placement, agents, options, room.metrics)
-    hosts.events = room.events
+    directory = room.driver(AgentDirectory)
+    agents = room.fleet.agents(HYPERVISOR, directory, section.heartbeat_timeout_s)
+    hosts = HostStates(agents)
+    inventories = HostInventories(placement, Ratios(section.cpu_ratio, section.ram_ratio, section.disk_ratio))
+    drift = ServerDrift(room.database, room.tasks, agents, room.events)
     deps = ComputeDeps(room.database, room.tasks, hosts, identity, image, network, placement, room.events)
     servers = ServerLifecycle(
         room.database,
@@ -62,16 +64,10 @@ def build(room: Room) -> Mounted:
         identity.secrets.open_text,
         room.events,
     )
-
-    def listen() -> Stop:
-        stop = agents.listen(hosts)
-        hosts.flush()
-        return stop
-
     return replace(
         mounted(deps, servers),
-        starts=(Start(Where.WORKER, listen), Start(Where.API_ALONE, lambda: agents.hear(hosts.note))),
-        worker_periodic=(Periodic("heartbeats", WRITE_HEARTBEATS_EVERY_S, hosts.flush),),
+        starts=(Start(Where.WORKER, lambda: directory.changes(drift.server_changed)),),
+        reports=(Reports(HYPERVISOR, hosts.arrived, inventories.record, drift.compare),),
     )
 
 

@@ -44,7 +44,7 @@ def _internal() -> dict[str, Any]:
 
 
 def _zones(call: Call[ComputeDeps], *, hosts: bool) -> list[dict[str, Any]]:
-    now, timeout_s = clock.now(), call.deps.hosts.options.timeout_s
+    now, timeout_s = clock.now(), call.deps.hosts.timeout_s
     by_zone: dict[str, list[Host]] = {}
     for host in call.tx.scalars(select(Host).order_by(Host.name)):
         by_zone.setdefault(host.zone, []).append(host)

@@ -200,7 +200,7 @@ def _view(
 
 
 def _is_up(call: Call[ComputeDeps], host: Host) -> bool:
-    return host.is_up(clock.now(), call.deps.hosts.options.timeout_s)
+    return host.is_up(clock.now(), call.deps.hosts.timeout_s)
 
 
 def _uptime(call: Call[ComputeDeps], host: Host) -> str:

@@ -11,11 +11,11 @@ from typing import Any
 
 from msgspec import UNSET, UnsetType
 
-from gureum.agents.hypervisor.protocol import AgentFailure
 from gureum.foundation import clock
-from gureum.foundation.bus.interface import BusError
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.errors import BadRequest, Conflict, NotFound, Unavailable
+from gureum.foundation.fleet.failure import AgentFailure
+from gureum.foundation.fleet.silence import Silence
 from gureum.foundation.http import filters
 from gureum.foundation.http.body import converted
 from gureum.foundation.http.call import Call
@@ -256,11 +256,12 @@ def _console(call: Call[ComputeDeps], server_id: str, payload: Any) -> Reply:
     if not server.host:
         raise Conflict(f"Instance {server_id} is not ready")
     try:
-        log = call.deps.hosts.agent(server.host).console_log(server_id, None if length in (None, -1) else length)
-    except BusError as error:
-        raise Unavailable("The server's host does not answer.", internal=str(error)) from error
+        lines = None if length in (None, -1) else length
+        log = call.deps.hosts.agents.ask(server.host, lambda agent: agent.console_log(server_id, lines))
     except AgentFailure as error:
         raise NotFound("The console log is not available.", internal=str(error)) from error
+    if isinstance(log, Silence):
+        raise Unavailable("The server's host does not answer.", internal=log.awaited)
     if length not in (None, -1):
         log = log.removesuffix("\n")  # so many lines as asked, for clients that split at line ends
     return Reply({"output": log}, status=200)

@@ -20,12 +20,13 @@ import msgspec
 from cryptography.fernet import InvalidToken
 from sqlalchemy import bindparam, select, update
 
-from gureum.agents.hypervisor.protocol import AgentFailure, ImageSource, ServerObserved, ServerSpec
+from gureum.agents.hypervisor.protocol import ImageSource, ServerObserved, ServerSpec
 from gureum.foundation import clock
-from gureum.foundation.bus.interface import BusError
 from gureum.foundation.db.engine import Database, Tx
 from gureum.foundation.db.prepared import Prepared, row_type, table_of, update_of
 from gureum.foundation.events.outbox import Events
+from gureum.foundation.fleet.failure import AgentFailure
+from gureum.foundation.fleet.silence import Cause, Silence
 from gureum.foundation.shapes import converted
 from gureum.foundation.tasks.lifecycle import (
     Done,
@@ -40,7 +41,7 @@ from gureum.foundation.tasks.lifecycle import (
 )
 from gureum.foundation.tasks.steps import step, steps_of, transactional
 from gureum.services.compute.events import ServerDeleted, ServerStarted, ServerStopped
-from gureum.services.compute.hosts.registry import HostRegistry
+from gureum.services.compute.hosts.states import HostStates
 from gureum.services.compute.servers.groups import wish_of
 from gureum.services.compute.servers.model import (
     IMAGE_ACTIONS,
@@ -69,7 +70,7 @@ class ServerLifecycle:
     """The steps as methods over their dependencies; `lifecycle()` is what the engine runs."""
 
     database: Database
-    hosts: HostRegistry
+    hosts: HostStates
     placement: PlacementFacade
     network: NetworkFacade
     image: ImageFacade
@@ -114,7 +115,7 @@ class ServerLifecycle:
         server, spec, missing = self._spec(run)
         if spec.nics:
             spec = msgspec.structs.replace(spec, power="paused")
-        answer = self._ensure(server, spec)
+        answer = self._ensure(run, server, spec)
         if not isinstance(answer, ServerObserved):
             return answer
         if not spec.nics:
@@ -131,7 +132,7 @@ class ServerLifecycle:
         """Hold the guest until each of its ports is up, so that its first packets are not lost; then let it run."""
         server, spec, missing = self._spec(run)
         # With ports missing, something else woke the task: the host may have lost the machine that it held.
-        answer = self._ensure(server, msgspec.structs.replace(spec, power="paused") if missing else spec)
+        answer = self._ensure(run, server, msgspec.structs.replace(spec, power="paused") if missing else spec)
         if not isinstance(answer, ServerObserved):
             return answer
         if missing:
@@ -170,7 +171,7 @@ class ServerLifecycle:
     def change(self, run: Run) -> Outcome:
         """Have the host make the row's wish true: power, a new boot, a new disk, new documents, other interfaces."""
         server, spec, _ = self._spec(run)
-        answer = self._ensure(server, spec)
+        answer = self._ensure(run, server, spec)
         if not isinstance(answer, ServerObserved):
             return answer
         if answer.boot < spec.boot or answer.power != spec.power:
@@ -227,9 +228,9 @@ class ServerLifecycle:
         with self.database.read() as tx:
             server = _read(tx, run.resource_id)
         tried = [*run.data.get("tried", []), server.host or ""]
-        if (answer := self._remove(server)) is not None:
+        if (answer := self._remove(run, server)) is not None:
             return answer
-        lost = not self.hosts.answers(server.host or "")
+        lost = not self.hosts.agents.answers(server.host or "")
         again = len(tried) < HOSTS_TO_TRY and (run.problem.step != self.wire.name or lost)
         run.data["tried"] = tried
         run.data["public"] = run.problem.public
@@ -263,11 +264,11 @@ class ServerLifecycle:
         """The host confirms that nothing of the server is left.
 
         A host that is down is not waited for: the rows go, and when it returns its heartbeat shows a server that no
-        row places there, which is then removed (`HostRegistry.compare`).
+        row places there, which is then removed (`hosts/drift.py`).
         """
         with self.database.read() as tx:
             server = _read(tx, run.resource_id)
-        return self._remove(server) or Goto(self.release)
+        return self._remove(run, server) or Goto(self.release)
 
     @transactional(ending=True)
     def release(self, run: Run, tx: Tx) -> Outcome:
@@ -313,35 +314,29 @@ class ServerLifecycle:
         run.data["source"] = msgspec.to_builtins(source)
         return source
 
-    def _ensure(self, server: Any, spec: ServerSpec) -> ServerObserved | Outcome:
+    def _ensure(self, run: Run, server: Any, spec: ServerSpec) -> ServerObserved | Outcome:
         """What the host made true, or how to wait for it. Raises PermanentFailureError when it never will."""
         assert server.host is not None
-        agent = self.hosts.agent(server.host)
-        if self.hosts.answers(server.host):
-            try:
-                return agent.ensure_server(spec)
-            except BusError as error:
-                reason = f"host {server.host} to answer ({error})"
-            except AgentFailure as failure:
-                if failure.retry:
-                    raise
-                raise PermanentFailureError(str(failure), public=failure.public) from failure
-        elif server.launched_at is None:  # another host builds it; this one is cleared when it returns
-            raise PermanentFailureError(f"host {server.host} went down")
-        else:
-            reason = f"host {server.host}, which is down, to return"
-        asked = server.task_state is not None  # new documents for the guest may wait for ever
-        return Sleep(1.0, reason, self.host_timeout_s if asked else None, self.failed if asked else None)
-
-    def _remove(self, server: Any) -> Outcome | None:
-        """None when nothing is left on the host, or when the host is down: it is cleared when it returns."""
-        if server.host is None or not self.hosts.answers(server.host):
-            return None
         try:
-            self.hosts.agent(server.host).remove_server(server.id)
-        except BusError as error:
-            return Sleep(1.0, f"host {server.host} to answer ({error})")
-        return None
+            answer = self.hosts.agents.ask(server.host, lambda agent: agent.ensure_server(spec), run)
+        except AgentFailure as failure:
+            if failure.retry:
+                raise
+            raise PermanentFailureError(str(failure), public=failure.public) from failure
+        if not isinstance(answer, Silence):
+            return answer
+        if answer.cause is Cause.DOWN and server.launched_at is None:  # another host builds it
+            raise PermanentFailureError(f"host {server.host} went down")
+        if server.task_state is None:  # new documents for the guest may wait for ever
+            return answer.wait(run)
+        return answer.wait(run, self.host_timeout_s, self.failed)
+
+    def _remove(self, run: Run, server: Any) -> Outcome | None:
+        """None when nothing is left on the host, or when the host is down: it is cleared when it returns."""
+        if server.host is None:
+            return None
+        answer = self.hosts.agents.ask(server.host, lambda agent: agent.remove_server(server.id), run)
+        return answer.wait(run) if answer is not None and answer.cause is not Cause.DOWN else None
 
 
 _POWER_EVENTS = {"active": ServerStarted, "stopped": ServerStopped}

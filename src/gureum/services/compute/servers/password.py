@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from gureum.agents.hypervisor.protocol import AgentFailure, HypervisorAgent
-from gureum.foundation.bus.interface import BusError
+from gureum.agents.hypervisor.protocol import HypervisorAgent
 from gureum.foundation.errors import Conflict, Unavailable
+from gureum.foundation.fleet.failure import AgentFailure
+from gureum.foundation.fleet.silence import Cause, Silence
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
@@ -42,11 +43,14 @@ def _ask(call: Call[ComputeDeps], server_id: str, question: Callable[[Hypervisor
     if not server.host:
         return None
     try:
-        return question(call.deps.hosts.agent(server.host))
-    except BusError as error:
-        raise Unavailable("The server's host does not answer.", internal=str(error)) from error
+        answer = call.deps.hosts.agents.ask(server.host, question)
     except AgentFailure as error:
         raise Conflict("The server's host cannot tell the password now.", internal=str(error)) from error
+    if not isinstance(answer, Silence):
+        return answer
+    if answer.cause is Cause.TOO_OLD:
+        raise Conflict("The server's host cannot tell the password now.", internal=answer.detail)
+    raise Unavailable("The server's host does not answer.", internal=answer.awaited)
 
 
 _AT = "/v2.1/servers/{server_id}/os-server-password"

@@ -12,23 +12,27 @@ Read next: `agents/hypervisor/protocol.py` for the copy, `services/image/data/sn
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import update
 
-from gureum.agents.hypervisor.protocol import AgentFailure, HypervisorAgent
+from gureum.agents.hypervisor.protocol import HypervisorAgent
 from gureum.foundation import clock
-from gureum.foundation.bus.interface import BusError
 from gureum.foundation.db.engine import Database, Tx
+from gureum.foundation.fleet.failure import AgentFailure
+from gureum.foundation.fleet.silence import Silence
 from gureum.foundation.shapes import converted
 from gureum.foundation.tasks.lifecycle import Done, Goto, Lifecycle, Outcome, PermanentFailureError, Run, Sleep
 from gureum.foundation.tasks.steps import step, steps_of, transactional
-from gureum.services.compute.hosts.registry import HostRegistry
+from gureum.services.compute.hosts.states import HostStates
 from gureum.services.compute.servers.model import IMAGE_STATES, Server, ServerAction
 from gureum.services.image.facade import ImageFacade, Received
+
+T = TypeVar("T")
 
 KIND = "server-image"
 COPY_WITHIN_S = 6 * 3600.0
@@ -58,7 +62,7 @@ class SnapshotLifecycle:
     """The steps as methods over their dependencies. `host_timeout_s` is how long a silent host is waited for."""
 
     database: Database
-    hosts: HostRegistry
+    hosts: HostStates
     image: ImageFacade
     host_timeout_s: float = 300.0
 
@@ -78,9 +82,12 @@ class SnapshotLifecycle:
         job = _job(run)
         with self.database.read() as tx:
             _living(tx, job)
-        answer = self._asked(run, lambda agent: agent.copy_disk(job.server_id, run.resource_id))
-        if isinstance(answer, Sleep):
-            return answer
+        try:
+            answer = self._ask(run, lambda agent: agent.copy_disk(job.server_id, run.resource_id))
+        except AgentFailure as failure:
+            raise _given_up(failure) from failure
+        if isinstance(answer, Silence):
+            return self._wait_for(run, answer)
         if not answer.whole:
             return Sleep(0.5, f"host {run.data['host']} to copy the server's disk", COPY_WITHIN_S, self.failed)
         run.data["size"] = answer.size_bytes
@@ -90,8 +97,8 @@ class SnapshotLifecycle:
     def upload(self, run: Run) -> Outcome:
         """The copy's bytes are the image's."""
         job = _job(run)
-        if (silent := self._silence(run)) is not None:
-            return silent
+        if (silence := self.hosts.agents.silence(run.data["host"])) is not None:
+            return self._wait_for(run, silence)
 
         def claimed(tx: Tx) -> Any:
             _living(tx, job)
@@ -104,12 +111,14 @@ class SnapshotLifecycle:
 
     def _pieces(self, run: Run, job: Job) -> Iterator[bytes]:
         """The copy from its begin to its end, a few MiB at a time."""
-        agent, offset = self.hosts.agent(run.data["host"]), 0
+        offset = 0
         while offset < run.data["size"]:
             try:
-                piece = agent.read_copy(job.server_id, run.resource_id, offset)
+                piece = self._ask(run, partial(_read, job.server_id, run.resource_id, offset))
             except AgentFailure as failure:
                 raise _given_up(failure) from failure
+            if isinstance(piece, Silence):
+                raise TimeoutError(f"waiting for {piece.awaited}")
             if not piece:
                 raise PermanentFailureError(f"the copy ends after {offset} of {run.data['size']} bytes")
             offset += len(piece)
@@ -141,39 +150,26 @@ class SnapshotLifecycle:
             return Done()
         since = run.data.setdefault("clearing_since", run.now)
         try:
-            if self.hosts.answers(host):
-                self.hosts.agent(host).drop_copy(job.server_id, run.resource_id)
-                return Done()
-        except (BusError, AgentFailure) as error:
+            answer = self._ask(run, lambda agent: agent.drop_copy(job.server_id, run.resource_id))
+        except AgentFailure as error:
             reason = f"host {host} to drop its copy ({error})"
         else:
-            reason = f"host {host}, which is down, to return"
+            if answer is None:
+                return Done()
+            reason = answer.awaited
         return Done() if run.now - since > CLEAR_WITHIN_S else Sleep(5.0, reason)
 
     # -- the host ----------------------------------------------------------------------------------------
 
-    def _asked(self, run: Run, call: Any) -> Any:
-        """The host's answer, or how to wait for it. Raises PermanentFailureError when it never comes."""
-        if (silent := self._silence(run)) is not None:
-            return silent
-        agent: HypervisorAgent = self.hosts.agent(run.data["host"])
-        try:
-            return call(agent)
-        except BusError as error:
-            return Sleep(1.0, f"host {run.data['host']} to answer ({error})", self.host_timeout_s, self.failed)
-        except AgentFailure as failure:
-            raise _given_up(failure) from failure
+    def _ask(self, run: Run, call: Callable[[HypervisorAgent], T]) -> T | Silence:
+        return self.hosts.agents.ask(run.data["host"], call, run)
 
-    def _silence(self, run: Run) -> Sleep | None:
-        """How to wait for a host that is down; None when it is not. Raises PermanentFailureError after a while."""
-        host = run.data["host"]
-        if self.hosts.answers(host):
-            run.data.pop("silent_since", None)
-            return None
-        since = run.data.setdefault("silent_since", run.now)
-        if run.now - since > self.host_timeout_s:
-            raise PermanentFailureError(f"host {host} is down", public="The server's host does not answer.")
-        return Sleep(1.0, f"host {host}, which is down, to return")
+    def _wait_for(self, run: Run, silence: Silence) -> Outcome:
+        return silence.wait(run, self.host_timeout_s, self.failed, public="The server's host does not answer.")
+
+
+def _read(server_id: str, copy_id: str, offset: int, agent: HypervisorAgent) -> bytes:
+    return agent.read_copy(server_id, copy_id, offset)
 
 
 def _job(run: Run) -> Job:

@@ -179,7 +179,7 @@ def _control_view(call: Call[ComputeDeps], service: ControlService) -> dict[str,
 
 
 def _view(call: Call[ComputeDeps], host: Host) -> dict[str, Any]:
-    up = host.is_up(clock.now(), call.deps.hosts.options.timeout_s)
+    up = host.is_up(clock.now(), call.deps.hosts.timeout_s)
     return {
         "id": shown(host.service_id, call.version),
         "binary": BINARY,

@@ -1,0 +1,121 @@
+"""The hosts of a cloud: the kinds of agents whose heartbeats this process hears, and who handles their reports.
+
+Heartbeats arrive often and from many; they are gathered in memory and taken in once a second. Processes that run tasks
+take them in; the others only note who lives. Losing heartbeats costs latency only.
+Invariant: kinds do not disturb each other; what fails for one is logged, and the next heartbeat tells it again.
+Read next: `agents.py`; `gureum/foundation/service.py`, where a service subscribes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, cast
+
+from gureum.foundation.bus.interface import Bus
+from gureum.foundation.db.engine import Database, Tx
+from gureum.foundation.fleet.agents import SILENT_AFTER_S, Agents, AnyAgents, Heartbeat
+from gureum.foundation.fleet.kind import A, AgentKind, AgentSource, AgentsOverBus, R, Stop
+from gureum.foundation.metrics import Metrics
+
+log = logging.getLogger("gureum.hosts")
+
+WRITE_EVERY_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reports(Generic[R]):
+    """What a service does with the reports of a kind of agent.
+
+    `arrived` runs in every process, at once and for each report: it touches memory only. `record` and `compare` run in
+    processes with workers, once a second, with the newest report of each host that was heard: `record` in one
+    transaction, to write what they say (it may be repeated), then `compare` outside of one, to repair what differs.
+    Several processes do so for the same reports: all of it is idempotent.
+    """
+
+    kind: AgentKind[Any, R]
+    arrived: Callable[[Heartbeat[R]], None] | None = None
+    record: Callable[[Tx, Sequence[Heartbeat[R]]], None] | None = None
+    compare: Callable[[Sequence[Heartbeat[R]]], None] | None = None
+
+
+class Fleet:
+    """One per process of the control plane."""
+
+    def __init__(self, database: Database, bus: Bus, metrics: Metrics) -> None:
+        self._database = database
+        self._bus = bus
+        self._metrics = metrics
+        self._agents: dict[str, AnyAgents] = {}
+        self._subscribers: dict[str, list[Reports[Any]]] = {}
+
+    def agents(
+        self, kind: AgentKind[A, R], source: AgentSource[A, R] | None = None, timeout_s: float = SILENT_AFTER_S
+    ) -> Agents[A, R]:
+        """The agents of a kind: over the bus, unless the first who asks names another source."""
+        if kind.name not in self._agents:
+            source = source or AgentsOverBus(kind, self._bus)
+            self._agents[kind.name] = Agents(kind, source, timeout_s, metrics=self._metrics)
+        return cast("Agents[A, R]", self._agents[kind.name])
+
+    def subscribe(self, subscribers: Iterable[Reports[Any]]) -> None:
+        for subscriber in subscribers:
+            self.agents(subscriber.kind)
+            self._subscribers.setdefault(subscriber.kind.name, []).append(subscriber)
+
+    def listen(self, *, keep: bool) -> Stop:
+        """Hear every kind's heartbeats until the returned function is called; with `keep`, to take them in."""
+        stops = [agents.source.hear(self._hearer(agents, keep=keep)) for agents in self._agents.values()]
+        if keep:
+            self.take_in()
+
+        def stop() -> None:
+            for each in stops:
+                each()
+
+        return stop
+
+    def hear(self, kind: AgentKind[Any, R], report: R, *, keep: bool = True) -> None:
+        """As if this report had just arrived."""
+        self._hearer(self.agents(kind), keep=keep)(report)
+
+    def _hearer(self, agents: AnyAgents, *, keep: bool) -> Callable[[Any], None]:
+        subscribers = self._subscribers.get(agents.kind.name, [])
+        told = [subscriber.arrived for subscriber in subscribers if subscriber.arrived is not None]
+
+        def heard(report: Any) -> None:
+            beat = agents.arrived(report, keep=keep)
+            for arrived in told:
+                arrived(beat)
+
+        return heard
+
+    def take_in(self) -> None:
+        """Write and compare what was heard since the last time, kind by kind."""
+        for name, agents in self._agents.items():
+            if beats := agents.take():
+                try:
+                    self._take_in(self._subscribers.get(name, []), beats)
+                except Exception:
+                    log.exception("the heartbeats of %s agents could not be taken in", name)
+
+    def _take_in(self, subscribers: list[Reports[Any]], beats: list[Heartbeat[Any]]) -> None:
+        def write(tx: Tx) -> None:
+            for subscriber in subscribers:
+                if subscriber.record is not None:
+                    subscriber.record(tx, beats)
+
+        self._database.write(write)
+        for subscriber in subscribers:
+            if subscriber.compare is not None:
+                subscriber.compare(beats)
+
+
+def moments_of(beats: Sequence[Heartbeat[Any]]) -> dict[float, list[str]]:
+    """When each host was heard: moment -> hosts. Those of the same second share the newest, for fewer statements."""
+    newest = max(beat.heard_at for beat in beats)
+    moments: dict[float, list[str]] = {}
+    for beat in beats:
+        moments.setdefault(newest if newest - beat.heard_at < 1 else beat.heard_at, []).append(beat.host)
+    return moments
