@@ -7,6 +7,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from tests.answers import check_answer
+
 
 @dataclass
 class Answer:
@@ -76,4 +78,6 @@ class Client:
                 parts.append(message.get("body", b""))
 
         await self.app(scope, receive, send)
-        return Answer(status, sent_headers, b"".join(parts))
+        answer = Answer(status, sent_headers, b"".join(parts))
+        check_answer(self.app, method, url, headers, answer)
+        return answer

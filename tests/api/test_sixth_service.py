@@ -52,6 +52,20 @@ def test_the_new_service_answers_and_enforces_its_rules(cloud):
     assert demo.get("/notices/v1/notices").json() == {"notices": []}
 
 
+def test_a_field_is_there_from_its_version_on(cloud):
+    old, new = cloud.client(), cloud.client().with_headers(OpenStack_API_Version="notices 1.1")
+    warning = {"notice": {"title": "window", "level": "warning"}}
+    assert b"unknown field `level` - at `notice`" in old.post("/notices/v1/notices", warning).content
+    assert new.post("/notices/v1/notices", warning).json()["notice"]["level"] == "warning"
+    assert old.post("/notices/v1/notices", {"notice": {"title": "later"}}).status == 201
+    assert [notice["level"] for notice in new.get("/notices/v1/notices").json()["notices"]] == [
+        "warning",
+        "information",
+    ]
+    assert all("level" not in notice for notice in old.get("/notices/v1/notices").json()["notices"])
+    assert new.get("/notices/v1/notices?limit=1").json()["notices_links"][0]["rel"] == "next"
+
+
 def test_its_quotas_are_those_that_it_declares_and_follow_unified_limits(cloud):
     admin = cloud.client()
     project = admin.get("/identity/v3/projects?name=demo").json()["projects"][0]["id"]
@@ -81,9 +95,12 @@ def test_its_document_has_its_bodies_and_its_answers(cloud):
     whole = document(api, {rule.name: rule.description for rule in SIX.service("notices").rules})
     create = whole["paths"]["/v1/notices"]["post"]
     assert create["summary"] == "Tell a project, or all of them"
-    assert create["requestBody"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Create"}
+    body = create["requestBody"]["content"]["application/json"]["schema"]
+    assert body["properties"] == {"notice": {"$ref": "#/components/schemas/NewNotice"}}
+    assert [variant["since"] for variant in create["x-openstack-variants"]] == ["1.0", "1.1"]
     shown = create["responses"]["201"]["content"]["application/json"]["schema"]
-    made = cloud.client().post("/notices/v1/notices", {"notice": {"title": "window"}}).json()
+    newest = cloud.client().with_headers(OpenStack_API_Version="notices 1.1")
+    made = newest.post("/notices/v1/notices", {"notice": {"title": "window"}}).json()
     jsonschema.validate(made, {**shown, "components": whole["components"]})
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({"notice": {"id": 1}}, {**shown, "components": whole["components"]})

@@ -42,6 +42,12 @@ def converted(value: Any, kind: type[T]) -> T:
     return msgspec.convert(value, kind)
 
 
+def of_attributes(value: Any, kind: type[T]) -> T:
+    """An object as an instance of `kind`, which has the same attributes or defaults. Raises msgspec.ValidationError."""
+    json_decoder(kind)
+    return msgspec.convert(value, kind, from_attributes=True)
+
+
 _WORDS: dict[str, str] = {}
 
 

@@ -5,12 +5,20 @@ Read next: `watched.py` for those that answer none.
 
 from __future__ import annotations
 
+from typing import Literal
+
 from gureum.foundation.db.engine import Database
 from gureum.foundation.errors import Unavailable
 from gureum.foundation.http import dialects
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import PUBLIC, Api, Reply, Route
+from gureum.foundation.http.views import View
 from gureum.foundation.metrics import Metrics
+
+
+class Health(View):
+    status: Literal["ok"] = "ok"
+
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -23,12 +31,12 @@ def measured(database: Database, metrics: Metrics) -> bytes:
 
 
 def health_api(database: Database, metrics: Metrics) -> Api:
-    def health(_call: Call[None]) -> dict[str, str]:
+    def health(_call: Call[None]) -> Health:
         if trouble := database.trouble():
             raise Unavailable(trouble)
-        return {"status": "ok"}
+        return Health()
 
-    def measure(_call: Call[None]) -> Reply:
+    def measure(_call: Call[None]) -> Reply[bytes]:
         return Reply(measured(database, metrics), content_type=METRICS_TYPE)
 
     routes = (

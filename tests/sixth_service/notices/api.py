@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
-from sqlalchemy import func, or_, select
+from sqlalchemy import ColumnElement, func, or_, select
 
 from gureum.foundation import clock, ids
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.errors import BadRequest, Forbidden, NotFound
 from gureum.foundation.http.call import Call
+from gureum.foundation.http.collections import PARAMETERS, Collection, links, of_project
 from gureum.foundation.http.routes import Route
+from gureum.foundation.http.versioned import Since
+from gureum.foundation.http.views import Listed, View
 from gureum.foundation.policy import Rule
 from gureum.foundation.quota import Quotas, Rows
 from gureum.services.identity.facade import IdentityFacade
@@ -37,54 +41,76 @@ class NoticesDeps:
     quotas: Quotas
 
 
+Level = Literal["information", "warning"]
+
+
 class NewNotice(Struct, forbid_unknown_fields=True):
+    """Microversion 1.1 brought the level."""
+
     title: Annotated[str, Meta(min_length=1, max_length=255)]
     text: Annotated[str, Meta(max_length=10_000)] = ""
     project_id: Annotated[str, Meta(max_length=36)] | None = None
+    level: Annotated[Level, Since(1, 1)] = "information"
 
 
-class Create(Struct, forbid_unknown_fields=True):
-    notice: NewNotice
+class NoticeRow(Struct, frozen=True, gc=False):
+    """What a list reads of a notice."""
 
-
-class NoticeView(Struct):
     id: str
     title: str
     text: str
     project_id: str | None
+    level: str
+    created_at: datetime
+
+
+class NoticeView(View):
+    id: str
+    title: str
+    text: str
+    project_id: str | None
+    level: Annotated[str, Since(1, 1)]
     created_at: str
 
 
-class Shown(Struct):
-    notice: NoticeView
+def view_of(row: NoticeRow | Notice) -> NoticeView:
+    return NoticeView(row.id, row.title, row.text, row.project_id, row.level, clock.iso(row.created_at))
 
 
-class Listed(Struct):
-    notices: list[NoticeView]
+def seen_by(project_id: Any) -> ColumnElement[bool]:
+    """A project's own notices and those for all."""
+    return or_(Notice.project_id == project_id, Notice.project_id.is_(None))
 
 
-def view_of(row: Notice) -> NoticeView:
-    return NoticeView(row.id, row.title, row.text, row.project_id, clock.iso(row.created_at))
+NOTICES = Collection(
+    name="notices",
+    model=Notice,
+    reach=of_project(seen_by),
+    filters={"project_id": Notice.project_id},
+    sort_keys={"created_at": Notice.created_at},
+    order=(("created_at", False),),
+    links=links.next_in("notices_links"),
+    record=NoticeRow,
+)
 
 
-def index(call: Call[NoticesDeps]) -> Listed:
-    own = or_(Notice.project_id == call.caller.project_id, Notice.project_id.is_(None))
-    rows = call.tx.scalars(select(Notice).where(own).order_by(Notice.created_at, Notice.id))
-    return Listed([view_of(row) for row in rows])
+def index(call: Call[NoticesDeps]) -> Listed[NoticeView]:
+    page = NOTICES.page(call)
+    return NOTICES.listed(call, page, [view_of(row) for row in page.rows])
 
 
-def create(call: Call[NoticesDeps], body: Create) -> Shown:
-    new, tx = body.notice, call.tx
-    if new.project_id is not None and call.deps.identity.project(tx, new.project_id) is None:
-        raise BadRequest(f"Project {new.project_id} could not be found.")
-    if new.project_id is not None:
-        call.deps.quotas.require(tx, new.project_id, {"notices": 1})
+def create(call: Call[NoticesDeps], body: NewNotice) -> NoticeView:
+    tx = call.tx
+    if body.project_id is not None and call.deps.identity.project(tx, body.project_id) is None:
+        raise BadRequest(f"Project {body.project_id} could not be found.")
+    if body.project_id is not None:
+        call.deps.quotas.require(tx, body.project_id, {"notices": 1})
     if _count(tx) >= call.deps.config.most:
         raise Forbidden(f"There are {call.deps.config.most} notices already; delete some first.")
-    row = Notice(id=ids.new_uuid(), title=new.title, text=new.text, project_id=new.project_id)
+    row = Notice(id=ids.new_uuid(), title=body.title, text=body.text, project_id=body.project_id, level=body.level)
     tx.add(row)
     tx.flush()
-    return Shown(view_of(row))
+    return view_of(row)
 
 
 def delete(call: Call[NoticesDeps], notice_id: str) -> None:
@@ -99,7 +125,7 @@ def _count(tx: Tx) -> int:
 
 
 ROUTES = (
-    Route("GET", "/v1/notices", index, "notices:list"),
-    Route("POST", "/v1/notices", create, "notices:create", 201, body=Create),
+    Route("GET", "/v1/notices", index, "notices:list", envelope="notices", query=NOTICES.parameters(*PARAMETERS)),
+    Route("POST", "/v1/notices", create, "notices:create", 201, body=NewNotice, envelope="notice"),
     Route("DELETE", "/v1/notices/{notice_id}", delete, "notices:delete", 204),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Text
+from sqlalchemy import String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from gureum.foundation import clock
@@ -20,4 +20,5 @@ class Notice(Row):
     project_id: Mapped[str | None] = mapped_column(Id, index=True)
     title: Mapped[str] = mapped_column(Name)
     text: Mapped[str] = mapped_column(Text)
+    level: Mapped[str] = mapped_column(String(16), default="information")
     created_at: Mapped[datetime] = mapped_column(default=clock.utcnow)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
+import msgspec
 from sqlalchemy import Column, Executable, Float, Insert, Table, Update, bindparam, exists, insert, select, update
 from sqlalchemy.engine import Dialect
 
@@ -29,6 +30,13 @@ _Convert = Callable[[Any], Any]
 def table_of(model: type[Row]) -> Table:
     """The table of a model, for statements that make no objects."""
     return cast("Table", model.__table__)
+
+
+def columns_of(model: type[Row], record: Any) -> list[Any]:
+    """The columns of a model that a record, a Struct, has fields for; without one all of the table's."""
+    if isinstance(record, type) and issubclass(record, msgspec.Struct):
+        return [getattr(model, name) for name in record.__struct_fields__]
+    return list(table_of(model).c)
 
 
 def row_type(statement: Any, *mixins: type) -> Callable[..., Any]:
@@ -175,8 +183,17 @@ class Prepared(Generic[R]):
         dialect = lane.plain_dialect
         plan = self._plans.get(dialect.name)
         if plan is None:
+            _check_record(self._statement, self._make)
             plan = self._plans[dialect.name] = _Plan(self._statement, dialect, self._columns)
         return plan
+
+
+def _check_record(statement: Any, make: Any) -> None:
+    """Raises ValueError when a record's fields are not the columns of its statement, in their order."""
+    if isinstance(make, type) and issubclass(make, msgspec.Struct):
+        columns = tuple(column.key for column in statement.exported_columns)
+        if columns != make.__struct_fields__:
+            raise ValueError(f"the columns {columns} are not the fields of {make.__name__}: {make.__struct_fields__}")
 
 
 @dataclass(frozen=True, slots=True)

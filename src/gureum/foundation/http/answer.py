@@ -14,7 +14,9 @@ from typing import Any
 
 import msgspec
 
-_encode = msgspec.json.Encoder().encode
+from gureum.foundation.http.views import encoded
+
+_encode = msgspec.json.Encoder(enc_hook=encoded).encode
 _END = object()
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]

@@ -10,9 +10,11 @@ from sqlalchemy.exc import IntegrityError
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.errors import BadRequest, Conflict, Internal
 from gureum.foundation.http.answer import Answer
-from gureum.foundation.http.body import decode
 from gureum.foundation.http.call import Call
+from gureum.foundation.http.received import received
 from gureum.foundation.http.routes import PUBLIC, Reply, Route
+from gureum.foundation.http.versioned import narrow
+from gureum.foundation.http.views import enveloped
 
 
 def run_handler(call: Call[Any], body: bytes, parameters: dict[str, str]) -> Answer:
@@ -58,12 +60,13 @@ def require_enforced(call: Call[Any]) -> None:
 
 def _arguments(call: Call[Any], body: bytes) -> tuple[Any, ...]:
     """The call, and the decoded body where the route has one."""
-    kind = call.route.body_type(call.version if call.version != (0, 0) else None)
+    version = call.version if call.version != (0, 0) else None
+    kind = call.route.body_type(version)
     if kind is None:
         return (call,)
     if kind is bytes:  # a form, say: the handler reads it
         return call, body
-    return call, decode(body, kind, call.headers.get("content-type", ""))
+    return call, received(call.route, kind, body, version, call.headers.get("content-type", ""))
 
 
 def _refuse_unknown(call: Call[Any], known: tuple[str, ...]) -> None:
@@ -99,6 +102,8 @@ def answer_of(route: Route, result: Any, call: Call[Any] | None = None) -> Answe
     """A handler's result as an answer: its view in the request's version, with the route's status."""
     reply = result if isinstance(result, Reply) else Reply(result)
     view = reply.body
+    if call is not None and call.version != (0, 0) and view is not None:
+        narrow(view, call.version)
     if call is not None and route.downgrade is not None and view is not None:
         view = route.downgrade(view, call.version)
-    return Answer(reply.status or route.status, reply.headers, view, reply.content_type)
+    return Answer(reply.status or route.status, reply.headers, enveloped(view, route.envelope), reply.content_type)

@@ -1,10 +1,10 @@
 """An OpenAPI 3.1 document of one API, made from its routes: no fact stands here that a route does not hold.
 
-A handler that is annotated with the Struct that it returns gives its answer a schema, that of the newest microversion
-(golden files in tests hold the others); one that returns a dictionary gives none yet. Where a body changes with the
-microversion, the operation shows the newest and `x-openstack-variants` names all of them with the version
-each begins at. The invariant: two calls over the same routes give the same document, key by key, so that a
-difference of the file under docs/use/openapi is a difference of the API. Read next: `routes.py`, `tools/openapi`.
+Bodies and answers have the schemas of the Structs that handlers take and return. Where a body changes with the
+microversion, the operation shows the newest and `x-openstack-variants` names all of them with the version each begins
+at; an answer is that of the newest. The invariant: two calls over the same routes give the same document, key by key,
+so that a difference of the file under docs/use/openapi is a difference of the API. Read next: `routes.py`,
+`openapi_schemas.py`, `tools/openapi`.
 Source: OpenAPI Specification 3.1.0.
 """
 
@@ -13,19 +13,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from http import HTTPStatus
-from typing import Any, get_type_hints
-
-import msgspec
-from msgspec import Struct
+from typing import Any
 
 from gureum.foundation.errors import ApiError
 from gureum.foundation.http.dialects import Dialect
 from gureum.foundation.http.microversions import Version, text
+from gureum.foundation.http.openapi_schemas import Schemas, body_starts
 from gureum.foundation.http.routes import PUBLIC, Api, Route, Runs, parameter_names
 
-_SCHEMAS = "#/components/schemas/"
 _SEGMENT = r"^[^/\u0000]+$"
 _REST = r"^[^\u0000]+$"
 
@@ -36,7 +32,7 @@ class _Known:
 
     api: Api
     rules: Mapping[str, str]
-    schemas: Mapping[int, dict[str, Any]]
+    schemas: Schemas
     version: Version | None
 
 
@@ -52,7 +48,7 @@ def document(
     routes = [route for route in api.routes if not (elder and route.path.startswith(elder))]
     if version is not None:
         routes = [route for route in routes if _answers(route, version)]
-    schemas, components = _components(routes)
+    schemas = Schemas(api, routes, version)
     known = _Known(api, rules, schemas, version)
     paths: dict[str, dict[str, Any]] = {}
     for (path, method), same in _grouped(routes).items():
@@ -66,7 +62,7 @@ def document(
         "servers": [{"url": api.prefix}],
         "paths": paths,
         "components": {
-            "schemas": components,
+            "schemas": schemas.components,
             "responses": {
                 f"E{status}": _error(api, status, version, unauthorized or api.dialect)
                 for status in statuses
@@ -147,104 +143,26 @@ def _query(same: list[Route]) -> list[dict[str, Any]]:
 
 
 def _request_body(known: _Known, same: list[Route]) -> dict[str, Any] | None:
-    route = next((route for route in same if _kind(route, known.version) is not None), None)
-    if route is not None:
-        schema = known.schemas[id(_kind(route, known.version))]
-        return {"required": True, "content": {route.media: {"schema": schema}}}
+    for route in same:
+        if (schema := known.schemas.of_body(route, known.version)) is not None:
+            return {"required": True, "content": {route.media: {"schema": schema}}}
     unread = next((route for route in same if route.runs is Runs.STREAM or route.body is bytes), None)
     return {"content": {unread.media: {}}} if unread else None
 
 
-def _kind(route: Route, version: Version | None) -> Any:
-    """What to describe as the body: the handler's own choice where the route names it, nothing for plain bytes."""
-    kind = route.body_type(version) if route.described is None else route.described
-    return None if kind is bytes else kind
-
-
-def view_type(route: Route) -> type[Struct] | None:
-    """The Struct that the handler returns by its annotation; None where it returns a dictionary or no JSON."""
-    handler = route.handler.func if isinstance(route.handler, partial) else route.handler
-    kind = get_type_hints(handler).get("return")
-    return kind if isinstance(kind, type) and issubclass(kind, Struct) else None
-
-
-def _kinds(route: Route) -> list[Any]:
-    """Every type that the operation takes or gives."""
-    view = view_type(route)
-    bodies = route.body.values() if isinstance(route.body, Mapping) else [route.body]
-    kinds = [route.described] if route.described is not None else [*bodies]
-    return [kind for kind in (*kinds, view) if kind not in (None, bytes)]
-
-
-def _components(routes: list[Route]) -> tuple[dict[int, dict[str, Any]], dict[str, Any]]:
-    """The schema of each body by its type's identity, and what those refer to. A table means one of its keys."""
-    kinds = {id(kind): kind for route in routes for kind in _kinds(route)}
-    plain: dict[int, Any] = {}
-    for kind in kinds.values():
-        for one in kind.values() if isinstance(kind, Mapping) else [kind]:
-            plain[id(one)] = one
-    schemas, components = msgspec.json.schema_components(plain.values(), ref_template=_SCHEMAS + "{name}")
-    by_type = dict(zip(plain, schemas, strict=True))
-    found = {
-        mark: _one_key(kind, by_type) if isinstance(kind, Mapping) else by_type[mark] for mark, kind in kinds.items()
-    }
-    return {mark: _short(one) for mark, one in found.items()}, {
-        _short_name(name): _short(one) for name, one in sorted(components.items())
-    }
-
-
-def _short_name(name: str) -> str:
-    """`gureum.services.compute.keypairs.api.CreateV21`, as types of one name are called, to `keypairs.CreateV21`."""
-    parts = name.split(".")
-    return ".".join(part for part in parts[3:] if part != "api") if len(parts) > 4 else name
-
-
-def _short(value: Any) -> Any:
-    """Short names, and patterns in the dialect of JSON Schema, where `$` is the end as `\\Z` is in Python."""
-    if isinstance(value, dict):
-        if isinstance(pattern := value.get("pattern"), str):
-            value = {**value, "pattern": re.sub(r"\\Z$", "$", pattern)}
-        if "$ref" in value:
-            return {**value, "$ref": _SCHEMAS + _short_name(value["$ref"].removeprefix(_SCHEMAS))}
-        return {key: _short(one) for key, one in value.items()}
-    return [_short(one) for one in value] if isinstance(value, list) else value
-
-
-def _one_key(table: Mapping[str, Any], by_type: Mapping[int, dict[str, Any]]) -> dict[str, Any]:
-    alternatives = [
-        {
-            "type": "object",
-            "required": [name],
-            "properties": {name: by_type[id(kind)]},
-            "additionalProperties": False,
-        }
-        for name, kind in table.items()
-    ]
-    return {"oneOf": alternatives}
-
-
 def _variants(known: _Known, same: list[Route]) -> list[dict[str, Any]]:
     """From which version to which the operation is there, with which status and body. Empty: always the same."""
-    found = []
+    variants = []
     for route in reversed(same):
-        for start, kind in _bodies_within(route):
+        for start in body_starts(known.api, route):
             variant: dict[str, Any] = {"since": text(start)} if start else {}
             if route.until:
                 variant["until"] = text(route.until)
             variant["status"] = route.status
-            if kind not in (None, bytes) and route.described is None:
-                variant["body"] = known.schemas[id(kind)]
-            found.append(variant)
-    return found if len(found) > 1 or found[0].keys() & {"since", "until"} else []
-
-
-def _bodies_within(route: Route) -> list[tuple[Version | None, Any]]:
-    """The body types in force while the route is there, each with the version that it begins at."""
-    if not isinstance(route.body, Mapping):
-        return [(route.since, route.body)]
-    first = route.since or min(route.body)
-    starts = {first, *(since for since in route.body if since > first)}
-    return [(since, route.body_type(since)) for since in sorted(starts) if not route.until or since <= route.until]
+            if route.described is None and (schema := known.schemas.of_body(route, start)) is not None:
+                variant["body"] = schema
+            variants.append(variant)
+    return variants if len(variants) > 1 or variants[0].keys() & {"since", "until"} else []
 
 
 def _responses(known: _Known, same: list[Route]) -> dict[str, Any]:
@@ -256,10 +174,12 @@ def _responses(known: _Known, same: list[Route]) -> dict[str, Any]:
 
 
 def _success(known: _Known, status: int, same: list[Route]) -> dict[str, Any]:
-    """With the answer's schema where handlers are typed by what they return."""
+    """With the answer's schemas where handlers are typed by what they return."""
     success: dict[str, Any] = {"description": HTTPStatus(status).phrase}
-    views = {id(view): view for route in same if route.status == status and (view := view_type(route)) is not None}
-    schemas = [known.schemas[mark] for mark in views]
+    schemas: list[dict[str, Any]] = []
+    for route in same:
+        if route.status == status:
+            schemas += [schema for schema in known.schemas.of_answers(route) if schema not in schemas]
     if schemas:
         schema = schemas[0] if len(schemas) == 1 else {"oneOf": schemas}
         success["content"] = {"application/json": {"schema": schema}}

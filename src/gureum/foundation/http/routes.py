@@ -13,7 +13,7 @@ import enum
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 from gureum.foundation.http.dialects import Dialect, ErrorPage
 from gureum.foundation.http.microversions import Version, Versions
@@ -22,6 +22,7 @@ PUBLIC = "public"
 """The rule of the few routes that answer without a token: discovery and authentication."""
 
 Transaction = Literal["read", "write", "none"]
+Body_co = TypeVar("Body_co", covariant=True)
 
 
 class Runs(enum.Enum):
@@ -45,8 +46,11 @@ class Route:
 
     `policy` is the rule's name; with `target="caller"` the edge enforces it on the caller's own project before the
     handler runs, with `target="handler"` the handler must call `call.enforce` (the edge answers 500 if it did not).
-    `body` is a msgspec type, or a table from the first microversion to the type in force since then.
-    `downgrade(view, version)` turns the newest view into that of an older microversion.
+    `body` is the newest type of the body, whose fields say which versions have them (`versioned.py`), or a table from
+    the first microversion to the type in force since then. Its document holds it under the name `envelope`, if there
+    is one, and the answer's document the view.
+    `upgrade(body, version)` and `downgrade(view, version)` do what the fields' versions cannot say; they get and return
+    the newest type.
     `runs` says where (`Runs`). `fast(call)`, with the body where there is one, is tried on the event loop before: it
     answers from memory or returns None, and never blocks.
     `query` names the query parameters, of which others are refused from microversion `closed` on; `also` the statuses
@@ -68,8 +72,10 @@ class Route:
     transaction: Transaction | None = None
     since: Version | None = None
     until: Version | None = None
+    envelope: str = ""
+    upgrade: Callable[[Any, Version], Any] | None = None
     downgrade: Callable[[Any, Version], Any] | None = None
-    fast: Callable[..., Reply | None] | None = None
+    fast: Callable[..., Reply[Any] | None] | None = None
     runs: Runs | None = None
     max_body_bytes: int | None = None
     query: tuple[str, ...] = ()
@@ -106,6 +112,7 @@ class Api:
     `/v2.1/{project_id}/servers` is `/v2.1/servers`. No other path of these versions begins with hexadecimal digits.
     `media` is the one type of its bodies: others are refused (415), and clients that take no answer of it too (406).
     `error_page` renders an error for clients whose `Accept` does not prefer JSON.
+    `beside_lists` is what stands beside the items of a list, each by its name, in which `{}` is that of the list.
     `request_id_header` is one more header that carries the request id; `vary` the header `Vary` of every answer.
     """
 
@@ -123,6 +130,7 @@ class Api:
     error_page: ErrorPage | None = None
     request_id_header: str = ""
     vary: str = ""
+    beside_lists: Mapping[str, Any] = field(default_factory=dict)
 
     def without_project(self, path: str) -> tuple[str, str]:
         """A path below the prefix without the project id that it may hold, and that id or ""."""
@@ -136,13 +144,13 @@ class Api:
 
 
 @dataclass(slots=True)
-class Reply:
+class Reply(Generic[Body_co]):
     """An answer with more than a view: another status, headers, or bytes that are not JSON.
 
     `body` may be a JSON-able view, bytes, an iterator of bytes (read on a thread) or an async iterator of bytes.
     """
 
-    body: Any = None
+    body: Body_co | None = None
     status: int | None = None
     headers: dict[str, str] = field(default_factory=dict)
     content_type: str = "application/json"

@@ -13,6 +13,7 @@ from gureum.foundation import clock
 from gureum.foundation.db.engine import Database, Tx
 from gureum.foundation.events.event import InTransaction
 from gureum.foundation.fleet.fleet import Reports
+from gureum.foundation.http.collections import links
 from gureum.foundation.http.microversions import Versions
 from gureum.foundation.http.routes import Api, Route
 from gureum.foundation.service import CatalogEntry, Mounted, Room, Service, Start, Where
@@ -84,6 +85,7 @@ def mounted(deps: ComputeDeps, servers: ServerLifecycle) -> Mounted:
         strict_slash=True,
         project_in_path=frozenset({"v2.1", "v2"}),
         request_id_header="X-Compute-Request-Id",
+        beside_lists=links.NAMED_LINKS,
     )
     return Mounted(
         apis=(api,),

@@ -20,7 +20,7 @@ def _version(call: Call[Any]) -> dict[str, Any]:
     }
 
 
-def _home(call: Call[Any], prefix: str) -> Reply | None:
+def _home(call: Call[Any], prefix: str) -> Reply[Any] | None:
     """The JSON home document, for whoever accepts that and nothing plainer."""
     if not json_home.is_asked_for(call.headers.get("accept", "")):
         return None
@@ -28,13 +28,13 @@ def _home(call: Call[Any], prefix: str) -> Reply | None:
     return Reply(json_home.document(routes, prefix), status=200, content_type=json_home.MEDIA_TYPE)
 
 
-def versions(call: Call[Any]) -> Reply | dict[str, Any]:
+def versions(call: Call[Any]) -> Reply[Any] | dict[str, Any]:
     if home := _home(call, "/v3"):
         return home
     return {"versions": {"values": [_version(call)]}}
 
 
-def version(call: Call[Any]) -> Reply | dict[str, Any]:
+def version(call: Call[Any]) -> Reply[Any] | dict[str, Any]:
     if home := _home(call, ""):
         return home
     return {"version": _version(call)}

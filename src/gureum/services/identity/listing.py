@@ -34,7 +34,7 @@ def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
-def declared(name: str, model: type[Row], columns: Mapping[str, Column], **more: Any) -> Collection:
+def declared(name: str, model: type[Row], columns: Mapping[str, Column], **more: Any) -> Collection[Any]:
     """The list `name`, filtered and sorted by `columns`; `more` is what else a `Collection` has."""
     return Collection(
         name=name,
@@ -48,13 +48,13 @@ def declared(name: str, model: type[Row], columns: Mapping[str, Column], **more:
     )
 
 
-def query(listed: Collection, *more: str) -> tuple[str, ...]:
+def query(listed: Collection[Any], *more: str) -> tuple[str, ...]:
     """The query parameters of a list; the inexact forms go without saying."""
     return (*PARAMETERS, *listed.parameters(*more))
 
 
 def index(
-    call: Call[Any], listed: Collection, view: Callable[[Call[Any], Any], dict[str, Any]], *within: Condition
+    call: Call[Any], listed: Collection[Any], view: Callable[[Call[Any], Any], dict[str, Any]], *within: Condition
 ) -> dict[str, Any]:
     """A collection document: filtered by the query, paged by `limit` and `marker`, each row through `view`."""
     page = listed.page(call, *within)

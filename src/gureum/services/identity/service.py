@@ -6,6 +6,7 @@ from functools import partial
 
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.events.event import Durable, InTransaction
+from gureum.foundation.http.collections import links
 from gureum.foundation.http.routes import Api
 from gureum.foundation.leftovers.projects import DeletedProjects
 from gureum.foundation.schedule import Periodic
@@ -41,11 +42,12 @@ def build(room: Room) -> Mounted:
     facade = IdentityFacade(tokens, passwords, limits, secrets)
     receipts = Receipts(token_keys, options.receipt_lifetime_s)
     deps = IdentityDeps(room.database, tokens, passwords, secrets, options, receipts, room.events)
-    routes = tuple(route for noun in NOUNS for route in noun.ROUTES)
+    routes = (*discovery.ROUTES, *(route for noun in NOUNS for route in noun.ROUTES))
+    api = Api("identity", "/identity", error_body, routes, deps, vary="X-Auth-Token", beside_lists=links.OWN_LINKS)
     wanted = Bootstrap(first.admin_password, first.demo_password, room.region, room.public_url, room.catalog)
     return Mounted(
         facade,
-        apis=(Api("identity", "/identity", error_body, (*discovery.ROUTES, *routes), deps, vary="X-Auth-Token"),),
+        apis=(api,),
         reconcilers=(
             Reconciler("purge-revocations", 600.0, facade.purge_revocations),
             Reconciler("purge-expired", 3600.0, lambda: purge(room.database)),

@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from gureum.foundation.http.collections import links
 from gureum.foundation.http.routes import Api
 from gureum.foundation.service import CatalogEntry, Mounted, Room, Service, Start, Stop, Where
 from gureum.foundation.tasks.lifecycle import Reconciler
@@ -61,6 +62,16 @@ def mounted(deps: ImageDeps) -> Mounted:
     """The service over what it stands on."""
     facade, keeper = ImageFacade(deps), Keeper(deps)
     routes = tuple(replace(route, hidden=_OF_AN_IMAGE in route.path) for noun in NOUNS for route in noun.ROUTES)
+    api = Api(
+        "image",
+        "/image",
+        error_body,
+        routes,
+        deps,
+        strict_slash=True,
+        error_page=error_page,
+        beside_lists=links.FIRST_AND_NEXT,
+    )
 
     def keep_cache() -> Stop:
         keeper.start()
@@ -68,7 +79,7 @@ def mounted(deps: ImageDeps) -> Mounted:
 
     return Mounted(
         facade,
-        apis=(Api("image", "/image", error_body, routes, deps, strict_slash=True, error_page=error_page),),
+        apis=(api,),
         lifecycles=(DataLifecycle(deps.stores).lifecycle(), ImportLifecycle(deps).lifecycle()),
         reconcilers=(
             *reconcilers(deps.database, deps.stores),

@@ -66,7 +66,7 @@ class Listing:
         return (*_CONTROL, *self.filters, *self.special)
 
     @cached_property
-    def collection(self) -> Collection:
+    def collection(self) -> Collection[Any]:
         """The list in the terms of the list engine."""
         return Collection(
             name=self.plural,
@@ -82,7 +82,7 @@ class Listing:
         )
 
     @cached_property
-    def own(self) -> Own[Any]:
+    def own(self) -> Own[Any, Any]:
         """One resource within reach, or 404."""
         return Own(self.model, self.seen_by, lambda resource_id: errors.missing(self.single, resource_id))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gureum.drivers.network.interface import NetworkDriver
 from gureum.foundation.bus.typed import Nothing, Topic
 from gureum.foundation.db.engine import Tx
+from gureum.foundation.http.collections import links
 from gureum.foundation.http.routes import Api
 from gureum.foundation.service import CatalogEntry, Mounted, Room, Service, Start, Where
 from gureum.services.identity.facade import IdentityFacade
@@ -50,9 +51,10 @@ def build(room: Room) -> Mounted:
     def prepare(tx: Tx) -> None:
         bootstrap(tx, ctx, first.external_cidr, identity.project_id(tx, "admin") or "")
 
+    routes = tuple(route for noun in NOUNS for route in noun.ROUTES)
     return Mounted(
         NetworkFacade(ctx),
-        apis=(Api("network", "/network", error_body, tuple(r for noun in NOUNS for r in noun.ROUTES), ctx),),
+        apis=(Api("network", "/network", error_body, routes, ctx, beside_lists=links.NAMED_LINKS),),
         background=(NetworkWriter(room.database, ctx, lambda: room.tasks.owner),),
         starts=(Start(Where.WORKER, lambda: CHANGED.subscribe(room.bus, lambda _: changes.wake())),),
         resources=leftovers.resources(ctx),

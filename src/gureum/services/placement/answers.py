@@ -55,7 +55,7 @@ def dashed(uuid: str) -> str:
 
 def fresh(
     call: Call[Any], body: Any, moments: Iterable[datetime] = (), *, status: int | None = None, location: str = ""
-) -> Reply:
+) -> Reply[Any]:
     """An answer with the headers that keep it out of caches, since 1.15; `moments` are when its rows changed."""
     headers = {"Location": location} if location else {}
     if call.at_least(1, 15):

@@ -11,7 +11,7 @@ from gureum.services.placement.answers import fresh
 RULES = ()
 
 
-def versions(call: Call[Any]) -> Reply:
+def versions(call: Call[Any]) -> Reply[Any]:
     document = {
         "versions": [
             {

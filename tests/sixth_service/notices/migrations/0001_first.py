@@ -18,6 +18,7 @@ def upgrade() -> None:
         sa.Column("project_id", sa.String(length=36), nullable=True),
         sa.Column("title", sa.String(length=255), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("level", sa.String(length=16), nullable=False),
         sa.Column("created_at", sa.DateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_notices")),
     )

@@ -12,22 +12,24 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy import ColumnElement, Select, bindparam, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from gureum.foundation.caller import Caller
 from gureum.foundation.db.paging import ordered
-from gureum.foundation.db.prepared import Prepared, row_type, table_of
+from gureum.foundation.db.prepared import Prepared, columns_of, row_type
 from gureum.foundation.db.types import Row
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.collections.links import Links
-from gureum.foundation.http.collections.pages import Page, Pages, Paging, SortKeys, sorted_by
+from gureum.foundation.http.collections.pages import Page, Pages, Paging, Record, SortKeys, sorted_by
 from gureum.foundation.http.collections.tags import PARAMETERS as TAGS
 from gureum.foundation.http.collections.tags import TagValues, each_time, tag_conditions
+from gureum.foundation.http.views import Listed
 
+Shown = TypeVar("Shown")
 NOBODY = "-"
 """Stands for the project, domain or user of a caller that has none: it owns nothing."""
 
@@ -87,7 +89,7 @@ def of_project(seen_by: Callable[[Any], Condition]) -> Reach:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Collection:
+class Collection(Generic[Record]):
     """How a list is read and answered.
 
     `filters` compare columns, each value of a repeated parameter being an alternative; `special` make their own
@@ -98,7 +100,8 @@ class Collection:
     `sort_keys` may differ from call to call, but for those of `order`: (name, descending) pairs, which apply when a
     request names no sort key. `unique` ends every order, and `marker` is what a client names a row by; both are the id
     by default. A marker may be any row within reach, or with `marker_matches` one that the filters let through.
-    `source` is the statement, by default all columns of the model; `record` is made of each of its rows.
+    `source` is the statement, by default the columns of the model that `record` has, or all of them; `record`, a Struct
+    with a field for each column in its order, is made of each row, by default a named tuple.
     """
 
     name: str
@@ -119,11 +122,11 @@ class Collection:
     pages: Pages = field(default_factory=Pages)
     links: Links | None = None
     source: Select[Any] | None = None
-    record: Callable[..., Any] | None = None
+    record: Callable[..., Record] | None = None
 
     # -- what a handler asks ------------------------------------------------------------------------------
 
-    def page(self, call: Call[Any], *within: Condition) -> Page:
+    def page(self, call: Call[Any], *within: Condition) -> Page[Record]:
         """The page that a request asks for, of the rows that are also `within`. Raises BadRequest."""
         if not within and all(name == "limit" or name in self.reach.reads for name, _ in call.query):
             return self._first_page(call)
@@ -141,14 +144,18 @@ class Collection:
         rows, more = paging.cut(self._read(call, paging.page(narrowed, marker)))
         return Page(rows, more, paging, self._marker_of)
 
-    def every(self, call: Call[Any], *within: Condition) -> list[Any]:
+    def every(self, call: Call[Any], *within: Condition) -> list[Record]:
         """All rows within reach in the list's order, whatever the query says."""
         reached = self._source.where(*self.reach.conditions(call, Viewer.of(call.caller)), *within)
         return self._read(call, ordered(reached, self._usual_keys(call)))
 
-    def answer(self, call: Call[Any], page: Page, items: Sequence[Any], **more: Any) -> dict[str, Any]:
+    def answer(self, call: Call[Any], page: Page[Record], items: Sequence[Any], **more: Any) -> dict[str, Any]:
         """The document of a page whose rows are shown as `items`, with what else it says."""
         return {self.name: items, **more, **(self.links(call, page) if self.links else {})}
+
+    def listed(self, call: Call[Any], page: Page[Record], items: Sequence[Shown], **more: Any) -> Listed[Shown]:
+        """The list of a page whose rows are shown as `items`, with what else it says. The route names the items."""
+        return Listed(items, {**more, **(self.links(call, page) if self.links else {})})
 
     def parameters(self, *more: str) -> tuple[str, ...]:
         """The query parameters that filter, for a route's `query`, and `more` of them."""
@@ -182,7 +189,7 @@ class Collection:
 
     # -- statements ---------------------------------------------------------------------------------------
 
-    def _first_page(self, call: Call[Any]) -> Page:
+    def _first_page(self, call: Call[Any]) -> Page[Record]:
         """The first page in the list's own order, unfiltered: one prepared statement for each kind of caller."""
         paging = Paging(self.pages.limit(call), None, self._usual_keys(call))
         kind = (self.reach.kind(call), paging.limit is not None)
@@ -195,16 +202,16 @@ class Collection:
         rows, more = paging.cut(statement.all(call.tx, **values))
         return Page(rows, more, paging, self._marker_of)
 
-    def _prepare(self, call: Call[Any], *, limited: bool) -> Prepared[Any]:
+    def _prepare(self, call: Call[Any], *, limited: bool) -> Prepared[Record]:
         statement = self._source.where(*self.reach.conditions(call, ANY_VIEWER), *self.shown(call, ANY_VIEWER))
         statement = ordered(statement, self._usual_keys(call))
         return Prepared(statement.limit(bindparam("most")) if limited else statement, self._record)
 
     @cached_property
-    def _prepared(self) -> dict[Hashable, Prepared[Any]]:
+    def _prepared(self) -> dict[Hashable, Prepared[Record]]:
         return {}
 
-    def _read(self, call: Call[Any], statement: Select[Any]) -> list[Any]:
+    def _read(self, call: Call[Any], statement: Select[Any]) -> list[Record]:
         """Beside the session, whose own loading of rows costs as much as reading them."""
         call.tx.flush()
         make = self._record
@@ -214,10 +221,10 @@ class Collection:
 
     @cached_property
     def _source(self) -> Select[Any]:
-        return select(*table_of(self.model).c) if self.source is None else self.source
+        return select(*columns_of(self.model, self.record)) if self.source is None else self.source
 
     @cached_property
-    def _record(self) -> Callable[..., Any]:
+    def _record(self) -> Callable[..., Record]:
         """Named tuples: a view of SQLAlchemy's rows, which look each name up, takes four times as long."""
         return row_type(self._source) if self.record is None else self.record
 

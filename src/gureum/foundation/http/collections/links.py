@@ -9,16 +9,33 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import urlencode
 
+from msgspec import UnsetType
+
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.collections.pages import Page
+from gureum.foundation.http.views import Link, View
 
-Links = Callable[[Call[Any], Page], dict[str, Any]]
+Links = Callable[[Call[Any], Page[Any]], dict[str, Any]]
+
+
+class PageLinks(View):
+    """The links of a list in the form of `links_object`."""
+
+    next: str | None
+    self: str
+    previous: str | None
+
+
+NAMED_LINKS = {"{}_links": list[Link] | UnsetType}
+OWN_LINKS = {"links": PageLinks}
+FIRST_AND_NEXT = {"first": str | UnsetType, "next": str | UnsetType}
+"""What stands beside the items of lists in each form, for `Api.beside_lists`."""
 
 
 def next_in(key: str) -> Links:
     """`{key: [{"rel": "next", "href": ...}]}` when more follows."""
 
-    def links(call: Call[Any], page: Page) -> dict[str, Any]:
+    def links(call: Call[Any], page: Page[Any]) -> dict[str, Any]:
         return next_link(call, key, page.last)
 
     return links
@@ -38,7 +55,7 @@ def neighbours_in(key: str) -> Links:
     on an empty page is to the end of the list that the walk came from.
     """
 
-    def links(call: Call[Any], page: Page) -> dict[str, Any]:
+    def links(call: Call[Any], page: Page[Any]) -> dict[str, Any]:
         paging, rows = page.paging, page.rows
         if paging.limit is None:
             return {}
@@ -55,7 +72,7 @@ def neighbours_in(key: str) -> Links:
     return links
 
 
-def links_object(call: Call[Any], page: Page) -> dict[str, Any]:
+def links_object(call: Call[Any], page: Page[Any]) -> dict[str, Any]:
     """`{"links": {"next": ..., "self": ..., "previous": null}}`."""
     return own_links(call, page.last)
 
@@ -66,7 +83,7 @@ def own_links(call: Call[Any], marker: str | None = None) -> dict[str, Any]:
     return {"links": {"next": following, "self": _href(call, call.query), "previous": None}}
 
 
-def first_and_next(call: Call[Any], page: Page) -> dict[str, Any]:
+def first_and_next(call: Call[Any], page: Page[Any]) -> dict[str, Any]:
     """`first` and, when more follows, `next`, both relative to the endpoint."""
     return first_and_next_at(_inner(call))(call, page)
 
@@ -74,7 +91,7 @@ def first_and_next(call: Call[Any], page: Page) -> dict[str, Any]:
 def first_and_next_at(at: str) -> Links:
     """The same for a list whose address is spelled in one way, however the request spells it."""
 
-    def links(call: Call[Any], page: Page) -> dict[str, Any]:
+    def links(call: Call[Any], page: Page[Any]) -> dict[str, Any]:
         kept = _beside(call, "marker")
         found = {"first": _with_query(at, kept)}
         if page.last is not None:

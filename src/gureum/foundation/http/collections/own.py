@@ -14,19 +14,21 @@ from sqlalchemy import Select, bindparam, select
 
 from gureum.foundation.caller import Caller
 from gureum.foundation.db.engine import Tx
-from gureum.foundation.db.prepared import Prepared, table_of
+from gureum.foundation.db.prepared import Prepared, columns_of
 from gureum.foundation.db.types import Row
 from gureum.foundation.errors import ApiError
 from gureum.foundation.http.collections.collection import NOBODY, Condition
+from gureum.foundation.http.collections.pages import Record
 
 Model = TypeVar("Model", bound=Row)
 
 
-class Own(Generic[Model]):
+class Own(Generic[Model, Record]):
     """A model's rows by id: any for an administrator, what `seen_by(project_id)` says for others.
 
     `missing(id)` is the refusal in the API's words. Rows not `within` the conditions are not there for anyone.
-    `source` is the statement of `find`, by default all columns of the model, and `record` is made of its row.
+    `source` is the statement of `find`, by default the columns of the model that `record` has, or all of them.
+    `record`, a Struct with a field for each column in its order, is made of its row; by default a named tuple is.
     """
 
     def __init__(  # noqa: PLR0917 named in every place
@@ -36,7 +38,7 @@ class Own(Generic[Model]):
         missing: Callable[[str], ApiError],
         within: tuple[Condition, ...] = (),
         source: Select[Any] | None = None,
-        record: Callable[..., Any] | None = None,
+        record: Callable[..., Record] | None = None,
     ) -> None:
         self._model = model
         self._seen_by = seen_by
@@ -45,14 +47,14 @@ class Own(Generic[Model]):
         self._source = source
         self._make = record
 
-    def find(self, tx: Tx, caller: Caller, id_: str) -> Any:
+    def find(self, tx: Tx, caller: Caller, id_: str) -> Record:
         """The record of this id. Raises what `missing` makes."""
         row = self.row(tx, caller, id_)
         if row is None:
             raise self._missing(id_)
         return row
 
-    def row(self, tx: Tx, caller: Caller, id_: str) -> Any | None:
+    def row(self, tx: Tx, caller: Caller, id_: str) -> Record | None:
         """The record of this id, or None."""
         of_any, of_project = self._records
         if caller.is_admin:
@@ -71,8 +73,8 @@ class Own(Generic[Model]):
         return found
 
     @cached_property
-    def _records(self) -> tuple[Prepared[Any], Prepared[Any]]:
-        source: Select[Any] = select(*table_of(self._model).c) if self._source is None else self._source
+    def _records(self) -> tuple[Prepared[Record], Prepared[Record]]:
+        source: Select[Any] = select(*columns_of(self._model, self._make)) if self._source is None else self._source
         of_any, of_project = self._narrowed(source)
         if self._make is None:
             return Prepared(of_any), Prepared(of_project)

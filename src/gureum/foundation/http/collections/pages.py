@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 from sqlalchemy import Select
 from sqlalchemy.orm import InstrumentedAttribute
@@ -18,6 +18,7 @@ from gureum.foundation.errors import BadRequest
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.filters import boolean, integer
 
+Record = TypeVar("Record")
 PARAMETERS = ("limit", "marker", "sort_key", "sort_dir")
 """What a list reads for its pages, for a route's `query`; it reads `sort` too, where an API has it."""
 
@@ -99,13 +100,13 @@ class Paging:
 
 
 @dataclass(frozen=True)
-class Page:
+class Page(Generic[Record]):
     """Rows in the list's order, and whether more follow the way that the list was read."""
 
-    rows: Sequence[Any]
+    rows: Sequence[Record]
     more: bool
     paging: Paging
-    marker_of: Callable[[Any], str]
+    marker_of: Callable[[Record], str]
 
     @property
     def last(self) -> str | None:

@@ -118,7 +118,7 @@ def _amount(name: str, text: str) -> int:
         raise BadRequest(f"Invalid {name} filter [{text[:64]}]") from error
 
 
-FLAVORS = Collection(
+FLAVORS: Collection[Any] = Collection(
     name="flavors",
     model=Flavor,
     reach=Reach(
@@ -149,7 +149,7 @@ FLAVORS = Collection(
 )
 
 
-def _page(call: Call[Any]) -> Page:
+def _page(call: Call[Any]) -> Page[Any]:
     check_paging(call, "flavorid")
     return FLAVORS.page(call)
 

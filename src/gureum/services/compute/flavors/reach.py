@@ -21,7 +21,7 @@ def open_to(project: Any) -> ColumnElement[bool]:
 REACH = of_project(open_to)
 
 
-_FLAVORS = Own(Flavor, open_to, lambda flavor_id: NotFound(f"Flavor {flavor_id} could not be found."))
+_FLAVORS: Own[Flavor, Any] = Own(Flavor, open_to, lambda flavor_id: NotFound(f"Flavor {flavor_id} could not be found."))
 
 
 def find_flavor(call: Call[Any], flavor_id: str) -> Flavor:

@@ -71,7 +71,7 @@ def _listed(call: Call[ComputeDeps], *, details: bool) -> dict[str, Any]:
     return {"hypervisors": views} | links.next_link(call, "hypervisors_links", marker)
 
 
-HYPERVISORS = Collection(
+HYPERVISORS: Collection[Any] = Collection(
     name="hypervisors",
     model=Host,
     pages=PAGES,

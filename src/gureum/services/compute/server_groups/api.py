@@ -124,7 +124,7 @@ def remove(call: Call[Any], group_id: str) -> None:
     call.tx.delete(row)
 
 
-_OWN = Own(
+_OWN: Own[ServerGroup, Any] = Own(
     ServerGroup,
     lambda project_id: ServerGroup.project_id == project_id,
     lambda group_id: NotFound(f"Instance group {group_id} could not be found."),

@@ -108,7 +108,7 @@ def _refuse_fields_of_other_versions(call: Call[ComputeDeps], payload: bodies.Re
         raise BadRequest("Invalid input: a dot is not allowed at this microversion - at `rebuild.hostname`")
 
 
-def _rebuild(call: Call[ComputeDeps], server: Server, payload: bodies.Rebuild) -> Reply:
+def _rebuild(call: Call[ComputeDeps], server: Server, payload: bodies.Rebuild) -> Reply[Any]:
     _refuse_fields_of_other_versions(call, payload)
     operations.refuse_what_is_not_offered(payload)
     files = _files(call, payload)
@@ -245,7 +245,7 @@ def act(call: Call[ComputeDeps], body: dict[str, Any], server_id: str) -> Any:
     return reply
 
 
-def _console(call: Call[ComputeDeps], server_id: str, payload: Any) -> Reply:
+def _console(call: Call[ComputeDeps], server_id: str, payload: Any) -> Reply[Any]:
     """The host keeps the log, so the host is asked; no transaction is open meanwhile."""
     reach.enforce(call, _CONSOLE, server_id)
     length = converted({} if payload is None else payload, bodies.ConsoleOutput, "os-getConsoleOutput").length

@@ -52,7 +52,7 @@ _EVENTS_OF: dict[str, tuple[str, ...]] = {
 
 _CHANGES = ("changes-since", "changes-before")
 _CHANGED = func.coalesce(ServerAction.updated_at, ServerAction.started_at)
-ACTIONS = Collection(
+ACTIONS: Collection[Any] = Collection(
     name="instanceActions",
     model=ServerAction,
     special={

@@ -46,7 +46,7 @@ RULES = (
 )
 
 
-def create(call: Call[ComputeDeps], body: Any) -> Reply:
+def create(call: Call[ComputeDeps], body: Any) -> Reply[Any]:
     new = body.server
     count = _count(new)
     operations.refuse_what_is_not_offered(new)

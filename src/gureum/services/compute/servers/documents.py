@@ -129,12 +129,12 @@ def show_tag(call: Call[ComputeDeps], server_id: str, tag: str) -> None:
     _held_tag(operations.find_server(call.tx, call.caller, server_id), tag)
 
 
-def add_tag(call: Call[ComputeDeps], server_id: str, tag: str) -> Reply:
+def add_tag(call: Call[ComputeDeps], server_id: str, tag: str) -> Reply[Any]:
     if not 1 <= len(tag) <= 60 or "," in tag:
         raise BadRequest(f"Tag {tag[:64]!r} is invalid: 1 to 60 characters without comma and slash are allowed.")
     server = _tagged(call, server_id)
     location = f"{call.base_url}/v2.1{call.project_in_path}/servers/{server_id}/tags/{quote(tag, safe='')}"
-    answer = Reply(status=204, headers={"Location": location})
+    answer: Reply[None] = Reply(status=204, headers={"Location": location})
     if tag in server.tags:
         return answer
     if len(server.tags) >= MOST_TAGS:

@@ -124,7 +124,7 @@ PARAMETERS = (
 """The last two lines narrow nothing: the reference takes them, for none but administrators."""
 
 
-def page_of(call: Call[ComputeDeps]) -> Page:
+def page_of(call: Call[ComputeDeps]) -> Page[Any]:
     """One page of the servers that the caller may see, as `seen.py` reads them."""
     call.query = [(name, value) for name, value in call.query if call.version >= _SINCE.get(name, (2, 1))]
     check_paging(call, "created_at")
@@ -237,7 +237,7 @@ def _with_address(call: Call[Any]) -> Condition:
     return Server.id.in_(call.deps.network.servers_with_address(call.tx, addresses))
 
 
-SERVERS = Collection(
+SERVERS: Collection[Any] = Collection(
     name="servers",
     model=Server,
     reach=Reach(_reach, lambda call: (_everywhere(call), _deleted(call)), frozenset({"all_tenants", "deleted"})),

@@ -39,7 +39,7 @@ def _missing(server_id: str) -> NotFound:
     return NotFound(f"Instance {server_id} could not be found.")
 
 
-EVER = Own(Server, lambda project_id: Server.project_id == project_id, _missing)
+EVER: Own[Server, Any] = Own(Server, lambda project_id: Server.project_id == project_id, _missing)
 """Servers within a caller's reach, deleted ones too."""
 LIVING = Own(
     Server,

@@ -31,13 +31,13 @@ NOT_INHERITED = frozenset(
 """Fields, what belongs to one backup, and what is true of the other image's data only."""
 
 
-def create_image(call: Call[ComputeDeps], server: Server, asked: bodies.CreateImage) -> Reply:
+def create_image(call: Call[ComputeDeps], server: Server, asked: bodies.CreateImage) -> Reply[Any]:
     """Answer with the image's place before 2.45, with its id since."""
     job = Job(server.id, "createImage", log.request_id.get())
     return _answer(call, _begin(call, server, asked, {"image_type": "snapshot"}, job))
 
 
-def create_backup(call: Call[ComputeDeps], server: Server, asked: bodies.CreateBackup) -> Reply:
+def create_backup(call: Call[ComputeDeps], server: Server, asked: bodies.CreateBackup) -> Reply[Any]:
     """The same, and older backups of this type go; a rotation of 0 keeps none, so there is no image to name."""
     kept = int(asked.rotation)
     job = Job(server.id, "createBackup", log.request_id.get(), backup_type=asked.backup_type, rotation=kept)
@@ -45,7 +45,7 @@ def create_backup(call: Call[ComputeDeps], server: Server, asked: bodies.CreateB
     return _answer(call, image_id) if kept else Reply(None)
 
 
-def _answer(call: Call[ComputeDeps], image_id: str) -> Reply:
+def _answer(call: Call[ComputeDeps], image_id: str) -> Reply[Any]:
     if call.at_least(2, 45):
         return Reply({"image_id": image_id})
     return Reply(None, headers={"Location": f"{call.base_url.removesuffix('/compute')}/image/v2/images/{image_id}"})

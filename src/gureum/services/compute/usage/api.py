@@ -56,7 +56,7 @@ def show(call: Call[Any], project_id: str) -> dict[str, Any]:
     return {"tenant_usage": usage} | links_of("tenant_usage_links")
 
 
-_USED = Collection(
+_USED: Collection[Any] = Collection(
     name="servers",
     model=Server,
     sort_keys={"project_id": Server.project_id},

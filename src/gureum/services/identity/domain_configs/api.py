@@ -61,7 +61,7 @@ def _secrets(call: Call[IdentityDeps], row: DomainConfig) -> Settings:
     return json_decoder(Settings).decode(call.deps.secrets.open_text(row.sealed))
 
 
-def create(call: Call[IdentityDeps], body: ConfigBody, domain_id: str) -> Reply:
+def create(call: Call[IdentityDeps], body: ConfigBody, domain_id: str) -> Reply[Any]:
     _check_domain(call, domain_id)
     settings = options.checked(body.config)
     row = call.tx.get(DomainConfig, domain_id)

@@ -157,7 +157,7 @@ def delete(call: Call[IdentityDeps], access: str, **_user: str) -> None:
 # -- tokens ----------------------------------------------------------------------------------------------
 
 
-def ec2_token(call: Call[IdentityDeps], body: SignedBody) -> Reply:
+def ec2_token(call: Call[IdentityDeps], body: SignedBody) -> Reply[Any]:
     """POST /v3/ec2tokens: a signature is good once."""
     given = _given(body)
     request = Signed(given.signature, given.host, given.verb, given.path, given.params, given.headers, given.body_hash)
@@ -166,7 +166,7 @@ def ec2_token(call: Call[IdentityDeps], body: SignedBody) -> Reply:
     return _token(call, row)
 
 
-def s3_token(call: Call[IdentityDeps], body: SignedBody) -> Reply:
+def s3_token(call: Call[IdentityDeps], body: SignedBody) -> Reply[Any]:
     """POST /v3/s3tokens: clients fetch one object's parts with one signature, so it counts while it is timely."""
     given = _given(body)
     return _token(call, _proven(call, given, lambda secret: s3_claim(given.token, secret)))
@@ -218,7 +218,7 @@ def _use_once(call: Call[IdentityDeps], given: SignedRequest) -> None:
         raise Unauthorized(internal="the signature was used at the same moment") from error
 
 
-def _token(call: Call[IdentityDeps], row: Credential) -> Reply:
+def _token(call: Call[IdentityDeps], row: Credential) -> Reply[Any]:
     ends = clock.now() + call.deps.tokens.lifetime_s
     proof = Proof(row.user_id, (EC2_METHOD,), ends, project_id=row.project_id, delegated=True)
     token, checked = grant_token(call, proof, None)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from typing import Any
 from urllib.parse import parse_qs, unquote_plus
 
 from gureum.foundation import clock
@@ -23,7 +24,7 @@ _LARGEST_BYTES = 16_384
 _CACHE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
-def grant(call: Call[IdentityDeps], form: bytes) -> Reply:
+def grant(call: Call[IdentityDeps], form: bytes) -> Reply[Any]:
     given = {name: values[-1] for name, values in parse_qs(form.decode("utf-8", "replace")).items()}
     if given.get("grant_type") != "client_credentials":
         error = "unsupported_grant_type" if "grant_type" in given else "invalid_request"
@@ -56,7 +57,7 @@ def _client(authorization: str, given: dict[str, str]) -> tuple[str, str]:
     return unquote_plus(client_id), unquote_plus(secret)
 
 
-def _refused(status: int, error: str, description: str) -> Reply:
+def _refused(status: int, error: str, description: str) -> Reply[Any]:
     headers = {**_CACHE, "WWW-Authenticate": 'Basic realm="gureum"'} if status == 401 else _CACHE
     return Reply({"error": error, "error_description": description}, status=status, headers=headers)
 

@@ -90,12 +90,12 @@ def _check(call: Call[IdentityDeps], tx: Tx, request: OauthRequest, token: Reque
     return consumer.id
 
 
-def _form(token: str, secret: str, expires_at: Any) -> Reply:
+def _form(token: str, secret: str, expires_at: Any) -> Reply[Any]:
     fields = {"oauth_token": token, "oauth_token_secret": secret, "oauth_expires_at": clock.iso_micro(expires_at)}
     return Reply(urlencode(fields, safe=":").encode(), status=201, content_type=FORM)
 
 
-def make_request_token(call: Call[IdentityDeps]) -> Reply:
+def make_request_token(call: Call[IdentityDeps]) -> Reply[Any]:
     """Step one: the program asks; it says for which project."""
     project_id = call.headers.get("requested-project-id", "")
     if not project_id:
@@ -148,7 +148,7 @@ def _role_id(tx: Tx, ref: RoleRef) -> str:
     return role_id
 
 
-def make_access_token(call: Call[IdentityDeps]) -> Reply:
+def make_access_token(call: Call[IdentityDeps]) -> Reply[Any]:
     """Step three: the program shows the verifier that the user told it."""
     tx, secret = call.tx, secrets.token_hex(16)
     try:

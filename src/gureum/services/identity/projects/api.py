@@ -120,7 +120,7 @@ def find(call: Call[Any], project_id: str, rule: str | None = None) -> Project:
     return existing(row, "project", project_id)
 
 
-def create(call: Call[IdentityDeps], body: ProjectBody) -> Reply:
+def create(call: Call[IdentityDeps], body: ProjectBody) -> Reply[Any]:
     new = typed(NewProject, body.project)
     if new.is_domain:
         return _create_domain(call, new, body.project)
@@ -134,7 +134,7 @@ def create(call: Call[IdentityDeps], body: ProjectBody) -> Reply:
     return _store(call, new, body.project, domain_id, parent_id)
 
 
-def _create_domain(call: Call[IdentityDeps], new: NewProject, body: dict[str, Any]) -> Reply:
+def _create_domain(call: Call[IdentityDeps], new: NewProject, body: dict[str, Any]) -> Reply[Any]:
     call.enforce(**{"target.project.domain_id": None})
     if new.parent_id is not None or new.domain_id is not None:
         raise BadRequest("A project that acts as a domain has neither parent_id nor domain_id.")
@@ -143,7 +143,7 @@ def _create_domain(call: Call[IdentityDeps], new: NewProject, body: dict[str, An
 
 def _store(
     call: Call[IdentityDeps], new: NewProject, body: dict[str, Any], domain_id: str, parent_id: str | None
-) -> Reply:
+) -> Reply[Any]:
     if call.tx.scalar(select(Project.id).where(Project.domain_id == domain_id, Project.is_named(new.name))):
         raise taken("project", new.name)
     row = Project(

@@ -67,7 +67,7 @@ def check_tag(call: Call[IdentityDeps], project_id: str, tag: str) -> None:
         raise NotFound(f"Could not find project tag: {tag}.")
 
 
-def add_tag(call: Call[IdentityDeps], project_id: str, tag: str) -> Reply:
+def add_tag(call: Call[IdentityDeps], project_id: str, tag: str) -> Reply[Any]:
     row = find(call, project_id)
     check_mutable("project", row.options)
     typed(TagsBody, {"tags": [tag]})

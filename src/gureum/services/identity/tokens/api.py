@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from gureum.foundation import clock
 from gureum.foundation.errors import BadRequest, NotFound, Unauthorized
 from gureum.foundation.http.call import Call
@@ -29,7 +31,7 @@ RULES = (
 )
 
 
-def authenticate(call: Call[IdentityDeps], body: AuthBody) -> Reply:
+def authenticate(call: Call[IdentityDeps], body: AuthBody) -> Reply[Any]:
     """POST /v3/auth/tokens. Hashing happens outside of any transaction; reads are short ones of their own."""
     auth = body.auth
     try:
@@ -40,7 +42,7 @@ def authenticate(call: Call[IdentityDeps], body: AuthBody) -> Reply:
     return Reply(content, status=201, headers={"X-Subject-Token": token})
 
 
-def authenticate_fast(call: Call[IdentityDeps], body: AuthBody) -> Reply | None:
+def authenticate_fast(call: Call[IdentityDeps], body: AuthBody) -> Reply[Any] | None:
     """On the loop, when a token or a made secret is the proof and all that it leads to is remembered."""
     identity, scope = body.auth.identity, body.auth.scope
     if not _IN_MEMORY.issuperset(identity.methods) or (isinstance(scope, Scope) and scope.trust is not None):
@@ -64,7 +66,7 @@ def _is_made(call: Call[IdentityDeps], given: CredentialMethod) -> bool:
     return found is not None and call.deps.passwords.is_made_secret(found.secret_hash)
 
 
-def _receipt(call: Call[IdentityDeps], error: MethodsMissingError) -> Reply:
+def _receipt(call: Call[IdentityDeps], error: MethodsMissingError) -> Reply[Any]:
     """401 with a receipt for what was proven, and the rules that ask for more."""
     user = error.user
     sealed, receipt = call.deps.receipts.issue(user.id, error.methods)
@@ -82,7 +84,7 @@ def _receipt(call: Call[IdentityDeps], error: MethodsMissingError) -> Reply:
 # -- validation ------------------------------------------------------------------------------------------
 
 
-def validate_fast(call: Call[IdentityDeps]) -> Reply | None:
+def validate_fast(call: Call[IdentityDeps]) -> Reply[Any] | None:
     """On the loop, when both tokens are remembered."""
     subject = call.headers.get("x-subject-token", "")
     if not subject or call.param("allow_expired") is not None:
@@ -94,7 +96,7 @@ def validate_fast(call: Call[IdentityDeps]) -> Reply | None:
     return None if checked is None else _validated(call, checked, subject)
 
 
-def validate(call: Call[IdentityDeps]) -> Reply:
+def validate(call: Call[IdentityDeps]) -> Reply[Any]:
     subject = call.headers.get("x-subject-token", "")
     if not subject:
         raise BadRequest("Expecting to find X-Subject-Token in the headers.")
@@ -108,7 +110,7 @@ def validate(call: Call[IdentityDeps]) -> Reply:
     return _validated(call, checked, subject)
 
 
-def _validated(call: Call[IdentityDeps], checked: Checked, subject: str) -> Reply:
+def _validated(call: Call[IdentityDeps], checked: Checked, subject: str) -> Reply[Any]:
     if checked.caller.access_rules is not None and not _knows_access_rules(call):
         raise NotFound("Could not find token.")
     call.enforce("identity:validate_token", **{"target.token.user_id": checked.payload.user_id})

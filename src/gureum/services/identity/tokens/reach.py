@@ -62,7 +62,7 @@ def show_system(call: Call[IdentityDeps]) -> dict[str, Any]:
     return collection(call, "system", [{"all": True}] if held else [])
 
 
-def show_catalog(call: Call[IdentityDeps]) -> Reply:
+def show_catalog(call: Call[IdentityDeps]) -> Reply[Any]:
     caller = call.caller
     if not (caller.project_id or caller.domain_id or caller.system):
         raise Forbidden("An unscoped token has no catalog.")

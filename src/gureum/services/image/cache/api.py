@@ -49,7 +49,7 @@ def index(call: Call[ImageDeps]) -> dict[str, Any]:
     }
 
 
-def queue(call: Call[ImageDeps], image_id: str) -> Reply:
+def queue(call: Call[ImageDeps], image_id: str) -> Reply[Any]:
     cache = _require_cache(call)
     image = seen(call, image_id)
     if image.status != "active":

@@ -34,7 +34,7 @@ _turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 """Project -> how many more of the threads it may take. On the event loop alone."""
 
 
-def download(call: Call[ImageDeps], image_id: str) -> Reply:
+def download(call: Call[ImageDeps], image_id: str) -> Reply[Any]:
     with call.database.read() as tx:
         call.tx = tx
         image = find(call, image_id)

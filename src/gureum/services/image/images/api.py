@@ -36,7 +36,7 @@ RULES = (
 _WIDER = {"public": "publicize_image", "community": "communitize_image"}
 
 
-def create(call: Call[ImageDeps], body: dict[str, Any]) -> Reply:
+def create(call: Call[ImageDeps], body: dict[str, Any]) -> Reply[Any]:
     new = split(body)
     owner = call.caller.project_id
     for name in new.properties:

@@ -141,7 +141,7 @@ def _kind(call: Call[Any]) -> Hashable:
 
 
 _SOURCE: Any = select(*COLUMNS)
-IMAGES = Collection(
+IMAGES: Collection[Any] = Collection(
     name="images",
     model=Image,
     reach=Reach(_reach, _kind, frozenset({"visibility", "member_status", "os_hidden"})),
@@ -165,7 +165,7 @@ IMAGES = Collection(
 )
 
 
-def page_of(call: Call[Any]) -> Page:
+def page_of(call: Call[Any]) -> Page[Any]:
     """The page's documents. Raises BadRequest that names the parameter."""
     if call.param("sort") and (call.param("sort_key") or call.param("sort_dir")):
         raise BadRequest("Old and new sorting syntax cannot be combined")

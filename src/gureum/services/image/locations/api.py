@@ -63,7 +63,7 @@ def _found(call: Call[ImageDeps], image_id: str) -> Image:
     return image
 
 
-def add(call: Call[ImageDeps], body: NewLocation, image_id: str) -> Reply:
+def add(call: Call[ImageDeps], body: NewLocation, image_id: str) -> Reply[Any]:
     promise = body.validation_data or Validation()
     if (promise.os_hash_algo is None) != (promise.os_hash_value is None):
         raise BadRequest("os_hash_algo and os_hash_value are given together or not at all.")

@@ -47,7 +47,7 @@ class NewTask(Struct, forbid_unknown_fields=True):
     input: ImportInput
 
 
-def create(call: Call[ImageDeps], body: NewTask) -> Reply:
+def create(call: Call[ImageDeps], body: NewTask) -> Reply[Any]:
     """An image that is made and filled from a URL."""
     asked = body.input
     try:
@@ -84,7 +84,7 @@ def _one_of(name: str, column: InstrumentedAttribute[str], known: tuple[str, ...
     return condition
 
 
-_TASKS = Collection(
+_TASKS: Collection[Any] = Collection(
     name="tasks",
     model=ImageTask,
     special={

@@ -28,7 +28,7 @@ RULES = (
 )
 
 
-def show(call: Call[Any], consumer_id: str) -> Reply:
+def show(call: Call[Any], consumer_id: str) -> Reply[Any]:
     statement = (
         select(Allocation.provider_id, Provider.generation, Allocation.resource_class, Allocation.used)
         .join(Provider, Provider.id == Allocation.provider_id)
@@ -65,7 +65,7 @@ def remove(call: Call[Any], consumer_id: str) -> None:
     operations.remove(call.tx, consumer_id)
 
 
-def list_of(call: Call[Any], uuid: str) -> Reply:
+def list_of(call: Call[Any], uuid: str) -> Reply[Any]:
     provider = find_provider(call.tx, uuid)
     statement = (
         select(Allocation.consumer_id, Consumer.generation, Allocation.resource_class, Allocation.used)

@@ -24,7 +24,7 @@ _RULE = "placement:allocation_candidates:list"
 RULES = (Rule(_RULE, ADMIN, "Ask where a request would fit"),)
 
 
-def index(call: Call[Any]) -> Reply:
+def index(call: Call[Any]) -> Reply[Any]:
     asked = asked_of(call)
     supplies: dict[str, Supply] = {}
     chosen = list(itertools.islice(_found(call, asked, supplies), asked.limit))
@@ -33,7 +33,7 @@ def index(call: Call[Any]) -> Reply:
     return _answer(call, chosen, shown, traits)
 
 
-def index_of_few(call: Call[Any]) -> Reply | None:
+def index_of_few(call: Call[Any]) -> Reply[Any] | None:
     """On the event loop, when an embedded database holds only a few providers: cheaper than to change threads."""
     if not call.database.is_sqlite:
         return None
@@ -74,7 +74,7 @@ def _shown(call: Call[Any], supplies: dict[str, Supply], chosen: Sequence[Candid
 
 def _answer(
     call: Call[Any], chosen: Sequence[Candidate], shown: Sequence[Supply], traits: Mapping[str, list[str]]
-) -> Reply:
+) -> Reply[Any]:
     return fresh(call, views.answer(call.version, chosen, shown, traits))
 
 

@@ -36,11 +36,11 @@ class Inventories(Struct, forbid_unknown_fields=True):
     resource_provider_generation: Generation
 
 
-def index(call: Call[Any], uuid: str) -> Reply:
+def index(call: Call[Any], uuid: str) -> Reply[Any]:
     return _all(call, find_provider(call.tx, uuid))
 
 
-def replace(call: Call[Any], body: Inventories, uuid: str) -> Reply:
+def replace(call: Call[Any], body: Inventories, uuid: str) -> Reply[Any]:
     provider = find_provider(call.tx, uuid)
     grow(call.tx, provider, body.resource_provider_generation)
     operations.check(call.tx, provider, body.inventories, call.version)
@@ -58,7 +58,7 @@ def clear(call: Call[Any], uuid: str) -> None:
     operations.drop(call.tx, provider, operations.held(call.tx, provider).keys())
 
 
-def create(call: Call[Any], body: NewInventory, uuid: str) -> Reply:
+def create(call: Call[Any], body: NewInventory, uuid: str) -> Reply[Any]:
     provider = find_provider(call.tx, uuid)
     grow(call.tx, provider, body.resource_provider_generation)
     operations.check(call.tx, provider, {body.resource_class: body}, call.version)
@@ -69,12 +69,12 @@ def create(call: Call[Any], body: NewInventory, uuid: str) -> Reply:
     return _one(call, provider, body.resource_class, status=201, location=location)
 
 
-def show(call: Call[Any], uuid: str, resource_class: str) -> Reply:
+def show(call: Call[Any], uuid: str, resource_class: str) -> Reply[Any]:
     provider = find_provider(call.tx, uuid)
     return _one(call, provider, resource_class)
 
 
-def change(call: Call[Any], body: GivenStock, uuid: str, resource_class: str) -> Reply:
+def change(call: Call[Any], body: GivenStock, uuid: str, resource_class: str) -> Reply[Any]:
     provider = find_provider(call.tx, uuid)
     grow(call.tx, provider, body.resource_provider_generation)
     operations.check(call.tx, provider, {resource_class: body}, call.version)
@@ -92,7 +92,7 @@ def remove(call: Call[Any], uuid: str, resource_class: str) -> None:
     operations.drop(call.tx, provider, {resource_class})
 
 
-def _all(call: Call[Any], provider: Provider) -> Reply:
+def _all(call: Call[Any], provider: Provider) -> Reply[Any]:
     rows = operations.held(call.tx, provider)
     inventories = {resource_class: operations.view(row) for resource_class, row in rows.items()}
     view = {"inventories": inventories, "resource_provider_generation": provider.generation}
@@ -101,7 +101,7 @@ def _all(call: Call[Any], provider: Provider) -> Reply:
 
 def _one(
     call: Call[Any], provider: Provider, resource_class: str, status: int | None = None, location: str = ""
-) -> Reply:
+) -> Reply[Any]:
     row = operations.held(call.tx, provider).get(resource_class)
     if row is None:
         raise NotFound(f"No inventory of class {resource_class[:64]} for {provider.id}")

@@ -32,24 +32,24 @@ class Named(Struct, forbid_unknown_fields=True):
     name: CustomName
 
 
-def index(call: Call[Any]) -> Reply:
+def index(call: Call[Any]) -> Reply[Any]:
     return fresh(call, {"resource_classes": [_view(name) for name in names.classes(call.tx)]})
 
 
-def create(call: Call[Any], body: Named) -> Reply:
+def create(call: Call[Any], body: Named) -> Reply[Any]:
     if call.tx.get(CustomClass, body.name) is not None:
         raise Conflict(f"Conflicting resource class already exists: {body.name}")
     call.tx.add(CustomClass(name=body.name))
     return Reply(None, 201, {"Location": _location(call, body.name)})
 
 
-def show(call: Call[Any], name: str) -> Reply:
+def show(call: Call[Any], name: str) -> Reply[Any]:
     if names.unknown_classes(call.tx, [name]):
         raise _missing(name)
     return fresh(call, _view(name))
 
 
-def ensure(call: Call[Any], name: str) -> Reply:
+def ensure(call: Call[Any], name: str) -> Reply[Any]:
     """Since 1.7: make sure that the class exists."""
     if not _CUSTOM.fullmatch(name):
         raise BadRequest(f"JSON does not validate: {name[:255]!r} does not match '^CUSTOM_[A-Z0-9_]+$'")
@@ -59,7 +59,7 @@ def ensure(call: Call[Any], name: str) -> Reply:
     return Reply(None, 201, {"Location": _location(call, name)})
 
 
-def rename(call: Call[Any], body: Named, name: str) -> Reply:
+def rename(call: Call[Any], body: Named, name: str) -> Reply[Any]:
     """Until 1.6; not while inventories are of it, which hold its name."""
     row = _own(call, name, "update")
     if call.tx.get(CustomClass, body.name) is not None:

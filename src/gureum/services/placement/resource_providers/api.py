@@ -78,11 +78,11 @@ class Aggregates(Struct, forbid_unknown_fields=True):
     resource_provider_generation: Generation
 
 
-def index(call: Call[Any]) -> Reply:
+def index(call: Call[Any]) -> Reply[Any]:
     return _listed(call, providers_asked(call))
 
 
-def index_of_few(call: Call[Any]) -> Reply | None:
+def index_of_few(call: Call[Any]) -> Reply[Any] | None:
     """On the event loop, when an embedded database holds only a few providers: cheaper than to change threads."""
     if call.query or not call.database.is_sqlite:
         return None
@@ -92,12 +92,12 @@ def index_of_few(call: Call[Any]) -> Reply | None:
     return None if rows is None else _listed(call, rows)
 
 
-def _listed(call: Call[Any], rows: Sequence[Any]) -> Reply:
+def _listed(call: Call[Any], rows: Sequence[Any]) -> Reply[Any]:
     view = {"resource_providers": [provider_view(row, call.version) for row in rows]}
     return fresh(call, view, (row.updated_at for row in rows))
 
 
-def create(call: Call[Any], body: NewNested) -> Reply:
+def create(call: Call[Any], body: NewNested) -> Reply[Any]:
     uuid = dashed(body.uuid) if body.uuid else ids.new_uuid()
     parent = getattr(body, "parent_provider_uuid", None)
     _check_free(call.tx, uuid, body.name)
@@ -120,12 +120,12 @@ def create(call: Call[Any], body: NewNested) -> Reply:
     return fresh(call, provider_view(row, call.version), (now,), location=location)
 
 
-def show(call: Call[Any], uuid: str) -> Reply:
+def show(call: Call[Any], uuid: str) -> Reply[Any]:
     row = find_provider(call.tx, uuid)
     return fresh(call, provider_view(row, call.version), (row.updated_at,))
 
 
-def update(call: Call[Any], body: ChangeNested, uuid: str) -> Reply:
+def update(call: Call[Any], body: ChangeNested, uuid: str) -> Reply[Any]:
     """The generation stays: nothing that a claim depends on changes."""
     row = find_provider(call.tx, uuid)
     if body.name != row.name:
@@ -155,7 +155,7 @@ def delete(call: Call[Any], uuid: str) -> None:
     call.tx.delete(row)
 
 
-def usages(call: Call[Any], uuid: str) -> Reply:
+def usages(call: Call[Any], uuid: str) -> Reply[Any]:
     row = find_provider(call.tx, uuid)
     columns = (ProviderInventory.resource_class, ProviderInventory.used)
     held = select(*columns).where(ProviderInventory.provider_id == row.id).order_by(ProviderInventory.resource_class)
@@ -163,12 +163,12 @@ def usages(call: Call[Any], uuid: str) -> Reply:
     return fresh(call, {"resource_provider_generation": row.generation, "usages": used}, (row.updated_at,))
 
 
-def aggregates(call: Call[Any], uuid: str) -> Reply:
+def aggregates(call: Call[Any], uuid: str) -> Reply[Any]:
     row = find_provider(call.tx, uuid)
     return _aggregates_of(call, row)
 
 
-def set_aggregates(call: Call[Any], body: Any, uuid: str) -> Reply:
+def set_aggregates(call: Call[Any], body: Any, uuid: str) -> Reply[Any]:
     row = find_provider(call.tx, uuid)
     given = body.aggregates if isinstance(body, Aggregates) else body
     wanted = {dashed(text): text for text in given}
@@ -184,7 +184,7 @@ def set_aggregates(call: Call[Any], body: Any, uuid: str) -> Reply:
     return _aggregates_of(call, row)
 
 
-def _aggregates_of(call: Call[Any], row: Provider) -> Reply:
+def _aggregates_of(call: Call[Any], row: Provider) -> Reply[Any]:
     held = select(ProviderAggregate.shown).where(ProviderAggregate.provider_id == row.id)
     view: dict[str, Any] = {"aggregates": sorted(call.tx.scalars(held))}
     if call.at_least(1, 19):

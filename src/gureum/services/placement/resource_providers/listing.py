@@ -98,7 +98,7 @@ def _member_of(call: Call[Any], values: list[str]) -> Condition:
     return and_(true(), *(_aggregates(call, aggregates) if aggregates else ()))
 
 
-PROVIDERS = Collection(
+PROVIDERS: Collection[Any] = Collection(
     name="resource_providers",
     model=Provider,
     special={

@@ -39,7 +39,7 @@ class Traits(Struct, forbid_unknown_fields=True):
     resource_provider_generation: Generation
 
 
-def index(call: Call[Any]) -> Reply:
+def index(call: Call[Any]) -> Reply[Any]:
     check_query(call, {"name": (1, 6), "associated": (1, 6)})
     found = names.traits(call.tx)
     if (asked := call.param("name")) is not None:
@@ -62,13 +62,13 @@ def _named(found: set[str], asked: str) -> set[str]:
     )
 
 
-def show(call: Call[Any], name: str) -> Reply:
+def show(call: Call[Any], name: str) -> Reply[Any]:
     if name not in names.traits(call.tx):
         raise NotFound(f"No such trait(s): {name[:255]}.")
     return fresh(call, None)
 
 
-def create(call: Call[Any], name: str) -> Reply:
+def create(call: Call[Any], name: str) -> Reply[Any]:
     if not _CUSTOM.fullmatch(name):
         raise BadRequest('The trait is invalid. A valid trait must be no longer than 255 characters, start with the prefix "CUSTOM_" and use following characters: "A"-"Z", "0"-"9" and "_"')  # fmt: skip # noqa: E501
     location = f"{call.base_url}/traits/{name}"
@@ -89,11 +89,11 @@ def remove(call: Call[Any], name: str) -> None:
     call.tx.delete(row)
 
 
-def list_of(call: Call[Any], uuid: str) -> Reply:
+def list_of(call: Call[Any], uuid: str) -> Reply[Any]:
     return _traits_of(call, find_provider(call.tx, uuid))
 
 
-def set_of(call: Call[Any], body: Traits, uuid: str) -> Reply:
+def set_of(call: Call[Any], body: Traits, uuid: str) -> Reply[Any]:
     provider = find_provider(call.tx, uuid)
     if len(set(body.traits)) != len(body.traits):
         raise BadRequest("JSON does not validate: traits must be unique.")
@@ -112,7 +112,7 @@ def clear_of(call: Call[Any], uuid: str) -> None:
     call.tx.execute(delete(ProviderTrait).where(ProviderTrait.provider_id == provider.id))
 
 
-def _traits_of(call: Call[Any], provider: Provider) -> Reply:
+def _traits_of(call: Call[Any], provider: Provider) -> Reply[Any]:
     held = select(ProviderTrait.trait).where(ProviderTrait.provider_id == provider.id).order_by(ProviderTrait.trait)
     view = {"traits": list(call.tx.scalars(held)), "resource_provider_generation": provider.generation}
     return fresh(call, view, (provider.updated_at,))

@@ -20,7 +20,7 @@ EVERY = "all"
 RULES = (Rule(_RULE, "rule:project_reader_or_admin or role:service", "Show what a project uses"),)
 
 
-def show(call: Call[Any]) -> Reply:
+def show(call: Call[Any]) -> Reply[Any]:
     check_query(call, {"project_id": (1, 9), "user_id": (1, 9), "consumer_type": (1, 38)})
     project_id = call.param("project_id")
     if not project_id:

@@ -75,7 +75,7 @@ def _of_kinds(_call: Call[Any], values: list[str]) -> Condition:
     return Namespace.id.in_(select(Association.namespace_id).where(Association.resource_type.in_(kinds)))
 
 
-NAMESPACES = Collection(
+NAMESPACES: Collection[Any] = Collection(
     name="namespaces",
     model=Namespace,
     reach=access.REACH,
@@ -99,7 +99,7 @@ def index(call: Call[Any]) -> dict[str, Any]:
     return NAMESPACES.answer(call, page, views, schema="/v2/schemas/metadefs/namespaces")
 
 
-def create(call: Call[Any], body: NewNamespace) -> Reply:
+def create(call: Call[Any], body: NewNamespace) -> Reply[Any]:
     if call.tx.scalar(select(Namespace.id).where(Namespace.namespace == body.namespace)) is not None:
         raise Conflict(f"Metadata definition namespace={body.namespace} already exists.")
     now = clock.utcnow()

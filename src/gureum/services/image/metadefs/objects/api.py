@@ -25,7 +25,7 @@ RULES = rules(
     ("add_metadef_object", "Add"),
     ("delete_metadef_object", "Delete"),
 )
-_OBJECTS = Collection(
+_OBJECTS: Collection[Any] = Collection(
     name="objects",
     model=NamespaceObject,
     sort_keys={
@@ -94,7 +94,7 @@ def index(call: Call[Any], namespace_name: str) -> dict[str, Any]:
     }
 
 
-def create(call: Call[Any], body: ObjectBody, namespace_name: str) -> Reply:
+def create(call: Call[Any], body: ObjectBody, namespace_name: str) -> Reply[Any]:
     namespace = find(call, namespace_name)
     view = view_of(namespace, add_row(call, namespace, body))
     return Reply(view, headers={"Location": call.base_url + view["self"]})

@@ -48,7 +48,7 @@ def index(call: Call[Any], namespace_name: str) -> dict[str, Any]:
     return {"properties": definitions_of(call, find(call, namespace_name))}
 
 
-def create(call: Call[Any], body: Named, namespace_name: str) -> Reply:
+def create(call: Call[Any], body: Named, namespace_name: str) -> Reply[Any]:
     namespace = find(call, namespace_name)
     row = add_row(call, namespace, body.name, as_json(body))
     place = path_of(namespace.namespace, "properties", row.name)

@@ -27,7 +27,7 @@ RULES = rules(
     ("delete_metadef_tag", "Delete"),
     ("delete_metadef_tags", "Delete all"),
 )
-_TAGS = Collection(
+_TAGS: Collection[Any] = Collection(
     name="tags",
     model=NamespaceTag,
     sort_keys={

@@ -1,0 +1,256 @@
+"""Bodies and views that change with the microversion: one Struct, each field with the versions that have it.
+
+    class NewKeypair(Struct, forbid_unknown_fields=True):
+        name: Annotated[WiderName, Takes((2, 1), KeypairName), Takes((2, 92), WiderName)]
+        public_key: Annotated[PublicKey | None, Takes((2, 92), PublicKey, required=True)] = None
+        type: Annotated[Literal["ssh", "x509"], Since(2, 2)] = "ssh"
+
+From it follow the closed types that each version decodes and shows (`closed`), a decoded body as the newest type, whose
+handler sees no other (`upgraded`), and a view without what is newer than the request (`narrow`). Invariant: nothing
+here is written by hand for a version. What a field's versions cannot say (a name that changed, a value that means
+another) is the route's own `upgrade` and `downgrade`.
+Source: the API-SIG microversion specification.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
+
+import msgspec
+from msgspec import NODEFAULT, UNSET, Struct
+from msgspec.structs import FieldInfo
+
+from gureum.foundation import shapes
+from gureum.foundation.http.microversions import Version
+from gureum.foundation.http.views import Extended, Listed
+
+
+class Since(NamedTuple):
+    """The first version that has the field."""
+
+    major: int
+    minor: int
+
+
+class Until(NamedTuple):
+    """The last version that has the field."""
+
+    major: int
+    minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Takes:
+    """What the field takes from a version on, where that is narrower than its annotation, which handlers see.
+
+    It is `required` as the field is, if nothing is said.
+    """
+
+    since: Version
+    kind: Any
+    required: bool | None = None
+
+
+Marker = Since | Until | Takes
+
+
+def closed(kind: Any, version: Version | None) -> Any:
+    """The type as `version` has it, for bytes: `kind` itself where it is the same. None is the newest version.
+
+    An `Extended` Struct is one that takes other names too.
+    """
+    return _at(kind, floor(kind, version))
+
+
+def floor(kind: Any, version: Version | None) -> Version:
+    """The version that stands for all those between which the type does not change."""
+    begins = starts(kind)
+    if version is None or not begins:
+        return _NEVER
+    return max((start for start in begins if start <= version), default=(0, 0))
+
+
+@cache
+def starts(kind: Any) -> tuple[Version, ...]:
+    """The versions from which on the type is another than before."""
+    return tuple(sorted({version for struct in _structs(kind, set()) for version in _own_starts(struct)}))
+
+
+def upgraded(value: Any, kind: Any) -> Any:
+    """A body as `closed` decoded it, as the newest type `kind`."""
+    if type(value) is kind or not starts(kind):
+        return value
+    return shapes.of_attributes(value, kind)
+
+
+def narrow(view: Any, version: Version) -> None:
+    """Take from a view, in place, what its version does not have. A view is made anew for each request."""
+    if isinstance(view, Struct):
+        plan = _plan(type(view))
+        for name, first, last in plan.fields:
+            if not first <= version <= last:
+                setattr(view, name, UNSET)
+        for name in plan.inner:
+            narrow(getattr(view, name), version)
+    elif isinstance(view, list | tuple):
+        for item in view:
+            narrow(item, version)
+    elif isinstance(view, dict):
+        narrow(list(view.values()), version)
+    elif isinstance(view, Listed):
+        narrow(view.items, version)
+    elif isinstance(view, Extended):
+        narrow(view.fields, version)
+
+
+# -- what a type's fields say -----------------------------------------------------------------------------
+
+
+_NEVER: Version = (10**6, 0)
+"""Later than every version."""
+
+
+class _Plan(NamedTuple):
+    """Fields of some versions with the first and the last of them, and fields whose values may have such fields."""
+
+    fields: tuple[tuple[str, Version, Version], ...]
+    inner: tuple[str, ...]
+
+
+@cache
+def _plan(struct: type[Struct]) -> _Plan:
+    fields, inner = [], []
+    for field in msgspec.structs.fields(struct):
+        first, last = _span(field)
+        if (first, last) != ((0, 0), _NEVER):
+            fields.append((field.name, first, last))
+        if starts(field.type):
+            inner.append(field.name)
+    return _Plan(tuple(fields), tuple(inner))
+
+
+def _markers(field: FieldInfo) -> list[Marker]:
+    if get_origin(field.type) is not Annotated:
+        return []
+    return [marker for marker in field.type.__metadata__ if isinstance(marker, Marker)]
+
+
+def _span(field: FieldInfo) -> tuple[Version, Version]:
+    """The first and the last version that has the field."""
+    first: Version = (0, 0)
+    last = _NEVER
+    for marker in _markers(field):
+        if isinstance(marker, Since):
+            first = (marker.major, marker.minor)
+        elif isinstance(marker, Until):
+            last = (marker.major, marker.minor)
+    return first, last
+
+
+def _own_starts(struct: type[Struct]) -> Iterator[Version]:
+    for field in msgspec.structs.fields(struct):
+        for marker in _markers(field):
+            if isinstance(marker, Since):
+                yield marker.major, marker.minor
+            elif isinstance(marker, Until):
+                yield marker.major, marker.minor + 1
+            else:
+                yield marker.since
+
+
+def _structs(kind: Any, known: set[type[Struct]]) -> set[type[Struct]]:
+    """Every Struct that a type holds."""
+    if isinstance(kind, type) and issubclass(kind, Struct):
+        if kind not in known:
+            known.add(kind)
+            for field in msgspec.structs.fields(kind):
+                _structs(field.type, known)
+    else:
+        for argument in get_args(kind):
+            _structs(argument, known)
+    return known
+
+
+# -- the type of one version ------------------------------------------------------------------------------
+
+
+@cache
+def _at(kind: Any, version: Version) -> Any:
+    """The type at one of its `starts`."""
+    if _is_plain(kind, version):
+        return kind
+    if isinstance(kind, type) and issubclass(kind, Struct):
+        return _variant(kind, version)
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _unmarked(kind, _at(arguments[0], version))
+    if origin is Extended:
+        return _variant(arguments[0], version, is_open=True)
+    changed = tuple(_at(argument, version) for argument in arguments)
+    if origin in (Union, types.UnionType):
+        return Union[changed]  # noqa: UP007 made of a tuple
+    return origin[changed]
+
+
+@cache
+def _is_plain(kind: Any, version: Version) -> bool:
+    """Whether every Struct in the type is at `version` as it is written."""
+    fields = [field for struct in _structs(kind, set()) for field in msgspec.structs.fields(struct)]
+    return not any(_is_changed(field, version) for field in fields) and not any(
+        _holds_extended(part) for part in (kind, *(field.type for field in fields))
+    )
+
+
+def _is_changed(field: FieldInfo, version: Version) -> bool:
+    return not _is_there(field, version) or any(isinstance(marker, Takes) for marker in _markers(field))
+
+
+def _holds_extended(kind: Any) -> bool:
+    return get_origin(kind) is Extended or any(_holds_extended(part) for part in get_args(kind))
+
+
+def _unmarked(kind: Any, inner: Any) -> Any:
+    """An annotated type around `inner`, with what msgspec reads of its annotations."""
+    kept = [note for note in kind.__metadata__ if not isinstance(note, Marker)]
+    return Annotated[(inner, *kept)] if kept else inner
+
+
+def _variant(struct: type[Struct], version: Version, *, is_open: bool = False) -> type[Struct]:
+    config = struct.__struct_config__
+    ending = "" if version == _NEVER else f"_{version[0]}_{version[1]}"
+    return msgspec.defstruct(
+        f"{struct.__name__}{ending}",
+        [_field(field, version) for field in msgspec.structs.fields(struct) if _is_there(field, version)],
+        module=struct.__module__,
+        forbid_unknown_fields=config.forbid_unknown_fields and not is_open,
+        tag=config.tag,
+        tag_field=config.tag_field,
+        kw_only=True,
+    )
+
+
+def _is_there(field: FieldInfo, version: Version) -> bool:
+    first, last = _span(field)
+    return first <= version <= last
+
+
+def _field(field: FieldInfo, version: Version) -> tuple[str, Any, Any]:
+    kind, required = field.type, field.required
+    for marker in _markers(field):
+        if isinstance(marker, Takes) and marker.since <= version:
+            kind = marker.kind
+            required = field.required if marker.required is None else marker.required
+    default = NODEFAULT if required else field.default
+    factory = NODEFAULT if required else field.default_factory
+    named: Any = msgspec.field(default=default, default_factory=factory, name=field.encode_name)  # type: ignore[call-overload]  # one of both is NODEFAULT
+    inner = _unmarked(kind, get_args(kind)[0]) if get_origin(kind) is Annotated else kind
+    return field.name, closed(inner, version), named
+
+
+def fields_of(struct: type[Struct]) -> Mapping[str, Any]:
+    """The fields of a Struct by the names that clients know, each with its type."""
+    return {field.encode_name: field.type for field in msgspec.structs.fields(struct)}
