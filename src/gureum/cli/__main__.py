@@ -138,6 +138,12 @@ def event_forget(given: argparse.Namespace) -> int:
     return forget(given.config or _folder(given).config, given.name)
 
 
+def host_list(given: argparse.Namespace) -> int:
+    from gureum.cli.hosts import print_hosts
+
+    return print_hosts(given.config or _folder(given).config, given.json)
+
+
 def project_leftovers(given: argparse.Namespace) -> int:
     from gureum.cli.projects import print_leftovers
 
@@ -215,13 +221,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("host", nargs="?", default="", help="such as host1")
     one.add_argument("command", nargs="*", metavar="COMMAND", help="after --")
     one.set_defaults(run=enter)
-    one = commands.add_parser("task", help="the durable tasks behind resources")
-    inner = one.add_subparsers(metavar="list", required=True).add_parser(
-        "list", parents=shown, help="what waits on what"
-    )
-    inner.add_argument("--all", action="store_true", help="those that only wait for a wish, too")
-    inner.add_argument("--config", type=Path, metavar="FILE", help="the control plane's (default: the folder's)")
-    inner.set_defaults(run=task_list)
+    _tasks_and_hosts(commands, shown)
     _events(commands, folder, shown)
     _projects(commands, folder, shown)
     _services(commands, folder, shown)
@@ -253,6 +253,21 @@ def _events(commands: Subcommands, folder: argparse.ArgumentParser, shown: list[
     for verb in verbs[1:]:
         verb.add_argument("name", metavar="SUBSCRIBER")
     verbs[1].add_argument("number", type=int, metavar="NUMBER", help="of the event; 0 is the oldest that is kept")
+
+
+def _tasks_and_hosts(commands: Subcommands, shown: list[argparse.ArgumentParser]) -> None:
+    one = commands.add_parser("task", help="the durable tasks behind resources")
+    tasks = one.add_subparsers(metavar="list", required=True).add_parser(
+        "list", parents=shown, help="what waits on what"
+    )
+    tasks.add_argument("--all", action="store_true", help="those that only wait for a wish, too")
+    one = commands.add_parser("host", help="the hosts and their agents")
+    hosts = one.add_subparsers(metavar="list", required=True).add_parser(
+        "list", parents=shown, help="each agent: its version, since when it runs, when it was heard"
+    )
+    for verb, run in ((tasks, task_list), (hosts, host_list)):
+        verb.add_argument("--config", type=Path, metavar="FILE", help="the control plane's (default: the folder's)")
+        verb.set_defaults(run=run)
 
 
 def _projects(commands: Subcommands, folder: argparse.ArgumentParser, shown: list[argparse.ArgumentParser]) -> None:

@@ -20,6 +20,7 @@ from gureum.foundation.db.schema import Schema
 from gureum.foundation.events.outbox import Events
 from gureum.foundation.events.positions import mend_restored, purge
 from gureum.foundation.events.reader import WRITTEN, EventReader
+from gureum.foundation.fleet.directory import forgetting
 from gureum.foundation.fleet.fleet import WRITE_EVERY_S, Fleet
 from gureum.foundation.http.app import App
 from gureum.foundation.leftovers.projects import DeletedProjects
@@ -125,6 +126,7 @@ class Control:
     def _reconcilers(self) -> Iterator[Reconciler]:
         yield _purging(self.database, self.events, self.config.events.keep_days)
         yield self.deleted_projects.reconciler(self.database)
+        yield forgetting(self.database)
         for part in self.mounted.values():
             yield from part.reconcilers
 

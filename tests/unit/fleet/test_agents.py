@@ -9,10 +9,12 @@ import msgspec
 import pytest
 
 from gureum.foundation.bus.in_process import InProcessBus
+from gureum.foundation.db.types import Row
 from gureum.foundation.fleet.agents import Agents
 from gureum.foundation.fleet.calls import remote
+from gureum.foundation.fleet.directory import AgentRow
 from gureum.foundation.fleet.failure import AgentFailure
-from gureum.foundation.fleet.fleet import Fleet, Reports, moments_of
+from gureum.foundation.fleet.fleet import Fleet, Reports
 from gureum.foundation.fleet.kind import AgentKind, AgentsOverBus, Report
 from gureum.foundation.fleet.silence import Cause, Silence
 from gureum.foundation.metrics import Metrics
@@ -55,6 +57,12 @@ class NewShelf(Shelf):
 @pytest.fixture
 def bus():
     return InProcessBus()
+
+
+@pytest.fixture
+def database(database):
+    Row.metadata.create_all(database.engine, tables=[AgentRow.__table__])
+    return database
 
 
 @pytest.fixture
@@ -190,14 +198,6 @@ def test_a_subscriber_that_fails_holds_up_no_other_kind(database, bus, virtual_c
     fleet.take_in()
     assert [beat.kind for beat in recorded] == ["drawer"]
     assert "the heartbeats of shelf agents could not be taken in" in caplog.text
-
-
-def test_hosts_of_the_same_second_share_a_moment(agents, virtual_clock):
-    moments = []
-    for host, pause in (("h1", 0.4), ("h2", 2.0), ("h3", 0.3), ("h4", 0.0)):
-        moments.append(agents.arrived(ShelfReport(host, 1, 5), keep=True).heard_at)
-        virtual_clock.advance(pause)
-    assert moments_of(agents.take()) == {moments[0]: ["h1"], moments[1]: ["h2"], moments[3]: ["h3", "h4"]}
 
 
 def test_a_report_of_an_older_agent_is_understood():

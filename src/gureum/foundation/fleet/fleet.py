@@ -3,7 +3,7 @@
 Heartbeats arrive often and from many; they are gathered in memory and taken in once a second. Processes that run tasks
 take them in; the others only note who lives. Losing heartbeats costs latency only.
 Invariant: kinds do not disturb each other; what fails for one is logged, and the next heartbeat tells it again.
-Read next: `agents.py`; `gureum/foundation/service.py`, where a service subscribes.
+Read next: `agents.py`, `directory.py`; `gureum/foundation/service.py`, where a service subscribes.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, Generic, cast
 from gureum.foundation.bus.interface import Bus
 from gureum.foundation.db.engine import Database, Tx
 from gureum.foundation.fleet.agents import SILENT_AFTER_S, Agents, AnyAgents, Heartbeat
+from gureum.foundation.fleet.directory import Directory
 from gureum.foundation.fleet.kind import A, AgentKind, AgentSource, AgentsOverBus, R, Stop
 from gureum.foundation.metrics import Metrics
 
@@ -49,6 +50,7 @@ class Fleet:
         self._metrics = metrics
         self._agents: dict[str, AnyAgents] = {}
         self._subscribers: dict[str, list[Reports[Any]]] = {}
+        self._directory = Directory()
 
     def agents(
         self, kind: AgentKind[A, R], source: AgentSource[A, R] | None = None, timeout_s: float = SILENT_AFTER_S
@@ -96,12 +98,15 @@ class Fleet:
         for name, agents in self._agents.items():
             if beats := agents.take():
                 try:
-                    self._take_in(self._subscribers.get(name, []), beats)
+                    self._take_in(name, beats)
                 except Exception:
                     log.exception("the heartbeats of %s agents could not be taken in", name)
 
-    def _take_in(self, subscribers: list[Reports[Any]], beats: list[Heartbeat[Any]]) -> None:
+    def _take_in(self, kind: str, beats: list[Heartbeat[Any]]) -> None:
+        subscribers = self._subscribers.get(kind, [])
+
         def write(tx: Tx) -> None:
+            self._directory.record(tx, kind, beats)
             for subscriber in subscribers:
                 if subscriber.record is not None:
                     subscriber.record(tx, beats)
@@ -110,12 +115,3 @@ class Fleet:
         for subscriber in subscribers:
             if subscriber.compare is not None:
                 subscriber.compare(beats)
-
-
-def moments_of(beats: Sequence[Heartbeat[Any]]) -> dict[float, list[str]]:
-    """When each host was heard: moment -> hosts. Those of the same second share the newest, for fewer statements."""
-    newest = max(beat.heard_at for beat in beats)
-    moments: dict[float, list[str]] = {}
-    for beat in beats:
-        moments.setdefault(newest if newest - beat.heard_at < 1 else beat.heard_at, []).append(beat.host)
-    return moments

@@ -10,19 +10,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from gureum.agents.hypervisor.protocol import HostObserved, HostResources
 from gureum.foundation import clock, ids
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.fleet.agents import Heartbeat
-from gureum.foundation.fleet.fleet import moments_of
+from gureum.foundation.fleet.directory import note_heard
 from gureum.services.compute.hosts.model import Host
 from gureum.services.placement.facade import Inventory, PlacementFacade, ProviderReport
 
 log = logging.getLogger("gureum.hosts")
 
-WRITTEN_WITHIN_S = 0.5
 AT_ONCE = 500
 
 
@@ -49,11 +48,7 @@ class HostInventories:
         for start in range(0, len(changed), AT_ONCE):
             self._record(tx, changed[start : start + AT_ONCE])
         tx.on_commit(lambda: self._written.update({observed.host: observed.resources for observed in changed}))
-        for moment, names in moments_of(beats).items():
-            for start in range(0, len(names), AT_ONCE):
-                # Every process with workers hears every heartbeat; one of them writes it.
-                old = (Host.name.in_(names[start : start + AT_ONCE]), Host.seen_at < moment - WRITTEN_WITHIN_S)
-                tx.execute(update(Host).where(*old).values(seen_at=moment))
+        note_heard(tx, Host.name, Host.seen_at, beats)
 
     def _record(self, tx: Tx, changed: list[HostObserved]) -> None:
         names = [observed.host for observed in changed]
