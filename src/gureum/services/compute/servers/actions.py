@@ -141,7 +141,7 @@ def _rebuild(call: Call[ComputeDeps], server: Server, payload: bodies.Rebuild) -
     call.tx.flush()
     view = views.detail(call, server.id)
     view |= {"adminPass": password, "key_name": server.key_name, "user_data": server.user_data}
-    return Reply({"server": view}, headers={"Location": view["links"][0]["href"]})
+    return Reply({"server": view}, headers={"Location": view["links"][0].href})
 
 
 def _reset_state(call: Call[ComputeDeps], server: Server, payload: bodies.ResetState) -> None:

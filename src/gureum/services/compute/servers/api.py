@@ -88,7 +88,7 @@ def create(call: Call[ComputeDeps], body: Any) -> Reply[Any]:
         "security_groups": groups,
         "adminPass": password,
     }
-    return Reply({"server": view}, headers={"Location": links[0]["href"]})
+    return Reply({"server": view}, headers={"Location": links[0].href})
 
 
 def _count(new: Any) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 
 from gureum.foundation import clock
 from gureum.foundation.http.call import Call
+from gureum.foundation.http.views import Link
 from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.servers import seen
 from gureum.services.network.facade import Address
@@ -19,12 +20,12 @@ ADMIN = "os_compute_api:os-extended-server-attributes"
 HOST_STATUS = "os_compute_api:servers:show:host_status"
 
 
-def links(call: Call[Any], kind: str, id_: str) -> list[dict[str, str]]:
+def links(call: Call[ComputeDeps], kind: str, id_: str) -> list[Link]:
     """The self and bookmark links of the compute API, with the project id in the path where the request has it."""
     project = call.project_in_path
     return [
-        {"rel": "self", "href": f"{call.base_url}/v2.1{project}/{kind}/{id_}"},
-        {"rel": "bookmark", "href": f"{call.base_url}{project}/{kind}/{id_}"},
+        Link("self", f"{call.base_url}/v2.1{project}/{kind}/{id_}"),
+        Link("bookmark", f"{call.base_url}{project}/{kind}/{id_}"),
     ]
 
 
