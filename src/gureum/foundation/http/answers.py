@@ -1,14 +1,14 @@
 """What the answers of a route are made of, as its handler's annotation says: for OpenAPI documents and for tests.
 
-A handler returns None, a Struct, a `list` or `dict` of them, `Listed[...]`, `Extended[...]`, or a `Reply[...]` of one
-of these; several in a union. Whatever else it returns has no schema.
+A handler returns None, a Struct, a `list` or `dict` of them, `Listed[...]`, `Extended[...]`, bytes that say what they
+encode (`Encodes`), or a `Reply[...]` of one of these; several in a union. Whatever else it returns has no schema.
 """
 
 from __future__ import annotations
 
 import types
 from functools import cache, partial
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -16,7 +16,7 @@ from msgspec import UNSET, Struct, UnsetType
 from gureum.foundation.http.microversions import Version
 from gureum.foundation.http.routes import Api, Reply, Route
 from gureum.foundation.http.versioned import closed
-from gureum.foundation.http.views import Extended, Listed, View
+from gureum.foundation.http.views import Encodes, Extended, Listed, View
 
 
 def views_of(route: Route) -> list[Any]:
@@ -31,7 +31,7 @@ def is_typed(route: Route) -> bool:
 
 def _returned(route: Route) -> list[Any]:
     handler = route.handler.func if isinstance(route.handler, partial) else route.handler
-    return list(_parts(get_type_hints(handler).get("return", Any)))
+    return list(_parts(get_type_hints(handler, include_extras=True).get("return", Any)))
 
 
 def document_type(api: Api, route: Route, view: Any, version: Version | None) -> Any:
@@ -64,11 +64,13 @@ def _name(kind: Any, envelope: str) -> str:
 
 
 def _parts(kind: Any) -> tuple[Any, ...]:
-    """The alternatives of a union; those within a `Reply` too."""
+    """The alternatives of a union, those within a `Reply` too; of encoded documents their views."""
     if get_origin(kind) in (Union, types.UnionType):
         return tuple(inner for part in get_args(kind) for inner in _parts(part))
     if get_origin(kind) is Reply:
         return _parts(get_args(kind)[0])
+    if get_origin(kind) is Annotated:
+        return tuple(note.view for note in kind.__metadata__ if isinstance(note, Encodes)) or (get_args(kind)[0],)
     return (kind,)
 
 

@@ -2,12 +2,14 @@
 
 A handler returns a Struct, which the route's `envelope` names in the answer: `{"keypair": {...}}`. A list is `Listed`;
 a Struct with properties beside its fields that a client chose is `Extended`, as a body and as a view; an answer with
-headers or another status is a `Reply` (`routes.py`).
+headers or another status is a `Reply` (`routes.py`). A document that is kept encoded, so that many requests share it,
+is `Annotated[bytes, Encodes(Document)]`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from msgspec import UNSET, Struct
@@ -46,6 +48,13 @@ class Extended(Generic[T]):
     def __init__(self, fields: T, extra: Mapping[str, Any]) -> None:
         self.fields = fields
         self.extra = extra
+
+
+@dataclass(frozen=True, slots=True)
+class Encodes:
+    """Says of bytes of which view they are the JSON: of the whole document, its envelope included."""
+
+    view: Any
 
 
 def encoded(value: Any) -> Any:
