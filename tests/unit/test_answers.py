@@ -36,6 +36,9 @@ class Document(View):
 def cached(_call) -> Reply[Annotated[bytes, Encodes(Document)] | bytes]: ...
 
 
+def specs(_call, _id: str) -> dict[str, str]: ...
+
+
 def other(_call) -> dict[str, Any]: ...
 
 
@@ -43,6 +46,7 @@ ROUTES = (
     Route("GET", "/v2/things", index, "rule", envelope="things"),
     Route("GET", "/v2/things/{id}", show, "rule", envelope="thing"),
     Route("GET", "/v2/cached", cached, "rule"),
+    Route("GET", "/v2/things/{id}/specs", specs, "rule", envelope="specs"),
     Route("GET", "/v2/others", other, "rule"),
 )
 API = Api("x", "/x", plain, ROUTES, versions=Versions("x", (2, 1), (2, 9)), beside_lists=NAMED_LINKS)
@@ -58,6 +62,7 @@ def check(path, document, headers=None):
 def test_answers_of_their_version_pass():
     check("things/1", {"thing": {"name": "a"}})
     check("things/1", {"thing": {"name": "a", "colour": "red"}}, NEW)
+    check("things/1/specs", {"specs": {"a": "b"}})
     check("things", {"things": [{"name": "a"}], "things_links": [{"rel": "next", "href": "/"}]})
     check("cached", {"thing": {"name": "a"}})
 
@@ -71,6 +76,7 @@ def test_answers_of_their_version_pass():
         ("things/1", {"thing": {"name": 1}}, {}),
         ("things", {"things": [{"name": "a"}], "links": []}, {}),
         ("things", {"things": {}}, {}),
+        ("things/1/specs", {"specs": {"a": 1}}, {}),
         ("cached", {"name": "a"}, {}),
         ("cached", {"thing": {"name": 1}}, {}),
     ],

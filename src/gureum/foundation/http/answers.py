@@ -1,7 +1,8 @@
 """What the answers of a route are made of, as its handler's annotation says: for OpenAPI documents and for tests.
 
-A handler returns None, a Struct, a `list` or `dict` of them, `Listed[...]`, `Extended[...]`, bytes that say what they
-encode (`Encodes`), or a `Reply[...]` of one of these; several in a union. Whatever else it returns has no schema.
+A handler returns None, a Struct, a `list` or `dict` of them or of plain values, `Listed[...]`, `Extended[...]`, bytes
+that say what they encode (`Encodes`), or a `Reply[...]` of one of these; several in a union. Whatever else it returns
+has no schema.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from msgspec import UNSET, Struct, UnsetType
 from gureum.foundation.http.microversions import Version
 from gureum.foundation.http.routes import Api, Reply, Route
 from gureum.foundation.http.versioned import closed
-from gureum.foundation.http.views import Encodes, Extended, Listed, View
+from gureum.foundation.http.views import Encodes, Extended, JsonValue, Listed, View
 
 
 def views_of(route: Route) -> list[Any]:
@@ -79,5 +80,10 @@ def _is_view(kind: Any) -> bool:
     if origin in (Listed, Extended):
         return True
     if origin in (list, dict):
-        return _is_view(get_args(kind)[-1])
+        inner = get_args(kind)[-1]
+        return inner in _VALUES or _is_view(inner)
     return isinstance(kind, type) and issubclass(kind, Struct)
+
+
+_VALUES = (str, int, float, bool, JsonValue)
+"""What a list or a dictionary may hold beside views."""
