@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Protocol, overload
 
 
 class Clock(Protocol):
@@ -62,9 +62,25 @@ def utcnow() -> datetime:
     return datetime.fromtimestamp(now(), UTC).replace(tzinfo=None)
 
 
+@overload
+def iso(moment: datetime, suffix: str = "Z") -> str: ...
+
+
+@overload
+def iso(moment: datetime | None, suffix: str = "Z") -> str | None: ...
+
+
 def iso(moment: datetime | None, suffix: str = "Z") -> str | None:
     """`2026-01-31T12:00:00Z`: whole seconds, the form that compute and image use."""
     return None if moment is None else moment.isoformat(timespec="seconds") + suffix
+
+
+@overload
+def iso_micro(moment: datetime, suffix: str = "Z") -> str: ...
+
+
+@overload
+def iso_micro(moment: datetime | None, suffix: str = "Z") -> str | None: ...
 
 
 def iso_micro(moment: datetime | None, suffix: str = "Z") -> str | None:

@@ -145,7 +145,7 @@ def _event(call: Call[Any], server: Server, row: ServerAction, name: str, *, pri
     return event
 
 
-def _time(moment: Any) -> str | None:
+def _time(moment: datetime | None) -> str | None:
     return clock.iso_micro(moment, "")
 
 

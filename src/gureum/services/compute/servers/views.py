@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from gureum.foundation import clock
@@ -172,5 +173,5 @@ def _fault(server: Any, *, privileged: bool) -> dict[str, Any]:
     return fault
 
 
-def _plain(moment: Any) -> str | None:
+def _plain(moment: datetime | None) -> str | None:
     return clock.iso_micro(moment, "")
