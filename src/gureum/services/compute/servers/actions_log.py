@@ -6,6 +6,7 @@ one piece of work here, not a chain of messages.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, select
