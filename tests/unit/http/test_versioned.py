@@ -28,6 +28,7 @@ class NewThing(Struct, forbid_unknown_fields=True):
     kind: Annotated[str, Since(2, 2)] = "plain"
     nics: list[Nic] | None = None
     files: Annotated[list[str], Until(2, 56)] = []
+    zone: str | UnsetType = msgspec.field(default=UNSET, name="OS-EXT:zone")
 
 
 class Open(Struct):
@@ -74,6 +75,11 @@ def test_a_body_is_taken_from_the_version_that_has_its_fields_to_the_last(thing,
 
 def test_a_handler_gets_the_newest_type_with_the_defaults_of_what_the_version_does_not_have():
     assert sent({"name": "abc", "nics": [{"network": "n"}]}, (2, 1)) == NewThing("abc", nics=[Nic("n")])
+
+
+def test_what_a_body_does_not_say_stays_unset_and_names_of_clients_are_read():
+    assert sent({"name": "abc"}, (2, 1)).zone is UNSET
+    assert sent({"name": "abc", "OS-EXT:zone": "z"}, (2, 1)).zone == "z"
 
 
 def test_an_envelope_takes_no_other_name():
@@ -125,6 +131,20 @@ def test_a_view_holds_what_its_version_has_and_is_of_the_closed_type():
         msgspec.convert(document, closed(Thing, version))
         with pytest.raises(msgspec.ValidationError):
             msgspec.convert({**document, "colour": "red"}, closed(Thing, version))
+
+
+class Flavor(View):
+    id: Annotated[str, Until(2, 46)]
+    ram: Annotated[int, Since(2, 47)]
+
+
+class Server(View):
+    flavor: Flavor
+
+
+def test_views_inside_are_narrowed_by_versions_of_their_own():
+    assert shown(Server(Flavor("1", 64)), (2, 46)) == {"thing": {"flavor": {"id": "1"}}}
+    assert shown(Server(Flavor("1", 64)), (2, 47)) == {"thing": {"flavor": {"ram": 64}}}
 
 
 def test_items_of_lists_and_open_views_are_narrowed_too():

@@ -84,16 +84,15 @@ def upgraded(value: Any, kind: Any) -> Any:
     """A body as `closed` decoded it, as the newest type `kind`."""
     if type(value) is kind or not starts(kind):
         return value
-    return shapes.of_attributes(value, kind)
+    return shapes.of_fields(value, kind)
 
 
 def narrow(view: Any, version: Version) -> None:
     """Take from a view, in place, what its version does not have. A view is made anew for each request."""
     if isinstance(view, Struct):
-        plan = _plan(type(view))
-        for name, first, last in plan.fields:
-            if not first <= version <= last:
-                setattr(view, name, UNSET)
+        plan = _plan(type(view), version)
+        for name in plan.absent:
+            setattr(view, name, UNSET)
         for name in plan.inner:
             narrow(getattr(view, name), version)
     elif isinstance(view, list | tuple):
@@ -115,22 +114,24 @@ _NEVER: Version = (10**6, 0)
 
 
 class _Plan(NamedTuple):
-    """Fields of some versions with the first and the last of them, and fields whose values may have such fields."""
+    """The fields that a version does not have, and those whose values may have such fields."""
 
-    fields: tuple[tuple[str, Version, Version], ...]
+    absent: tuple[str, ...]
     inner: tuple[str, ...]
 
 
 @cache
-def _plan(struct: type[Struct]) -> _Plan:
-    fields, inner = [], []
-    for field in msgspec.structs.fields(struct):
-        first, last = _span(field)
-        if (first, last) != ((0, 0), _NEVER):
-            fields.append((field.name, first, last))
-        if starts(field.type):
-            inner.append(field.name)
-    return _Plan(tuple(fields), tuple(inner))
+def _plan(struct: type[Struct], version: Version) -> _Plan:
+    fields = msgspec.structs.fields(struct)
+    absent = tuple(field.name for field in fields if not _is_there(field, version))
+    inner = (field.name for field in fields if field.name not in absent and _is_narrower(field.type, version))
+    return _Plan(absent, tuple(inner))
+
+
+def _is_narrower(kind: Any, version: Version) -> bool:
+    """Whether some Struct in the type has a field that `version` does not have."""
+    fields = (field for struct in _structs(kind, set()) for field in msgspec.structs.fields(struct))
+    return any(not _is_there(field, version) for field in fields)
 
 
 def _markers(field: FieldInfo) -> list[Marker]:
