@@ -1,1 +1,1 @@
-"""A service of a developer's own, added by its folder and one line: the worked example of docs/develop."""
+"""Services of a developer's own, added by folder and line: the worked examples of docs/develop."""

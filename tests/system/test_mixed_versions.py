@@ -1,7 +1,9 @@
 """A worker of the commit before beside one of this version that knows a new kind of task: nothing waits for a lease.
 
-`GUREUM_PREVIOUS` names the commit before (by default the parent of HEAD). It must be one whose workers claim only what
-they know, and whose tables are those of this version.
+The same with hosts whose agents are of the commit before: each side understands what the other says.
+
+As in an upgrade, the older worker is there first, and the tables are migrated under it. `GUREUM_PREVIOUS` names the
+commit before (by default the parent of HEAD). It must be one whose workers claim only what they know.
 """
 
 from __future__ import annotations
@@ -52,15 +54,17 @@ def previous(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def cloud(tmp_path, postgresql_server, previous):
+@pytest.fixture(params=["hosts-of-this-version", "hosts-of-the-commit-before"])
+def cloud(request, tmp_path, postgresql_server, previous):
     cloud = MixedCloud(tmp_path, postgresql_server.new_database(), "unix:bus.sock")
     try:
+        cloud.start_of(previous, "worker0", "gureum.roles.worker")
+        cloud.ready("worker0")  # the tables are those of the commit before, until the others bring them up to date
         cloud.start("api0", "api")
         cloud.ready("api0")
-        cloud.start_of(previous, "worker0", "gureum.roles.worker")
         cloud.start_of(ROOT, "worker1", "tests.system.worker_with_new_kind")
-        cloud.start("simulated-hosts", "simulated_hosts")
+        older = request.param == "hosts-of-the-commit-before"
+        cloud.start_of(previous if older else ROOT, "simulated-hosts", "gureum.roles.simulated_hosts")
         cloud.ready(*cloud.processes)
         yield cloud
     finally:
