@@ -210,7 +210,7 @@ def test_two_services_add_revisions_without_meeting(empty, tmp_path):
     assert "rain_0002" not in versions(empty), "it is told by the one that depends on it"
 
 
-OF_LATER_REVISIONS = ("events", "event_cursors", "deleted_projects", "agents")
+OF_LATER_REVISIONS = ("events", "event_cursors", "deleted_projects", "agents", "own_endpoints")
 
 
 def as_before_the_branches(database):

@@ -162,6 +162,54 @@ def test_what_it_holds_of_a_deleted_project_is_listed_and_cleaned(cloud):
     assert [one["title"] for one in admin.get("/notices/v1/notices").json()["notices"]] == ["everybody's"]
 
 
+def catalog_of(client):
+    return {entry["type"] for entry in client.get("/identity/v3/auth/catalog").json()["catalog"]}
+
+
+def test_its_catalog_entry_goes_while_it_is_disabled_and_comes_back_with_the_same_ids(url, tmp_path):
+    cloud = SimulatedCloud(tmp_path, database=url, more={"catalogue": SIX}, services=WITH_NOTICES)
+    assert "notices" in catalog_of(cloud.client())
+
+    def endpoints(admin):
+        (service,) = admin.get("/identity/v3/services?type=notices").json()["services"]
+        rows = admin.get(f"/identity/v3/endpoints?service_id={service['id']}").json()["endpoints"]
+        return service["enabled"], {row["id"] for row in rows}, {row["enabled"] for row in rows}
+
+    before = endpoints(cloud.client())
+    cloud.restart(prepare=True, services=ServicesConfig("core"))
+    admin = cloud.client()
+    assert catalog_of(admin) == {"identity", "image", "placement", "compute", "network"}
+    assert endpoints(admin) == (False, before[1], {False})
+    cloud.restart(prepare=True, services=WITH_NOTICES)
+    assert "notices" in catalog_of(cloud.client())
+    assert endpoints(cloud.client()) == before
+    cloud.close()
+
+
+def test_an_endpoint_that_an_operator_made_or_disabled_is_left_alone(url, tmp_path):
+    cloud = SimulatedCloud(tmp_path, database=url, more={"catalogue": SIX}, services=WITH_NOTICES)
+    admin = cloud.client()
+    (service,) = admin.get("/identity/v3/services?type=notices").json()["services"]
+    rows = admin.get(f"/identity/v3/endpoints?service_id={service['id']}").json()["endpoints"]
+    closed = next(row["id"] for row in rows if row["interface"] == "internal")
+    admin.patch(f"/identity/v3/endpoints/{closed}", {"endpoint": {"enabled": False}})
+    elsewhere = {
+        "service_id": service["id"],
+        "interface": "public",
+        "url": "http://192.0.2.1/n",
+        "region_id": "RegionOne",
+    }
+    made = admin.post("/identity/v3/endpoints", {"endpoint": elsewhere})
+    assert made.status == 201, made.content
+    cloud.restart(prepare=True, services=ServicesConfig("core"))
+    assert "notices" in catalog_of(cloud.client()), "the operator's own endpoint is still served"
+    cloud.restart(prepare=True, services=WITH_NOTICES)
+    rows = cloud.client().get(f"/identity/v3/endpoints?service_id={service['id']}").json()["endpoints"]
+    assert {row["id"] for row in rows if not row["enabled"]} == {closed}
+    assert len(rows) == 4
+    cloud.close()
+
+
 def names_it(content):
     return LINE.encode() in content or LINE.replace(".", "/").encode() in content
 

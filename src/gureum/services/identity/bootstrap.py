@@ -1,17 +1,16 @@
-"""What a new cloud starts with; repeating it changes nothing but the URLs of its own endpoints."""
+"""What a new cloud starts with. A later start changes its own endpoints alone (`catalog/own_endpoints.py`)."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-
-from sqlalchemy import select
 
 from gureum.foundation import clock, ids
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.service import CatalogEntry
 from gureum.services.identity.assignments.model import SYSTEM, Assignment
-from gureum.services.identity.catalog.model import Endpoint, Region, Service
+from gureum.services.identity.catalog.own_endpoints import bring_up_to_date
 from gureum.services.identity.projects.model import DEFAULT_DOMAIN, ROOT, Project
 from gureum.services.identity.roles.model import ImpliedRole, Role
 from gureum.services.identity.tokens.passwords import Passwords
@@ -35,10 +34,12 @@ class Bootstrap:
     catalog: tuple[CatalogEntry, ...] = ()
 
 
-def bootstrap(tx: Tx, wanted: Bootstrap, passwords: Passwords) -> None:
+def bootstrap(tx: Tx, wanted: Bootstrap, passwords: Passwords, changed: Callable[[Tx], None]) -> None:
+    """`changed` is called when tokens' catalogs are not what they were."""
     if tx.get(Project, DEFAULT_DOMAIN) is None:
         _first_time(tx, wanted, passwords)
-    _catalog(tx, wanted)
+    if bring_up_to_date(tx, wanted.region, wanted.public_url, wanted.catalog):
+        changed(tx)
 
 
 def _first_time(tx: Tx, wanted: Bootstrap, passwords: Passwords) -> None:
@@ -94,27 +95,3 @@ def _assign(tx: Tx, user_id: str, kind: str, target_id: str, role_id: str) -> No
             inherited=False,
         )
     )
-
-
-def _catalog(tx: Tx, wanted: Bootstrap) -> None:
-    if tx.get(Region, wanted.region) is None:
-        tx.add(Region(id=wanted.region))
-        tx.flush()
-    present = {row.type: row for row in tx.scalars(select(Service))}
-    endpoints = tx.scalars(select(Endpoint)).all()
-    for entry in wanted.catalog:
-        service = present.get(entry.type)
-        if service is None:
-            service = Service(id=ids.new_hex(), type=entry.type, name=entry.name)
-            tx.add(service)
-            tx.flush()
-        url = wanted.public_url.rstrip("/") + entry.path
-        own = {row.interface: row for row in endpoints if row.service_id == service.id}
-        for interface in ("public", "internal", "admin"):
-            row = own.get(interface)
-            if row is None:
-                row = Endpoint(id=ids.new_hex(), service_id=service.id, interface=interface, url=url)
-                row.region_id = wanted.region
-                tx.add(row)
-            elif row.url.endswith(entry.path) and row.url != url:
-                row.url = url

@@ -23,6 +23,7 @@ from gureum.services.identity.tokens.facts import catalog_of
 from gureum.services.identity.tokens.fernet import SealingKeys
 from gureum.services.identity.tokens.issuing import Tokens
 from gureum.services.identity.tokens.passwords import Passwords
+from gureum.services.identity.tokens.revocations import STALE_ALL
 from gureum.services.identity.users.model import User
 
 __all__ = ["DomainDeleted", "IdentityFacade", "ProjectDeleted", "ProjectFacts", "UserDeleted"]
@@ -97,7 +98,8 @@ class IdentityFacade:
 
     def bootstrap(self, tx: Tx, wanted: Bootstrap) -> None:
         """Make sure of the domain, roles, users, projects and catalog that a new cloud starts with."""
-        bootstrap(tx, wanted, self._passwords)
+        revocations = self._tokens.revocations
+        bootstrap(tx, wanted, self._passwords, lambda tx: revocations.add(tx, STALE_ALL, ""))
 
     def read_revocations(self) -> None:
         """Take in what was revoked since the last call."""

@@ -41,3 +41,16 @@ class Endpoint(Row):
     enabled: Mapped[bool] = mapped_column(default=True)
     name: Mapped[str | None] = mapped_column(Name)
     extra: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
+
+
+class OwnEndpoint(Row):
+    """An endpoint that the cloud made for one of its own services.
+
+    It is `withdrawn` while the service is disabled, `with_service` when the service's entry was disabled too.
+    """
+
+    __tablename__ = "own_endpoints"
+
+    endpoint_id: Mapped[str] = mapped_column(ForeignKey("endpoints.id", ondelete="CASCADE"), primary_key=True)
+    withdrawn: Mapped[bool] = mapped_column(default=False)
+    with_service: Mapped[bool] = mapped_column(default=False)
