@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 from sqlalchemy import select
@@ -10,9 +10,10 @@ from sqlalchemy import select
 from gureum.foundation.errors import BadRequest, Conflict, NotFound
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
+from gureum.foundation.http.views import View
 from gureum.foundation.policy import Rule
 from gureum.services.compute.deps import ComputeDeps
-from gureum.services.compute.flavors.model import Flavor, FlavorAccess
+from gureum.services.compute.flavors.model import FlavorAccess
 from gureum.services.compute.flavors.reach import find_flavor
 
 _RULE = "os_compute_api:os-flavor-access"
@@ -35,14 +36,23 @@ class Action(Struct, forbid_unknown_fields=True):
     removeTenantAccess: Tenant | UnsetType = UNSET  # noqa: N815 the API's own name
 
 
-def index(call: Call[ComputeDeps], flavor_id: str) -> dict[str, Any]:
+class AccessView(View):
+    flavor_id: str
+    tenant_id: str
+
+
+class AccessList(View):
+    flavor_access: list[AccessView]
+
+
+def index(call: Call[ComputeDeps], flavor_id: str) -> AccessList:
     row = find_flavor(call, flavor_id)
     if row.is_public:
         raise NotFound("Access list not available for public flavors.")
-    return _view(call, row)
+    return _granted(call, flavor_id)
 
 
-def act(call: Call[ComputeDeps], body: Action, flavor_id: str) -> dict[str, Any]:
+def act(call: Call[ComputeDeps], body: Action, flavor_id: str) -> AccessList:
     added, removed = body.addTenantAccess, body.removeTenantAccess
     if isinstance(added, Tenant) and removed is UNSET:
         call.enforce(_RULE + ":add_tenant_access", **call.own_target())
@@ -53,7 +63,7 @@ def act(call: Call[ComputeDeps], body: Action, flavor_id: str) -> dict[str, Any]
     raise BadRequest("The request body must name exactly one action.")
 
 
-def _add(call: Call[ComputeDeps], flavor_id: str, project_id: str) -> dict[str, Any]:
+def _add(call: Call[ComputeDeps], flavor_id: str, project_id: str) -> AccessList:
     row = find_flavor(call, flavor_id)
     _check_project(call, project_id)
     if call.at_least(2, 7) and row.is_public:
@@ -62,18 +72,18 @@ def _add(call: Call[ComputeDeps], flavor_id: str, project_id: str) -> dict[str, 
         raise Conflict(f"Flavor access already exists for flavor {flavor_id} and project {project_id} combination.")
     call.tx.add(FlavorAccess(flavor_id=flavor_id, project_id=project_id))
     call.tx.flush()
-    return _view(call, row)
+    return _granted(call, flavor_id)
 
 
-def _remove(call: Call[ComputeDeps], flavor_id: str, project_id: str) -> dict[str, Any]:
-    row = find_flavor(call, flavor_id)
+def _remove(call: Call[ComputeDeps], flavor_id: str, project_id: str) -> AccessList:
+    find_flavor(call, flavor_id)
     _check_project(call, project_id)
     granted = call.tx.get(FlavorAccess, (flavor_id, project_id))
     if granted is None:
         raise NotFound(f"Flavor access not found for {flavor_id} / {project_id} combination.")
     call.tx.delete(granted)
     call.tx.flush()
-    return _view(call, row)
+    return _granted(call, flavor_id)
 
 
 def _check_project(call: Call[ComputeDeps], project_id: str) -> None:
@@ -81,9 +91,10 @@ def _check_project(call: Call[ComputeDeps], project_id: str) -> None:
         raise BadRequest(f"Project ID {project_id} is not a valid project.")
 
 
-def _view(call: Call[Any], row: Flavor) -> dict[str, Any]:
-    projects = select(FlavorAccess.project_id).where(FlavorAccess.flavor_id == row.id).order_by(FlavorAccess.project_id)
-    return {"flavor_access": [{"flavor_id": row.id, "tenant_id": project} for project in call.tx.scalars(projects)]}
+def _granted(call: Call[ComputeDeps], flavor_id: str) -> AccessList:
+    projects = select(FlavorAccess.project_id).where(FlavorAccess.flavor_id == flavor_id)
+    ids = call.tx.scalars(projects.order_by(FlavorAccess.project_id))
+    return AccessList([AccessView(flavor_id, project_id) for project_id in ids])
 
 
 _ONE = "/v2.1/flavors/{flavor_id}"

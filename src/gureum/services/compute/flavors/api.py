@@ -5,7 +5,7 @@ Extra specs stand in `extra_specs.py`, access of projects in `access.py`.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 from sqlalchemy import select, true
@@ -16,15 +16,17 @@ from gureum.foundation.db.engine import Tx
 from gureum.foundation.errors import BadRequest, Conflict
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
-from gureum.foundation.http.collections import PARAMETERS, Collection, Condition, Page, Reach, Special, Viewer
-from gureum.foundation.http.collections import links as links_of_list
+from gureum.foundation.http.collections import PARAMETERS, Collection, Condition, Page, Reach, Special, Viewer, links
 from gureum.foundation.http.routes import Route
+from gureum.foundation.http.versioned import Since
+from gureum.foundation.http.views import Listed
 from gureum.foundation.policy import Rule
+from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.flavors import access, extra_specs, rules
 from gureum.services.compute.flavors.model import Flavor
-from gureum.services.compute.flavors.reach import REACH, find_flavor, open_to
+from gureum.services.compute.flavors.reach import REACH, find_flavor, load_flavor, open_to
+from gureum.services.compute.flavors.views import FlavorName, FlavorRow, FlavorView, name_of, view_of
 from gureum.services.compute.pages import CLOSED, PAGES, check_paging
-from gureum.services.compute.servers.views import links
 from gureum.services.compute.words import Flag
 
 READ = "os_compute_api:flavors"
@@ -56,29 +58,14 @@ class NewFlavor(Struct, forbid_unknown_fields=True, kw_only=True, rename=_RENAME
     ephemeral: Amount = 0
     rxtx_factor: float | Annotated[str, Meta(pattern=r"^[0-9]{1,40}(\.[0-9]{1,40})?\Z")] = 1.0
     is_public: Flag = True
-
-
-class NewFlavorDescribed(NewFlavor, forbid_unknown_fields=True, kw_only=True, rename=_RENAMED):
-    description: Description | None = None
-
-
-class Create(Struct, forbid_unknown_fields=True):
-    flavor: NewFlavor
-
-
-class CreateV255(Struct, forbid_unknown_fields=True):
-    flavor: NewFlavorDescribed
+    description: Annotated[Description | None, Since(2, 55)] = None
 
 
 class Change(Struct, forbid_unknown_fields=True):
     description: Description | UnsetType | None = UNSET
 
 
-class Update(Struct, forbid_unknown_fields=True):
-    flavor: Change
-
-
-def _wanted(call: Call[Any]) -> bool | None:
+def _wanted(call: Call[ComputeDeps]) -> bool | None:
     """Which flavors an administrator asks for: public ones by default, None with `is_public=none` for both kinds."""
     asked = call.param("is_public")
     if asked is None:
@@ -86,7 +73,7 @@ def _wanted(call: Call[Any]) -> bool | None:
     return None if asked.lower() == "none" else _public(asked)
 
 
-def _shown(call: Call[Any], viewer: Viewer) -> list[Condition]:
+def _shown(call: Call[ComputeDeps], viewer: Viewer) -> list[Condition]:
     if not call.caller.is_admin:
         return [Flavor.disabled.is_(False)]
     wanted = _wanted(call)
@@ -98,7 +85,7 @@ def _shown(call: Call[Any], viewer: Viewer) -> list[Condition]:
 def _at_least(name: str, column: InstrumentedAttribute[int]) -> Special:
     """A filter by the least amount; one without a value says nothing."""
 
-    def condition(_call: Call[Any], values: list[str]) -> Condition:
+    def condition(_call: Call[ComputeDeps], values: list[str]) -> Condition:
         return column >= _amount(name, values[-1]) if values[-1] else true()
 
     return condition
@@ -118,7 +105,7 @@ def _amount(name: str, text: str) -> int:
         raise BadRequest(f"Invalid {name} filter [{text[:64]}]") from error
 
 
-FLAVORS: Collection[Any] = Collection(
+FLAVORS = Collection(
     name="flavors",
     model=Flavor,
     reach=Reach(
@@ -145,33 +132,33 @@ FLAVORS: Collection[Any] = Collection(
         "vcpus": Flavor.vcpus,
     },
     pages=PAGES,
-    links=links_of_list.next_in("flavors_links"),
+    links=links.next_in("flavors_links"),
+    record=FlavorRow,
 )
 
 
-def _page(call: Call[Any]) -> Page[Any]:
+def _page(call: Call[ComputeDeps]) -> Page[FlavorRow]:
     check_paging(call, "flavorid")
     return FLAVORS.page(call)
 
 
-def index(call: Call[Any]) -> dict[str, Any]:
+def index(call: Call[ComputeDeps]) -> Listed[FlavorName]:
     page = _page(call)
-    return FLAVORS.answer(call, page, [_brief(call, row) for row in page.rows])
+    return FLAVORS.listed(call, page, [name_of(call, row) for row in page.rows])
 
 
-def detail(call: Call[Any]) -> dict[str, Any]:
+def detail(call: Call[ComputeDeps]) -> Listed[FlavorView]:
     page = _page(call)
     specs = _specs_shown(call)
-    return FLAVORS.answer(call, page, [_view(call, row, specs=specs) for row in page.rows])
+    return FLAVORS.listed(call, page, [view_of(call, row, specs=specs) for row in page.rows])
 
 
-def show(call: Call[Any], flavor_id: str) -> dict[str, Any]:
-    return {"flavor": _view(call, find_flavor(call, flavor_id), specs=_specs_shown(call))}
+def show(call: Call[ComputeDeps], flavor_id: str) -> FlavorView:
+    return view_of(call, find_flavor(call, flavor_id), specs=_specs_shown(call))
 
 
-def create(call: Call[Any], body: CreateV255) -> dict[str, Any]:
-    new = body.flavor
-    name, chosen = rules.checked_name(new.name), rules.checked_id(new.id)
+def create(call: Call[ComputeDeps], body: NewFlavor) -> FlavorView:
+    name, chosen = rules.checked_name(body.name), rules.checked_id(body.id)
     if call.tx.scalar(select(Flavor.id).where(Flavor.name == name)) is not None:
         raise Conflict(f"Flavor with name {name} already exists.")
     if chosen is not None and call.tx.get(Flavor, chosen) is not None:
@@ -179,63 +166,37 @@ def create(call: Call[Any], body: CreateV255) -> dict[str, Any]:
     row = Flavor(
         id=chosen or ids.new_uuid(),
         name=name,
-        vcpus=rules.number("vcpus", new.vcpus, 1),
-        ram_mib=rules.number("ram", new.ram, 1),
-        root_gib=rules.number("disk", new.disk),
-        ephemeral_gib=rules.number("ephemeral", new.ephemeral),
-        swap_mib=rules.number("swap", new.swap),
-        rxtx_factor=rules.factor(new.rxtx_factor),
-        is_public=new.is_public if isinstance(new.is_public, bool) else filters.boolean("is_public", new.is_public),
+        vcpus=rules.number("vcpus", body.vcpus, 1),
+        ram_mib=rules.number("ram", body.ram, 1),
+        root_gib=rules.number("disk", body.disk),
+        ephemeral_gib=rules.number("ephemeral", body.ephemeral),
+        swap_mib=rules.number("swap", body.swap),
+        rxtx_factor=rules.factor(body.rxtx_factor),
+        is_public=body.is_public if isinstance(body.is_public, bool) else filters.boolean("is_public", body.is_public),
         disabled=False,
-        description=getattr(new, "description", None),
+        description=body.description,
         extra_specs={},
     )
     call.tx.add(row)
-    return {"flavor": _view(call, row, specs=_specs_shown(call))}
+    return view_of(call, row, specs=_specs_shown(call))
 
 
-def update(call: Call[Any], body: Update, flavor_id: str) -> dict[str, Any]:
-    if body.flavor.description is UNSET:
+def update(call: Call[ComputeDeps], body: Change, flavor_id: str) -> FlavorView:
+    if body.description is UNSET:
         raise BadRequest("Invalid input for field/attribute flavor: 'description' is a required property.")
-    row = find_flavor(call, flavor_id)
-    row.description = body.flavor.description
+    row = load_flavor(call, flavor_id)
+    row.description = body.description
     row.updated_at = clock.utcnow()
-    return {"flavor": _view(call, row, specs=_specs_shown(call))}
+    return view_of(call, row, specs=_specs_shown(call))
 
 
-def delete(call: Call[Any], flavor_id: str) -> None:
+def delete(call: Call[ComputeDeps], flavor_id: str) -> None:
     """Servers keep their own copy of the flavor, so it may go while they stay."""
-    call.tx.delete(find_flavor(call, flavor_id))
+    call.tx.delete(load_flavor(call, flavor_id))
 
 
-def _specs_shown(call: Call[Any]) -> bool:
-    return call.at_least(2, 61) and call.allows(extra_specs.INDEX, **call.own_target())
-
-
-def _brief(call: Call[Any], row: Flavor) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "name": row.name,
-        "description": row.description,
-        "links": links(call, "flavors", row.id),
-    }
-
-
-def _view(call: Call[Any], row: Flavor, *, specs: bool) -> dict[str, Any]:
-    view = {
-        **_brief(call, row),
-        "vcpus": row.vcpus,
-        "ram": row.ram_mib,
-        "disk": row.root_gib,
-        "swap": row.swap_mib,
-        "OS-FLV-EXT-DATA:ephemeral": row.ephemeral_gib,
-        "OS-FLV-DISABLED:disabled": row.disabled,
-        "os-flavor-access:is_public": row.is_public,
-        "rxtx_factor": row.rxtx_factor,
-    }
-    if specs:
-        view["extra_specs"] = row.extra_specs
-    return view
+def _specs_shown(call: Call[ComputeDeps]) -> bool:
+    return call.allows(extra_specs.INDEX, **call.own_target())
 
 
 FIRST = (
@@ -259,14 +220,13 @@ def bootstrap_flavors(tx: Tx) -> None:
 
 _ALL = "/v2.1/flavors"
 _ONE = _ALL + "/{flavor_id}"
-_BODIES = {(2, 1): Create, (2, 55): CreateV255}
 _QUERY = (*PARAMETERS, "is_public", "minDisk", "minRam")
 ROUTES = (
-    Route("GET", _ALL, index, READ, downgrade=rules.downgrade, query=_QUERY, closed=CLOSED),
-    Route("GET", _ALL + "/detail", detail, READ, downgrade=rules.downgrade, query=_QUERY, closed=CLOSED),
-    Route("POST", _ALL, create, MANAGE + "create", body=_BODIES, downgrade=rules.downgrade),
-    Route("GET", _ONE, show, READ, downgrade=rules.downgrade),
-    Route("PUT", _ONE, update, MANAGE + "update", body=Update, downgrade=rules.downgrade, since=(2, 55)),
+    Route("GET", _ALL, index, READ, envelope="flavors", query=_QUERY, closed=CLOSED),
+    Route("GET", _ALL + "/detail", detail, READ, envelope="flavors", query=_QUERY, closed=CLOSED),
+    Route("POST", _ALL, create, MANAGE + "create", body=NewFlavor, envelope="flavor"),
+    Route("GET", _ONE, show, READ, envelope="flavor"),
+    Route("PUT", _ONE, update, MANAGE + "update", body=Change, envelope="flavor", since=(2, 55)),
     Route("DELETE", _ONE, delete, MANAGE + "delete", 202),
     *extra_specs.ROUTES,
     *access.ROUTES,

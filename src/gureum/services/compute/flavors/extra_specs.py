@@ -5,18 +5,16 @@ Values are free text here; what has a meaning (`trait:*`) is read where servers 
 
 from __future__ import annotations
 
-from typing import Any
-
-from msgspec import Struct
-
 from gureum.foundation import clock
 from gureum.foundation.errors import BadRequest, NotFound
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
+from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.flavors import rules
 from gureum.services.compute.flavors.model import Flavor
-from gureum.services.compute.flavors.reach import find_flavor
+from gureum.services.compute.flavors.reach import find_flavor, load_flavor
+from gureum.services.compute.flavors.views import FlavorRow
 
 _PREFIX = "os_compute_api:os-flavor-extra-specs:"
 INDEX = _PREFIX + "index"
@@ -31,40 +29,39 @@ RULES = (
 )
 
 
-class Specs(Struct, forbid_unknown_fields=True):
-    extra_specs: dict[str, str | int | float]
+Specs = dict[str, str | int | float]
 
 
-def index(call: Call[Any], flavor_id: str) -> dict[str, Any]:
-    return {"extra_specs": find_flavor(call, flavor_id).extra_specs}
+def index(call: Call[ComputeDeps], flavor_id: str) -> dict[str, str]:
+    return find_flavor(call, flavor_id).extra_specs
 
 
-def show(call: Call[Any], flavor_id: str, key: str) -> dict[str, Any]:
+def show(call: Call[ComputeDeps], flavor_id: str, key: str) -> dict[str, str]:
     return {key: _held(find_flavor(call, flavor_id), key)}
 
 
-def create(call: Call[Any], body: Specs, flavor_id: str) -> dict[str, Any]:
-    specs = rules.checked_specs(body.extra_specs)
-    _set(find_flavor(call, flavor_id), specs)
-    return {"extra_specs": specs}
+def create(call: Call[ComputeDeps], body: Specs, flavor_id: str) -> dict[str, str]:
+    specs = rules.checked_specs(body)
+    _set(load_flavor(call, flavor_id), specs)
+    return specs
 
 
-def update(call: Call[Any], body: dict[str, str | int | float], flavor_id: str, key: str) -> dict[str, Any]:
+def update(call: Call[ComputeDeps], body: Specs, flavor_id: str, key: str) -> dict[str, str]:
     if list(body) != [key]:
         raise BadRequest("Request body and URI mismatch")
     specs = rules.checked_specs(body)
-    _set(find_flavor(call, flavor_id), specs)
-    return dict(specs)
+    _set(load_flavor(call, flavor_id), specs)
+    return specs
 
 
-def delete(call: Call[Any], flavor_id: str, key: str) -> None:
-    row = find_flavor(call, flavor_id)
+def delete(call: Call[ComputeDeps], flavor_id: str, key: str) -> None:
+    row = load_flavor(call, flavor_id)
     _held(row, key)
     row.extra_specs = {name: value for name, value in row.extra_specs.items() if name != key}
     row.updated_at = clock.utcnow()
 
 
-def _held(row: Flavor, key: str) -> str:
+def _held(row: FlavorRow | Flavor, key: str) -> str:
     if key not in row.extra_specs:
         raise NotFound(f"Flavor {row.id} has no extra specs with key {key}.")
     return row.extra_specs[key]
@@ -78,9 +75,9 @@ def _set(row: Flavor, specs: dict[str, str]) -> None:
 _ALL = "/v2.1/flavors/{flavor_id}/os-extra_specs"
 _ONE = _ALL + "/{key}"
 ROUTES = (
-    Route("GET", _ALL, index, INDEX),
-    Route("POST", _ALL, create, _PREFIX + "create", body=Specs),
+    Route("GET", _ALL, index, INDEX, envelope="extra_specs"),
+    Route("POST", _ALL, create, _PREFIX + "create", body=Specs, envelope="extra_specs"),
     Route("GET", _ONE, show, _PREFIX + "show"),
-    Route("PUT", _ONE, update, _PREFIX + "update", body=dict[str, str | int | float]),
+    Route("PUT", _ONE, update, _PREFIX + "update", body=Specs),
     Route("DELETE", _ONE, delete, _PREFIX + "delete"),
 )

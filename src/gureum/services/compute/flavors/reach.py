@@ -9,7 +9,9 @@ from sqlalchemy import ColumnElement, or_, select
 from gureum.foundation.errors import NotFound
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.collections import Own, of_project
+from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.flavors.model import Flavor, FlavorAccess
+from gureum.services.compute.flavors.views import FlavorRow
 
 
 def open_to(project: Any) -> ColumnElement[bool]:
@@ -21,9 +23,14 @@ def open_to(project: Any) -> ColumnElement[bool]:
 REACH = of_project(open_to)
 
 
-_FLAVORS: Own[Flavor, Any] = Own(Flavor, open_to, lambda flavor_id: NotFound(f"Flavor {flavor_id} could not be found."))
+_FLAVORS = Own(Flavor, open_to, lambda flavor_id: NotFound(f"Flavor {flavor_id} could not be found."), record=FlavorRow)
 
 
-def find_flavor(call: Call[Any], flavor_id: str) -> Flavor:
-    """Raises NotFound for a flavor that is not there or not for the caller."""
+def find_flavor(call: Call[ComputeDeps], flavor_id: str) -> FlavorRow:
+    """What is shown of a flavor. Raises NotFound for one that is not there or not for the caller."""
+    return _FLAVORS.find(call.tx, call.caller, flavor_id)
+
+
+def load_flavor(call: Call[ComputeDeps], flavor_id: str) -> Flavor:
+    """A flavor to be changed. Raises NotFound as `find_flavor` does."""
     return _FLAVORS.load(call.tx, call.caller, flavor_id)

@@ -1,4 +1,4 @@
-"""Pure rules of flavors: what names, ids and extra specs are legal, and the view at each microversion.
+"""Pure rules of flavors: what names, ids and extra specs are legal.
 
 Source: compute API reference, "Flavors", "Flavors extra-specs".
 """
@@ -8,10 +8,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from gureum.foundation.errors import BadRequest
-from gureum.foundation.http.microversions import Version
 
 MOST = 2**31 - 1
 _KEY = re.compile(r"[a-zA-Z0-9\-_:. ]{1,255}")
@@ -90,15 +88,3 @@ def checked_specs(specs: Mapping[str, str | int | float]) -> dict[str, str]:
             raise BadRequest(f"Invalid input for field/attribute {key}: {reason}.")
         found[key] = text
     return found
-
-
-def downgrade(view: dict[str, Any], version: Version) -> dict[str, Any]:
-    """description since 2.55, extra_specs since 2.61, swap as a number even when 0 since 2.75."""
-    for flavor in view.get("flavors", [view["flavor"]] if "flavor" in view else []):
-        if version < (2, 55):
-            flavor.pop("description", None)
-        if version < (2, 61):
-            flavor.pop("extra_specs", None)
-        if version < (2, 75) and flavor.get("swap") == 0:
-            flavor["swap"] = ""
-    return view
