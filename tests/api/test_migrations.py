@@ -210,6 +210,19 @@ def test_two_services_add_revisions_without_meeting(empty, tmp_path):
     assert "rain_0002" not in versions(empty), "it is told by the one that depends on it"
 
 
+def test_a_process_of_an_older_version_starts_on_tables_of_a_newer_one(empty):
+    """A host's supervisor starts it again in the middle of an upgrade: it adds nothing and goes on."""
+    EVERYTHING.ensure(empty)
+    with empty.engine.begin() as connection:
+        connection.execute(
+            text("UPDATE alembic_version SET version_num = 'foundation_9999' WHERE version_num LIKE 'foundation%'")
+        )
+    before = versions(empty)
+    EVERYTHING.ensure(empty)
+    assert versions(empty) == before
+    assert "foundation_9999" in before
+
+
 OF_LATER_REVISIONS = ("events", "event_cursors", "deleted_projects", "agents", "own_endpoints")
 
 

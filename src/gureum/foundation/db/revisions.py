@@ -57,19 +57,26 @@ class Revisions:
         return sorted(heads - inner)
 
     def passed(self, rows: Collection[str]) -> set[str]:
-        """These revisions, those that they replaced or need, and so on. A row that no file knows counts as itself."""
+        """These revisions, those that they replaced or need, and so on.
+
+        A row that no file knows is of a newer version, which only added to the tables: its branch is whole here.
+        """
         passed: set[str] = set()
         waiting = [*rows]
         while waiting:
             name = waiting.pop()
             if name not in passed:
                 passed.add(name)
-                waiting += self._all[name].before if name in self._all else self.replacing(name)
+                waiting += self._all[name].before if name in self._all else self.replacing(name) or self._older(name)
         return passed
 
     def replacing(self, name: str) -> list[str]:
         """The revisions that took the place of one that no file has any more."""
         return sorted(revision.name for revision in self._all.values() if revision.replaces == name)
+
+    def _older(self, name: str) -> list[str]:
+        """The revisions of the branch that a name begins with."""
+        return [revision.name for revision in self._all.values() if revision.branch == name.rpartition("_")[0]]
 
 
 def _read(file: Path, branch: str) -> Revision:
