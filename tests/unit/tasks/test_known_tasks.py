@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
 from gureum.foundation.db.types import Row
 from gureum.foundation.tasks.engine import EngineOptions, TaskEngine
 from gureum.foundation.tasks.hooks import Hooks
 from gureum.foundation.tasks.lifecycle import Done, Goto, Lifecycle, Wait
 from gureum.foundation.tasks.model import Task
+from gureum.foundation.tasks.statements import known
 from gureum.foundation.tasks.steps import step, steps_of
 from gureum.foundation.tasks.store import Tasks
 
@@ -224,3 +225,13 @@ def test_a_task_that_is_diverted_to_an_unknown_step_while_it_is_held_is_given_ba
     task = only_task(database)
     assert (task.step, task.divert, task.attempts) == ("wiring", "unplug", 0)
     assert leased(database) == set()
+
+
+def test_sqlite_finds_due_tasks_by_their_time_and_reads_no_others(database, worker):
+    worker()
+    lives = [life.lifecycle() for life in (Ends("a"), Ends("b"), Old())]
+    due = select(Task.id).where(Task.wake_at <= 1.0, Task.lease_until < 1.0, known(lives)).order_by(Task.wake_at)
+    with database.read() as tx:
+        sql = due.compile(tx.connection(), compile_kwargs={"literal_binds": True})
+        plan = [row.detail for row in tx.execute(text(f"EXPLAIN QUERY PLAN {sql}"))]
+    assert plan == ["SEARCH tasks USING INDEX ix_tasks_wake_at (wake_at<?)"], "an idle cloud reads all its tasks"
