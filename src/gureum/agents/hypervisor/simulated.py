@@ -4,6 +4,7 @@ It decides with the same `rules.py` as the real agent, and has no disks, packets
 as soon as it is asked to. An image whose file it can open is inspected as the real agent does. For
 `--simulate`, for scheduling at scale, and for the tests of services.
 Invariant: it passes the contract suite of the real agent; one host costs a few hundred bytes and no thread.
+A heartbeat tells the same objects until something changes.
 Read next: `faults.py`, `protocol.py`.
 """
 
@@ -16,6 +17,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
+
+import msgspec
 
 from gureum.agents.hypervisor.faults import FaultPlan
 from gureum.agents.hypervisor.image_cache import NOT_WHAT_IT_SAYS
@@ -60,16 +63,47 @@ class Plugs(Protocol):
     def bring_down(self, port_id: str) -> None: ...
 
 
-@dataclass(slots=True)
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(ServerSpec).decode
+
+
 class _Server:
-    spec: ServerSpec
-    power: ObservedPower = "absent"
-    effect: Effect = field(default_factory=Effect)
-    plugged: tuple[str, ...] = ()
-    console: list[str] = field(default_factory=list)
-    starts: int = 0
-    password: str = ""
-    copies: set[str] = field(default_factory=set)
+    """A server that a host holds. Its spec is kept packed: hardly anything reads it again, and thousands are held."""
+
+    __slots__ = ("_packed", "console", "copies", "effect", "password", "plugged", "power", "seen", "starts")
+
+    def __init__(self, spec: ServerSpec) -> None:
+        self._packed = _pack(spec)
+        self.seen: ServerObserved | None = None
+        self.power: ObservedPower = "absent"
+        self.effect = Effect()
+        self.plugged: tuple[str, ...] = ()
+        self.console: list[str] = []
+        self.starts = 0
+        self.password = ""
+        self.copies: frozenset[str] = frozenset()
+
+    @property
+    def spec(self) -> ServerSpec:
+        return _unpack(self._packed)
+
+    @spec.setter
+    def spec(self, spec: ServerSpec) -> None:
+        self._packed = _pack(spec)
+
+    def observed(self) -> ServerObserved:
+        """As heartbeats tell it; kept as `seen` until something changes."""
+        if self.seen is None:
+            spec = self.spec
+            self.seen = ServerObserved(
+                server_id=spec.server_id,
+                power=shown_power(spec, self.power),
+                boot=self.effect.boot,
+                disk=self.effect.disk,
+                nics=self.plugged,
+                guest_password=self.password,
+            )
+        return self.seen
 
 
 @dataclass(slots=True, frozen=True)
@@ -84,7 +118,7 @@ class World:
 class SimulatedAgent:
     """Implements `HypervisorAgent` for one host in memory."""
 
-    __slots__ = ("_lock", "_servers", "_world", "host", "resources")
+    __slots__ = ("_lock", "_observed", "_servers", "_world", "host", "resources")
 
     def __init__(self, host: str, world: World | None = None, resources: HostResources = DEFAULT_RESOURCES) -> None:
         self.host = host
@@ -92,6 +126,7 @@ class SimulatedAgent:
         self._world = world or World()
         self._lock = threading.RLock()
         self._servers: dict[str, _Server] = {}
+        self._observed: tuple[ServerObserved, ...] | None = None
 
     def ensure_server(self, spec: ServerSpec) -> ServerObserved:
         """As the protocol says, without taking time."""
@@ -103,12 +138,14 @@ class SimulatedAgent:
             if server is None:
                 server = self._servers[spec.server_id] = _Server(spec)
             elif is_late(spec, server.spec):
-                return _observed(server)
-            server.spec = spec
+                return server.observed()
+            else:
+                server.spec = spec
+            self._touch(server)
             while (action := next_action(spec, server.effect, server.power)) is not None:
-                _act(server, action)
-            changes = self._replug(server)
-            observed = _observed(server)
+                _act(server, spec, action)
+            changes = self._replug(server, spec)
+            observed = server.observed()
         self._tell_plugs(changes)
         return observed
 
@@ -117,6 +154,7 @@ class SimulatedAgent:
         self._world.faults.meet(self.host, "remove_server")
         with self._lock:
             server = self._servers.pop(server_id, None)
+            self._observed = None
         if server is not None:
             self._tell_plugs([(port_id, False) for port_id in server.plugged])
 
@@ -124,7 +162,9 @@ class SimulatedAgent:
         """As the protocol says."""
         self._world.faults.meet(self.host, "observe")
         with self._lock:
-            servers = tuple(_observed(self._servers[server_id]) for server_id in sorted(self._servers))
+            if self._observed is None:
+                self._observed = tuple(self._servers[server_id].observed() for server_id in sorted(self._servers))
+            servers = self._observed
         uptime = uptime_text(time.localtime(), time.monotonic() - _BEGAN, 0, (0.0, 0.0, 0.0))
         return HostObserved(self.host, PROTOCOL_VERSION, self.resources, servers, uptime, started_at=_STARTED_AT)
 
@@ -154,6 +194,7 @@ class SimulatedAgent:
         with self._lock:
             server = self._servers.get(server_id)
             if server is not None:
+                self._touch(server)
                 server.password = password
 
     def copy_disk(self, server_id: str, copy_id: str) -> DiskCopy:
@@ -163,7 +204,7 @@ class SimulatedAgent:
             server = self._servers.get(server_id)
             if server is None:
                 raise AgentFailure(f"server {server_id} has no root disk here", retry=False)
-            server.copies.add(copy_id)
+            server.copies |= {copy_id}
             return DiskCopy(whole=True, size_bytes=len(_copied(server)))
 
     def read_copy(self, server_id: str, copy_id: str, offset: int) -> bytes:
@@ -181,7 +222,7 @@ class SimulatedAgent:
         with self._lock:
             server = self._servers.get(server_id)
             if server is not None:
-                server.copies.discard(copy_id)
+                server.copies -= {copy_id}
 
     def copies(self, server_id: str) -> set[str]:
         """The ids of the copies that nobody dropped yet."""
@@ -192,9 +233,10 @@ class SimulatedAgent:
         """Let the guest do something by itself: power off ("stopped"), crash, or vanish ("absent")."""
         with self._lock:
             server = self._servers[server_id]
+            self._touch(server)
             server.power = power
-            changes = self._replug(server)
-            observed = _observed(server)
+            changes = self._replug(server, server.spec)
+            observed = server.observed()
         self._tell_plugs(changes)
         if self._world.events is not None:
             self._world.events.server_changed(self.host, observed)
@@ -211,10 +253,14 @@ class SimulatedAgent:
             server = self._servers.get(server_id)
             return 0 if server is None else server.starts
 
-    def _replug(self, server: _Server) -> list[tuple[str, bool]]:
+    def _touch(self, server: _Server) -> None:
+        """Something of the server is about to change, under the lock: what heartbeats tell is made anew."""
+        self._observed = server.seen = None
+
+    def _replug(self, server: _Server, spec: ServerSpec) -> list[tuple[str, bool]]:
         """Make what is plugged match; the changes to tell, which is done without the lock."""
         on = server.power in {"running", "paused"}
-        wanted = tuple(nic.port_id for nic in server.spec.nics) if on else ()
+        wanted = tuple(nic.port_id for nic in spec.nics) if on else ()
         before, server.plugged = server.plugged, wanted
         gone = [(port_id, False) for port_id in before if port_id not in wanted]
         return gone + [(port_id, True) for port_id in wanted if port_id not in before]
@@ -293,8 +339,7 @@ def _beat(agent: SimulatedAgent, heard: Callable[[HostObserved], None]) -> None:
     heard(observed)
 
 
-def _act(server: _Server, action: Action) -> None:
-    spec = server.spec
+def _act(server: _Server, spec: ServerSpec, action: Action) -> None:
     match action:
         case "stop":
             server.power = "stopped"
@@ -310,12 +355,12 @@ def _act(server: _Server, action: Action) -> None:
             server.starts += 1
             server.effect = Effect(spec.boot, server.effect.disk)
             if server.power == "running":
-                _boot(server)
+                _boot(server, spec)
         case "pause":
             server.power = "paused"
         case "resume":
             server.power = "running"
-            _boot(server)
+            _boot(server, spec)
 
 
 def _refuse_unless_sound(image: ImageSource | None) -> None:
@@ -335,10 +380,10 @@ def _problem_of(path: str, disk_format: str) -> str:
     return "; ".join(found.problems) or mismatch(disk_format, found) or ""
 
 
-def _boot(server: _Server) -> None:
-    _print(server, f"[    0.000000] simulated guest, boot {server.effect.boot}, {server.spec.vcpus} vCPU")
-    _print(server, f"[    0.100000] {len(server.spec.nics)} network interfaces")
-    _print(server, f"{server.spec.name} login: ")
+def _boot(server: _Server, spec: ServerSpec) -> None:
+    _print(server, f"[    0.000000] simulated guest, boot {server.effect.boot}, {spec.vcpus} vCPU")
+    _print(server, f"[    0.100000] {len(spec.nics)} network interfaces")
+    _print(server, f"{spec.name} login: ")
 
 
 def _print(server: _Server, line: str) -> None:
@@ -348,14 +393,3 @@ def _print(server: _Server, line: str) -> None:
 
 def _copied(server: _Server) -> bytes:
     return blank_qcow2(max(server.spec.root_gib, 1) << 30)
-
-
-def _observed(server: _Server) -> ServerObserved:
-    return ServerObserved(
-        server_id=server.spec.server_id,
-        power=shown_power(server.spec, server.power),
-        boot=server.effect.boot,
-        disk=server.effect.disk,
-        nics=server.plugged,
-        guest_password=server.password,
-    )
