@@ -68,11 +68,20 @@ class Client:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
 
     def send(self, request: Request) -> tuple[int, dict[str, str], bytes]:
-        headers = {**self.headers, **request.headers}
-        self._connection.request(request.method, request.path, request.body or None, headers)
-        answer = self._connection.getresponse()
+        try:
+            answer = self._sent(request)
+        except http.client.RemoteDisconnected:  # it rested too long: a question is asked again on a new connection
+            if request.method != "GET":
+                raise
+            self._connection.close()
+            answer = self._sent(request)
         content = answer.read()
         return answer.status, {name.lower(): value for name, value in answer.getheaders()}, content
+
+    def _sent(self, request: Request) -> http.client.HTTPResponse:
+        headers = {**self.headers, **request.headers}
+        self._connection.request(request.method, request.path, request.body or None, headers)
+        return self._connection.getresponse()
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """The JSON of the answer. Raises BenchError for a status that is no success."""
