@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from gureum.drivers.image.errors import BlobNotFound
+from gureum.drivers.image.file.memory import ReadBefore, fits_in_memory
 from gureum.drivers.image.file.reader import BlobReader
 from gureum.drivers.image.file.writer import FileWriter, naming_the_failure
 from gureum.drivers.image.locations import is_location, new_location
@@ -32,6 +33,7 @@ class FileImageStore:
         self._folder = folder
         self._incoming = folder / ".incoming"
         self._now = now
+        self._read_before = ReadBefore()
         self._incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
 
@@ -44,7 +46,9 @@ class FileImageStore:
         """See ImageStore.open. The descriptor is held until the iterator ends, is closed or is dropped."""
         if offset < 0 or (length is not None and length < 0):
             raise ValueError("offset and length cannot be negative")
-        return BlobReader(self._descriptor(location), offset, length)
+        descriptor = self._descriptor(location)
+        kept = self._read_before.note(location) and fits_in_memory(os.fstat(descriptor).st_size)
+        return BlobReader(descriptor, offset, length, kept=kept)
 
     def size(self, location: str) -> int:
         """See ImageStore.size."""
