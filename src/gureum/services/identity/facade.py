@@ -91,9 +91,9 @@ class IdentityFacade:
         """
         own = project_id if project_id and project_id in filtered_projects(tx) else ""
         for service in catalog_of(tx, values_of(project_id, ""), own):
-            for one in service["endpoints"] if service["type"] == service_type else ():
-                if (one["region_id"], one["interface"]) == place:
-                    return str(one["url"])
+            for endpoint in service.endpoints if service.type == service_type else ():
+                if (endpoint.region_id, endpoint.interface) == place:
+                    return endpoint.url
         return None
 
     def bootstrap(self, tx: Tx, wanted: Bootstrap) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+import msgspec
 
 from gureum.foundation import clock
 from gureum.foundation.errors import BadRequest, NotFound, Unauthorized
@@ -16,6 +16,7 @@ from gureum.services.identity.tokens.facts import NotRememberedError, only_remem
 from gureum.services.identity.tokens.granting import MethodsMissingError, grant_token
 from gureum.services.identity.tokens.issuing import Checked
 from gureum.services.identity.tokens.methods import proven
+from gureum.services.identity.tokens.views import EncodedToken, Named, ReceiptDocument, ReceiptUser, ReceiptView
 
 RULES = (
     Rule(
@@ -31,7 +32,7 @@ RULES = (
 )
 
 
-def authenticate(call: Call[IdentityDeps], body: AuthBody) -> Reply[Any]:
+def authenticate(call: Call[IdentityDeps], body: AuthBody) -> Reply[EncodedToken]:
     """POST /v3/auth/tokens. Hashing happens outside of any transaction; reads are short ones of their own."""
     auth = body.auth
     try:
@@ -42,7 +43,7 @@ def authenticate(call: Call[IdentityDeps], body: AuthBody) -> Reply[Any]:
     return Reply(content, status=201, headers={"X-Subject-Token": token})
 
 
-def authenticate_fast(call: Call[IdentityDeps], body: AuthBody) -> Reply[Any] | None:
+def authenticate_fast(call: Call[IdentityDeps], body: AuthBody) -> Reply[EncodedToken] | None:
     """On the loop, when a token or a made secret is the proof and all that it leads to is remembered."""
     identity, scope = body.auth.identity, body.auth.scope
     if not _IN_MEMORY.issuperset(identity.methods) or (isinstance(scope, Scope) and scope.trust is not None):
@@ -66,25 +67,24 @@ def _is_made(call: Call[IdentityDeps], given: CredentialMethod) -> bool:
     return found is not None and call.deps.passwords.is_made_secret(found.secret_hash)
 
 
-def _receipt(call: Call[IdentityDeps], error: MethodsMissingError) -> Reply[Any]:
+def _receipt(call: Call[IdentityDeps], error: MethodsMissingError) -> Reply[bytes]:
     """401 with a receipt for what was proven, and the rules that ask for more."""
     user = error.user
     sealed, receipt = call.deps.receipts.issue(user.id, error.methods)
-    view = {
-        "methods": receipt.methods,
-        "user": {"domain": {"id": user.domain_id, "name": user.domain_name}, "id": user.id, "name": user.name},
-        "expires_at": clock.iso_micro(clock.from_seconds(receipt.expires_at)),
-        "issued_at": clock.iso_micro(clock.from_seconds(receipt.issued_at)),
-    }
-    required = user.options["multi_factor_auth_rules"]
-    body = {"receipt": view, "required_auth_methods": required}
-    return Reply(body, status=401, headers={"Openstack-Auth-Receipt": sealed})
+    view = ReceiptView(
+        receipt.methods,
+        ReceiptUser(Named(user.domain_id, user.domain_name), user.id, user.name),
+        clock.iso_micro(clock.from_seconds(receipt.expires_at)),
+        clock.iso_micro(clock.from_seconds(receipt.issued_at)),
+    )
+    document = ReceiptDocument(view, user.options["multi_factor_auth_rules"])
+    return Reply(msgspec.json.encode(document), status=401, headers={"Openstack-Auth-Receipt": sealed})
 
 
 # -- validation ------------------------------------------------------------------------------------------
 
 
-def validate_fast(call: Call[IdentityDeps]) -> Reply[Any] | None:
+def validate_fast(call: Call[IdentityDeps]) -> Reply[EncodedToken] | None:
     """On the loop, when both tokens are remembered."""
     subject = call.headers.get("x-subject-token", "")
     if not subject or call.param("allow_expired") is not None:
@@ -96,7 +96,7 @@ def validate_fast(call: Call[IdentityDeps]) -> Reply[Any] | None:
     return None if checked is None else _validated(call, checked, subject)
 
 
-def validate(call: Call[IdentityDeps]) -> Reply[Any]:
+def validate(call: Call[IdentityDeps]) -> Reply[EncodedToken]:
     subject = call.headers.get("x-subject-token", "")
     if not subject:
         raise BadRequest("Expecting to find X-Subject-Token in the headers.")
@@ -110,7 +110,7 @@ def validate(call: Call[IdentityDeps]) -> Reply[Any]:
     return _validated(call, checked, subject)
 
 
-def _validated(call: Call[IdentityDeps], checked: Checked, subject: str) -> Reply[Any]:
+def _validated(call: Call[IdentityDeps], checked: Checked, subject: str) -> Reply[EncodedToken]:
     if checked.caller.access_rules is not None and not _knows_access_rules(call):
         raise NotFound("Could not find token.")
     call.enforce("identity:validate_token", **{"target.token.user_id": checked.payload.user_id})

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import msgspec
 from sqlalchemy import bindparam, select
@@ -27,9 +27,12 @@ from gureum.services.identity.names import folded
 from gureum.services.identity.oauth.model import AccessToken
 from gureum.services.identity.projects.model import Project
 from gureum.services.identity.roles.model import Role
+from gureum.services.identity.tokens.views import CatalogEndpoint, CatalogService
 from gureum.services.identity.trusts.model import Trust
 from gureum.services.identity.users.compliance import is_enabled, standing_of
 from gureum.services.identity.users.model import User
+
+Fact = TypeVar("Fact")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +132,11 @@ class Facts:
     def forget(self) -> None:
         self._cache.clear()
 
-    def _remembered(self, key: tuple[str, ...], read: Callable[[Tx], Any]) -> Any:
+    def _remembered(self, key: tuple[str, ...], read: Callable[[Tx], Fact]) -> Fact:
         """The cached fact, or what `read` finds in a transaction of its own; None is not cached."""
         fact = self._cache.get(key)
         if fact is not None:
-            return fact
+            return cast("Fact", fact)
         if _ONLY_REMEMBERED.get():
             raise NotRememberedError
         generation = self._cache.generation
@@ -143,47 +146,33 @@ class Facts:
         return fact
 
     def user(self, user_id: str) -> UserFacts | None:
-        found: UserFacts | None = self._remembered(("user", user_id), lambda tx: _user(tx, user_id, self._options))
-        return found
+        return self._remembered(("user", user_id), lambda tx: _user(tx, user_id, self._options))
 
     def scope(self, project_id: str) -> ScopeFacts | None:
-        found: ScopeFacts | None = self._remembered(("scope", project_id), lambda tx: _scope(tx, project_id))
-        return found
+        return self._remembered(("scope", project_id), lambda tx: _scope(tx, project_id))
 
     def project_named(self, domain_id: str, name: str) -> str | None:
         """The id of the project of this name in a domain; of a domain, in ROOT."""
         key = folded(name)
-        found: str | None = self._remembered(
-            ("named", domain_id, key), lambda tx: _NAMED.first(tx, domain=domain_id, key=key)
-        )
-        return found
+        return self._remembered(("named", domain_id, key), lambda tx: _NAMED.first(tx, domain=domain_id, key=key))
 
     def roles(self, user_id: str, target_kind: str, target_id: str) -> tuple[RoleFacts, ...]:
         """The roles in effect, implied ones included, by name."""
         key = ("roles", user_id, target_kind, target_id)
-        found: tuple[RoleFacts, ...] = self._remembered(key, lambda tx: _roles(tx, user_id, target_kind, target_id))
-        return found
+        return self._remembered(key, lambda tx: _roles(tx, user_id, target_kind, target_id))
 
     def expanded(self, role_ids: tuple[str, ...]) -> tuple[RoleFacts, ...]:
         """Given roles with what they imply."""
-        found: tuple[RoleFacts, ...] = self._remembered(
-            ("expanded", *role_ids), lambda tx: _named(tx, with_implied(tx, role_ids))
-        )
-        return found
+        return self._remembered(("expanded", *role_ids), lambda tx: _named(tx, with_implied(tx, role_ids)))
 
     def credential(self, credential_id: str) -> CredentialFacts | None:
-        found: CredentialFacts | None = self._remembered(
-            ("credential", credential_id), lambda tx: _credential(tx, credential_id)
-        )
-        return found
+        return self._remembered(("credential", credential_id), lambda tx: _credential(tx, credential_id))
 
     def trust(self, trust_id: str) -> TrustFacts | None:
-        found: TrustFacts | None = self._remembered(("trust", trust_id), lambda tx: _trust(tx, trust_id))
-        return found
+        return self._remembered(("trust", trust_id), lambda tx: _trust(tx, trust_id))
 
     def access_token(self, token_id: str) -> AccessTokenFacts | None:
-        found: AccessTokenFacts | None = self._remembered(("access", token_id), lambda tx: _access_token(tx, token_id))
-        return found
+        return self._remembered(("access", token_id), lambda tx: _access_token(tx, token_id))
 
     def catalog(self, project_id: str | None, user_id: str) -> bytes:
         """The catalog of a token as encoded JSON.
@@ -191,14 +180,13 @@ class Facts:
         One for all scopes, but for projects that are given endpoints, and where URLs name the project or the user.
         """
         own = project_id if project_id and project_id in self._remembered(("filtered",), filtered_projects) else ""
-        named: frozenset[str] = self._remembered(("named in URLs",), _named_in_urls)
+        named = self._remembered(("named in URLs",), _named_in_urls)
         project = project_id or "" if named - {"user_id"} else ""
         user = user_id if "user_id" in named else ""
-        found: bytes = self._remembered(
+        return self._remembered(
             ("catalog", own, project, user),
             lambda tx: msgspec.json.encode(catalog_of(tx, values_of(project_id, user_id), own)),
         )
-        return found
 
 
 _NAMED: Prepared[str] = Prepared(
@@ -303,29 +291,19 @@ def _named_in_urls(tx: Tx) -> frozenset[str]:
     return frozenset(name for url in urls for name in NAMES if f"({name})" in url)
 
 
-def catalog_of(tx: Tx, values: Mapping[str, str], project_id: str = "") -> list[dict[str, Any]]:
+def catalog_of(tx: Tx, values: Mapping[str, str], project_id: str = "") -> list[CatalogService]:
     """A token's catalog: every enabled service with its enabled endpoints, or with those that a project is given.
 
     `values` replace the names in URLs. An endpoint whose URL names what the token has not is left out.
     """
     services = tx.scalars(select(Service).where(Service.enabled.is_(True)).order_by(Service.type)).all()
-    endpoints: dict[str, list[dict[str, Any]]] = {}
+    endpoints: dict[str, list[CatalogEndpoint]] = {}
     shown = select(Endpoint).where(Endpoint.enabled.is_(True)).order_by(Endpoint.interface)
     if project_id:
         shown = shown.where(given_to(tx, project_id))
     for row in tx.scalars(shown):
         url = replaced(row.url, values)
-        if url is None:
-            continue
-        view = {
-            "id": row.id,
-            "interface": row.interface,
-            "region_id": row.region_id,
-            "region": row.region_id,
-            "url": url,
-        }
-        endpoints.setdefault(row.service_id, []).append(view)
-    return [
-        {"id": row.id, "type": row.type, "name": row.name or "", "endpoints": endpoints.get(row.id, [])}
-        for row in services
-    ]
+        if url is not None:
+            view = CatalogEndpoint(row.id, row.interface, row.region_id, row.region_id, url)
+            endpoints.setdefault(row.service_id, []).append(view)
+    return [CatalogService(row.id, row.type, row.name or "", endpoints.get(row.id, [])) for row in services]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import os
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
@@ -18,11 +17,25 @@ from gureum.foundation.cache import Cache
 from gureum.foundation.caller import AccessRule, Caller
 from gureum.foundation.db.engine import Database
 from gureum.foundation.errors import Unauthorized
+from gureum.services.identity.application_credentials.views import BriefAccessRule
 from gureum.services.identity.config import IdentityConfig
 from gureum.services.identity.tokens import revocations
-from gureum.services.identity.tokens.facts import Facts, RoleFacts, ScopeFacts, TrustFacts, UserFacts
+from gureum.services.identity.tokens.facts import CredentialFacts, Facts, RoleFacts, ScopeFacts, TrustFacts, UserFacts
 from gureum.services.identity.tokens.fernet import TokenKeys, TokenPayload
 from gureum.services.identity.tokens.revocations import Revocations
+from gureum.services.identity.tokens.views import (
+    AccessTokenUse,
+    EncodedToken,
+    Named,
+    NamedInDomain,
+    TokenCredential,
+    TokenDocument,
+    TokenTrust,
+    TokenUser,
+    TokenView,
+    TrustSide,
+    WholeSystem,
+)
 
 CACHED_TOKENS = 4_096
 """Of some 2 KiB each. An evicted one is evaluated again from facts in memory, in 0.1 ms."""
@@ -38,11 +51,11 @@ class Checked:
     payload: TokenPayload
     users: tuple[str, ...]
     caller: Caller
-    body_without_catalog: bytes
+    body_without_catalog: EncodedToken
     catalog: bytes | None
 
     @property
-    def body(self) -> bytes:
+    def body(self) -> EncodedToken:
         if self.catalog is None:
             return self.body_without_catalog
         return b"".join((self.body_without_catalog[:-2], b',"catalog":', self.catalog, b"}}"))
@@ -131,9 +144,9 @@ class Tokens:
         view = self._view(payload, user, scope, roles)
         users: tuple[str, ...] = (user.id,)
         if trust is not None:
-            view["OS-TRUST:trust"] = _trust_view(trust)
+            view.trust = _trust_view(trust)
             users = (trust.trustor_id, trust.trustee_id)
-        bare = msgspec.json.encode({"token": view})
+        bare = msgspec.json.encode(TokenDocument(view))
         catalog = self.facts.catalog(payload.project_id, payload.user_id) if scoped else None
         return Checked(payload, users, caller, bare, catalog)
 
@@ -198,59 +211,52 @@ class Tokens:
 
     def _view(
         self, payload: TokenPayload, user: UserFacts, scope: ScopeFacts | None, roles: tuple[RoleFacts, ...]
-    ) -> dict[str, Any]:
-        view: dict[str, Any] = {
-            "methods": payload.methods,
-            "user": {
-                "domain": {"id": user.domain_id, "name": user.domain_name},
-                "id": user.id,
-                "name": user.name,
-                "password_expires_at": clock.iso_micro(user.password_expires_at, ""),
-            },
-            "audit_ids": payload.audit_ids,
-            "expires_at": clock.iso_micro(clock.from_seconds(payload.expires_at)),
-            "issued_at": clock.iso_micro(clock.from_seconds(payload.issued_at)),
-        }
+    ) -> TokenView:
+        view = TokenView(
+            payload.methods,
+            TokenUser(
+                Named(user.domain_id, user.domain_name),
+                user.id,
+                user.name,
+                clock.iso_micro(user.password_expires_at, ""),
+            ),
+            payload.audit_ids,
+            clock.iso_micro(clock.from_seconds(payload.expires_at)),
+            clock.iso_micro(clock.from_seconds(payload.issued_at)),
+        )
         if payload.project_id and scope:
-            view["project"] = {
-                "domain": {"id": scope.domain_id, "name": scope.domain_name},
-                "id": scope.id,
-                "name": scope.name,
-            }
-            view["is_domain"] = scope.is_domain
+            view.project = NamedInDomain(Named(scope.domain_id, scope.domain_name), scope.id, scope.name)
+            view.is_domain = scope.is_domain
         elif payload.domain_id and scope:
-            view["domain"] = {"id": scope.id, "name": scope.name}
+            view.domain = Named(scope.id, scope.name)
         elif payload.system:
-            view["system"] = {"all": True}
+            view.system = WholeSystem()
         if roles:
-            view["roles"] = [{"id": role.id, "name": role.name} for role in roles]
-        if payload.application_credential_id:
-            credential = self.facts.credential(payload.application_credential_id)
-            if credential:
-                view["application_credential"] = {
-                    "id": credential.id,
-                    "name": credential.name,
-                    "restricted": not credential.unrestricted,
-                }
-                if credential.access_rules is not None:
-                    view["application_credential"]["access_rules"] = [
-                        {"id": id_, "path": rule.path, "method": rule.method, "service": rule.service}
-                        for id_, rule in zip(credential.access_rule_ids, credential.access_rules, strict=True)
-                    ]
+            view.roles = [Named(role.id, role.name) for role in roles]
+        if payload.application_credential_id and (
+            credential := self.facts.credential(payload.application_credential_id)
+        ):
+            view.application_credential = _credential_view(credential)
         if payload.access_token_id and (access := self.facts.access_token(payload.access_token_id)):
-            view["OS-OAUTH1"] = {"access_token_id": access.id, "consumer_id": access.consumer_id}
+            view.access_token = AccessTokenUse(access.id, access.consumer_id)
         return view
 
 
-def _trust_view(trust: TrustFacts) -> dict[str, Any]:
-    view: dict[str, Any] = {
-        "id": trust.id,
-        "impersonation": trust.impersonation,
-        "trustee_user": {"id": trust.trustee_id},
-        "trustor_user": {"id": trust.trustor_id},
-    }
+def _credential_view(credential: CredentialFacts) -> TokenCredential:
+    view = TokenCredential(credential.id, credential.name, not credential.unrestricted)
+    if credential.access_rules is not None:
+        view.access_rules = [
+            BriefAccessRule(id_, rule.path, rule.method, rule.service)
+            for id_, rule in zip(credential.access_rule_ids, credential.access_rules, strict=True)
+        ]
+    return view
+
+
+def _trust_view(trust: TrustFacts) -> TokenTrust:
+    view = TokenTrust(trust.id, trust.impersonation, TrustSide(trust.trustee_id), TrustSide(trust.trustor_id))
     if trust.redelegated_trust_id is not None:
-        view |= {"redelegated_trust_id": trust.redelegated_trust_id, "redelegation_count": trust.redelegation_count}
+        view.redelegated_trust_id = trust.redelegated_trust_id
+        view.redelegation_count = trust.redelegation_count
     return view
 
 

@@ -6,10 +6,9 @@ The invariant: the owner of a credential, trust or token comes from storage, nev
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from msgspec import Struct, structs
-from sqlalchemy import and_, select
+from sqlalchemy import ColumnElement, and_, select
 
 from gureum.foundation import clock
 from gureum.foundation.errors import BadRequest, Forbidden, NotFound, Unauthorized
@@ -117,7 +116,7 @@ def _signed_in(call: Call[IdentityDeps], user: SignedIn, method: str) -> Proof:
     return Proof(user.user_id, (method,), clock.now() + call.deps.tokens.lifetime_s, standing=user.standing)
 
 
-def condition(facts: Facts, user: UserRef) -> Any:
+def condition(facts: Facts, user: UserRef) -> ColumnElement[bool]:
     """What picks the user that a request names, by id or by name in a domain."""
     if user.id is not None:
         return User.id == user.id

@@ -20,6 +20,7 @@ from gureum.services.identity.listing import collection, self_link
 from gureum.services.identity.projects.api import view_of as project_view
 from gureum.services.identity.projects.hierarchy import projects_of
 from gureum.services.identity.projects.model import Project
+from gureum.services.identity.tokens.views import EncodedCatalog
 
 RULES = ()
 
@@ -62,7 +63,7 @@ def show_system(call: Call[IdentityDeps]) -> dict[str, Any]:
     return collection(call, "system", [{"all": True}] if held else [])
 
 
-def show_catalog(call: Call[IdentityDeps]) -> Reply[Any]:
+def show_catalog(call: Call[IdentityDeps]) -> Reply[EncodedCatalog]:
     caller = call.caller
     if not (caller.project_id or caller.domain_id or caller.system):
         raise Forbidden("An unscoped token has no catalog.")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from msgspec import Struct
 from msgspec.structs import replace
 from sqlalchemy import select, update
 
@@ -18,6 +17,14 @@ from gureum.services.identity.tokens.fernet import TokenPayload
 from gureum.services.identity.tokens.issuing import new_audit_id
 from gureum.services.identity.tokens.methods import Proof, domain_id_of
 from gureum.services.identity.trusts.model import Trust, chain_of
+
+
+class Target(Struct, frozen=True):
+    """A scope by the ids that a payload has."""
+
+    project_id: str | None = None
+    domain_id: str | None = None
+    system: bool = False
 
 
 def scoped(call: Call[IdentityDeps], proof: Proof, scope: Scope | str | None) -> TokenPayload:
@@ -48,13 +55,14 @@ def scoped(call: Call[IdentityDeps], proof: Proof, scope: Scope | str | None) ->
     if scope.trust is not None:
         _exactly_one(scope)
         return _trusted(call, unscoped, scope.trust.id)
-    return replace(unscoped, **_target(call, scope))
+    target = _target(call, scope)
+    return replace(unscoped, project_id=target.project_id, domain_id=target.domain_id, system=target.system)
 
 
 def _is_own(call: Call[IdentityDeps], scope: Scope | str, proof: Proof) -> bool:
     if isinstance(scope, str) or scope.trust is not None:
         return False
-    return _target(call, scope) == {"project_id": proof.project_id}
+    return _target(call, scope) == Target(project_id=proof.project_id)
 
 
 def _default_project(call: Call[IdentityDeps], proof: Proof) -> str | None:
@@ -74,22 +82,23 @@ def _exactly_one(scope: Scope) -> None:
         raise BadRequest("scope must name exactly one of project, domain, system and OS-TRUST:trust.")
 
 
-def _target(call: Call[IdentityDeps], scope: Scope) -> dict[str, Any]:
+def _target(call: Call[IdentityDeps], scope: Scope) -> Target:
     _exactly_one(scope)
     if scope.system is not None:
         if not scope.system.all:
             raise BadRequest("The system scope must be {'all': true}.")
-        return {"system": True}
+        return Target(system=True)
     facts = call.deps.tokens.facts
     if scope.domain is not None:
-        found, kind = domain_id_of(facts, scope.domain), "domain_id"
+        target = Target(domain_id=domain_id_of(facts, scope.domain))
     else:
         assert scope.project is not None
-        found, kind = _project_id(facts, scope.project), "project_id"
-    target = facts.scope(found) if found is not None else None
-    if target is None or (kind == "domain_id" and not target.is_domain):
+        target = Target(project_id=_project_id(facts, scope.project))
+    target_id = target.domain_id or target.project_id
+    known = facts.scope(target_id) if target_id is not None else None
+    if known is None or (target.domain_id is not None and not known.is_domain):
         raise Unauthorized(internal="the scope does not exist")
-    return {kind: found}
+    return target
 
 
 def _project_id(facts: Facts, project: ProjectRef) -> str | None:
