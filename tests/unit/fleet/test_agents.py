@@ -185,6 +185,14 @@ def test_a_process_without_workers_only_notes_who_lives(database, bus, virtual_c
     stop()
 
 
+def test_a_subscriber_may_come_before_the_service_that_says_where_the_agents_are(database, bus):
+    fleet, elsewhere = Fleet(database, bus, Metrics()), AgentsOverBus(SHELF, InProcessBus())
+    fleet.subscribe([Reports(SHELF)])
+    agents = fleet.agents(SHELF)
+    assert fleet.agents(SHELF, elsewhere, 30.0) is agents is fleet.agents(SHELF)
+    assert (agents.source, agents.timeout_s) == (elsewhere, 30.0)
+
+
 def test_a_subscriber_that_fails_holds_up_no_other_kind(database, bus, virtual_clock, caplog):
     other, recorded = AgentKind("drawer", ShelfAgent, ShelfReport), []
     fleet = Fleet(database, bus, Metrics())

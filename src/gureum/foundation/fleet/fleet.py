@@ -53,13 +53,18 @@ class Fleet:
         self._directory = Directory()
 
     def agents(
-        self, kind: AgentKind[A, R], source: AgentSource[A, R] | None = None, timeout_s: float = SILENT_AFTER_S
+        self, kind: AgentKind[A, R], source: AgentSource[A, R] | None = None, timeout_s: float | None = None
     ) -> Agents[A, R]:
-        """The agents of a kind: over the bus, unless the first who asks names another source."""
+        """The agents of a kind, the same for all who ask. They are found over the bus, and silent after the usual time,
+        unless somebody names another source or time: the service whose agents they are.
+        """
         if kind.name not in self._agents:
-            source = source or AgentsOverBus(kind, self._bus)
-            self._agents[kind.name] = Agents(kind, source, timeout_s, metrics=self._metrics)
-        return cast("Agents[A, R]", self._agents[kind.name])
+            over_bus = AgentsOverBus(kind, self._bus)
+            self._agents[kind.name] = Agents(kind, over_bus, SILENT_AFTER_S, metrics=self._metrics)
+        agents = cast("Agents[A, R]", self._agents[kind.name])
+        agents.source = source or agents.source
+        agents.timeout_s = agents.timeout_s if timeout_s is None else timeout_s
+        return agents
 
     def subscribe(self, subscribers: Iterable[Reports[Any]]) -> None:
         for subscriber in subscribers:
