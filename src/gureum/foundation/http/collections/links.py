@@ -41,11 +41,11 @@ def next_in(key: str) -> Links:
     return links
 
 
-def next_link(call: Call[Any], key: str, marker: str | None) -> dict[str, Any]:
+def next_link(call: Call[Any], key: str, marker: str | None) -> dict[str, list[Link]]:
     """The same for a marker, None for the last page."""
     if marker is None:
         return {}
-    return {key: [{"rel": "next", "href": _href(call, _beside(call, "marker"), marker)}]}
+    return {key: [Link("next", _href(call, _beside(call, "marker"), marker))]}
 
 
 def neighbours_in(key: str) -> Links:

@@ -7,7 +7,7 @@ default zone again. Hosts with servers do not change zone: their servers would s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 from sqlalchemy import func, select, update
@@ -15,10 +15,12 @@ from sqlalchemy import func, select, update
 from gureum.foundation import clock, ids
 from gureum.foundation.errors import ApiError, BadRequest, Conflict, NotFound
 from gureum.foundation.http.call import Call
-from gureum.foundation.http.microversions import Version
 from gureum.foundation.http.routes import Route
+from gureum.foundation.http.versioned import Since
+from gureum.foundation.http.views import View
 from gureum.foundation.policy import Rule
 from gureum.services.compute.aggregates.model import Aggregate, AggregateHost
+from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.hosts.model import Host
 from gureum.services.compute.servers.bodies import MetadataKey, Text255
 from gureum.services.compute.servers.model import Server
@@ -54,14 +56,6 @@ class ChangedAggregate(Struct, forbid_unknown_fields=True):
     availability_zone: ZoneName | UnsetType | None = UNSET
 
 
-class Create(Struct, forbid_unknown_fields=True):
-    aggregate: NewAggregate
-
-
-class Update(Struct, forbid_unknown_fields=True):
-    aggregate: ChangedAggregate
-
-
 class NamedHost(Struct, forbid_unknown_fields=True):
     host: HostName
 
@@ -78,57 +72,83 @@ class Action(Struct, forbid_unknown_fields=True):
     set_metadata: NewMetadata | UnsetType = UNSET
 
 
-def create(call: Call[Any], body: Create) -> dict[str, Any]:
-    new = body.aggregate
-    _check_name(call, new.name)
+class NewAggregateView(View):
+    """An aggregate as it was created, without hosts and metadata."""
+
+    id: int
+    uuid: Annotated[str, Since(2, 41)]
+    name: str
+    availability_zone: str | None
+    created_at: str | None
+    updated_at: str | None
+    deleted: Literal[False] = False
+    deleted_at: None = None
+
+
+class AggregateView(View):
+    id: int
+    uuid: Annotated[str, Since(2, 41)]
+    name: str
+    availability_zone: str | None
+    hosts: list[str]
+    metadata: dict[str, str]
+    created_at: str | None
+    updated_at: str | None
+    deleted: Literal[False] = False
+    deleted_at: None = None
+
+
+class AggregateDocument(View):
+    aggregate: AggregateView
+
+
+def create(call: Call[ComputeDeps], body: NewAggregate) -> NewAggregateView:
+    _check_name(call, body.name)
     now = clock.utcnow()
-    row = Aggregate(uuid=ids.new_uuid(), name=new.name, zone=new.availability_zone, meta={}, created_at=now)
+    row = Aggregate(uuid=ids.new_uuid(), name=body.name, zone=body.availability_zone, meta={}, created_at=now)
     call.tx.add(row)
     call.tx.flush()
-    view = _view(row, [])
-    del view["hosts"], view["metadata"]
-    return {"aggregate": view}
+    return NewAggregateView(row.id, row.uuid, row.name, row.zone, clock.iso_micro(now, ""), None)
 
 
-def index(call: Call[Any]) -> dict[str, Any]:
+def index(call: Call[ComputeDeps]) -> list[AggregateView]:
     members: dict[int, list[str]] = {}
     columns = (AggregateHost.aggregate_id, AggregateHost.host)
     for id_, host in call.tx.execute(select(*columns).order_by(AggregateHost.host)):
         members.setdefault(id_, []).append(host)
     rows = call.tx.scalars(select(Aggregate).order_by(Aggregate.id))
-    return {"aggregates": [_view(row, members.get(row.id, [])) for row in rows]}
+    return [_view(row, members.get(row.id, [])) for row in rows]
 
 
-def show(call: Call[Any], aggregate_id: str) -> dict[str, Any]:
+def show(call: Call[ComputeDeps], aggregate_id: str) -> AggregateView:
     return _shown(call, _find(call, aggregate_id))
 
 
-def change(call: Call[Any], body: Update, aggregate_id: str) -> dict[str, Any]:
-    wanted = body.aggregate
-    if wanted.name is UNSET and wanted.availability_zone is UNSET:
+def change(call: Call[ComputeDeps], body: ChangedAggregate, aggregate_id: str) -> AggregateView:
+    if body.name is UNSET and body.availability_zone is UNSET:
         raise BadRequest("Invalid input for field/attribute aggregate: it must name what to change.")
     row = _find(call, aggregate_id)
-    if wanted.name is not UNSET and wanted.name != row.name:
-        _check_name(call, wanted.name)
-        row.name = wanted.name
-    if wanted.availability_zone is not UNSET:
-        _set_zone(call, row, wanted.availability_zone)
+    if body.name is not UNSET and body.name != row.name:
+        _check_name(call, body.name)
+        row.name = body.name
+    if body.availability_zone is not UNSET:
+        _set_zone(call, row, body.availability_zone)
     row.updated_at = clock.utcnow()
     return _shown(call, row)
 
 
-def delete(call: Call[Any], aggregate_id: str) -> None:
+def delete(call: Call[ComputeDeps], aggregate_id: str) -> None:
     row = _find(call, aggregate_id)
     if _hosts(call, row):
         raise BadRequest(f"Cannot remove aggregate {row.id}: host aggregate is not empty")
     call.tx.delete(row)
 
 
-def act(call: Call[Any], body: Action, aggregate_id: str) -> dict[str, Any]:
-    given = [name for name in body.__struct_fields__ if getattr(body, name) is not UNSET]
-    if len(given) != 1:
+def act(call: Call[ComputeDeps], body: Action, aggregate_id: str) -> AggregateDocument:
+    actions = [name for name in body.__struct_fields__ if getattr(body, name) is not UNSET]
+    if len(actions) != 1:
         raise BadRequest("The request body must name exactly one action.")
-    call.enforce(_PREFIX + given[0], **call.own_target())
+    call.enforce(_PREFIX + actions[0], **call.own_target())
     row = _find(call, aggregate_id)
     if isinstance(body.add_host, NamedHost):
         _add(call, row, body.add_host.host)
@@ -137,10 +157,10 @@ def act(call: Call[Any], body: Action, aggregate_id: str) -> dict[str, Any]:
     elif isinstance(body.set_metadata, NewMetadata):
         _set_metadata(call, row, body.set_metadata.metadata)
     row.updated_at = clock.utcnow()
-    return _shown(call, row)
+    return AggregateDocument(_shown(call, row))
 
 
-def _add(call: Call[Any], row: Aggregate, name: str) -> None:
+def _add(call: Call[ComputeDeps], row: Aggregate, name: str) -> None:
     _host(call, name)
     if call.tx.get(AggregateHost, (row.id, name)) is not None:
         raise Conflict(f"Aggregate {row.id} already has host {name}.")
@@ -153,7 +173,7 @@ def _add(call: Call[Any], row: Aggregate, name: str) -> None:
     call.tx.flush()
 
 
-def _remove(call: Call[Any], row: Aggregate, name: str) -> None:
+def _remove(call: Call[ComputeDeps], row: Aggregate, name: str) -> None:
     member = call.tx.get(AggregateHost, (row.id, name))
     if member is None:
         raise NotFound(f"Cannot remove host {name} in aggregate {row.id}: the host is not in it.")
@@ -162,7 +182,7 @@ def _remove(call: Call[Any], row: Aggregate, name: str) -> None:
     _move(call, [name], _zones_of(call, [name]).get(name, DEFAULT_ZONE), Conflict)
 
 
-def _set_metadata(call: Call[Any], row: Aggregate, changes: dict[str, str | None]) -> None:
+def _set_metadata(call: Call[ComputeDeps], row: Aggregate, changes: dict[str, str | None]) -> None:
     """availability_zone among them is the aggregate's zone; null removes a key."""
     if "availability_zone" in changes:
         zone = changes["availability_zone"]
@@ -174,7 +194,7 @@ def _set_metadata(call: Call[Any], row: Aggregate, changes: dict[str, str | None
     row.meta = {name: value for name, value in merged.items() if value is not None}
 
 
-def _set_zone(call: Call[Any], row: Aggregate, zone: str | None) -> None:
+def _set_zone(call: Call[ComputeDeps], row: Aggregate, zone: str | None) -> None:
     if zone == row.zone:
         return
     row.zone = zone
@@ -191,7 +211,7 @@ def _set_zone(call: Call[Any], row: Aggregate, zone: str | None) -> None:
     _move(call, hosts, zone, BadRequest)
 
 
-def _move(call: Call[Any], hosts: Sequence[str], zone: str, refusal: type[ApiError]) -> None:
+def _move(call: Call[ComputeDeps], hosts: Sequence[str], zone: str, refusal: type[ApiError]) -> None:
     """Give hosts their zone. Refuses to move one that has servers."""
     moving = [row for row in call.tx.scalars(select(Host).where(Host.name.in_(hosts))) if row.zone != zone]
     living = (Server.host.in_([row.name for row in moving]), Server.deleted_at.is_(None))
@@ -201,7 +221,7 @@ def _move(call: Call[Any], hosts: Sequence[str], zone: str, refusal: type[ApiErr
         call.tx.execute(update(Host).where(Host.id.in_([row.id for row in moving])).values(zone=zone))
 
 
-def _all_zones_of(call: Call[Any], hosts: Sequence[str]) -> dict[str, set[str]]:
+def _all_zones_of(call: Call[ComputeDeps], hosts: Sequence[str]) -> dict[str, set[str]]:
     statement = (
         select(AggregateHost.host, Aggregate.zone)
         .join(Aggregate, Aggregate.id == AggregateHost.aggregate_id)
@@ -213,23 +233,23 @@ def _all_zones_of(call: Call[Any], hosts: Sequence[str]) -> dict[str, set[str]]:
     return found
 
 
-def _zones_of(call: Call[Any], hosts: Sequence[str]) -> dict[str, str]:
+def _zones_of(call: Call[ComputeDeps], hosts: Sequence[str]) -> dict[str, str]:
     return {host: min(zones) for host, zones in _all_zones_of(call, hosts).items()}
 
 
-def _check_name(call: Call[Any], name: str) -> None:
+def _check_name(call: Call[ComputeDeps], name: str) -> None:
     if call.tx.scalar(select(Aggregate.id).where(Aggregate.name == name)) is not None:
         raise Conflict(f"Aggregate {name} already exists.")
 
 
-def _host(call: Call[Any], name: str) -> Host:
+def _host(call: Call[ComputeDeps], name: str) -> Host:
     host = call.tx.scalar(select(Host).where(Host.name == name))
     if host is None:
         raise NotFound(f"Compute host {name} could not be found.")
     return host
 
 
-def _find(call: Call[Any], aggregate_id: str) -> Aggregate:
+def _find(call: Call[ComputeDeps], aggregate_id: str) -> Aggregate:
     if not aggregate_id.isascii() or not aggregate_id.isdigit() or len(aggregate_id) > 9:
         raise NotFound(f"Aggregate {aggregate_id[:64]} could not be found.")
     row = call.tx.get(Aggregate, int(aggregate_id))
@@ -238,46 +258,28 @@ def _find(call: Call[Any], aggregate_id: str) -> Aggregate:
     return row
 
 
-def _hosts(call: Call[Any], row: Aggregate) -> list[str]:
+def _hosts(call: Call[ComputeDeps], row: Aggregate) -> list[str]:
     statement = select(AggregateHost.host).where(AggregateHost.aggregate_id == row.id).order_by(AggregateHost.host)
     return list(call.tx.scalars(statement))
 
 
-def _shown(call: Call[Any], row: Aggregate) -> dict[str, Any]:
-    return {"aggregate": _view(row, _hosts(call, row))}
+def _shown(call: Call[ComputeDeps], row: Aggregate) -> AggregateView:
+    return _view(row, _hosts(call, row))
 
 
-def _view(row: Aggregate, hosts: list[str]) -> dict[str, Any]:
+def _view(row: Aggregate, hosts: list[str]) -> AggregateView:
     metadata = {**row.meta, "availability_zone": row.zone} if row.zone is not None else dict(row.meta)
-    return {
-        "id": row.id,
-        "uuid": row.uuid,
-        "name": row.name,
-        "availability_zone": row.zone,
-        "hosts": hosts,
-        "metadata": metadata,
-        "created_at": clock.iso_micro(row.created_at, ""),
-        "updated_at": clock.iso_micro(row.updated_at, ""),
-        "deleted": False,
-        "deleted_at": None,
-    }
-
-
-def _downgrade(view: dict[str, Any], version: Version) -> dict[str, Any]:
-    """uuid since 2.41."""
-    if version < (2, 41):
-        for aggregate in view.get("aggregates", [view.get("aggregate", {})]):
-            del aggregate["uuid"]
-    return view
+    created, updated = clock.iso_micro(row.created_at, ""), clock.iso_micro(row.updated_at, "")
+    return AggregateView(row.id, row.uuid, row.name, row.zone, hosts, metadata, created, updated)
 
 
 _ALL = "/v2.1/os-aggregates"
 _ONE = _ALL + "/{aggregate_id}"
 ROUTES = (
-    Route("GET", _ALL, index, _PREFIX + "index", downgrade=_downgrade),
-    Route("POST", _ALL, create, _PREFIX + "create", body=Create, downgrade=_downgrade),
-    Route("GET", _ONE, show, _PREFIX + "show", downgrade=_downgrade),
-    Route("PUT", _ONE, change, _PREFIX + "update", body=Update, downgrade=_downgrade),
+    Route("GET", _ALL, index, _PREFIX + "index", envelope="aggregates"),
+    Route("POST", _ALL, create, _PREFIX + "create", body=NewAggregate, envelope="aggregate"),
+    Route("GET", _ONE, show, _PREFIX + "show", envelope="aggregate"),
+    Route("PUT", _ONE, change, _PREFIX + "update", body=ChangedAggregate, envelope="aggregate"),
     Route("DELETE", _ONE, delete, _PREFIX + "delete"),
-    Route("POST", _ONE + "/action", act, _PREFIX + "add_host", body=Action, target="handler", downgrade=_downgrade),
+    Route("POST", _ONE + "/action", act, _PREFIX + "add_host", body=Action, target="handler"),
 )

@@ -6,13 +6,13 @@ Administrators see the zone of the control plane too, in which no server can be.
 
 from __future__ import annotations
 
-from typing import Any
-
+from msgspec import field
 from sqlalchemy import select
 
 from gureum.foundation import clock
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
+from gureum.foundation.http.views import View
 from gureum.foundation.policy import Rule
 from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.hosts.control import INTERNAL_ZONE, control_services
@@ -27,43 +27,60 @@ RULES = (
 )
 
 
-def index(call: Call[ComputeDeps]) -> dict[str, Any]:
-    return {"availabilityZoneInfo": _zones(call, hosts=False)}
+class ZoneState(View):
+    available: bool
 
 
-def detail(call: Call[ComputeDeps]) -> dict[str, Any]:
-    return {"availabilityZoneInfo": [_internal(), *_zones(call, hosts=True)]}
+class ServiceState(View):
+    available: bool
+    active: bool
+    updated_at: str | None
 
 
-def _internal() -> dict[str, Any]:
+class ZoneView(View):
+    """`hosts` are the services of each host by their programs' names; null in the list without details."""
+
+    zone_name: str = field(name="zoneName")
+    zone_state: ZoneState = field(name="zoneState")
+    hosts: dict[str, dict[str, ServiceState]] | None
+
+
+def index(call: Call[ComputeDeps]) -> list[ZoneView]:
+    return _zones(call, with_hosts=False)
+
+
+def detail(call: Call[ComputeDeps]) -> list[ZoneView]:
+    return [_internal(), *_zones(call, with_hosts=True)]
+
+
+def _internal() -> ZoneView:
     seen = clock.iso_micro(clock.utcnow(), "")
-    hosts: dict[str, dict[str, Any]] = {}
+    hosts: dict[str, dict[str, ServiceState]] = {}
     for service in control_services():
-        hosts.setdefault(service.host, {})[service.binary] = {"available": True, "active": True, "updated_at": seen}
-    return {"zoneName": INTERNAL_ZONE, "zoneState": {"available": True}, "hosts": hosts}
+        hosts.setdefault(service.host, {})[service.binary] = ServiceState(available=True, active=True, updated_at=seen)
+    return ZoneView(INTERNAL_ZONE, ZoneState(available=True), hosts)
 
 
-def _zones(call: Call[ComputeDeps], *, hosts: bool) -> list[dict[str, Any]]:
+def _zones(call: Call[ComputeDeps], *, with_hosts: bool) -> list[ZoneView]:
     now, timeout_s = clock.now(), call.deps.hosts.timeout_s
     by_zone: dict[str, list[Host]] = {}
     for host in call.tx.scalars(select(Host).order_by(Host.name)):
         by_zone.setdefault(host.zone, []).append(host)
-    found = []
+    views = []
     for zone in sorted(by_zone):
         up = {host.name: host.is_up(now, timeout_s) for host in by_zone[zone]}
         available = any(up[host.name] and not host.disabled for host in by_zone[zone])
-        members = {host.name: {BINARY: _service(host, up=up[host.name])} for host in by_zone[zone]}
-        found.append({"zoneName": zone, "zoneState": {"available": available}, "hosts": members if hosts else None})
-    return found
+        hosts = {host.name: {BINARY: _state(host, up=up[host.name])} for host in by_zone[zone]}
+        views.append(ZoneView(zone, ZoneState(available), hosts if with_hosts else None))
+    return views
 
 
-def _service(host: Host, *, up: bool) -> dict[str, Any]:
-    seen = clock.iso_micro(clock.from_seconds(host.seen_at), "")
-    return {"available": up, "active": not host.disabled, "updated_at": seen}
+def _state(host: Host, *, up: bool) -> ServiceState:
+    return ServiceState(up, not host.disabled, clock.iso_micro(clock.from_seconds(host.seen_at), ""))
 
 
 _ALL = "/v2.1/os-availability-zone"
 ROUTES = (
-    Route("GET", _ALL, index, _PREFIX + "list"),
-    Route("GET", _ALL + "/detail", detail, _PREFIX + "detail"),
+    Route("GET", _ALL, index, _PREFIX + "list", envelope="availabilityZoneInfo"),
+    Route("GET", _ALL + "/detail", detail, _PREFIX + "detail", envelope="availabilityZoneInfo"),
 )

@@ -5,13 +5,15 @@ The extensions are a thing of the past: each is always there, and the list only 
 
 from __future__ import annotations
 
-from typing import Any
+from msgspec import UNSET, UnsetType, field
 
 from gureum.foundation.errors import NotFound
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.microversions import Version, text
 from gureum.foundation.http.routes import PUBLIC, Route
+from gureum.foundation.http.views import Link, View
 from gureum.foundation.policy import Rule
+from gureum.services.compute.deps import ComputeDeps
 
 MINIMUM: Version = (2, 1)
 MAXIMUM: Version = (2, 96)
@@ -78,73 +80,92 @@ _EXTENSIONS = {
 """alias -> its name in the reference and what it is; of those that this cloud offers."""
 
 
-def _current(call: Call[Any]) -> dict[str, Any]:
-    return {
-        "id": "v2.1",
-        "status": "CURRENT",
-        "version": text(MAXIMUM),
-        "min_version": text(MINIMUM),
-        "updated": "2013-07-23T11:33:21Z",
-        "links": [{"rel": "self", "href": f"{call.base_url}/v2.1/"}],
-    }
+class VersionView(View):
+    id: str
+    status: str
+    version: str
+    min_version: str
+    updated: str
+    links: list[Link]
 
 
-def _legacy(call: Call[Any]) -> dict[str, Any]:
+class TypedLink(Link):
+    type: str | UnsetType = UNSET
+
+
+class MediaType(View):
+    base: str
+    type: str
+
+
+class VersionDetail(View):
+    id: str
+    status: str
+    version: str
+    min_version: str
+    updated: str
+    links: list[TypedLink]
+    media_types: list[MediaType] = field(name="media-types")
+
+
+class ExtensionView(View):
+    alias: str
+    name: str
+    description: str
+    links: list[Link]
+    namespace: str
+    updated: str
+
+
+def _current(call: Call[ComputeDeps]) -> VersionView:
+    link = Link("self", f"{call.base_url}/v2.1/")
+    return VersionView("v2.1", "CURRENT", text(MAXIMUM), text(MINIMUM), "2013-07-23T11:33:21Z", [link])
+
+
+def _legacy(call: Call[ComputeDeps]) -> VersionView:
     """The API from before microversions: the first of them under another path."""
-    return {
-        "id": "v2.0",
-        "status": "SUPPORTED",
-        "version": "",
-        "min_version": "",
-        "updated": "2011-01-21T11:33:21Z",
-        "links": [{"rel": "self", "href": f"{call.base_url}/v2/"}],
-    }
+    return VersionView("v2.0", "SUPPORTED", "", "", "2011-01-21T11:33:21Z", [Link("self", f"{call.base_url}/v2/")])
 
 
-def versions(call: Call[Any]) -> dict[str, Any]:
-    return {"versions": [_legacy(call), _current(call)]}
+def versions(call: Call[ComputeDeps]) -> list[VersionView]:
+    return [_legacy(call), _current(call)]
 
 
-def version(call: Call[Any]) -> dict[str, Any]:
+def version(call: Call[ComputeDeps]) -> VersionDetail:
     return _described(_current(call), "2.1")
 
 
-def legacy_version(call: Call[Any]) -> dict[str, Any]:
+def legacy_version(call: Call[ComputeDeps]) -> VersionDetail:
     return _described(_legacy(call), "2")
 
 
-def _described(document: dict[str, Any], number: str) -> dict[str, Any]:
-    described = {"rel": "describedby", "type": "text/html", "href": "https://docs.openstack.org/api-ref/compute/"}
-    kind = {"base": "application/json", "type": f"application/vnd.openstack.compute+json;version={number}"}
-    return {"version": {**document, "links": [*document["links"], described], "media-types": [kind]}}
+def _described(view: VersionView, number: str) -> VersionDetail:
+    links = [TypedLink(link.rel, link.href) for link in view.links]
+    links.append(TypedLink("describedby", "https://docs.openstack.org/api-ref/compute/", "text/html"))
+    kind = MediaType("application/json", f"application/vnd.openstack.compute+json;version={number}")
+    return VersionDetail(view.id, view.status, view.version, view.min_version, view.updated, links, [kind])
 
 
-def extensions(_call: Call[Any]) -> dict[str, Any]:
-    return {"extensions": [_extension(alias) for alias in _EXTENSIONS]}
+def extensions(_call: Call[ComputeDeps]) -> list[ExtensionView]:
+    return [_extension(alias) for alias in _EXTENSIONS]
 
 
-def extension(_call: Call[Any], alias: str) -> dict[str, Any]:
+def extension(_call: Call[ComputeDeps], alias: str) -> ExtensionView:
     if alias not in _EXTENSIONS:
         raise NotFound(f"Extension {alias[:64]} could not be found.")
-    return {"extension": _extension(alias)}
+    return _extension(alias)
 
 
-def _extension(alias: str) -> dict[str, Any]:
+def _extension(alias: str) -> ExtensionView:
     name, description = _EXTENSIONS[alias]
-    return {
-        "alias": alias,
-        "name": name,
-        "description": description,
-        "links": [],
-        "namespace": "http://docs.openstack.org/compute/ext/fake_xml",
-        "updated": "2014-12-03T00:00:00Z",
-    }
+    namespace = "http://docs.openstack.org/compute/ext/fake_xml"
+    return ExtensionView(alias, name, description, [], namespace, "2014-12-03T00:00:00Z")
 
 
 ROUTES = (
-    Route("GET", "/", versions, PUBLIC, transaction="none"),
-    Route("GET", "/v2.1", version, PUBLIC, transaction="none"),
-    Route("GET", "/v2", legacy_version, PUBLIC, transaction="none"),
-    Route("GET", "/v2.1/extensions", extensions, _RULE, transaction="none"),
-    Route("GET", "/v2.1/extensions/{alias}", extension, _RULE, transaction="none"),
+    Route("GET", "/", versions, PUBLIC, envelope="versions", transaction="none"),
+    Route("GET", "/v2.1", version, PUBLIC, envelope="version", transaction="none"),
+    Route("GET", "/v2", legacy_version, PUBLIC, envelope="version", transaction="none"),
+    Route("GET", "/v2.1/extensions", extensions, _RULE, envelope="extensions", transaction="none"),
+    Route("GET", "/v2.1/extensions/{alias}", extension, _RULE, envelope="extension", transaction="none"),
 )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated
+
+from msgspec import field
 
 from gureum.foundation.http.call import Call
-from gureum.foundation.http.microversions import Version
 from gureum.foundation.http.routes import Route
+from gureum.foundation.http.versioned import Until
+from gureum.foundation.http.views import View
 from gureum.foundation.policy import Rule
+from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.pages import CLOSED
 
 _RULE = "os_compute_api:limits"
@@ -20,38 +24,37 @@ RULES = (
     Rule(_OTHER, "rule:admin", "Show the limits of another project"),
 )
 
-_LIMITS = {
-    "maxTotalInstances": "instances",
-    "maxTotalCores": "cores",
-    "maxTotalRAMSize": "ram",
-    "maxServerMeta": "metadata_items",
-    "maxImageMeta": "metadata_items",
-    "maxPersonality": "injected_files",
-    "maxPersonalitySize": "injected_file_content_bytes",
-    "maxTotalKeypairs": "key_pairs",
-    "maxServerGroups": "server_groups",
-    "maxServerGroupMembers": "server_group_members",
-    "maxTotalFloatingIps": "floating_ips",
-    "maxSecurityGroups": "security_groups",
-    "maxSecurityGroupRules": "security_group_rules",
-}
-_REMOVED: tuple[tuple[Version, tuple[str, ...]], ...] = (
-    (
-        (2, 36),
-        (
-            "maxTotalFloatingIps",
-            "maxSecurityGroups",
-            "maxSecurityGroupRules",
-            "totalFloatingIpsUsed",
-            "totalSecurityGroupsUsed",
-        ),
-    ),
-    ((2, 39), ("maxImageMeta",)),
-    ((2, 57), ("maxPersonality", "maxPersonalitySize")),
-)
+
+class AbsoluteLimits(View, rename="camel", kw_only=True):
+    max_total_instances: int
+    max_total_cores: int
+    max_total_ram_size: int = field(name="maxTotalRAMSize")
+    max_server_meta: int
+    max_image_meta: Annotated[int, Until(2, 38)]
+    max_personality: Annotated[int, Until(2, 56)]
+    max_personality_size: Annotated[int, Until(2, 56)]
+    max_total_keypairs: int
+    max_server_groups: int
+    max_server_group_members: int
+    max_total_floating_ips: Annotated[int, Until(2, 35)]
+    max_security_groups: Annotated[int, Until(2, 35)]
+    max_security_group_rules: Annotated[int, Until(2, 35)]
+    total_instances_used: int
+    total_cores_used: int
+    total_ram_used: int = field(name="totalRAMUsed")
+    total_server_groups_used: int
+    total_floating_ips_used: Annotated[int, Until(2, 35)] = 0
+    total_security_groups_used: Annotated[int, Until(2, 35)] = 0
 
 
-def show(call: Call[Any]) -> dict[str, Any]:
+class LimitsView(View):
+    """There are no limits of rates."""
+
+    rate: list[str]
+    absolute: AbsoluteLimits
+
+
+def show(call: Call[ComputeDeps]) -> LimitsView:
     project_id = call.caller.project_id or ""
     asked = call.param("tenant_id")
     if asked is not None and asked != project_id:
@@ -59,20 +62,27 @@ def show(call: Call[Any]) -> dict[str, Any]:
         project_id = asked
     limits = call.deps.quotas.limits(call.tx, project_id)
     used = call.deps.quotas.usage(call.tx, project_id)
-    absolute = {name: limits[resource] for name, resource in _LIMITS.items()}
-    absolute |= {
-        "totalInstancesUsed": used["instances"],
-        "totalCoresUsed": used["cores"],
-        "totalRAMUsed": used["ram"],
-        "totalServerGroupsUsed": used["server_groups"],
-        "totalFloatingIpsUsed": 0,
-        "totalSecurityGroupsUsed": 0,
-    }
-    for since, names in _REMOVED:
-        if call.version >= since:
-            for name in names:
-                del absolute[name]
-    return {"limits": {"rate": [], "absolute": absolute}}
+    absolute = AbsoluteLimits(
+        max_total_instances=limits["instances"],
+        max_total_cores=limits["cores"],
+        max_total_ram_size=limits["ram"],
+        max_server_meta=limits["metadata_items"],
+        max_image_meta=limits["metadata_items"],
+        max_personality=limits["injected_files"],
+        max_personality_size=limits["injected_file_content_bytes"],
+        max_total_keypairs=limits["key_pairs"],
+        max_server_groups=limits["server_groups"],
+        max_server_group_members=limits["server_group_members"],
+        max_total_floating_ips=limits["floating_ips"],
+        max_security_groups=limits["security_groups"],
+        max_security_group_rules=limits["security_group_rules"],
+        total_instances_used=used["instances"],
+        total_cores_used=used["cores"],
+        total_ram_used=used["ram"],
+        total_server_groups_used=used["server_groups"],
+    )
+    return LimitsView([], absolute)
 
 
-ROUTES = (Route("GET", "/v2.1/limits", show, _RULE, query=("tenant_id", "reserved"), closed=CLOSED),)
+_QUERY = ("tenant_id", "reserved")
+ROUTES = (Route("GET", "/v2.1/limits", show, _RULE, envelope="limits", query=_QUERY, closed=CLOSED),)

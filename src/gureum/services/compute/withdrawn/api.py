@@ -6,7 +6,7 @@ Source: compute API reference, chapters marked as obsolete, "Server consoles", "
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from msgspec import Struct
 
@@ -64,15 +64,12 @@ class Console(Struct, forbid_unknown_fields=True):
     type: Literal["novnc", "xvpvnc", "spice-html5", "spice-direct", "rdp-html5", "serial", "webmks"]
 
 
-class ConsoleBody(Struct, forbid_unknown_fields=True):
-    remote_console: Console
-
-
-def gone(_call: Call[Any], **_names: str) -> None:
+def gone(_call: Call[ComputeDeps], server_id: str = "", name: str = "", key: str = "") -> None:  # noqa: ARG001
+    """Whatever the path names."""
     raise Gone("This part of the API was withdrawn and has no successor in it.")
 
 
-def console(call: Call[ComputeDeps], _body: ConsoleBody, server_id: str) -> None:
+def console(call: Call[ComputeDeps], body: Console, server_id: str) -> None:  # noqa: ARG001 checked, and no more
     seen.find(call.tx, call.caller, server_id)
     raise NotImplementedHere("This cloud offers no remote consoles yet; the console log is there.")
 
@@ -89,6 +86,15 @@ ROUTES = (
         for path, methods in GONE.items()
         for method in methods.split()
     ),
-    Route("POST", _SERVER + "/remote-consoles", console, _CONSOLES, 501, body=ConsoleBody, since=(2, 6)),
+    Route(
+        "POST",
+        _SERVER + "/remote-consoles",
+        console,
+        _CONSOLES,
+        501,
+        body=Console,
+        envelope="remote_console",
+        since=(2, 6),
+    ),
     Route("GET", _SERVER + "/diagnostics", diagnostics, _DIAGNOSTICS, 501),
 )
