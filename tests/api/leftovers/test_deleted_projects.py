@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 from tests.api.leftovers.furnished import NETWORK, delete_project, furnish, made, new_project
 from tests.cloud import ADMIN_PASSWORD, SimulatedCloud
 
@@ -173,7 +173,7 @@ def test_what_others_use_stays_and_is_listed(cloud, moving, monkeypatch):
     delete_project(cloud, project_id)
     begin(cloud, project_id)
     settle_for(cloud, moving, 15)
-    assert leftovers(cloud) == {project_id: {"network": {"subnets": 1, "networks": 1}}}
+    assert leftovers(cloud) == {project_id: {"network": {"routers": 1, "ports": 1, "subnets": 1, "networks": 1}}}
 
 
 def test_a_service_that_fails_does_not_hold_up_the_others(cloud, moving, monkeypatch):
@@ -225,3 +225,30 @@ def test_the_commands_list_and_begin(cloud, moving, tmp_path, capsys):
     assert capsys.readouterr().out == "No deleted project left anything.\n"
     with pytest.raises(Refusal, match="no deleted project"):
         clean(file, project_id)
+
+
+def test_a_service_that_cannot_count_hides_nothing_of_the_others(cloud, moving, monkeypatch):
+    """Its project stays listed and is not forgotten; what the others hold is listed and cleaned."""
+    monkeypatch.setattr(projects, "GIVE_UP_AFTER", 3)
+    project_id = new_project(cloud, "tenant")
+    arrive(cloud, project_id)
+    deleted = cloud.control.deleted_projects
+    trouble = ["SELECT no_such_column FROM tasks"]
+
+    def count(tx, _project_id):
+        if trouble:
+            tx.execute(text(trouble[0]))
+        return {}
+
+    deleted.add("outermost", projects.ProjectResources(count, lambda _tx, _project_id: None))
+    delete_project(cloud, project_id)
+    assert leftovers(cloud)[project_id]["outermost"] == projects.UNCOUNTED
+    assert len(leftovers(cloud)[project_id]) > 1
+    assert begin(cloud, project_id)
+    settle_for(cloud, moving, 8)
+    assert leftovers(cloud) == {project_id: {"outermost": projects.UNCOUNTED}}
+    moving.advance(2 * 86400)
+    deleted.forget(cloud.control.database)
+    assert project_id in leftovers(cloud)
+    trouble.clear()
+    assert leftovers(cloud) == {}

@@ -104,3 +104,16 @@ def test_what_stays_does_not_hide_what_can_go(cloud, moving, tenant, project_id,
     for network_id in sorted(networks)[:2]:
         made(other.post(f"{NETWORK}/ports", {"port": {"network_id": network_id}}))
     assert clean(cloud, moving, project_id)["networks"] == 2
+
+
+def test_a_router_that_serves_ports_of_others_stays(cloud, moving, tenant, project_id):
+    shared = made(tenant.post(f"{NETWORK}/networks", {"network": {"name": "all", "shared": True}}))["id"]
+    leg = {"subnet_id": subnet(tenant, shared, "10.9.0.0/24")}
+    routers = [made(tenant.post(f"{NETWORK}/routers", {"router": {"name": name}}))["id"] for name in ("used", "alone")]
+    assert tenant.request("PUT", f"{NETWORK}/routers/{routers[0]}/add_router_interface", leg).status == 200
+    other = cloud.client("demo")
+    made(other.post(f"{NETWORK}/ports", {"port": {"network_id": shared}}))
+    left = clean(cloud, moving, project_id)
+    assert left["routers"] == 1
+    admin = cloud.client()
+    assert [admin.get(f"{NETWORK}/routers/{router_id}").status for router_id in routers] == [200, 404]

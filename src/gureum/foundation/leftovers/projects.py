@@ -103,7 +103,7 @@ class DeletedProjects:
 
     def left(self, tx: Tx, project_id: str) -> dict[str, dict[str, int]]:
         """Service -> kind -> number, those without any left out."""
-        counts = {name: dict(service.count(tx, project_id)) for name, service in self._services.items()}
+        counts = {name: _counted(tx, name, service, project_id) for name, service in self._services.items()}
         return {name: kinds for name, kinds in counts.items() if kinds}
 
     def all(self, tx: Tx) -> list[Leftover]:
@@ -134,11 +134,11 @@ class DeletedProjects:
         project_id, stuck = run.resource_id, run.data.setdefault("stuck", [])
         failing = {}
         for name, service in reversed(self._services.items()):
-            before = dict(service.count(tx, project_id)) if name not in stuck else {}
+            before = _counted(tx, name, service, project_id) if name not in stuck else {}
             if before and self._stands_still(run, name, before):
                 log.error("%s of the deleted project %s cannot be deleted", in_words({name: before}), project_id)
                 stuck.append(name)
-            elif before and _cleaned(tx, name, service, project_id):
+            elif before and before != UNCOUNTED and _cleaned(tx, name, service, project_id):
                 return Sleep(LOOK_AGAIN_S, f"{in_words({name: before})} to be deleted")
             elif before:
                 failing[name] = before
@@ -151,6 +151,24 @@ class DeletedProjects:
         return bool(still["rounds"] >= GIVE_UP_AFTER)
 
 
+UNCOUNTED = {"resources, which could not be counted": 1}
+
+
+def _counted(tx: Tx, name: str, service: ProjectResources, project_id: str) -> dict[str, int]:
+    """What the service holds. `UNCOUNTED` when it raises: then the project stays listed, and others are still asked.
+
+    Raises what says that the database failed, or wants the transaction to be repeated.
+    """
+    try:
+        with tx.begin_nested():
+            return dict(service.count(tx, project_id))
+    except Exception as error:
+        if _is_of_the_database(error):
+            raise
+        log.exception("counting what the deleted project %s left in %s failed", project_id, name)
+        return UNCOUNTED
+
+
 def _cleaned(tx: Tx, name: str, service: ProjectResources, project_id: str) -> bool:
     """Have the service delete some. False, with nothing of that written, when it raises: others go on in this round.
 
@@ -159,16 +177,19 @@ def _cleaned(tx: Tx, name: str, service: ProjectResources, project_id: str) -> b
     try:
         with tx.begin_nested():
             service.clean(tx, project_id)
-    except DatabaseFailure:
-        raise
     except Exception as error:
-        if isinstance(error, SQLAlchemyError) and (
-            failure_of(error) or (isinstance(error, DBAPIError) and is_busy(error))
-        ):
+        if _is_of_the_database(error):
             raise
         log.exception("cleaning what the deleted project %s left in %s failed; it is tried again", project_id, name)
         return False
     return True
+
+
+def _is_of_the_database(error: Exception) -> bool:
+    """Whether the database failed, or wants the transaction to be repeated: no fault of the service."""
+    if isinstance(error, SQLAlchemyError):
+        return bool(failure_of(error)) or (isinstance(error, DBAPIError) and is_busy(error))
+    return isinstance(error, DatabaseFailure)
 
 
 def in_words(left: Mapping[str, Mapping[str, int]]) -> str:

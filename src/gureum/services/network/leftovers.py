@@ -1,7 +1,8 @@
 """What the network holds of a project: counted and deleted for one that is no more.
 
 From the outside in: floating IPs, routers, ports, networks, subnets, security groups. What another project uses stays:
-a network with its port or floating IP, a router that leads its floating IP, a security group that its rule names.
+a network with its port or floating IP, a router that leads its floating IP or is in a network with its port, a security
+group that its rule names.
 """
 
 from __future__ import annotations
@@ -22,7 +23,15 @@ from gureum.services.network.floating_ips.model import FloatingIp
 from gureum.services.network.networks import operations as networks
 from gureum.services.network.networks.model import Network
 from gureum.services.network.ports import operations as ports
-from gureum.services.network.ports.model import CLOUD_OWNED, FLOATING, METADATA, IpAllocation, Port, PortGroup
+from gureum.services.network.ports.model import (
+    CLOUD_OWNED,
+    FLOATING,
+    METADATA,
+    ROUTER_LEG,
+    IpAllocation,
+    Port,
+    PortGroup,
+)
 from gureum.services.network.routers import operations as routers
 from gureum.services.network.routers.legs import legs_of
 from gureum.services.network.routers.model import Router
@@ -65,7 +74,7 @@ def clean(ctx: NetworkContext, tx: Tx, project_id: str) -> None:
     for floating in _some(tx, FloatingIp, project_id):
         floating_ips.delete_floating_ip(tx, ctx, floating)
     tx.flush()
-    for router in _some(tx, Router, project_id, ~_leads_others_addresses()):
+    for router in _some(tx, Router, project_id, ~_leads_others_addresses(), ~_serves_others()):
         _delete_router(ctx, tx, router)
     for port in _some(tx, Port, project_id, Port.server_id.is_(None), Port.device_owner.not_in(CLOUD_OWNED)):
         ports.delete_port(tx, ctx, port)
@@ -85,6 +94,18 @@ def clean(ctx: NetworkContext, tx: Tx, project_id: str) -> None:
 def _leads_others_addresses() -> ColumnElement[bool]:
     """Of a router: a floating IP of another project leads through it."""
     return exists().where(FloatingIp.router_id == Router.id, FloatingIp.project_id != Router.project_id)
+
+
+def _serves_others() -> ColumnElement[bool]:
+    """Of a router: a port of another project is in a network with a leg of the router, and may go out through it."""
+    leg, other = aliased(Port), aliased(Port)
+    return exists().where(
+        leg.device_id == Router.id,
+        leg.device_owner == ROUTER_LEG,
+        other.network_id == leg.network_id,
+        other.project_id != Router.project_id,
+        other.device_owner.not_in(CLOUD_OWNED),
+    )
 
 
 def _has_ports_or_addresses() -> ColumnElement[bool]:
