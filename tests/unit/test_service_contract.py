@@ -112,6 +112,12 @@ def test_what_a_service_needs_comes_with_it():
     assert names == ["identity", "network"]
 
 
+@pytest.mark.parametrize("profile", sorted(set(CATALOGUE.profiles) - {"none"}))
+def test_every_package_carries_the_core(profile):
+    names = {service.name for service in CATALOGUE.enabled(ServicesConfig(profile))}
+    assert names >= {"identity", "placement", "image", "network", "compute"}
+
+
 @pytest.mark.parametrize("section", [ServicesConfig("cor"), ServicesConfig("core", ["volums"])])
 def test_an_unknown_profile_or_service_is_told_with_those_that_there_are(section):
     with pytest.raises(ConfigError, match="is none of .*core|is none of identity"):

@@ -15,9 +15,19 @@ SERVICES = (
 )
 """Packages; the last part of each is the service's name."""
 
+CORE = ("identity", "placement", "image", "network", "compute")
+ALL = tuple(package.rpartition(".")[2] for package in SERVICES)
 PROFILES: dict[str, tuple[str, ...]] = {
     "none": (),
-    "core": ("identity", "placement", "image", "network", "compute"),
-    "all": tuple(package.rpartition(".")[2] for package in SERVICES),
+    "core": CORE,
+    "web": CORE,
+    "commerce": CORE,
+    "big-data": CORE,
+    "public-cloud": ALL,
+    "all": ALL,
 }
-"""Profile -> services. `none` is for clouds that name each."""
+"""Profile -> services. `none` is for clouds that name each.
+
+`web`, `commerce` and `big-data` are the packages that integrators sell. A service that belongs to one (load balancers,
+names, databases, shares) is added to its line when it is there, so that a cloud with this profile gets it by an upgrade.
+"""
