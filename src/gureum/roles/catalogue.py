@@ -29,5 +29,5 @@ PROFILES: dict[str, tuple[str, ...]] = {
 """Profile -> services. `none` is for clouds that name each.
 
 `web`, `commerce` and `big-data` are the packages that integrators sell. A service that belongs to one (load balancers,
-names, databases, shares) is added to its line when it is there, so that a cloud with this profile gets it by an upgrade.
+names, databases, shares) joins its line when it is there, so that a cloud with this profile gets it by an upgrade.
 """
