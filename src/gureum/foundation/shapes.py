@@ -42,15 +42,6 @@ def converted(value: Any, kind: type[T]) -> T:
     return msgspec.convert(value, kind)
 
 
-def of_fields(value: Any, kind: type[T]) -> T:
-    """A struct as an instance of `kind`, whose fields have the same names. What is UNSET has the default of `kind`.
-
-    Raises msgspec.ValidationError.
-    """
-    json_decoder(kind)
-    return msgspec.convert(msgspec.to_builtins(value), kind)
-
-
 _WORDS: dict[str, str] = {}
 
 

@@ -19,7 +19,7 @@ Short = Annotated[str, Meta(max_length=3)]
 
 class Nic(Struct, forbid_unknown_fields=True):
     network: str
-    tag: Annotated[str, Since(2, 32)] = ""
+    tag: Annotated[Annotated[str, Meta(min_length=1)], Since(2, 32)] = ""
 
 
 class NewThing(Struct, forbid_unknown_fields=True):

@@ -24,7 +24,6 @@ import msgspec
 from msgspec import NODEFAULT, UNSET, Struct
 from msgspec.structs import FieldInfo
 
-from gureum.foundation import shapes
 from gureum.foundation.http.microversions import Version
 from gureum.foundation.http.views import Extended, Listed
 
@@ -81,10 +80,8 @@ def starts(kind: Any) -> tuple[Version, ...]:
 
 
 def upgraded(value: Any, kind: Any) -> Any:
-    """A body as `closed` decoded it, as the newest type `kind`."""
-    if type(value) is kind or not starts(kind):
-        return value
-    return shapes.of_fields(value, kind)
+    """A body as `closed` decoded it, as the newest type `kind`. What the version does not have gets its default."""
+    return _upgraded(value) if starts(kind) else value
 
 
 def narrow(view: Any, version: Version) -> None:
@@ -104,6 +101,25 @@ def narrow(view: Any, version: Version) -> None:
         narrow(view.items, version)
     elif isinstance(view, Extended):
         narrow(view.fields, version)
+
+
+def _upgraded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_upgraded(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _upgraded(item) for name, item in value.items()}
+    newest = _NEWEST.get(type(value))
+    if newest is None:
+        return value
+    inner = _versioned_fields(newest)
+    fields = {name: getattr(value, name) for name in value.__struct_fields__}
+    return newest(**{name: _upgraded(field) if name in inner else field for name, field in fields.items()})
+
+
+@cache
+def _versioned_fields(struct: type[Struct]) -> frozenset[str]:
+    """The fields whose values may be of types of one version."""
+    return frozenset(field.name for field in msgspec.structs.fields(struct) if starts(field.type))
 
 
 # -- what a type's fields say -----------------------------------------------------------------------------
@@ -223,7 +239,7 @@ def _unmarked(kind: Any, inner: Any) -> Any:
 def _variant(struct: type[Struct], version: Version, *, is_open: bool = False) -> type[Struct]:
     config = struct.__struct_config__
     ending = "" if version == _NEVER else f"_{version[0]}_{version[1]}"
-    return msgspec.defstruct(
+    variant = msgspec.defstruct(
         f"{struct.__name__}{ending}",
         [_field(field, version) for field in msgspec.structs.fields(struct) if _is_there(field, version)],
         module=struct.__module__,
@@ -232,6 +248,12 @@ def _variant(struct: type[Struct], version: Version, *, is_open: bool = False) -
         tag_field=config.tag_field,
         kw_only=True,
     )
+    _NEWEST[variant] = struct
+    return variant
+
+
+_NEWEST: dict[type, type[Struct]] = {}
+"""The type of which a type of one version was made."""
 
 
 def _is_there(field: FieldInfo, version: Version) -> bool:
