@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, UnsetType, structs
 
 from gureum.foundation import clock
 from gureum.foundation.db.engine import Tx
@@ -21,6 +21,8 @@ from gureum.foundation.http.body import converted
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.microversions import Version
 from gureum.foundation.http.routes import Reply, Route
+from gureum.foundation.http.versioned import closed, upgraded
+from gureum.foundation.http.views import JsonValue, View
 from gureum.foundation.policy import Rule
 from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.quotas import file_amounts
@@ -28,30 +30,60 @@ from gureum.services.compute.servers import bodies, operations, reach, snapshots
 from gureum.services.compute.servers.model import TASK_KIND, Server
 from gureum.services.compute.servers.not_offered import NOT_OFFERED, Absent, refuse
 from gureum.services.compute.servers.not_offered import RULES as RULES_OF_NOT_OFFERED
+from gureum.services.compute.servers.snapshots import CreatedImage
+from gureum.services.compute.servers.views import RebuiltServer, ShortRebuiltServer
 
 MEMBER = "rule:project_member_or_admin"
 ADMIN = "rule:admin"
 _UNLOCK_OVERRIDE = "os_compute_api:os-lock-server:unlock:unlock_override"
 
 
+class ConsoleLog(View):
+    output: str
+
+
+class RebuildAnswer(View):
+    server: RebuiltServer
+
+
+class ShortRebuildAnswer(View):
+    """Before 2.75."""
+
+    server: ShortRebuiltServer
+
+
+Answer = CreatedImage | RebuildAnswer | ShortRebuildAnswer | ConsoleLog
+Payload = TypeVar("Payload")
+
+
 @dataclass(frozen=True, slots=True)
-class Action:
-    """`run(call, server, payload)` inside a write transaction; `body` None means that the payload is not looked at."""
+class Action(Generic[Payload]):
+    """`run(call, server, payload)` inside a write transaction.
+
+    `body` is the newest type of the payload, which is looked at from microversion `reads_since` on; without one the
+    payload is None. `upgrade` is that of `Route`.
+    """
 
     rule: str
-    run: Callable[[Call[ComputeDeps], Server, Any], Any]
+    run: Callable[[Call[ComputeDeps], Server, Payload], Reply[Answer] | None]
     body: Any = None
-    status: int = 202
     until: Version | None = None
-    since: Version | None = None
-    downgrade: Callable[[Any, Version], Any] | None = None
+    reads_since: Version = (2, 1)
+    upgrade: Callable[[Payload, Version], Payload] | None = None
+
+    def payload(self, sent: JsonValue, name: str, version: Version) -> Payload | None:
+        """What was sent, as the newest type. Raises BadRequest."""
+        if self.body is None or version < self.reads_since:
+            return None
+        payload: Payload = upgraded(converted(sent, closed(self.body, version), name), self.body)
+        return payload if self.upgrade is None else self.upgrade(payload, version)
 
 
-def _stop(call: Call[ComputeDeps], server: Server, _payload: Any) -> None:
+def _stop(call: Call[ComputeDeps], server: Server, _payload: None) -> None:
     operations.stop(call.deps, call.tx, call.caller, server)
 
 
-def _start(call: Call[ComputeDeps], server: Server, _payload: Any) -> None:
+def _start(call: Call[ComputeDeps], server: Server, _payload: None) -> None:
     operations.start(call.deps, call.tx, call.caller, server)
 
 
@@ -59,28 +91,26 @@ def _reboot(call: Call[ComputeDeps], server: Server, payload: bodies.Reboot) -> 
     operations.reboot(call.deps, call.tx, call.caller, server, hard=payload.type.upper() == "HARD")
 
 
-def _pause(call: Call[ComputeDeps], server: Server, _payload: Any) -> None:
+def _pause(call: Call[ComputeDeps], server: Server, _payload: None) -> None:
     operations.pause(call.deps, call.tx, call.caller, server)
 
 
-def _unpause(call: Call[ComputeDeps], server: Server, _payload: Any) -> None:
+def _unpause(call: Call[ComputeDeps], server: Server, _payload: None) -> None:
     operations.unpause(call.deps, call.tx, call.caller, server)
 
 
-def _lock(call: Call[ComputeDeps], server: Server, payload: Any) -> None:
-    reason = None
-    if call.at_least(2, 73) and payload is not None:
-        reason = converted(payload, bodies.Lock, "lock").locked_reason or None
-    operations.lock(call.tx, server, call.caller, reason)
+def _lock(call: Call[ComputeDeps], server: Server, payload: bodies.Lock | None) -> None:
+    reason = payload.locked_reason if payload else UNSET
+    operations.lock(call.tx, server, call.caller, None if reason is UNSET else reason)
 
 
-def _unlock(call: Call[ComputeDeps], server: Server, _payload: Any) -> None:
+def _unlock(call: Call[ComputeDeps], server: Server, _payload: None) -> None:
     if server.locked and server.locked_by != operations.locker(server, call.caller):
         call.enforce(_UNLOCK_OVERRIDE, **call.own_target())
     operations.unlock(call.tx, server, call.caller)
 
 
-def _delete(call: Call[ComputeDeps], server: Server, _payload: Any) -> None:
+def _delete(call: Call[ComputeDeps], server: Server, _payload: None) -> None:
     operations.delete(call.deps, call.tx, call.caller, server)
 
 
@@ -98,21 +128,12 @@ def _files(call: Call[ComputeDeps], payload: bodies.Rebuild) -> list[dict[str, s
     return files
 
 
-def _refuse_fields_of_other_versions(call: Call[ComputeDeps], payload: bodies.Rebuild) -> None:
-    names = [name for name, since in bodies.REBUILD_SINCE.items() if call.version < since]
-    names += ["personality"] if call.at_least(2, 57) else []
-    for name in names:
-        if getattr(payload, name) is not UNSET:
-            raise BadRequest(f"Invalid input: Object contains unknown field `{name}` - at `rebuild`")
-    if payload.hostname and "." in payload.hostname and not call.at_least(2, 94):
-        raise BadRequest("Invalid input: a dot is not allowed at this microversion - at `rebuild.hostname`")
-
-
-def _rebuild(call: Call[ComputeDeps], server: Server, payload: bodies.Rebuild) -> Reply[Any]:
-    _refuse_fields_of_other_versions(call, payload)
-    operations.refuse_what_is_not_offered(payload)
+def _rebuild(
+    call: Call[ComputeDeps], server: Server, payload: bodies.Rebuild
+) -> Reply[RebuildAnswer | ShortRebuildAnswer]:
+    operations.refuse_what_is_not_offered(payload.trusted_image_certificates)
     files = _files(call, payload)
-    password = payload.adminPass if payload.adminPass is not UNSET else operations.new_password()
+    password = operations.new_password() if payload.adminPass is UNSET else payload.adminPass
 
     def change(row: Server) -> None:
         for attribute, value in (
@@ -128,7 +149,7 @@ def _rebuild(call: Call[ComputeDeps], server: Server, payload: bodies.Rebuild) -
         ):
             if value is not UNSET:
                 setattr(row, attribute, value)
-        row.sealed_password = operations.kept_password(call.deps, str(password), config_drive=row.config_drive)
+        row.sealed_password = operations.kept_password(call.deps, password, config_drive=row.config_drive)
         if payload.key_name is not UNSET:
             key = operations.own_keypair(call.tx, call.caller, payload.key_name)
             row.key_name, row.key_data = (key.name, key.public_key) if key else (None, None)
@@ -139,9 +160,17 @@ def _rebuild(call: Call[ComputeDeps], server: Server, payload: bodies.Rebuild) -
         call.deps, call.tx, call.caller, server, operations.RebuildRequest(image_id, change, may_lack_disk=free)
     )
     call.tx.flush()
-    view = views.detail(call, server.id)
-    view |= {"adminPass": password, "key_name": server.key_name, "user_data": server.user_data}
-    return Reply({"server": view}, headers={"Location": view["links"][0].href})
+    return _rebuilt(call, server, password)
+
+
+def _rebuilt(call: Call[ComputeDeps], server: Server, password: str) -> Reply[RebuildAnswer | ShortRebuildAnswer]:
+    shown = structs.asdict(views.detail(call, server.id)) | {"user_data": UNSET}
+    view = RebuiltServer(**shown, password=password, new_user_data=server.user_data)
+    headers = {"Location": view.links[0].href}
+    shown_now = versions.rebuilt(view, call.version)
+    if isinstance(shown_now, RebuiltServer):
+        return Reply(RebuildAnswer(shown_now), headers=headers)
+    return Reply(ShortRebuildAnswer(shown_now), headers=headers)
 
 
 def _reset_state(call: Call[ComputeDeps], server: Server, payload: bodies.ResetState) -> None:
@@ -174,20 +203,20 @@ def _remove_fixed_ip(call: Call[ComputeDeps], server: Server, payload: bodies.Re
     operations.refresh(call.deps, call.tx, server)
 
 
-def _inject_network_info(call: Call[ComputeDeps], server: Server, _payload: Any) -> None:
+def _inject_network_info(call: Call[ComputeDeps], server: Server, _payload: None) -> None:
     operations.refresh(call.deps, call.tx, server)
 
 
 _P = "os_compute_api:"
 _MULTINIC_LAST: Version = (2, 43)
-ACTIONS = {
+ACTIONS: dict[str, Action[Any]] = {
     "os-stop": Action(_P + "servers:stop", _stop),
     "os-start": Action(_P + "servers:start", _start),
     "reboot": Action(_P + "servers:reboot", _reboot, bodies.Reboot),
-    "rebuild": Action(_P + "servers:rebuild", _rebuild, bodies.Rebuild, downgrade=versions.rebuilt),
+    "rebuild": Action(_P + "servers:rebuild", _rebuild, bodies.Rebuild, upgrade=bodies.check_rebuilt_hostname),
     "pause": Action(_P + "os-pause-server:pause", _pause),
     "unpause": Action(_P + "os-pause-server:unpause", _unpause),
-    "lock": Action(_P + "os-lock-server:lock", _lock),
+    "lock": Action(_P + "os-lock-server:lock", _lock, bodies.Lock | None, reads_since=(2, 73)),
     "unlock": Action(_P + "os-lock-server:unlock", _unlock),
     "forceDelete": Action(_P + "os-deferred-delete:force", _delete),
     "os-resetState": Action(_P + "os-admin-actions:reset_state", _reset_state, bodies.ResetState),
@@ -214,57 +243,63 @@ RULES = (
 )
 
 
-def act(call: Call[ComputeDeps], body: dict[str, Any], server_id: str) -> Any:
+def act(call: Call[ComputeDeps], body: dict[str, JsonValue], server_id: str) -> Reply[Answer]:
     """Find the action that the body names and run it in one transaction."""
     if len(body) != 1:
         named = ", ".join(sorted(body))[:200] or "none"
         raise BadRequest(f"The request body must name exactly one action, not {named}.")
-    name, payload = next(iter(body.items()))
+    name, sent = next(iter(body.items()))
     if name == "os-getConsoleOutput":
-        return _console(call, server_id, payload)
+        return _console(call, server_id, sent)
     action = ACTIONS.get(name) or NOT_OFFERED.get(name)
     if action is None:
         raise BadRequest(f"There is no such action: {name[:64]}")
-    if (action.since and call.version < action.since) or (action.until and call.version > action.until):
-        raise NotFound(f"The action {name} is not there at this microversion.")
     if isinstance(action, Absent):
-        return refuse(call, server_id, name, action)
+        _check_version(call, name, action.since, action.until)
+        refuse(call, server_id, name, action)
+    _check_version(call, name, None, action.until)
     reach.enforce(call, action.rule, server_id)
-    typed = converted(payload, action.body, name) if action.body is not None else payload
+    payload = action.payload(sent, name, call.version)
 
-    def run(tx: Tx) -> Any:
+    def run(tx: Tx) -> Reply[Answer] | None:
         call.tx = tx
         server = operations.find_server(tx, call.caller, server_id)
-        return action.run(call, server, typed)
+        return action.run(call, server, payload)
 
-    result = call.database.write(run)
-    reply = result if isinstance(result, Reply) else Reply(result)
-    reply.status = action.status
-    if action.downgrade and reply.body is not None:
-        reply.body = action.downgrade(reply.body, call.version)
-    return reply
+    return call.database.write(run) or Reply()
 
 
-def _console(call: Call[ComputeDeps], server_id: str, payload: Any) -> Reply[Any]:
+def _check_version(call: Call[ComputeDeps], name: str, since: Version | None, until: Version | None) -> None:
+    """Raises NotFound."""
+    if (since and call.version < since) or (until and call.version > until):
+        raise NotFound(f"The action {name} is not there at this microversion.")
+
+
+def _console(call: Call[ComputeDeps], server_id: str, sent: JsonValue) -> Reply[Answer]:
     """The host keeps the log, so the host is asked; no transaction is open meanwhile."""
     reach.enforce(call, _CONSOLE, server_id)
-    length = converted({} if payload is None else payload, bodies.ConsoleOutput, "os-getConsoleOutput").length
-    if isinstance(length, str):
-        length = filters.integer("length", length, minimum=-1)
+    length = _lines(sent)
     with call.database.read() as tx:
         server = operations.find_server(tx, call.caller, server_id)
     if not server.host:
         raise Conflict(f"Instance {server_id} is not ready")
     try:
-        lines = None if length in (None, -1) else length
-        log = call.deps.hosts.agents.ask(server.host, lambda agent: agent.console_log(server_id, lines))
+        log = call.deps.hosts.agents.ask(server.host, lambda agent: agent.console_log(server_id, length))
     except AgentFailure as error:
         raise NotFound("The console log is not available.", internal=str(error)) from error
     if isinstance(log, Silence):
         raise Unavailable("The server's host does not answer.", internal=log.awaited)
-    if length not in (None, -1):
+    if length is not None:
         log = log.removesuffix("\n")  # so many lines as asked, for clients that split at line ends
-    return Reply({"output": log}, status=200)
+    return Reply(ConsoleLog(log), status=200)
+
+
+def _lines(sent: JsonValue) -> int | None:
+    """How many lines of a console log are asked for, None for all. Raises BadRequest."""
+    length = converted({} if sent is None else sent, bodies.ConsoleOutput, "os-getConsoleOutput").length
+    if isinstance(length, str):
+        length = filters.integer("length", length, minimum=-1)
+    return None if length == -1 else length
 
 
 _DESCRIBED = {name: action.body or Any for name, action in ACTIONS.items()} | {
@@ -277,7 +312,7 @@ ROUTES = (
         act,
         _ACTION,
         202,
-        body=dict[str, Any],
+        body=dict[str, JsonValue],
         target="handler",
         transaction="none",
         described=_DESCRIBED,

@@ -9,7 +9,8 @@ from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
 from gureum.services.compute.deps import ComputeDeps
-from gureum.services.compute.servers import operations, views
+from gureum.services.compute.servers import operations, seen, views
+from gureum.services.compute.servers.views import ShortAddress
 
 READER = "rule:project_reader_or_admin"
 _IPS = "os_compute_api:ips:"
@@ -22,20 +23,20 @@ RULES = (
 )
 
 
-def _addresses(call: Call[ComputeDeps], server_id: str) -> dict[str, list[dict[str, Any]]]:
-    server = operations.find_server(call.tx, call.caller, server_id)
-    return views.addresses_of(call.deps.network.addresses(call.tx, [server.id]).get(server.id, []))
+def _addresses(call: Call[ComputeDeps], server_id: str) -> dict[str, list[ShortAddress]]:
+    server = seen.find(call.tx, call.caller, server_id)
+    return views.short_addresses(call.deps.network.addresses(call.tx, [server.id]).get(server.id, []))
 
 
-def index(call: Call[ComputeDeps], server_id: str) -> dict[str, Any]:
-    return {"addresses": _addresses(call, server_id)}
+def index(call: Call[ComputeDeps], server_id: str) -> dict[str, list[ShortAddress]]:
+    return _addresses(call, server_id)
 
 
-def show(call: Call[ComputeDeps], server_id: str, network: str) -> dict[str, Any]:
-    found = _addresses(call, server_id)
-    if network not in found:
+def show(call: Call[ComputeDeps], server_id: str, network: str) -> dict[str, list[ShortAddress]]:
+    by_network = _addresses(call, server_id)
+    if network not in by_network:
         raise NotFound("Network name not found")
-    return {network: found[network]}
+    return {network: by_network[network]}
 
 
 def security_groups(call: Call[ComputeDeps], server_id: str) -> dict[str, Any]:
@@ -45,7 +46,7 @@ def security_groups(call: Call[ComputeDeps], server_id: str) -> dict[str, Any]:
 
 _ONE = "/v2.1/servers/{server_id}"
 ROUTES = (
-    Route("GET", _ONE + "/ips", index, _IPS + "index"),
+    Route("GET", _ONE + "/ips", index, _IPS + "index", envelope="addresses"),
     Route("GET", _ONE + "/ips/{network}", show, _IPS + "show"),
     Route("GET", _ONE + "/os-security-groups", security_groups, _GROUPS),
 )

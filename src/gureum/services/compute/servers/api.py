@@ -5,8 +5,6 @@ Actions stand in `actions.py`, metadata and tags in `documents.py`, interfaces i
 
 from __future__ import annotations
 
-from typing import Any
-
 from msgspec import UNSET
 
 from gureum.foundation import clock
@@ -14,13 +12,16 @@ from gureum.foundation.errors import BadRequest
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Reply, Route, Runs
+from gureum.foundation.http.views import Listed, View
 from gureum.foundation.policy import Rule
 from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.pages import CLOSED
 from gureum.services.compute.servers import operations, seen, versions, views
-from gureum.services.compute.servers.bodies import CREATE, UPDATE
+from gureum.services.compute.servers.bodies import CreateServer, NewServer, UpdateServer, check_nic_tags
 from gureum.services.compute.servers.hints import hints_of
 from gureum.services.compute.servers.listing import ALL_FILTERS, PARAMETERS, SERVERS, page_of
+from gureum.services.compute.servers.views import BriefServer, CreatedServer, GroupName, ServerView, ShortServer
+from gureum.services.compute.words import Flag
 from gureum.services.network.facade import NicRequest, NicWanted
 
 PREFIX = "os_compute_api:servers:"
@@ -46,28 +47,54 @@ RULES = (
 )
 
 
-def create(call: Call[ComputeDeps], body: Any) -> Reply[Any]:
+class CreateAnswer(View):
+    server: CreatedServer
+
+
+class Reservation(View):
+    """The answer to a create that asked for the reservation alone."""
+
+    reservation_id: str
+
+
+def create(call: Call[ComputeDeps], body: CreateServer) -> Reply[CreateAnswer | Reservation]:
+    new = body.server
+    password = new.adminPass or operations.new_password()
+    request = _request(call, body, password)
+    first = operations.create_servers(call.deps, call.tx, call.caller, request)[0]
+    if _flag("return_reservation_id", new.return_reservation_id):
+        return Reply(Reservation(request.reservation_id))
+    groups = [GroupName(group.name) for group in new.security_groups] or [GroupName("default")]
+    links = views.links(call, "servers", first)
+    server = CreatedServer(first, links, request.disk_config, groups, password)
+    return Reply(CreateAnswer(server), headers={"Location": links[0].href})
+
+
+def _request(call: Call[ComputeDeps], body: CreateServer, password: str) -> operations.ServerRequest:
+    """The body with its values checked. Raises BadRequest, Forbidden."""
     new = body.server
     count = _count(new)
-    operations.refuse_what_is_not_offered(new)
+    operations.refuse_what_is_not_offered(new.trusted_image_certificates)
     group_id, hints = hints_of(body.hints or body.extension_hints)
-    password = new.adminPass or operations.new_password()
     config_drive = _flag("config_drive", new.config_drive)
-    request = operations.ServerRequest(
+    image_id, nics = _image_id(new), _nics(call, new)
+    zone, host = _zone_and_host(call, new)
+    return operations.ServerRequest(
         name=new.name.strip(),
         flavor_id=str(new.flavorRef).rsplit("/", 1)[-1],
-        image_id=_image_id(new),
-        nics=_nics(call, new),
+        image_id=image_id,
+        nics=nics,
         count=count,
-        **_placement(call, new),
+        zone=zone,
+        host=host,
         key_name=new.key_name,
         user_data=operations.checked_user_data(new.user_data),
-        files=operations.checked_files(getattr(new, "personality", ())),
+        files=operations.checked_files(new.personality),
         sealed_password=operations.kept_password(call.deps, password, config_drive=config_drive),
         config_drive=config_drive,
         metadata=new.metadata,
-        tags=tuple(getattr(new, "tags", ())),
-        description=getattr(new, "description", None),
+        tags=tuple(new.tags),
+        description=new.description,
         hostname=_hostname(new, count),
         disk_config=new.disk_config,
         access_ip_v4=operations.checked_address("accessIPv4", new.accessIPv4, 4),
@@ -76,37 +103,24 @@ def create(call: Call[ComputeDeps], body: Any) -> Reply[Any]:
         hints=hints,
         may_lack_disk=call.allows(operations.ZERO_DISK, **call.own_target()),
     )
-    first = operations.create_servers(call.deps, call.tx, call.caller, request)[0]
-    if _flag("return_reservation_id", new.return_reservation_id):
-        return Reply({"reservation_id": request.reservation_id})
-    groups = [{"name": group.name} for group in new.security_groups] or [{"name": "default"}]
-    links = views.links(call, "servers", first)
-    view = {
-        "id": first,
-        "links": links,
-        "OS-DCF:diskConfig": request.disk_config,
-        "security_groups": groups,
-        "adminPass": password,
-    }
-    return Reply({"server": view}, headers={"Location": links[0].href})
 
 
-def _count(new: Any) -> int:
+def _count(new: NewServer) -> int:
     minimum, maximum = int(new.min_count), int(new.max_count or new.min_count)
     if maximum < minimum:
         raise BadRequest("min_count must be <= max_count")
     return maximum
 
 
-def _image_id(new: Any) -> str:
+def _image_id(new: NewServer) -> str:
     if new.block_device_mapping_v2 or new.block_device_mapping:
         return _image_of_mapping(new)
     if not new.imageRef:
         raise BadRequest("Invalid imageRef provided.")
-    return str(new.imageRef).rsplit("/", 1)[-1]
+    return new.imageRef.rsplit("/", 1)[-1]
 
 
-def _image_of_mapping(new: Any) -> str:
+def _image_of_mapping(new: NewServer) -> str:
     """A block device mapping that only repeats the image as the local root disk; others need a volume service."""
     for mapping in new.block_device_mapping_v2:
         local = mapping.get("source_type") == "image" and mapping.get("destination_type") == "local"
@@ -115,11 +129,11 @@ def _image_of_mapping(new: Any) -> str:
     raise BadRequest("Block Device Mapping is Invalid: this cloud offers no volumes to boot from or attach.")
 
 
-def _nics(call: Call[Any], new: Any) -> NicRequest:
+def _nics(call: Call[ComputeDeps], new: NewServer) -> NicRequest:
     groups = tuple(group.name for group in new.security_groups)
     networks = new.networks
-    if isinstance(networks, str):
-        return NicRequest(mode=networks, nics=(), security_groups=groups)  # type: ignore[arg-type]  # the type is closed
+    if networks == "auto" or networks == "none":  # noqa: PLR1714 mypy reads it so
+        return NicRequest(mode=networks, nics=(), security_groups=groups)
     if not networks:
         if networks is not None and call.at_least(2, 37):
             raise BadRequest("Invalid input for field/attribute networks: it must not be empty.")
@@ -128,68 +142,64 @@ def _nics(call: Call[Any], new: Any) -> NicRequest:
     for nic in networks:
         if not nic.uuid and not nic.port:
             raise BadRequest("Invalid input for field/attribute networks: an entry needs a uuid or a port.")
-        if nic.tag and not ((2, 32) <= call.version <= (2, 36) or call.at_least(2, 42)):
-            raise BadRequest("Invalid input for field/attribute networks: tag is not allowed at this microversion.")
         wanted.append(NicWanted(None if nic.port else nic.uuid, nic.port, nic.fixed_ip or None, nic.tag or None))
     return NicRequest(mode="listed", nics=tuple(wanted), security_groups=groups)
 
 
-def _placement(call: Call[Any], new: Any) -> dict[str, Any]:
+def _zone_and_host(call: Call[ComputeDeps], new: NewServer) -> tuple[str | None, str | None]:
     """`availability_zone` may be ZONE, ZONE:HOST for administrators, or absent; `host` since 2.74."""
     zone, _, forced = (new.availability_zone or "").partition(":")
-    named = getattr(new, "host", None) or getattr(new, "hypervisor_hostname", None)
+    named = new.host or new.hypervisor_hostname
     host = forced.split(":")[0]
     if host:
         call.enforce(PREFIX + "create:forced_host", **call.own_target())
     if named:
         call.enforce(_DESTINATION, **call.own_target())
-    return {"zone": zone or None, "host": host or named or None}
+    return zone or None, host or named or None
 
 
-def _hostname(new: Any, count: int) -> str | None:
-    hostname = getattr(new, "hostname", None)
-    if hostname and count > 1:
+def _hostname(new: NewServer, count: int) -> str | None:
+    if new.hostname and count > 1:
         raise BadRequest("A hostname cannot be given when several servers are created.")
-    return str(hostname) if hostname else None
+    return new.hostname or None
 
 
-def _flag(name: str, value: Any) -> bool:
+def _flag(name: str, value: Flag | None) -> bool:
     return bool(value) if not isinstance(value, str) or not value else filters.boolean(name, value)
 
 
-def index(call: Call[ComputeDeps]) -> dict[str, Any]:
+def index(call: Call[ComputeDeps]) -> Listed[BriefServer]:
     page = page_of(call)
-    return SERVERS.answer(call, page, [views.brief(call, server) for server in page.rows])
+    return SERVERS.listed(call, page, [views.brief(call, server) for server in page.rows])
 
 
-def detail(call: Call[ComputeDeps]) -> dict[str, Any]:
+def detail(call: Call[ComputeDeps]) -> Listed[ServerView]:
     page = page_of(call)
-    return SERVERS.answer(call, page, views.details(call, page.rows))
+    return SERVERS.listed(call, page, views.details(call, page.rows))
 
 
-def show(call: Call[ComputeDeps], server_id: str) -> dict[str, Any]:
-    return {"server": views.detail(call, server_id)}
+def show(call: Call[ComputeDeps], server_id: str) -> ServerView:
+    return views.detail(call, server_id)
 
 
-def update(call: Call[ComputeDeps], body: Any, server_id: str) -> dict[str, Any]:
+def update(call: Call[ComputeDeps], body: UpdateServer, server_id: str) -> ServerView | ShortServer:
     server = operations.find_server(call.tx, call.caller, server_id)
-    change = body.server
-    if change.name is not UNSET:
-        server.name = change.name.strip()
-    if change.accessIPv4 is not UNSET:
-        server.access_ip_v4 = operations.checked_address("accessIPv4", change.accessIPv4, 4)
-    if change.accessIPv6 is not UNSET:
-        server.access_ip_v6 = operations.checked_address("accessIPv6", change.accessIPv6, 6)
-    if change.disk_config is not UNSET:
-        server.disk_config = change.disk_config
-    if getattr(change, "description", UNSET) is not UNSET:
-        server.description = change.description
-    if getattr(change, "hostname", UNSET) is not UNSET and change.hostname:
-        server.hostname = change.hostname
+    if body.name is not UNSET:
+        server.name = body.name.strip()
+    if body.accessIPv4 is not UNSET:
+        server.access_ip_v4 = operations.checked_address("accessIPv4", body.accessIPv4, 4)
+    if body.accessIPv6 is not UNSET:
+        server.access_ip_v6 = operations.checked_address("accessIPv6", body.accessIPv6, 6)
+    if body.disk_config is not UNSET:
+        server.disk_config = body.disk_config
+    if body.description is not UNSET:
+        server.description = body.description
+    if body.hostname:
+        server.hostname = body.hostname
     server.updated_at = clock.utcnow()
     if server.vm_state != "building":
         operations.refresh(call.deps, call.tx, server)
-    return {"server": views.detail(call, server_id)}
+    return views.detail(call, server_id)
 
 
 def delete(call: Call[ComputeDeps], server_id: str) -> None:
@@ -199,12 +209,19 @@ def delete(call: Call[ComputeDeps], server_id: str) -> None:
 _ALL = "/v2.1/servers"
 _ONE = _ALL + "/{server_id}"
 ROUTES = (
-    Route("GET", _ALL, index, PREFIX + "index", query=PARAMETERS, closed=CLOSED),
+    Route("GET", _ALL, index, PREFIX + "index", envelope="servers", query=PARAMETERS, closed=CLOSED),
     Route(
-        "GET", _ALL + "/detail", detail, PREFIX + "detail", downgrade=versions.servers, query=PARAMETERS, closed=CLOSED
+        "GET",
+        _ALL + "/detail",
+        detail,
+        PREFIX + "detail",
+        envelope="servers",
+        downgrade=versions.servers,
+        query=PARAMETERS,
+        closed=CLOSED,
     ),
-    Route("POST", _ALL, create, PREFIX + "create", 202, body=CREATE),
-    Route("GET", _ONE, show, PREFIX + "show", downgrade=versions.servers, runs=Runs.LOOKUP),
-    Route("PUT", _ONE, update, PREFIX + "update", body=UPDATE, downgrade=versions.updated),
+    Route("POST", _ALL, create, PREFIX + "create", 202, body=CreateServer, upgrade=check_nic_tags),
+    Route("GET", _ONE, show, PREFIX + "show", envelope="server", downgrade=versions.server, runs=Runs.LOOKUP),
+    Route("PUT", _ONE, update, PREFIX + "update", body=UpdateServer, envelope="server", downgrade=versions.updated),
     Route("DELETE", _ONE, delete, PREFIX + "delete", 204),
 )

@@ -30,7 +30,7 @@ from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.pages import check_paging
 from gureum.services.compute.servers.model import STATUSES, UNKNOWN, Server, in_status
 from gureum.services.compute.servers.patterns import MAX_PATTERN, BadPattern, literal, matching
-from gureum.services.compute.servers.seen import EVERY_SERVER, SeenServer
+from gureum.services.compute.servers.seen import EVERY_SERVER, ServerRecord
 
 MAX_PAGE = 1000
 ALL_FILTERS = "os_compute_api:servers:allow_all_filters"
@@ -124,7 +124,7 @@ PARAMETERS = (
 """The last two lines narrow nothing: the reference takes them, for none but administrators."""
 
 
-def page_of(call: Call[ComputeDeps]) -> Page[Any]:
+def page_of(call: Call[ComputeDeps]) -> Page[ServerRecord]:
     """One page of the servers that the caller may see, as `seen.py` reads them."""
     call.query = [(name, value) for name, value in call.query if call.version >= _SINCE.get(name, (2, 1))]
     check_paging(call, "created_at")
@@ -137,7 +137,7 @@ def page_of(call: Call[ComputeDeps]) -> Page[Any]:
     return SERVERS.page(call)
 
 
-def _check_filters(call: Call[Any]) -> None:
+def _check_filters(call: Call[ComputeDeps]) -> None:
     """Raises BadRequest for a filter without a value where one is needed, and for changes between no two times."""
     for name, value in call.query:
         if name in _NEVER_EMPTY and not value:
@@ -147,13 +147,13 @@ def _check_filters(call: Call[Any]) -> None:
         raise BadRequest("The value of changes-since must be less than or equal to changes-before.")
 
 
-def _is_ignored(call: Call[Any], sort_key: str) -> bool:
+def _is_ignored(call: Call[ComputeDeps], sort_key: str) -> bool:
     """Whether the reference takes a sort key and sorts by nothing, as it did before 2.75."""
     known_since = (2, 73) if sort_key == "locked" else (2, 75)
     return call.version < known_since and sort_key in _NOT_SORTED
 
 
-def _sortable(call: Call[Any]) -> dict[str, InstrumentedAttribute[Any]]:
+def _sortable(call: Call[ComputeDeps]) -> dict[str, InstrumentedAttribute[Any]]:
     """The keys that the caller may sort by: an order tells of what it orders."""
     mine = {**_SORTABLE, "locked": Server.locked} if call.at_least(2, 73) else _SORTABLE
     if call.caller.is_admin:
@@ -164,7 +164,7 @@ def _sortable(call: Call[Any]) -> dict[str, InstrumentedAttribute[Any]]:
     return mine
 
 
-def _deleted(call: Call[Any]) -> bool | None:
+def _deleted(call: Call[ComputeDeps]) -> bool | None:
     """Whether the list is of deleted servers or of living ones, or of both (None)."""
     if _statuses(call) == ["DELETED"]:
         return True
@@ -174,7 +174,7 @@ def _deleted(call: Call[Any]) -> bool | None:
     return bool(deleted) and call.caller.is_admin and filters.boolean("deleted", deleted or "")
 
 
-def _reach(call: Call[Any], viewer: Viewer) -> list[Condition]:
+def _reach(call: Call[ComputeDeps], viewer: Viewer) -> list[Condition]:
     own = [] if _everywhere(call) else [Server.project_id == viewer.project_id]
     deleted = _deleted(call)
     if deleted is None:
@@ -182,27 +182,27 @@ def _reach(call: Call[Any], viewer: Viewer) -> list[Condition]:
     return [*own, Server.deleted_at.isnot(None) if deleted else Server.deleted_at.is_(None)]
 
 
-def _statuses(call: Call[Any]) -> list[str]:
+def _statuses(call: Call[ComputeDeps]) -> list[str]:
     return [value.upper() for value in call.params("status")]
 
 
-def _everywhere(call: Call[Any]) -> bool:
+def _everywhere(call: Call[ComputeDeps]) -> bool:
     wanted = call.param("all_tenants")
     return wanted is not None and (wanted == "" or filters.boolean("all_tenants", wanted))
 
 
-def _admits(call: Call[Any], name: str) -> bool:
+def _admits(call: Call[ComputeDeps], name: str) -> bool:
     if name in _FOR_ADMIN:
         return call.allows(ALL_FILTERS, **call.own_target())
     return name not in _OF_PROJECTS or _everywhere(call)
 
 
-def _moment(call: Call[Any], name: str) -> datetime | None:
+def _moment(call: Call[ComputeDeps], name: str) -> datetime | None:
     text = call.param(name)
     return filters.moment(name, text) if text else None
 
 
-def _named(call: Call[Any], text: str) -> Condition:
+def _named(call: Call[ComputeDeps], text: str) -> Condition:
     """A name filter is a regular expression. A plain one is the database's work; for others the names are read."""
     if len(text) > MAX_PATTERN:
         raise BadRequest(f"Invalid input for query parameter name: longer than {MAX_PATTERN} characters.")
@@ -224,7 +224,7 @@ def _named(call: Call[Any], text: str) -> Condition:
         raise BadRequest(f"Invalid input for query parameter name: {error}.") from error
 
 
-def _in_status(call: Call[Any], statuses: list[str]) -> Condition:
+def _in_status(call: Call[ComputeDeps], statuses: list[str]) -> Condition:
     """Servers in any of the statuses. Those that do not exist match nothing; alone they are refused since 2.38."""
     known = [status for status in statuses if status in STATUSES or status == UNKNOWN]
     if not known and call.at_least(2, 38):
@@ -232,12 +232,12 @@ def _in_status(call: Call[Any], statuses: list[str]) -> Condition:
     return or_(*(in_status(status) for status in known)) if known else Server.id.is_(None)
 
 
-def _with_address(call: Call[Any]) -> Condition:
+def _with_address(call: Call[ComputeDeps]) -> Condition:
     addresses = call.params("ip") + call.params("ip6")
     return Server.id.in_(call.deps.network.servers_with_address(call.tx, addresses))
 
 
-SERVERS: Collection[Any] = Collection(
+SERVERS = Collection(
     name="servers",
     model=Server,
     reach=Reach(_reach, lambda call: (_everywhere(call), _deleted(call)), frozenset({"all_tenants", "deleted"})),
@@ -263,5 +263,5 @@ SERVERS: Collection[Any] = Collection(
     pages=Pages(most=MAX_PAGE, direction="desc"),
     links=links.next_in("servers_links"),
     source=EVERY_SERVER,
-    record=SeenServer,
+    record=ServerRecord,
 )

@@ -80,6 +80,8 @@ def in_status(status: str) -> ColumnElement[bool]:
 class Worded:
     """What a server's columns mean in the words of others."""
 
+    __slots__ = ()
+
     @property
     def status(self) -> str:
         return status_of(self.vm_state, self.task_state)  # type: ignore[attr-defined]  # columns of whoever mixes it in

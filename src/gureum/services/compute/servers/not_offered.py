@@ -7,6 +7,7 @@ Source: compute API reference, "Servers - run an action", "Servers - run an admi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NoReturn
 
 from gureum.foundation.errors import ApiError, BadRequest, Conflict, Gone, NotImplementedHere
 from gureum.foundation.http.call import Call
@@ -70,7 +71,7 @@ RULES = tuple(
 )
 
 
-def refuse(call: Call[ComputeDeps], server_id: str, name: str, absent: Absent) -> None:
+def refuse(call: Call[ComputeDeps], server_id: str, name: str, absent: Absent) -> NoReturn:
     """Raises NotFound for a server that is not there, Forbidden for who may not, else the refusal."""
     reach.enforce(call, absent.rule, server_id)
     with call.database.read() as tx:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from sqlalchemy import bindparam, select
 
 from gureum.foundation import clock, ids, log
@@ -35,7 +35,7 @@ from gureum.services.compute.servers.hints import Hints, within_reach
 from gureum.services.compute.servers.lifecycle import ServerLifecycle
 from gureum.services.compute.servers.model import LEGAL, TASK_KIND, Server, ServerAction
 from gureum.services.compute.servers.rules import hostname_of, resources_of
-from gureum.services.compute.servers.seen import LIVING
+from gureum.services.compute.servers.seen import LIVING, ServerRecord
 from gureum.services.image.facade import BootImage
 from gureum.services.network.facade import NicRequest
 
@@ -271,7 +271,7 @@ def find_server(tx: Tx, caller: Caller, server_id: str) -> Server:
     return LIVING.load(tx, caller, server_id)
 
 
-def check_unlocked(server: Any, caller: Caller) -> None:
+def check_unlocked(server: Server | ServerRecord, caller: Caller) -> None:
     if server.locked and not caller.is_admin:
         raise Conflict(f"Instance {server.id} is locked")
 
@@ -382,7 +382,7 @@ def _claim_again(deps: ComputeDeps, tx: Tx, server: Server, before: dict[str, in
 _DELETING = update_of(Server, "task_state", "updated_at")
 
 
-def delete(deps: ComputeDeps, tx: Tx, caller: Caller, server: Any) -> None:
+def delete(deps: ComputeDeps, tx: Tx, caller: Caller, server: Server | ServerRecord) -> None:
     """Always accepted, from every state; a second time too. Only columns of `server` are read."""
     check_unlocked(server, caller)
     if server.task_state != "deleting":
@@ -435,9 +435,9 @@ def decoded(name: str, text: str) -> bytes:
 _LINE_BREAKS = dict.fromkeys(map(ord, " \t\r\n"))
 
 
-def refuse_what_is_not_offered(asked: Any) -> None:
-    """Of a create or a rebuild: nobody may think that something is done which nothing here does. Raises BadRequest."""
-    if getattr(asked, "trusted_image_certificates", None) not in (None, UNSET):
+def refuse_what_is_not_offered(certificates: list[str] | None | UnsetType) -> None:
+    """Reject fields of a create or a rebuild that this cloud does not implement. Raises BadRequest."""
+    if certificates is not None and certificates is not UNSET:
         raise BadRequest("trusted_image_certificates: this cloud does not verify signatures of images.")
 
 

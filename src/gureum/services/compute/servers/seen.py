@@ -1,45 +1,89 @@
 """Servers as they are read to be shown: their columns, their host's state and their group, in one statement.
 
-The rows are tuples: what the API shows is never written back. Verbs find theirs in `operations.py`.
+`ServerRecord` says what is read: a field for each column. Records are never written back. Verbs find theirs in
+`operations.py`; what a host is told of a server is read as `spec.WantedServer`.
 """
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import Select, select
 
 from gureum.foundation.caller import Caller
 from gureum.foundation.db.engine import Tx
-from gureum.foundation.db.prepared import row_type
 from gureum.foundation.errors import NotFound
 from gureum.foundation.http.collections import Own
 from gureum.services.compute.hosts.model import Host
 from gureum.services.compute.servers.groups import ServerGroupMember
 from gureum.services.compute.servers.model import Server, Worded
 
+
+class ServerRecord(Worded, Struct, frozen=True, gc=False):
+    """What is shown of a server, its `status` and its `instance_name` too. The last three fields are not its own."""
+
+    id: str
+    project_id: str
+    user_id: str
+    name: str
+    hostname: str
+    description: str | None
+    reservation_id: str
+    launch_index: int
+    flavor: dict[str, Any]
+    flavor_id: str
+    image_id: str | None
+    key_name: str | None
+    user_data: str | None
+    config_drive: bool
+    meta: dict[str, str]
+    tags: list[str]
+    disk_config: str
+    access_ip_v4: str
+    access_ip_v6: str
+    zone: str | None
+    host: str | None
+    scheduling: dict[str, Any]
+    vm_state: str
+    task_state: str | None
+    power_state: int
+    fault: dict[str, Any] | None
+    locked: bool
+    locked_reason: str | None
+    created_at: datetime
+    updated_at: datetime
+    launched_at: datetime | None
+    terminated_at: datetime | None
+    host_seen_at: float | None
+    host_forced_down: bool | None
+    group_id: str | None
+
+
 _GROUP = select(ServerGroupMember.group_id).where(ServerGroupMember.server_id == Server.id).limit(1)
-
-_NEVER_SHOWN = ("files",)
-"""Columns that may be large and that only the server's guest reads."""
-
+_NOT_ITS_OWN: dict[str, Any] = {
+    "host_seen_at": Host.seen_at.label("host_seen_at"),
+    "host_forced_down": Host.forced_down.label("host_forced_down"),
+    "group_id": _GROUP.scalar_subquery().label("group_id"),
+}
 EVERY_SERVER: Select[Any] = select(
-    *(column for column in Server.__table__.c if column.key not in _NEVER_SHOWN),
-    Host.seen_at.label("host_seen_at"),
-    Host.forced_down.label("host_forced_down"),
-    _GROUP.scalar_subquery().label("group_id"),
+    *(_NOT_ITS_OWN[name] if name in _NOT_ITS_OWN else getattr(Server, name) for name in ServerRecord.__struct_fields__)
 ).outerjoin_from(Server, Host, Host.name == Server.host)
 """Every server, deleted ones too, to be narrowed."""
-
-SeenServer: Any = row_type(EVERY_SERVER, Worded)
-"""A row of it."""
 
 
 def _missing(server_id: str) -> NotFound:
     return NotFound(f"Instance {server_id} could not be found.")
 
 
-EVER: Own[Server, Any] = Own(Server, lambda project_id: Server.project_id == project_id, _missing)
+EVER = Own(
+    Server,
+    lambda project_id: Server.project_id == project_id,
+    _missing,
+    source=EVERY_SERVER,
+    record=ServerRecord,
+)
 """Servers within a caller's reach, deleted ones too."""
 LIVING = Own(
     Server,
@@ -47,10 +91,10 @@ LIVING = Own(
     _missing,
     within=(Server.deleted_at.is_(None),),
     source=EVERY_SERVER,
-    record=SeenServer,
+    record=ServerRecord,
 )
 
 
-def find(tx: Tx, caller: Caller, server_id: str) -> Any:
+def find(tx: Tx, caller: Caller, server_id: str) -> ServerRecord:
     """A living server within the caller's reach. Raises NotFound."""
     return LIVING.find(tx, caller, server_id)

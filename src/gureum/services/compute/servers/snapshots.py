@@ -15,6 +15,7 @@ from gureum.foundation.db.engine import Tx
 from gureum.foundation.errors import OverQuota, TooLarge
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Reply
+from gureum.foundation.http.views import View
 from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.servers import bodies, operations
 from gureum.services.compute.servers.model import IMAGE_STATES, Server
@@ -31,13 +32,17 @@ NOT_INHERITED = frozenset(
 """Fields, what belongs to one backup, and what is true of the other image's data only."""
 
 
-def create_image(call: Call[ComputeDeps], server: Server, asked: bodies.CreateImage) -> Reply[Any]:
+class CreatedImage(View):
+    image_id: str
+
+
+def create_image(call: Call[ComputeDeps], server: Server, asked: bodies.CreateImage) -> Reply[CreatedImage]:
     """Answer with the image's place before 2.45, with its id since."""
     job = Job(server.id, "createImage", log.request_id.get())
     return _answer(call, _begin(call, server, asked, {"image_type": "snapshot"}, job))
 
 
-def create_backup(call: Call[ComputeDeps], server: Server, asked: bodies.CreateBackup) -> Reply[Any]:
+def create_backup(call: Call[ComputeDeps], server: Server, asked: bodies.CreateBackup) -> Reply[CreatedImage]:
     """The same, and older backups of this type go; a rotation of 0 keeps none, so there is no image to name."""
     kept = int(asked.rotation)
     job = Job(server.id, "createBackup", log.request_id.get(), backup_type=asked.backup_type, rotation=kept)
@@ -45,9 +50,9 @@ def create_backup(call: Call[ComputeDeps], server: Server, asked: bodies.CreateB
     return _answer(call, image_id) if kept else Reply(None)
 
 
-def _answer(call: Call[ComputeDeps], image_id: str) -> Reply[Any]:
+def _answer(call: Call[ComputeDeps], image_id: str) -> Reply[CreatedImage]:
     if call.at_least(2, 45):
-        return Reply({"image_id": image_id})
+        return Reply(CreatedImage(image_id))
     return Reply(None, headers={"Location": f"{call.base_url.removesuffix('/compute')}/image/v2/images/{image_id}"})
 
 
