@@ -60,7 +60,7 @@ class Encodes:
 def encoded(value: Any) -> Any:
     """For msgspec's `enc_hook`: what stands for a type that it does not know. Raises TypeError."""
     if isinstance(value, Extended):
-        return {**value.extra, **shown(value.fields)}
+        return {**value.extra, **shown(value.fields)} if value.extra else value.fields
     raise TypeError(f"{type(value).__name__} cannot be shown as JSON")
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+from collections.abc import Collection, Mapping
+from typing import Annotated, TypeVar
 
 import msgspec
-from msgspec import UNSET, Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gureum.foundation.errors import BadRequest, Conflict, Forbidden
 from gureum.foundation.http.call import Call
+from gureum.foundation.http.views import JsonValue, shown
 from gureum.foundation.policy import Scope
 from gureum.foundation.shapes import converted
+from gureum.services.identity.deps import IdentityDeps
+
+T = TypeVar("T")
 
 ProjectName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"\S")]
 LongName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"\S")]
@@ -30,21 +34,27 @@ PERSONAL: tuple[Scope, ...] = ("system", "project", "unscoped")
 """The scopes of rules for a user's own secrets and delegations, which no token of a domain touches."""
 
 
+SHOWN_ONLY = frozenset({"id", "links"})
+"""What every resource is shown with and no body sets: a client that sends it back changes nothing."""
+
+
 def extra_of(
-    body: Mapping[str, Any], known: frozenset[str], present: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    """What the reference lets a client add: any other attribute, stored and shown as it came.
+    properties: Mapping[str, JsonValue],
+    known: Collection[str] = SHOWN_ONLY,
+    present: Mapping[str, JsonValue] | None = None,
+) -> dict[str, JsonValue]:
+    """What the reference lets a client add: any property that is not `known`, stored and shown as it came.
 
     A change adds to those that are `present`; the bound is on all of them, or changes would pass it. Raises BadRequest.
     """
-    changed = {key: value for key, value in body.items() if key not in known}
+    changed = {name: value for name, value in properties.items() if name not in known}
     extra = {**(present or {}), **changed}
     if changed and len(msgspec.json.encode(extra)) > 16_384:
         raise BadRequest("The additional attributes are larger than 16 KiB.")
     return extra
 
 
-def typed(kind: Any, body: Mapping[str, Any]) -> Any:
+def typed(kind: type[T], body: Mapping[str, JsonValue]) -> T:
     """The known part of an open body as its type. Raises BadRequest."""
     try:
         return converted(body, kind)
@@ -52,42 +62,53 @@ def typed(kind: Any, body: Mapping[str, Any]) -> Any:
         raise BadRequest(f"Invalid input: {str(error).replace('`$.', '`').replace('`$`', 'the body')}") from error
 
 
-def is_immutable(options: Mapping[str, Any]) -> bool:
-    return options.get("immutable") is True
+class ResourceOptions(Struct, forbid_unknown_fields=True, frozen=True):
+    """The options of projects, domains and roles as a body has them; null takes one away."""
+
+    immutable: bool | UnsetType | None = UNSET
 
 
-def check_mutable(kind: str, options: Mapping[str, Any], change: Mapping[str, Any] | None = None) -> None:
-    """Raises Forbidden for a change or deletion of what is immutable, unless the change lifts just that."""
-    lifts = change is not None and (change.get("options") or {}).get("immutable", True) in (False, None)
-    if is_immutable(options) and not (lifts and change is not None and set(change) == {"options"}):
+class ResourceChange(Struct):
+    """What all changes of projects, domains and roles have."""
+
+    options: ResourceOptions | UnsetType = UNSET
+
+
+ShownOptions = dict[str, bool]
+"""The options that a project, domain or role has."""
+
+
+def check_mutable(
+    kind: str,
+    options: Mapping[str, JsonValue],
+    change: ResourceChange | None = None,
+    properties: Mapping[str, JsonValue] | None = None,
+) -> None:
+    """Raises Forbidden for a change or deletion of what is immutable, unless the change lifts just that.
+
+    `properties` are those that the change has beside its fields.
+    """
+    if options.get("immutable") is True and (change is None or properties or not _lifts_immutable(change)):
         raise Forbidden(f"Cannot change or delete the {kind}: it is immutable. Lift its immutable option first.")
 
 
-class ResourceOptions(Struct, forbid_unknown_fields=True):
-    """The options of projects, domains and roles; null takes one away."""
+def _lifts_immutable(change: ResourceChange) -> bool:
+    lifts = change.options is not UNSET and change.options.immutable in (False, None)
+    return lifts and set(shown(change)) == {"options"}
 
-    immutable: bool | None = None
 
-
-def options_of(kind: Any, present: Mapping[str, Any], change: Any) -> dict[str, Any]:
-    """Options after a change, which is checked against the closed type `kind`: null removes one."""
-    if change is UNSET or change is None:
+def options_of(present: Mapping[str, JsonValue], change: Struct | UnsetType) -> dict[str, JsonValue]:
+    """Options after a change: null removes one."""
+    if change is UNSET:
         return dict(present)
-    typed(kind, change)
-    merged = {**present, **change}
-    return {key: value for key, value in merged.items() if value is not None}
-
-
-def merged_options(present: Mapping[str, Any], change: Any) -> dict[str, Any]:
-    """The options of a project, domain or role after a change."""
-    return options_of(ResourceOptions, present, change)
+    return {name: value for name, value in {**present, **shown(change)}.items() if value is not None}
 
 
 def taken(kind: str, name: str) -> Conflict:
     return Conflict(f"Conflict occurred attempting to store {kind} - Duplicate entry found with name {name}.")
 
 
-def scope_domain(call: Call[Any]) -> str:
+def scope_domain(call: Call[IdentityDeps]) -> str:
     """The domain that a new project, user or group goes to when the request names none."""
     caller = call.caller
     return caller.domain_id or caller.project_domain_id or "default"

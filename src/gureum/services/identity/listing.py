@@ -6,17 +6,38 @@ Source: identity API reference, "Filtering and sorting"; `name__contains`, `name
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypedDict, TypeVar, Unpack
 
 from sqlalchemy.orm import InstrumentedAttribute
 
 from gureum.foundation.db.types import Row
 from gureum.foundation.http.call import Call
-from gureum.foundation.http.collections import PARAMETERS, Collection, Condition, Filter, Other, Reach, links
+from gureum.foundation.http.collections import PARAMETERS, Collection, Condition, Filter, Other, Reach, Special, links
+from gureum.foundation.http.collections.tags import TagValues
+from gureum.foundation.http.views import Listed, View
+from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.names import AnyCaseName, folded
 
 Column = InstrumentedAttribute[Any]
+Record = TypeVar("Record")
+Shown = TypeVar("Shown")
+
+
+class SelfLink(View):
+    """`links` of one resource."""
+
+    self: str
+
+
+class Declared(TypedDict, total=False):
+    """What a list may declare besides; see `Collection`."""
+
+    reach: Reach
+    special: Mapping[str, Special]
+    tagged: Column
+    tag_values: TagValues
+
 
 _INEXACT: dict[str, Callable[[Any, str], Any]] = {
     "equals": lambda column, value: column == value,
@@ -34,8 +55,14 @@ def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
-def declared(name: str, model: type[Row], columns: Mapping[str, Column], **more: Any) -> Collection[Any]:
-    """The list `name`, filtered and sorted by `columns`; `more` is what else a `Collection` has."""
+def declared(
+    name: str,
+    model: type[Row],
+    columns: Mapping[str, Column],
+    record: Callable[..., Record] | None = None,
+    **more: Unpack[Declared],
+) -> Collection[Record]:
+    """The list `name`, whose rows are read as `record`, filtered and sorted by `columns`."""
     return Collection(
         name=name,
         model=model,
@@ -44,6 +71,7 @@ def declared(name: str, model: type[Row], columns: Mapping[str, Column], **more:
         sort_keys=columns,
         marker_matches=True,
         links=links.links_object,
+        record=record,
         **more,
     )
 
@@ -54,11 +82,14 @@ def query(listed: Collection[Any], *more: str) -> tuple[str, ...]:
 
 
 def index(
-    call: Call[Any], listed: Collection[Any], view: Callable[[Call[Any], Any], dict[str, Any]], *within: Condition
-) -> dict[str, Any]:
-    """A collection document: filtered by the query, paged by `limit` and `marker`, each row through `view`."""
-    page = listed.page(call, *within)
-    return listed.answer(call, page, [view(call, row) for row in page.rows])
+    call: Call[IdentityDeps],
+    collection: Collection[Record],
+    view: Callable[[Call[IdentityDeps], Record], Shown],
+    *within: Condition,
+) -> Listed[Shown]:
+    """A page of a collection: filtered by the query, cut by `limit` and `marker`, each row through `view`."""
+    page = collection.page(call, *within)
+    return collection.listed(call, page, [view(call, row) for row in page.rows])
 
 
 def in_domain(column: Column) -> Reach:
@@ -90,10 +121,16 @@ def _inexact(columns: Mapping[str, Column]) -> Other:
     return condition
 
 
-def collection(call: Call[Any], name: str, items: list[dict[str, Any]]) -> dict[str, Any]:
-    """A document of all there is: `{name: [...], "links": {...}}`."""
+def whole(call: Call[IdentityDeps], items: Sequence[Shown]) -> Listed[Shown]:
+    """A list of all there is, which is not cut into pages."""
+    return Listed(items, links.own_links(call))
+
+
+def collection(call: Call[Any], name: str, items: list[Any]) -> dict[str, Any]:
+    """The same as a document."""
     return {name: items} | links.own_links(call)
 
 
-def self_link(call: Call[Any], kind: str, id_: str) -> dict[str, str]:
-    return {"self": f"{call.base_url}/v3/{kind}/{id_}"}
+def self_link(call: Call[IdentityDeps], kind: str, id_: str) -> SelfLink:
+    """The address of one resource."""
+    return SelfLink(f"{call.base_url}/v3/{kind}/{id_}")

@@ -16,7 +16,9 @@ from gureum.foundation.caller import AccessRule, Caller
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.errors import BadRequest, Forbidden, NotFound
 from gureum.foundation.http.call import Call
+from gureum.foundation.http.collections import Collection
 from gureum.foundation.http.routes import Route
+from gureum.foundation.http.views import Listed
 from gureum.foundation.policy import Rule
 from gureum.services.identity import listing
 from gureum.services.identity.application_credentials.model import ApplicationCredential, StoredAccessRule
@@ -100,7 +102,7 @@ def _view(call: Call[Any], row: StoredAccessRule) -> dict[str, Any]:
     return {**_brief(row), "links": {"self": link}}
 
 
-_ACCESS_RULES = declared(
+_ACCESS_RULES: Collection[Any] = declared(
     "access_rules",
     StoredAccessRule,
     {
@@ -111,7 +113,7 @@ _ACCESS_RULES = declared(
 )
 
 
-def index(call: Call[IdentityDeps], user_id: str) -> dict[str, Any]:
+def index(call: Call[IdentityDeps], user_id: str) -> Listed[Any]:
     call.enforce(**{"target.user.id": user_id})
     return listing.index(call, _ACCESS_RULES, _view, StoredAccessRule.user_id == user_id)
 
@@ -137,7 +139,15 @@ def delete(call: Call[IdentityDeps], user_id: str, rule_id: str) -> None:
 _ALL = "/v3/users/{user_id}/access_rules"
 _ONE = _ALL + "/{rule_id}"
 ROUTES = (
-    Route("GET", _ALL, index, "identity:list_access_rules", target="handler", query=query(_ACCESS_RULES)),
+    Route(
+        "GET",
+        _ALL,
+        index,
+        "identity:list_access_rules",
+        envelope="access_rules",
+        target="handler",
+        query=query(_ACCESS_RULES),
+    ),
     Route("GET", _ONE, show, "identity:get_access_rule", target="handler"),
     Route("DELETE", _ONE, delete, "identity:delete_access_rule", 204, target="handler"),
 )

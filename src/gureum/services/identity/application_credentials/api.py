@@ -14,7 +14,9 @@ from gureum.foundation.db.engine import Tx
 from gureum.foundation.errors import BadRequest, Conflict, Forbidden
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
+from gureum.foundation.http.collections import Collection
 from gureum.foundation.http.routes import Route
+from gureum.foundation.http.views import Listed
 from gureum.foundation.policy import Rule
 from gureum.services.identity import listing
 from gureum.services.identity.application_credentials.access_rules import RuleRef, stored, views_of
@@ -163,10 +165,12 @@ def _roles(call: Call[IdentityDeps], wanted: list[RoleRef] | None) -> list[str]:
     return sorted(set(chosen))
 
 
-_CREDENTIALS = declared("application_credentials", ApplicationCredential, {"name": ApplicationCredential.name})
+_CREDENTIALS: Collection[Any] = declared(
+    "application_credentials", ApplicationCredential, {"name": ApplicationCredential.name}
+)
 
 
-def index(call: Call[IdentityDeps], user_id: str) -> dict[str, Any]:
+def index(call: Call[IdentityDeps], user_id: str) -> Listed[Any]:
     call.enforce(**{"target.user.id": user_id})
     return listing.index(call, _CREDENTIALS, _view, ApplicationCredential.user_id == user_id)
 
@@ -193,7 +197,15 @@ def delete(call: Call[IdentityDeps], user_id: str, credential_id: str) -> None:
 _ALL = "/v3/users/{user_id}/application_credentials"
 _ONE = _ALL + "/{credential_id}"
 ROUTES = (
-    Route("GET", _ALL, index, "identity:list_application_credentials", target="handler", query=query(_CREDENTIALS)),
+    Route(
+        "GET",
+        _ALL,
+        index,
+        "identity:list_application_credentials",
+        envelope="application_credentials",
+        target="handler",
+        query=query(_CREDENTIALS),
+    ),
     Route(
         "POST",
         _ALL,

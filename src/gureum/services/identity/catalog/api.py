@@ -14,7 +14,9 @@ from sqlalchemy import select
 from gureum.foundation import ids
 from gureum.foundation.errors import BadRequest, Conflict, Forbidden, NotFound
 from gureum.foundation.http.call import Call
+from gureum.foundation.http.collections import Collection
 from gureum.foundation.http.routes import Route
+from gureum.foundation.http.views import Listed
 from gureum.foundation.policy import EVERY_SCOPE, Rule
 from gureum.services.identity.catalog.model import Endpoint, Region, Service
 from gureum.services.identity.catalog.urls import names_of
@@ -138,10 +140,10 @@ def _set_region(call: Call[Any], row: Region, fields: RegionFields) -> None:
         row.parent_region_id = fields.parent_region_id
 
 
-_REGIONS = declared("regions", Region, {"parent_region_id": Region.parent_region_id})
+_REGIONS: Collection[Any] = declared("regions", Region, {"parent_region_id": Region.parent_region_id})
 
 
-def list_regions(call: Call[IdentityDeps]) -> dict[str, Any]:
+def list_regions(call: Call[IdentityDeps]) -> Listed[Any]:
     return index(call, _REGIONS, _region_view)
 
 
@@ -194,10 +196,10 @@ def create_service(call: Call[IdentityDeps], body: ServiceBody) -> dict[str, Any
     return {"service": _service_view(call, row)}
 
 
-_SERVICES = declared("services", Service, {"type": Service.type, "name": Service.name})
+_SERVICES: Collection[Any] = declared("services", Service, {"type": Service.type, "name": Service.name})
 
 
-def list_services(call: Call[IdentityDeps]) -> dict[str, Any]:
+def list_services(call: Call[IdentityDeps]) -> Listed[Any]:
     return index(call, _SERVICES, _service_view)
 
 
@@ -279,7 +281,7 @@ def _check_url(url: str) -> None:
         raise BadRequest(f"The endpoint's URL {url[:255]} is not valid: {error}.") from error
 
 
-_ENDPOINTS = declared(
+_ENDPOINTS: Collection[Any] = declared(
     "endpoints",
     Endpoint,
     {
@@ -291,7 +293,7 @@ _ENDPOINTS = declared(
 )
 
 
-def list_endpoints(call: Call[IdentityDeps]) -> dict[str, Any]:
+def list_endpoints(call: Call[IdentityDeps]) -> Listed[Any]:
     return index(call, _ENDPOINTS, endpoint_view)
 
 
@@ -314,13 +316,13 @@ def delete_endpoint(call: Call[IdentityDeps], endpoint_id: str) -> None:
 
 
 ROUTES = (
-    Route("GET", "/v3/regions", list_regions, "identity:list_regions", query=query(_REGIONS)),
+    Route("GET", "/v3/regions", list_regions, "identity:list_regions", envelope="regions", query=query(_REGIONS)),
     Route("POST", "/v3/regions", create_region, "identity:create_region", 201, body=RegionBody),
     Route("PUT", "/v3/regions/{region_id}", create_region, "identity:create_region", 201, body=RegionBody),
     Route("GET", "/v3/regions/{region_id}", show_region, "identity:get_region"),
     Route("PATCH", "/v3/regions/{region_id}", update_region, "identity:update_region", body=RegionBody),
     Route("DELETE", "/v3/regions/{region_id}", delete_region, "identity:delete_region", 204),
-    Route("GET", "/v3/services", list_services, "identity:list_services", query=query(_SERVICES)),
+    Route("GET", "/v3/services", list_services, "identity:list_services", envelope="services", query=query(_SERVICES)),
     Route("POST", "/v3/services", create_service, "identity:create_service", 201, body=ServiceBody),
     Route("GET", "/v3/services/{service_id}", show_service, "identity:get_service"),
     Route("PATCH", "/v3/services/{service_id}", update_service, "identity:update_service", body=ServiceBody),
@@ -330,6 +332,7 @@ ROUTES = (
         "/v3/endpoints",
         list_endpoints,
         "identity:list_endpoints",
+        envelope="endpoints",
         query=query(_ENDPOINTS),
     ),
     Route("POST", "/v3/endpoints", create_endpoint, "identity:create_endpoint", 201, body=EndpointBody),

@@ -17,8 +17,9 @@ from sqlalchemy import or_, select
 from gureum.foundation import ids
 from gureum.foundation.errors import BadRequest, Conflict, Forbidden, NotFound
 from gureum.foundation.http.call import Call
-from gureum.foundation.http.collections import Reach
+from gureum.foundation.http.collections import Collection, Reach
 from gureum.foundation.http.routes import Route
+from gureum.foundation.http.views import Listed
 from gureum.foundation.policy import EVERY_SCOPE, Rule
 from gureum.services.identity import listing
 from gureum.services.identity.credentials.model import Credential
@@ -157,7 +158,7 @@ def _sees_all(call: Call[Any]) -> bool:
     return call.allows(_LIST, **{_OWNER: None})
 
 
-_CREDENTIALS = declared(
+_CREDENTIALS: Collection[Any] = declared(
     "credentials",
     Credential,
     {"user_id": Credential.user_id, "type": Credential.type},
@@ -168,7 +169,7 @@ _CREDENTIALS = declared(
 )
 
 
-def index(call: Call[IdentityDeps]) -> dict[str, Any]:
+def index(call: Call[IdentityDeps]) -> Listed[Any]:
     """The caller's own, everybody's for those whom the rule lets see them."""
     call.enforce(**{_OWNER: call.caller.user_id})
     refuse_delegated(call)
@@ -213,7 +214,7 @@ def delete(call: Call[IdentityDeps], credential_id: str) -> None:
 _ALL = "/v3/credentials"
 _ONE = _ALL + "/{credential_id}"
 ROUTES = (
-    Route("GET", _ALL, index, _LIST, target="handler", query=query(_CREDENTIALS)),
+    Route("GET", _ALL, index, _LIST, envelope="credentials", target="handler", query=query(_CREDENTIALS)),
     Route("POST", _ALL, create, "identity:create_credential", 201, body=CredentialBody, target="handler"),
     Route("GET", _ONE, show, "identity:get_credential", target="handler"),
     Route("PATCH", _ONE, update, "identity:update_credential", body=CredentialBody, target="handler"),

@@ -10,7 +10,9 @@ from sqlalchemy import select
 from gureum.foundation import ids
 from gureum.foundation.errors import NotFound
 from gureum.foundation.http.call import Call
+from gureum.foundation.http.collections import Collection
 from gureum.foundation.http.routes import Route
+from gureum.foundation.http.views import Listed
 from gureum.foundation.policy import Rule
 from gureum.services.identity import listing
 from gureum.services.identity.catalog.api import endpoint_view
@@ -25,8 +27,8 @@ from gureum.services.identity.endpoint_filters.model import (
 )
 from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, CLOUD, Description, LongName, taken
 from gureum.services.identity.listing import collection, declared, query, self_link
-from gureum.services.identity.projects.api import view_of as project_view
 from gureum.services.identity.projects.model import Project
+from gureum.services.identity.projects.views import view_of as project_view
 from gureum.services.identity.tokens import revocations
 
 _READS = (
@@ -128,10 +130,10 @@ def create(call: Call[IdentityDeps], body: NewBody) -> dict[str, Any]:
     return {"endpoint_group": _view(call, row)}
 
 
-_ENDPOINT_GROUPS = declared("endpoint_groups", EndpointGroup, {"name": EndpointGroup.name})
+_ENDPOINT_GROUPS: Collection[Any] = declared("endpoint_groups", EndpointGroup, {"name": EndpointGroup.name})
 
 
-def index(call: Call[IdentityDeps]) -> dict[str, Any]:
+def index(call: Call[IdentityDeps]) -> Listed[Any]:
     return listing.index(call, _ENDPOINT_GROUPS, _view)
 
 
@@ -251,7 +253,14 @@ _GROUP_PROJECT = _GROUP + "/projects/{project_id}"
 _PROJECT = "/v3/OS-EP-FILTER/projects/{project_id}"
 _ENDPOINT = _PROJECT + "/endpoints/{endpoint_id}"
 ROUTES = (
-    Route("GET", _GROUPS, index, "identity:list_endpoint_groups", query=query(_ENDPOINT_GROUPS)),
+    Route(
+        "GET",
+        _GROUPS,
+        index,
+        "identity:list_endpoint_groups",
+        envelope="endpoint_groups",
+        query=query(_ENDPOINT_GROUPS),
+    ),
     Route("POST", _GROUPS, create, "identity:create_endpoint_group", 201, body=NewBody),
     Route("GET", _GROUP, show, "identity:get_endpoint_group"),
     Route("PATCH", _GROUP, update, "identity:update_endpoint_group", body=ChangeBody),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from msgspec import UNSET, Struct, UnsetType
 from sqlalchemy import delete as delete_from
 from sqlalchemy import select
@@ -12,6 +10,7 @@ from gureum.foundation import ids
 from gureum.foundation.errors import BadRequest, NotFound
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
+from gureum.foundation.http.views import Extended, JsonValue, Listed, View
 from gureum.foundation.policy import EVERY_SCOPE, Rule
 from gureum.services.identity import listing
 from gureum.services.identity.assignments.authority import check_reach
@@ -26,14 +25,15 @@ from gureum.services.identity.fields import (
     extra_of,
     scope_domain,
     taken,
-    typed,
 )
 from gureum.services.identity.finding import existing, existing_domain
 from gureum.services.identity.groups.model import Group, GroupMember
-from gureum.services.identity.listing import collection, declared, in_domain, query, self_link
+from gureum.services.identity.listing import SelfLink, declared, in_domain, query, self_link, whole
 from gureum.services.identity.tokens import revocations
 from gureum.services.identity.users import api as users
 from gureum.services.identity.users.model import User
+from gureum.services.identity.users.views import UserView
+from gureum.services.identity.users.views import view_of as user_view
 
 IN_DOMAIN = " or (role:manager and domain_id:%(target.group.domain_id)s)"
 BOTH_IN_DOMAIN = IN_DOMAIN.replace(")s)", ")s and domain_id:%(target.user.domain_id)s)")
@@ -68,7 +68,6 @@ RULES = (
         scopes=EVERY_SCOPE,
     ),
 )
-KNOWN = frozenset({"id", "name", "description", "domain_id", "links"})
 
 
 class NewGroup(Struct):
@@ -83,22 +82,31 @@ class GroupChange(Struct):
     description: Description | UnsetType = UNSET
 
 
-class GroupBody(Struct, forbid_unknown_fields=True):
-    group: dict[str, Any]
+class GroupRow(Struct, frozen=True, gc=False):
+    """What lists read of a group."""
+
+    id: str
+    name: str
+    domain_id: str
+    description: str
+    extra: dict[str, JsonValue]
 
 
-def view_of(call: Call[Any], row: Group) -> dict[str, Any]:
-    return {
-        **row.extra,
-        "id": row.id,
-        "name": row.name,
-        "domain_id": row.domain_id,
-        "description": row.description,
-        "links": self_link(call, "groups", row.id),
-    }
+class GroupView(View):
+    id: str
+    name: str
+    domain_id: str
+    description: str
+    links: SelfLink
 
 
-def _find(call: Call[Any], group_id: str, user: User | None = None) -> Group:
+def view_of(call: Call[IdentityDeps], row: Group | GroupRow) -> Extended[GroupView]:
+    """A group as lists and its own page show it."""
+    links = self_link(call, "groups", row.id)
+    return Extended(GroupView(row.id, row.name, row.domain_id, row.description, links), row.extra)
+
+
+def _find(call: Call[IdentityDeps], group_id: str, user: User | None = None) -> Group:
     """The group; `user` is whom the request concerns besides it."""
     row = call.tx.get(Group, group_id)
     call.enforce(
@@ -110,8 +118,8 @@ def _find(call: Call[Any], group_id: str, user: User | None = None) -> Group:
     return existing(row, "group", group_id)
 
 
-def create(call: Call[IdentityDeps], body: GroupBody) -> dict[str, Any]:
-    new = typed(NewGroup, body.group)
+def create(call: Call[IdentityDeps], body: Extended[NewGroup]) -> Extended[GroupView]:
+    new = body.fields
     domain_id = new.domain_id or scope_domain(call)
     call.enforce(**{"target.group.domain_id": domain_id})
     existing_domain(call.tx, domain_id)
@@ -121,13 +129,13 @@ def create(call: Call[IdentityDeps], body: GroupBody) -> dict[str, Any]:
         name=new.name,
         domain_id=domain_id,
         description=new.description or "",
-        extra=extra_of(body.group, KNOWN),
+        extra=extra_of(body.extra),
     )
     call.tx.add(row)
-    return {"group": view_of(call, row)}
+    return view_of(call, row)
 
 
-def _check_name(call: Call[Any], domain_id: str, name: str, own_id: str = "") -> None:
+def _check_name(call: Call[IdentityDeps], domain_id: str, name: str, own_id: str = "") -> None:
     others = (Group.domain_id == domain_id, Group.id != own_id)
     if call.tx.scalar(select(Group.id).where(*others, Group.is_named(name))):
         raise taken("group", name)
@@ -137,23 +145,23 @@ _GROUPS = declared(
     "groups",
     Group,
     {"name": Group.name, "domain_id": Group.domain_id},
+    GroupRow,
     reach=in_domain(Group.domain_id),
 )
 
 
-def index(call: Call[IdentityDeps]) -> dict[str, Any]:
+def index(call: Call[IdentityDeps]) -> Listed[Extended[GroupView]]:
     call.enforce(**{"target.domain_id": call.caller.domain_id})
     return listing.index(call, _GROUPS, view_of)
 
 
-def show(call: Call[IdentityDeps], group_id: str) -> dict[str, Any]:
-    return {"group": view_of(call, _find(call, group_id))}
+def show(call: Call[IdentityDeps], group_id: str) -> Extended[GroupView]:
+    return view_of(call, _find(call, group_id))
 
 
-def update(call: Call[IdentityDeps], body: GroupBody, group_id: str) -> dict[str, Any]:
-    row = _find(call, group_id)
+def update(call: Call[IdentityDeps], body: Extended[GroupChange], group_id: str) -> Extended[GroupView]:
+    row, wanted = _find(call, group_id), body.fields
     check_reach(call, row)
-    wanted = typed(GroupChange, body.group)
     if wanted.domain_id is not UNSET and wanted.domain_id != row.domain_id:
         raise BadRequest("The domain_id of a group may not be changed.")
     if wanted.name is not UNSET and wanted.name != row.name:
@@ -161,8 +169,8 @@ def update(call: Call[IdentityDeps], body: GroupBody, group_id: str) -> dict[str
         row.name = wanted.name
     if wanted.description is not UNSET:
         row.description = wanted.description or ""
-    row.extra = extra_of(body.group, KNOWN, row.extra)
-    return {"group": view_of(call, row)}
+    row.extra = extra_of(body.extra, present=row.extra)
+    return view_of(call, row)
 
 
 def delete(call: Call[IdentityDeps], group_id: str) -> None:
@@ -175,24 +183,24 @@ def delete(call: Call[IdentityDeps], group_id: str) -> None:
     call.deps.tokens.revocations.add(call.tx, revocations.STALE_ALL, row.id)
 
 
-def list_users(call: Call[IdentityDeps], group_id: str) -> dict[str, Any]:
+def list_users(call: Call[IdentityDeps], group_id: str) -> Listed[Extended[UserView]]:
     row = _find(call, group_id)
     statement = select(User).join(GroupMember).where(GroupMember.group_id == row.id).order_by(User.name)
     if call.caller.domain_id:
         statement = statement.where(User.domain_id == call.caller.domain_id)
     found = call.tx.scalars(statement.where(users.expiring(call.params("password_expires_at"))))
-    return collection(call, "users", [users.view_of(call, user) for user in found])
+    return whole(call, [user_view(call, user) for user in found])
 
 
-def groups_of_user(call: Call[IdentityDeps], user_id: str) -> dict[str, Any]:
+def groups_of_user(call: Call[IdentityDeps], user_id: str) -> Listed[Extended[GroupView]]:
     users.find(call, user_id)
     statement = select(Group).join(GroupMember).where(GroupMember.user_id == user_id).order_by(Group.name)
     if call.caller.domain_id:
         statement = statement.where(Group.domain_id == call.caller.domain_id)
-    return collection(call, "groups", [view_of(call, row) for row in call.tx.scalars(statement)])
+    return whole(call, [view_of(call, row) for row in call.tx.scalars(statement)])
 
 
-def _member(call: Call[Any], group_id: str, user_id: str) -> GroupMember | None:
+def _member(call: Call[IdentityDeps], group_id: str, user_id: str) -> GroupMember | None:
     user = call.tx.get(User, user_id)
     group = _find(call, group_id, user)
     if user is None:
@@ -225,10 +233,14 @@ _ALL = "/v3/groups"
 _ONE = _ALL + "/{group_id}"
 _USER = _ONE + "/users/{user_id}"
 ROUTES = (
-    Route("GET", _ALL, index, "identity:list_groups", target="handler", query=query(_GROUPS)),
-    Route("POST", _ALL, create, "identity:create_group", 201, body=GroupBody, target="handler"),
-    Route("GET", _ONE, show, "identity:get_group", target="handler"),
-    Route("PATCH", _ONE, update, "identity:update_group", body=GroupBody, target="handler"),
+    Route("GET", _ALL, index, "identity:list_groups", envelope="groups", target="handler", query=query(_GROUPS)),
+    Route(
+        "POST", _ALL, create, "identity:create_group", 201, body=Extended[NewGroup], envelope="group", target="handler"
+    ),
+    Route("GET", _ONE, show, "identity:get_group", envelope="group", target="handler"),
+    Route(
+        "PATCH", _ONE, update, "identity:update_group", body=Extended[GroupChange], envelope="group", target="handler"
+    ),
     Route("DELETE", _ONE, delete, "identity:delete_group", 204, target="handler"),
     Route(
         "GET",
@@ -236,9 +248,17 @@ ROUTES = (
         list_users,
         "identity:list_users_in_group",
         target="handler",
+        envelope="users",
         query=("password_expires_at",),
     ),
-    Route("GET", "/v3/users/{user_id}/groups", groups_of_user, "identity:list_groups_for_user", target="handler"),
+    Route(
+        "GET",
+        "/v3/users/{user_id}/groups",
+        groups_of_user,
+        "identity:list_groups_for_user",
+        envelope="groups",
+        target="handler",
+    ),
     Route("PUT", _USER, add_user, "identity:add_user_to_group", 204, target="handler"),
     Route("GET", _USER, check_user, "identity:check_user_in_group", 204, target="handler"),
     Route("DELETE", _USER, remove_user, "identity:remove_user_from_group", 204, target="handler"),

@@ -10,7 +10,7 @@ from sqlalchemy import and_, or_, select
 from gureum.foundation import ids
 from gureum.foundation.errors import BadRequest, Conflict
 from gureum.foundation.http.call import Call
-from gureum.foundation.http.collections import Condition
+from gureum.foundation.http.collections import Collection, Condition
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import EVERY_SCOPE, Rule
 from gureum.services.identity.deps import IdentityDeps
@@ -147,7 +147,7 @@ def _owned(owner_id: str, *, by_domain: bool) -> Condition:
     return and_(Limit.owner_id == owner_id, Limit.of_domain.is_(by_domain))
 
 
-_LIMITS = declared(
+_LIMITS: Collection[Any] = declared(
     "limits",
     Limit,
     {

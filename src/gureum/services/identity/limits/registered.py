@@ -10,7 +10,9 @@ from sqlalchemy import select
 from gureum.foundation import ids
 from gureum.foundation.errors import BadRequest, Conflict, Forbidden
 from gureum.foundation.http.call import Call
+from gureum.foundation.http.collections import Collection
 from gureum.foundation.http.routes import Route
+from gureum.foundation.http.views import Listed
 from gureum.foundation.policy import EVERY_SCOPE, Rule
 from gureum.services.identity import listing
 from gureum.services.identity.catalog.model import Region, Service
@@ -123,7 +125,7 @@ def create(call: Call[IdentityDeps], body: NewBody) -> dict[str, Any]:
     return {"registered_limits": views}
 
 
-_REGISTERED = declared(
+_REGISTERED: Collection[Any] = declared(
     "registered_limits",
     RegisteredLimit,
     {
@@ -134,7 +136,7 @@ _REGISTERED = declared(
 )
 
 
-def index(call: Call[IdentityDeps]) -> dict[str, Any]:
+def index(call: Call[IdentityDeps]) -> Listed[Any]:
     return listing.index(call, _REGISTERED, _view)
 
 
@@ -180,7 +182,9 @@ def delete(call: Call[IdentityDeps], limit_id: str) -> None:
 _ALL = "/v3/registered_limits"
 _ONE = _ALL + "/{limit_id}"
 ROUTES = (
-    Route("GET", _ALL, index, "identity:list_registered_limits", query=query(_REGISTERED)),
+    Route(
+        "GET", _ALL, index, "identity:list_registered_limits", envelope="registered_limits", query=query(_REGISTERED)
+    ),
     Route("POST", _ALL, create, "identity:create_registered_limits", 201, body=NewBody),
     Route("GET", _ONE, show, "identity:get_registered_limit"),
     Route("PATCH", _ONE, update, "identity:update_registered_limit", body=ChangeBody),

@@ -11,7 +11,9 @@ from sqlalchemy import select
 from gureum.foundation import clock, ids
 from gureum.foundation.errors import Forbidden, NotFound
 from gureum.foundation.http.call import Call
+from gureum.foundation.http.collections import Collection
 from gureum.foundation.http.routes import Route
+from gureum.foundation.http.views import Listed
 from gureum.foundation.policy import Rule
 from gureum.services.identity import listing
 from gureum.services.identity.deps import IdentityDeps
@@ -66,10 +68,10 @@ def create(call: Call[IdentityDeps], body: NewBody) -> dict[str, Any]:
     return {"consumer": {**_view(call, row), "secret": secret}}
 
 
-_CONSUMERS = declared("consumers", Consumer, {})
+_CONSUMERS: Collection[Any] = declared("consumers", Consumer, {})
 
 
-def index(call: Call[IdentityDeps]) -> dict[str, Any]:
+def index(call: Call[IdentityDeps]) -> Listed[Any]:
     return listing.index(call, _CONSUMERS, _view)
 
 
@@ -158,7 +160,7 @@ _ONE = _ALL + "/{consumer_id}"
 _TOKENS = "/v3/users/{user_id}/OS-OAUTH1/access_tokens"
 _TOKEN = _TOKENS + "/{token_id}"
 ROUTES = (
-    Route("GET", _ALL, index, "identity:list_consumers", query=query(_CONSUMERS)),
+    Route("GET", _ALL, index, "identity:list_consumers", envelope="consumers", query=query(_CONSUMERS)),
     Route("POST", _ALL, create, "identity:create_consumer", 201, body=NewBody),
     Route("GET", _ONE, show, "identity:get_consumer"),
     Route("PATCH", _ONE, update, "identity:update_consumer", body=ChangeBody),

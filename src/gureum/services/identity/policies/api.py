@@ -10,7 +10,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from gureum.foundation import ids
 from gureum.foundation.errors import BadRequest
 from gureum.foundation.http.call import Call
+from gureum.foundation.http.collections import Collection
 from gureum.foundation.http.routes import Route
+from gureum.foundation.http.views import Listed
 from gureum.foundation.policy import Rule
 from gureum.services.identity import listing
 from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, CLOUD, extra_of, typed
@@ -69,10 +71,10 @@ def create(call: Call[Any], body: PolicyBody) -> dict[str, Any]:
     return {"policy": view_of(call, row)}
 
 
-_POLICIES = declared("policies", PolicyDocument, {"type": PolicyDocument.type})
+_POLICIES: Collection[Any] = declared("policies", PolicyDocument, {"type": PolicyDocument.type})
 
 
-def index(call: Call[Any]) -> dict[str, Any]:
+def index(call: Call[Any]) -> Listed[Any]:
     return listing.index(call, _POLICIES, view_of)
 
 
@@ -102,7 +104,7 @@ def delete(call: Call[Any], policy_id: str) -> None:
 _ALL = "/v3/policies"
 _ONE = _ALL + "/{policy_id}"
 ROUTES = (
-    Route("GET", _ALL, index, "identity:list_policies", query=query(_POLICIES)),
+    Route("GET", _ALL, index, "identity:list_policies", envelope="policies", query=query(_POLICIES)),
     Route("POST", _ALL, create, "identity:create_policy", 201, body=PolicyBody),
     Route("GET", _ONE, show, "identity:get_policy"),
     Route("PATCH", _ONE, update, "identity:update_policy", body=PolicyBody),

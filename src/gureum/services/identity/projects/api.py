@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
-
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET
+from msgspec.structs import astuple
 from sqlalchemy import select
 
 from gureum.foundation import ids
@@ -13,7 +12,8 @@ from gureum.foundation.errors import BadRequest, Forbidden
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.collections import Condition, Reach, Viewer, tags
-from gureum.foundation.http.routes import Reply, Route
+from gureum.foundation.http.routes import Route
+from gureum.foundation.http.views import Extended, JsonValue, Listed
 from gureum.foundation.policy import EVERY_SCOPE, Rule
 from gureum.services.identity import listing
 from gureum.services.identity.assignments.model import ancestors
@@ -22,22 +22,19 @@ from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.fields import (
     ADMIN,
     ADMIN_OR_SYSTEM_READER,
-    Description,
-    IdText,
-    ProjectName,
-    Tag,
     check_mutable,
     extra_of,
-    merged_options,
+    options_of,
     scope_domain,
     taken,
-    typed,
 )
 from gureum.services.identity.finding import existing, existing_domain
 from gureum.services.identity.limits.rules import STRICT_TWO_LEVEL
-from gureum.services.identity.listing import declared, query, self_link
+from gureum.services.identity.listing import declared, query
+from gureum.services.identity.projects.bodies import NewProject, ProjectChange, distinct
 from gureum.services.identity.projects.hierarchy import nested, reach, subtree
 from gureum.services.identity.projects.model import ROOT, Project
+from gureum.services.identity.projects.views import FamilyMember, ProjectRow, ProjectView, WithFamily, view_of
 from gureum.services.identity.tokens import revocations
 
 IN_DOMAIN = " or (role:manager and domain_id:%(target.project.domain_id)s)"
@@ -54,62 +51,9 @@ RULES = (
     Rule("identity:create_project", ADMIN + IN_DOMAIN, "Create a project", scopes=EVERY_SCOPE),
     Rule("identity:update_project", ADMIN + IN_DOMAIN, "Update a project", scopes=EVERY_SCOPE),
 )
-KNOWN = frozenset(
-    {"id", "name", "description", "enabled", "domain_id", "parent_id", "is_domain", "tags", "options", "links"}
-)
-Tags = Annotated[list[Tag], Meta(max_length=80)]
 
 
-def distinct(tags: list[str]) -> list[str]:
-    """Tags as they are stored. Raises BadRequest for one that is given twice."""
-    if len(set(tags)) != len(tags):
-        raise BadRequest("Invalid input: a tag is given twice.")
-    return sorted(tags)
-
-
-class NewProject(Struct):
-    name: ProjectName
-    description: Description = ""
-    enabled: bool = True
-    domain_id: IdText | None = None
-    parent_id: IdText | None = None
-    is_domain: bool = False
-    tags: Tags = []
-    options: dict[str, Any] = {}
-
-
-class ProjectChange(Struct):
-    name: ProjectName | UnsetType = UNSET
-    description: Description | UnsetType = UNSET
-    enabled: bool | UnsetType = UNSET
-    domain_id: IdText | None | UnsetType = UNSET
-    parent_id: IdText | None | UnsetType = UNSET
-    is_domain: bool | UnsetType = UNSET
-    tags: Tags | UnsetType = UNSET
-    options: dict[str, Any] | UnsetType = UNSET
-
-
-class ProjectBody(Struct, forbid_unknown_fields=True):
-    project: dict[str, Any]
-
-
-def view_of(call: Call[Any], row: Project) -> dict[str, Any]:
-    return {
-        **row.extra,
-        "id": row.id,
-        "name": row.name,
-        "domain_id": None if row.is_domain else row.domain_id,
-        "description": row.description,
-        "enabled": row.enabled,
-        "parent_id": row.parent_id,
-        "is_domain": row.is_domain,
-        "tags": row.tags,
-        "options": row.options,
-        "links": self_link(call, "projects", row.id),
-    }
-
-
-def find(call: Call[Any], project_id: str, rule: str | None = None) -> Project:
+def find(call: Call[IdentityDeps], project_id: str, rule: str | None = None) -> Project:
     """The project, if the caller may do `rule` (the route's own by default) to it.
 
     One that acts as a domain is in no domain: whoever manages it may not change it, here as little as in `domains`.
@@ -120,10 +64,10 @@ def find(call: Call[Any], project_id: str, rule: str | None = None) -> Project:
     return existing(row, "project", project_id)
 
 
-def create(call: Call[IdentityDeps], body: ProjectBody) -> Reply[Any]:
-    new = typed(NewProject, body.project)
+def create(call: Call[IdentityDeps], body: Extended[NewProject]) -> Extended[ProjectView]:
+    new = body.fields
     if new.is_domain:
-        return _create_domain(call, new, body.project)
+        return _create_domain(call, body)
     parent = call.tx.get(Project, new.parent_id) if new.parent_id else None
     domain_id = new.domain_id or (parent and (parent.id if parent.is_domain else parent.domain_id))
     domain_id = domain_id or scope_domain(call)
@@ -131,19 +75,20 @@ def create(call: Call[IdentityDeps], body: ProjectBody) -> Reply[Any]:
     existing_domain(call.tx, domain_id)
     parent_id = new.parent_id or domain_id
     _check_parent(call.tx, parent_id, domain_id, deepest(call.deps.options))
-    return _store(call, new, body.project, domain_id, parent_id)
+    return _store(call, body, domain_id, parent_id)
 
 
-def _create_domain(call: Call[IdentityDeps], new: NewProject, body: dict[str, Any]) -> Reply[Any]:
+def _create_domain(call: Call[IdentityDeps], body: Extended[NewProject]) -> Extended[ProjectView]:
     call.enforce(**{"target.project.domain_id": None})
-    if new.parent_id is not None or new.domain_id is not None:
+    if body.fields.parent_id is not None or body.fields.domain_id is not None:
         raise BadRequest("A project that acts as a domain has neither parent_id nor domain_id.")
-    return _store(call, new, body, ROOT, None)
+    return _store(call, body, ROOT, None)
 
 
 def _store(
-    call: Call[IdentityDeps], new: NewProject, body: dict[str, Any], domain_id: str, parent_id: str | None
-) -> Reply[Any]:
+    call: Call[IdentityDeps], body: Extended[NewProject], domain_id: str, parent_id: str | None
+) -> Extended[ProjectView]:
+    new = body.fields
     if call.tx.scalar(select(Project.id).where(Project.domain_id == domain_id, Project.is_named(new.name))):
         raise taken("project", new.name)
     row = Project(
@@ -155,11 +100,11 @@ def _store(
         description=new.description or "",
         enabled=new.enabled,
         tags=distinct(new.tags),
-        options=merged_options({}, new.options),
-        extra=extra_of(body, KNOWN),
+        options=options_of({}, new.options),
+        extra=extra_of(body.extra),
     )
     call.tx.add(row)
-    return Reply({"project": view_of(call, row)})
+    return view_of(call, row)
 
 
 def deepest(options: IdentityConfig) -> int:
@@ -177,13 +122,13 @@ def _check_parent(tx: Tx, parent_id: str, domain_id: str, levels: int) -> None:
         raise Forbidden("Max hierarchy depth reached for this branch.")
 
 
-def _acts_as_domain(call: Call[Any]) -> bool:
+def _acts_as_domain(call: Call[IdentityDeps]) -> bool:
     """Whether the list is of projects that act as domains."""
     text = call.param("is_domain")
     return text is not None and filters.boolean("is_domain", text)
 
 
-def _reach(call: Call[Any], viewer: Viewer) -> list[Condition]:
+def _reach(call: Call[IdentityDeps], viewer: Viewer) -> list[Condition]:
     conditions: list[Condition] = [Project.is_domain.is_(_acts_as_domain(call))]
     if call.caller.domain_id is not None:
         conditions.append(Project.domain_id == viewer.domain_id)
@@ -200,6 +145,7 @@ _PROJECTS = declared(
         "enabled": Project.enabled,
         "id": Project.id,
     },
+    ProjectRow,
     reach=Reach(
         _reach, lambda call: (call.caller.domain_id is not None, _acts_as_domain(call)), frozenset({"is_domain"})
     ),
@@ -208,45 +154,43 @@ _PROJECTS = declared(
 )
 
 
-def index(call: Call[IdentityDeps]) -> dict[str, Any]:
+def index(call: Call[IdentityDeps]) -> Listed[Extended[ProjectView]]:
     call.enforce(**{"target.domain_id": call.caller.domain_id})
     return listing.index(call, _PROJECTS, view_of)
 
 
-def show(call: Call[IdentityDeps], project_id: str) -> dict[str, Any]:
+def show(call: Call[IdentityDeps], project_id: str) -> Extended[WithFamily]:
     row = find(call, project_id)
-    view = view_of(call, row)
+    family = WithFamily(*astuple(view_of(call, row).fields))
     if call.param("parents_as_list") is not None:
-        rows = [call.tx.get(Project, id_) for id_ in ancestors(call.tx, row.id)]
-        known = reach(call)
-        view["parents"] = [
-            {"project": view_of(call, parent)}
-            for parent in rows
-            if parent and not parent.is_domain and (known is None or parent.id in known)
-        ]
+        parents = [call.tx.get(Project, id_) for id_ in ancestors(call.tx, row.id)]
+        family.parents = _members(call, [parent for parent in parents if parent and not parent.is_domain])
     if call.param("parents_as_ids") is not None:
-        above: dict[str, Any] | None = None
+        above: dict[str, JsonValue] | None = None
         for id_ in reversed(ancestors(call.tx, row.id)):
             above = {id_: above}
-        view["parents"] = above
+        family.parents = above
     if call.param("subtree_as_list") is not None:
-        known = reach(call)
-        children = [child for child in subtree(call.tx, row.id) if known is None or child.id in known]
-        view["subtree"] = [{"project": view_of(call, child)} for child in children]
+        family.subtree = _members(call, subtree(call.tx, row.id))
     if call.param("subtree_as_ids") is not None:
-        view["subtree"] = nested(call.tx, row.id)
-    return {"project": view}
+        family.subtree = nested(call.tx, row.id)
+    return Extended(family, row.extra)
 
 
-def update(call: Call[IdentityDeps], body: ProjectBody, project_id: str) -> dict[str, Any]:
-    row = find(call, project_id)
-    return {"project": view_of(call, change(call, row, body.project))}
+def _members(call: Call[IdentityDeps], rows: list[Project]) -> list[FamilyMember]:
+    """Those whose documents the caller may see."""
+    visible = reach(call)
+    return [FamilyMember(view_of(call, row)) for row in rows if visible is None or row.id in visible]
 
 
-def change(call: Call[IdentityDeps], row: Project, body: dict[str, Any]) -> Project:
+def update(call: Call[IdentityDeps], body: Extended[ProjectChange], project_id: str) -> Extended[ProjectView]:
+    return view_of(call, change(call, find(call, project_id), body))
+
+
+def change(call: Call[IdentityDeps], row: Project, body: Extended[ProjectChange]) -> Project:
     """Apply a PATCH to a project or domain."""
-    wanted = typed(ProjectChange, body)
-    check_mutable("project", row.options, body)
+    wanted = body.fields
+    check_mutable("project", row.options, wanted, body.extra)
     _check_fixed(row, wanted)
     if wanted.name is not UNSET and wanted.name != row.name:
         others = (Project.domain_id == row.domain_id, Project.id != row.id)
@@ -260,8 +204,8 @@ def change(call: Call[IdentityDeps], row: Project, body: dict[str, Any]) -> Proj
         _tokens_end(call, row)
     if wanted.tags is not UNSET:
         row.tags = distinct(wanted.tags)
-    row.options = merged_options(row.options, wanted.options)
-    row.extra = extra_of(body, KNOWN, row.extra)
+    row.options = options_of(row.options, wanted.options)
+    row.extra = extra_of(body.extra, present=row.extra)
     call.deps.tokens.revocations.add(call.tx, revocations.STALE_ALL, row.id)
     return row
 
@@ -293,9 +237,27 @@ ROUTES = (
         index,
         "identity:list_projects",
         target="handler",
+        envelope="projects",
         query=query(_PROJECTS, "is_domain"),
     ),
-    Route("POST", _ALL, create, "identity:create_project", 201, body=ProjectBody, target="handler"),
-    Route("GET", _ONE, show, "identity:get_project", target="handler", query=_FAMILY),
-    Route("PATCH", _ONE, update, "identity:update_project", body=ProjectBody, target="handler"),
+    Route(
+        "POST",
+        _ALL,
+        create,
+        "identity:create_project",
+        201,
+        body=Extended[NewProject],
+        envelope="project",
+        target="handler",
+    ),
+    Route("GET", _ONE, show, "identity:get_project", target="handler", envelope="project", query=_FAMILY),
+    Route(
+        "PATCH",
+        _ONE,
+        update,
+        "identity:update_project",
+        body=Extended[ProjectChange],
+        envelope="project",
+        target="handler",
+    ),
 )

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlalchemy import BindParameter, bindparam, select
 
 from gureum.foundation.db.engine import Tx
-from gureum.foundation.db.prepared import Prepared, as_tuple, table_of
+from gureum.foundation.db.prepared import Prepared, as_tuple, columns_of
 from gureum.foundation.db.types import Id
 from gureum.foundation.http.call import Call
+from gureum.foundation.http.views import JsonValue
 from gureum.services.identity.assignments.model import Assignment
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.groups.model import GroupMember
 from gureum.services.identity.projects.model import Project
+from gureum.services.identity.projects.views import ProjectRow
 
 
 def reach(call: Call[IdentityDeps]) -> set[str] | None:
@@ -35,15 +35,17 @@ def subtree(tx: Tx, project_id: str) -> list[Project]:
     return found
 
 
-def nested(tx: Tx, project_id: str) -> dict[str, Any] | None:
-    tree: dict[str, dict[str, Any]] = {project_id: {}}
+def nested(tx: Tx, project_id: str) -> dict[str, JsonValue] | None:
+    """The tree of the ids below a project."""
+    tree: dict[str, dict[str, JsonValue]] = {project_id: {}}
     for child in subtree(tx, project_id):
-        tree[child.id] = tree[child.parent_id or ""][child.id] = {}
+        tree[child.id] = {}
+        tree[child.parent_id or ""][child.id] = tree[child.id]
     return _or_none(tree[project_id])
 
 
-def _or_none(tree: dict[str, Any]) -> dict[str, Any] | None:
-    return {key: _or_none(value) for key, value in tree.items()} or None
+def _or_none(tree: dict[str, JsonValue]) -> dict[str, JsonValue] | None:
+    return {key: _or_none(value) for key, value in tree.items() if isinstance(value, dict)} or None
 
 
 _USER: BindParameter[str] = bindparam("user", type_=Id)
@@ -56,13 +58,14 @@ _HELD = Prepared(
     make=as_tuple,
 )
 _REACHED = Prepared(
-    select(*table_of(Project).c)
+    select(*columns_of(Project, ProjectRow))
     .where(Project.id.in_(bindparam("ids", expanding=True)), Project.is_domain.is_(False), Project.enabled.is_(True))
-    .order_by(Project.name)
+    .order_by(Project.name),
+    ProjectRow,
 )
 
 
-def projects_of(tx: Tx, user_id: str) -> list[Any]:
+def projects_of(tx: Tx, user_id: str) -> list[ProjectRow]:
     """The enabled projects in which the user has a role, by itself or through groups, inherited ones included."""
     held = _HELD.all(tx, user=user_id)
     direct = [target for target, inherited in held if not inherited]

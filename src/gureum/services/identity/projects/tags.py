@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
 from urllib.parse import quote
 
 from msgspec import Struct
 
 from gureum.foundation.errors import BadRequest, NotFound
+from gureum.foundation.http.body import converted
 from gureum.foundation.http.call import Call
+from gureum.foundation.http.collections.links import PageLinks
 from gureum.foundation.http.routes import Reply, Route
+from gureum.foundation.http.views import View
 from gureum.foundation.policy import EVERY_SCOPE, Rule
 from gureum.services.identity.deps import IdentityDeps
-from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, check_mutable, typed
-from gureum.services.identity.listing import self_link
-from gureum.services.identity.projects.api import IN_DOMAIN, OWN, READ_DOMAIN, Tags, distinct, find
+from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, check_mutable
+from gureum.services.identity.projects.api import IN_DOMAIN, OWN, READ_DOMAIN, find
+from gureum.services.identity.projects.bodies import Tags, distinct
 from gureum.services.identity.projects.model import Project
 
 RULES = (
@@ -41,19 +43,25 @@ class TagsBody(Struct, forbid_unknown_fields=True):
     tags: Tags
 
 
-def list_tags(call: Call[IdentityDeps], project_id: str) -> dict[str, Any]:
-    return list_tags_of(call, find(call, project_id))
+class TagsView(View):
+    tags: list[str]
+    links: PageLinks
 
 
-def replace_tags(call: Call[IdentityDeps], body: TagsBody, project_id: str) -> dict[str, Any]:
+def list_tags(call: Call[IdentityDeps], project_id: str) -> TagsView:
+    return view_of(call, find(call, project_id))
+
+
+def replace_tags(call: Call[IdentityDeps], body: TagsBody, project_id: str) -> TagsView:
     row = find(call, project_id)
     check_mutable("project", row.options)
     row.tags = distinct(body.tags)
-    return list_tags_of(call, row)
+    return view_of(call, row)
 
 
-def list_tags_of(call: Call[IdentityDeps], row: Project) -> dict[str, Any]:
-    return {"tags": row.tags, "links": self_link(call, "projects", f"{row.id}/tags") | {"next": None, "previous": None}}
+def view_of(call: Call[IdentityDeps], row: Project) -> TagsView:
+    """All tags of a project."""
+    return TagsView(row.tags, PageLinks(None, f"{call.base_url}/v3/projects/{row.id}/tags", None))
 
 
 def clear_tags(call: Call[IdentityDeps], project_id: str) -> None:
@@ -67,10 +75,10 @@ def check_tag(call: Call[IdentityDeps], project_id: str, tag: str) -> None:
         raise NotFound(f"Could not find project tag: {tag}.")
 
 
-def add_tag(call: Call[IdentityDeps], project_id: str, tag: str) -> Reply[Any]:
+def add_tag(call: Call[IdentityDeps], project_id: str, tag: str) -> Reply[None]:
     row = find(call, project_id)
     check_mutable("project", row.options)
-    typed(TagsBody, {"tags": [tag]})
+    converted({"tags": [tag]}, TagsBody, "")
     if len(row.tags) >= 80:
         raise BadRequest("A project has at most 80 tags.")
     row.tags = distinct([*row.tags, tag])

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from msgspec import UNSET, Struct, UnsetType
 from sqlalchemy import delete as delete_from
 from sqlalchemy import select
 
 from gureum.foundation import ids
-from gureum.foundation.db.prepared import row_type, table_of
 from gureum.foundation.errors import Forbidden, NotFound
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
+from gureum.foundation.http.views import Extended, JsonValue, Listed, View
 from gureum.foundation.policy import EVERY_SCOPE, Rule
 from gureum.services.identity import listing
 from gureum.services.identity.assignments.model import with_implied
@@ -22,18 +20,21 @@ from gureum.services.identity.fields import (
     ADMIN_OR_SYSTEM_READER,
     CLOUD,
     LOOKED_UP_FIRST,
+    SHOWN_ONLY,
     Description,
     IdText,
     LongName,
+    ResourceChange,
+    ResourceOptions,
+    ShownOptions,
     check_mutable,
     extra_of,
-    merged_options,
+    options_of,
     taken,
-    typed,
 )
 from gureum.services.identity.finding import existing
-from gureum.services.identity.listing import declared, query, self_link
-from gureum.services.identity.roles.model import GLOBAL, ImpliedRole, OfDomain, Role
+from gureum.services.identity.listing import SelfLink, declared, query, self_link
+from gureum.services.identity.roles.model import GLOBAL, ImpliedRole, Role, domain_of
 from gureum.services.identity.tokens import revocations
 
 RULES = (
@@ -65,7 +66,6 @@ RULES = (
     Rule("identity:delete_implied_role", ADMIN, "Remove an inference rule", CLOUD),
     Rule("identity:list_role_inference_rules", ADMIN_OR_SYSTEM_READER, "List all inference rules", CLOUD),
 )
-KNOWN = frozenset({"id", "name", "description", "domain_id", "options", "links"})
 NEVER_IMPLIED = frozenset({"admin"})
 """Whoever holds the power to write inference rules would hand out everything with one of them."""
 
@@ -74,36 +74,46 @@ class NewRole(Struct):
     name: LongName
     description: Description = None
     domain_id: IdText | None = None
-    options: dict[str, Any] = {}
+    options: ResourceOptions = ResourceOptions()
 
 
-class RoleChange(Struct):
+class RoleChange(ResourceChange):
     name: LongName | UnsetType = UNSET
     description: Description | UnsetType = UNSET
-    options: dict[str, Any] | UnsetType = UNSET
 
 
-class RoleBody(Struct, forbid_unknown_fields=True):
-    role: dict[str, Any]
+class RoleRow(Struct, frozen=True, gc=False):
+    """What lists read of a role."""
+
+    id: str
+    name: str
+    scope: str
+    description: str | None
+    options: ShownOptions
+    extra: dict[str, JsonValue]
 
 
-def view_of(call: Call[Any], row: Role) -> dict[str, Any]:
-    return {
-        **row.extra,
-        "id": row.id,
-        "name": row.name,
-        "domain_id": row.domain_id,
-        "description": row.description,
-        "options": row.options,
-        "links": self_link(call, "roles", row.id),
-    }
+class RoleView(View):
+    id: str
+    name: str
+    domain_id: str | None
+    description: str | None
+    options: ShownOptions
+    links: SelfLink
 
 
-def find(call: Call[Any], role_id: str) -> Role:
+def view_of(call: Call[IdentityDeps], row: Role | RoleRow) -> Extended[RoleView]:
+    """A role as lists and its own page show it."""
+    links = self_link(call, "roles", row.id)
+    view = RoleView(row.id, row.name, domain_of(row.scope), row.description, row.options, links)
+    return Extended(view, row.extra)
+
+
+def find(call: Call[IdentityDeps], role_id: str) -> Role:
     return existing(call.tx.get(Role, role_id), "role", role_id)
 
 
-def _found(call: Call[Any], verb: str, role_id: str) -> Role:
+def _found(call: Call[IdentityDeps], verb: str, role_id: str) -> Role:
     """The role, if the caller may do that to one of its kind. Raises NotFound before Forbidden."""
     row = find(call, role_id)
     rule = f"identity:{verb}_domain_role" if row.domain_id else f"identity:{verb}_role"
@@ -111,8 +121,8 @@ def _found(call: Call[Any], verb: str, role_id: str) -> Role:
     return row
 
 
-def create(call: Call[IdentityDeps], body: RoleBody) -> dict[str, Any]:
-    new = typed(NewRole, body.role)
+def create(call: Call[IdentityDeps], body: Extended[NewRole]) -> Extended[RoleView]:
+    new = body.fields
     call.enforce("identity:create_domain_role" if new.domain_id else None)
     scope = new.domain_id or GLOBAL
     if call.tx.scalar(select(Role.id).where(Role.scope == scope, Role.is_named(new.name))):
@@ -122,30 +132,29 @@ def create(call: Call[IdentityDeps], body: RoleBody) -> dict[str, Any]:
         name=new.name,
         scope=scope,
         description=new.description,
-        options=merged_options({}, new.options),
-        extra=extra_of(body.role, KNOWN),
+        options=options_of({}, new.options),
+        extra=extra_of(body.extra),
     )
     call.tx.add(row)
-    return {"role": view_of(call, row)}
+    return view_of(call, row)
 
 
-_ROLES = declared("roles", Role, {"name": Role.name}, record=row_type(select(table_of(Role)), OfDomain))
+_ROLES = declared("roles", Role, {"name": Role.name}, RoleRow)
 
 
-def index(call: Call[IdentityDeps]) -> dict[str, Any]:
+def index(call: Call[IdentityDeps]) -> Listed[Extended[RoleView]]:
     domain_id = call.param("domain_id")
     call.enforce("identity:list_domain_roles" if domain_id else None)
     return listing.index(call, _ROLES, view_of, Role.scope == (domain_id or GLOBAL))
 
 
-def show(call: Call[IdentityDeps], role_id: str) -> dict[str, Any]:
-    return {"role": view_of(call, _found(call, "get", role_id))}
+def show(call: Call[IdentityDeps], role_id: str) -> Extended[RoleView]:
+    return view_of(call, _found(call, "get", role_id))
 
 
-def update(call: Call[IdentityDeps], body: RoleBody, role_id: str) -> dict[str, Any]:
-    row = _found(call, "update", role_id)
-    wanted = typed(RoleChange, body.role)
-    check_mutable("role", row.options, body.role)
+def update(call: Call[IdentityDeps], body: Extended[RoleChange], role_id: str) -> Extended[RoleView]:
+    row, wanted = _found(call, "update", role_id), body.fields
+    check_mutable("role", row.options, wanted, body.extra)
     if wanted.name is not UNSET and wanted.name != row.name:
         others = (Role.scope == row.scope, Role.id != row.id)
         if call.tx.scalar(select(Role.id).where(*others, Role.is_named(wanted.name))):
@@ -154,9 +163,12 @@ def update(call: Call[IdentityDeps], body: RoleBody, role_id: str) -> dict[str, 
         call.deps.tokens.revocations.add(call.tx, revocations.STALE_ALL, row.id)
     if wanted.description is not UNSET:
         row.description = wanted.description
-    row.options = merged_options(row.options, wanted.options)
-    row.extra = extra_of(body.role, KNOWN, row.extra)
-    return {"role": view_of(call, row)}
+    row.options = options_of(row.options, wanted.options)
+    row.extra = extra_of(body.extra, _NEVER_CHANGED, row.extra)
+    return view_of(call, row)
+
+
+_NEVER_CHANGED = SHOWN_ONLY | {"domain_id"}
 
 
 def delete(call: Call[IdentityDeps], role_id: str) -> None:
@@ -169,31 +181,67 @@ def delete(call: Call[IdentityDeps], role_id: str) -> None:
 # -- inference rules -------------------------------------------------------------------------------------
 
 
-def _brief(call: Call[Any], row: Role) -> dict[str, Any]:
-    return {"id": row.id, "name": row.name, "description": row.description, "links": self_link(call, "roles", row.id)}
+class BriefRole(View):
+    id: str
+    name: str
+    description: str | None
+    links: SelfLink
 
 
-def _pair(call: Call[Any], prior_id: str, implied_id: str) -> tuple[Role, Role, ImpliedRole | None]:
+class Inference(View):
+    """A role and one that it implies."""
+
+    prior_role: BriefRole
+    implies: BriefRole
+
+
+class Inferences(View):
+    """A role and all that it implies."""
+
+    prior_role: BriefRole
+    implies: list[BriefRole]
+
+
+class InferenceDocument(View):
+    role_inference: Inference
+    links: SelfLink
+
+
+class InferencesDocument(View):
+    role_inference: Inferences
+    links: SelfLink
+
+
+class AllInferences(View):
+    role_inferences: list[Inferences]
+    links: SelfLink
+
+
+def _brief(call: Call[IdentityDeps], row: Role) -> BriefRole:
+    return BriefRole(row.id, row.name, row.description, self_link(call, "roles", row.id))
+
+
+def _pair(call: Call[IdentityDeps], prior_id: str, implied_id: str) -> tuple[Role, Role, ImpliedRole | None]:
     prior, implied = find(call, prior_id), find(call, implied_id)
     return prior, implied, call.tx.get(ImpliedRole, (prior_id, implied_id))
 
 
-def _inference(call: Call[Any], prior: Role, implied: Role) -> dict[str, Any]:
-    link = {"self": f"{call.base_url}/v3/roles/{prior.id}/implies/{implied.id}"}
-    return {"role_inference": {"prior_role": _brief(call, prior), "implies": _brief(call, implied)}, "links": link}
+def _inference(call: Call[IdentityDeps], prior: Role, implied: Role) -> InferenceDocument:
+    link = self_link(call, "roles", f"{prior.id}/implies/{implied.id}")
+    return InferenceDocument(Inference(_brief(call, prior), _brief(call, implied)), link)
 
 
-def list_implied(call: Call[IdentityDeps], role_id: str) -> dict[str, Any]:
+def list_implied(call: Call[IdentityDeps], role_id: str) -> InferencesDocument:
     prior = find(call, role_id)
     statement = (
         select(Role).join(ImpliedRole, ImpliedRole.implied_id == Role.id).where(ImpliedRole.prior_id == prior.id)
     )
     implied = [_brief(call, row) for row in call.tx.scalars(statement.order_by(Role.name))]
-    link = {"self": f"{call.base_url}/v3/roles/{prior.id}/implies"}
-    return {"role_inference": {"prior_role": _brief(call, prior), "implies": implied}, "links": link}
+    link = self_link(call, "roles", f"{prior.id}/implies")
+    return InferencesDocument(Inferences(_brief(call, prior), implied), link)
 
 
-def imply(call: Call[IdentityDeps], role_id: str, implied_id: str) -> dict[str, Any]:
+def imply(call: Call[IdentityDeps], role_id: str, implied_id: str) -> InferenceDocument:
     prior, implied, rule = _pair(call, role_id, implied_id)
     if implied.name in NEVER_IMPLIED and implied.domain_id is None:
         raise Forbidden(f"The role {implied.name} may not be implied by another one.")
@@ -207,14 +255,14 @@ def imply(call: Call[IdentityDeps], role_id: str, implied_id: str) -> dict[str, 
     return _inference(call, prior, implied)
 
 
-def _existing(call: Call[Any], role_id: str, implied_id: str) -> tuple[Role, Role, ImpliedRole]:
+def _existing(call: Call[IdentityDeps], role_id: str, implied_id: str) -> tuple[Role, Role, ImpliedRole]:
     prior, implied, rule = _pair(call, role_id, implied_id)
     if rule is None:
         raise NotFound(f"Could not find an inference rule from {role_id} to {implied_id}.")
     return prior, implied, rule
 
 
-def show_implied(call: Call[IdentityDeps], role_id: str, implied_id: str) -> dict[str, Any]:
+def show_implied(call: Call[IdentityDeps], role_id: str, implied_id: str) -> InferenceDocument:
     prior, implied, _ = _existing(call, role_id, implied_id)
     return _inference(call, prior, implied)
 
@@ -224,16 +272,16 @@ def remove_implied(call: Call[IdentityDeps], role_id: str, implied_id: str) -> N
     call.deps.tokens.revocations.add(call.tx, revocations.STALE_ALL, role_id)
 
 
-def list_inferences(call: Call[IdentityDeps]) -> dict[str, Any]:
+def list_inferences(call: Call[IdentityDeps]) -> AllInferences:
     roles = {row.id: row for row in call.tx.scalars(select(Role))}
     rules: dict[str, list[Role]] = {}
     for prior, implied in call.tx.execute(select(ImpliedRole.prior_id, ImpliedRole.implied_id)):
         rules.setdefault(prior, []).append(roles[implied])
-    view = [
-        {"prior_role": _brief(call, roles[prior]), "implies": [_brief(call, row) for row in implied]}
+    inferences = [
+        Inferences(_brief(call, roles[prior]), [_brief(call, row) for row in implied])
         for prior, implied in rules.items()
     ]
-    return {"role_inferences": view, "links": {"self": f"{call.base_url}/v3/role_inferences"}}
+    return AllInferences(inferences, SelfLink(f"{call.base_url}/v3/role_inferences"))
 
 
 _ALL = "/v3/roles"
@@ -241,10 +289,12 @@ _ONE = _ALL + "/{role_id}"
 _IMPLIES = _ONE + "/implies"
 _RULE = _IMPLIES + "/{implied_id}"
 ROUTES = (
-    Route("GET", _ALL, index, "identity:list_roles", target="handler", query=query(_ROLES, "domain_id")),
-    Route("POST", _ALL, create, "identity:create_role", 201, body=RoleBody, target="handler"),
-    Route("GET", _ONE, show, "identity:get_role", target="handler"),
-    Route("PATCH", _ONE, update, "identity:update_role", body=RoleBody, target="handler"),
+    Route(
+        "GET", _ALL, index, "identity:list_roles", envelope="roles", target="handler", query=query(_ROLES, "domain_id")
+    ),
+    Route("POST", _ALL, create, "identity:create_role", 201, body=Extended[NewRole], envelope="role", target="handler"),
+    Route("GET", _ONE, show, "identity:get_role", envelope="role", target="handler"),
+    Route("PATCH", _ONE, update, "identity:update_role", body=Extended[RoleChange], envelope="role", target="handler"),
     Route("DELETE", _ONE, delete, "identity:delete_role", 204, target="handler"),
     Route("GET", _IMPLIES, list_implied, "identity:list_implied_roles"),
     Route("PUT", _RULE, imply, "identity:create_implied_role", 201),

@@ -13,18 +13,12 @@ from gureum.services.identity.names import AnyCaseName
 GLOBAL = "<<global>>"
 
 
-class OfDomain:
-    """Whose a role is, for rows of any kind."""
-
-    __slots__ = ()
-    scope: Any
-
-    @property
-    def domain_id(self) -> str | None:
-        return None if self.scope == GLOBAL else str(self.scope)
+def domain_of(scope: str) -> str | None:
+    """Whose a role is: that domain's own, or None for a role of the cloud."""
+    return None if scope == GLOBAL else scope
 
 
-class Role(OfDomain, AnyCaseName, Row):
+class Role(AnyCaseName, Row):
     __tablename__ = "roles"
     __table_args__ = (UniqueConstraint("scope", "name_key"),)
 
@@ -33,6 +27,10 @@ class Role(OfDomain, AnyCaseName, Row):
     description: Mapped[str | None] = mapped_column(Text)
     options: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
     extra: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
+
+    @property
+    def domain_id(self) -> str | None:
+        return domain_of(self.scope)
 
 
 class ImpliedRole(Row):

@@ -17,9 +17,9 @@ from gureum.services.identity.assignments.model import SYSTEM, Assignment, direc
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.groups.model import GroupMember
 from gureum.services.identity.listing import collection, self_link
-from gureum.services.identity.projects.api import view_of as project_view
 from gureum.services.identity.projects.hierarchy import projects_of
 from gureum.services.identity.projects.model import Project
+from gureum.services.identity.projects.views import view_of as project_view
 from gureum.services.identity.tokens.views import EncodedCatalog
 
 RULES = ()

@@ -15,8 +15,9 @@ from gureum.foundation import clock, ids
 from gureum.foundation.errors import BadRequest, Forbidden, NotFound
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
-from gureum.foundation.http.collections import Condition
+from gureum.foundation.http.collections import Collection, Condition
 from gureum.foundation.http.routes import Route
+from gureum.foundation.http.views import Listed
 from gureum.foundation.policy import Rule
 from gureum.services.identity import listing
 from gureum.services.identity.assignments.model import ancestors, direct_roles, with_implied
@@ -213,14 +214,14 @@ def _check_sides(call: Call[IdentityDeps], new: NewTrust, role_ids: list[str]) -
         raise Forbidden("The trustor does not have all the roles that the trust would give.")
 
 
-_TRUSTS = declared(
+_TRUSTS: Collection[Any] = declared(
     "trusts",
     Trust,
     {"trustor_user_id": Trust.trustor_id, "trustee_user_id": Trust.trustee_id},
 )
 
 
-def index(call: Call[IdentityDeps]) -> dict[str, Any]:
+def index(call: Call[IdentityDeps]) -> Listed[Any]:
     for side in ("trustor", "trustee"):
         for user_id in call.params(f"{side}_user_id"):  # each of them: the list holds the trusts of all
             call.enforce(f"identity:list_trusts_for_{side}", **{f"target.trust.{side}_user_id": user_id})
@@ -269,7 +270,7 @@ def show_role(call: Call[IdentityDeps], trust_id: str, role_id: str) -> dict[str
 _ALL = "/v3/OS-TRUST/trusts"
 _ONE = _ALL + "/{trust_id}"
 ROUTES = (
-    Route("GET", _ALL, index, "identity:list_trusts", target="handler", query=query(_TRUSTS)),
+    Route("GET", _ALL, index, "identity:list_trusts", envelope="trusts", target="handler", query=query(_TRUSTS)),
     Route("POST", _ALL, create, "identity:create_trust", 201, body=TrustBody, target="handler"),
     Route("GET", _ONE, show, "identity:get_trust", target="handler"),
     Route("DELETE", _ONE, delete, "identity:delete_trust", 204, target="handler"),

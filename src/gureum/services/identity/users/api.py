@@ -8,9 +8,9 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET
 from sqlalchemy import and_, select, true
 from sqlalchemy import delete as delete_from
 
@@ -21,6 +21,7 @@ from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.collections import Condition
 from gureum.foundation.http.routes import PUBLIC, Route, Runs
+from gureum.foundation.http.views import Extended, Listed
 from gureum.foundation.policy import EVERY_SCOPE, Rule
 from gureum.services.identity import listing
 from gureum.services.identity.assignments.authority import check_reach
@@ -30,24 +31,23 @@ from gureum.services.identity.events import UserDeleted
 from gureum.services.identity.fields import (
     ADMIN,
     ADMIN_OR_SYSTEM_READER,
-    Description,
-    IdText,
-    LongName,
+    SHOWN_ONLY,
     extra_of,
     options_of,
     scope_domain,
     taken,
-    typed,
 )
 from gureum.services.identity.finding import existing, existing_domain
-from gureum.services.identity.listing import collection, declared, in_domain, query, self_link
-from gureum.services.identity.projects.api import view_of as project_view
+from gureum.services.identity.listing import declared, in_domain, query, whole
 from gureum.services.identity.projects.hierarchy import projects_of
+from gureum.services.identity.projects.views import ProjectView
+from gureum.services.identity.projects.views import view_of as project_view
 from gureum.services.identity.tokens import revocations
 from gureum.services.identity.users import compliance
-from gureum.services.identity.users.compliance import UserOptions, standing_of
+from gureum.services.identity.users.bodies import NewUser, UserChange
 from gureum.services.identity.users.model import User
-from gureum.services.identity.users.own_password import OwnPasswordBody, change_own_password, store_password
+from gureum.services.identity.users.own_password import OwnPassword, change_own_password, store_password
+from gureum.services.identity.users.views import UserRow, UserView, view_of
 
 IN_DOMAIN = " or (role:manager and domain_id:%(target.user.domain_id)s)"
 READ_DOMAIN = " or (role:reader and domain_id:%(target.user.domain_id)s)"
@@ -71,70 +71,11 @@ RULES = (
         scopes=EVERY_SCOPE,
     ),
 )
-KNOWN = frozenset(
-    {
-        "id",
-        "name",
-        "password",
-        "default_project_id",
-        "description",
-        "email",
-        "enabled",
-        "domain_id",
-        "options",
-        "links",
-        "password_expires_at",
-        "original_password",
-    }  # fmt: skip
-)
-Password = Annotated[str, Meta(max_length=4096)]
+_NEVER_KEPT = SHOWN_ONLY | {"password_expires_at", "original_password"}
+"""What is no property of the client's own, though no body sets it."""
 
 
-class NewUser(Struct):
-    name: LongName
-    password: Password | None = None
-    domain_id: IdText | None = None
-    default_project_id: IdText | None = None
-    description: Description = None
-    email: Annotated[str, Meta(max_length=255)] | None = None
-    enabled: bool = True
-    options: dict[str, Any] = {}
-
-
-class UserChange(Struct):
-    name: LongName | UnsetType = UNSET
-    password: Password | None | UnsetType = UNSET
-    domain_id: IdText | UnsetType = UNSET
-    default_project_id: IdText | None | UnsetType = UNSET
-    description: Description | UnsetType = UNSET
-    email: Annotated[str, Meta(max_length=255)] | None | UnsetType = UNSET
-    enabled: bool | UnsetType = UNSET
-    options: dict[str, Any] | UnsetType = UNSET
-
-
-class UserBody(Struct, forbid_unknown_fields=True):
-    user: dict[str, Any]
-
-
-def view_of(call: Call[Any], row: User, now: datetime | None = None) -> dict[str, Any]:
-    """A list asks for the time once."""
-    view = {
-        **row.extra,
-        "id": row.id,
-        "name": row.name,
-        "domain_id": row.domain_id,
-        "enabled": compliance.is_enabled(call.deps.options, standing_of(row), now or clock.utcnow()),
-        "password_expires_at": clock.iso_micro(row.password_expires_at, ""),
-        "options": row.options,
-        "links": self_link(call, "users", row.id),
-    }
-    for name in ("description", "email", "default_project_id"):
-        if (value := getattr(row, name)) is not None:
-            view[name] = value
-    return view
-
-
-def find(call: Call[Any], user_id: str, rule: str | None = None) -> User:
+def find(call: Call[IdentityDeps], user_id: str, rule: str | None = None) -> User:
     row = call.tx.get(User, user_id)
     call.enforce(
         rule, **{"target.user.id": row.id if row else None, "target.user.domain_id": row.domain_id if row else None}
@@ -142,18 +83,18 @@ def find(call: Call[Any], user_id: str, rule: str | None = None) -> User:
     return existing(row, "user", user_id)
 
 
-def create(call: Call[IdentityDeps], body: UserBody) -> dict[str, Any]:
-    new = typed(NewUser, body.user)
+def create(call: Call[IdentityDeps], body: Extended[NewUser]) -> Extended[UserView]:
+    new = body.fields
     domain_id = new.domain_id or scope_domain(call)
     omitted = None if new.domain_id else domain_id
     call.enforce(**{"target.user.domain_id": new.domain_id, "target.user.omitted_domain_id": omitted})
-    options = options_of(UserOptions, {}, new.options)
+    options = options_of({}, new.options)
     if new.password is not None:
         compliance.check_strength(call.deps.options, new.password)
     hashed = call.deps.passwords.hash(new.password) if new.password is not None else None
     now = clock.utcnow()
 
-    def write(tx: Tx) -> dict[str, Any]:
+    def write(tx: Tx) -> Extended[UserView]:
         existing_domain(tx, domain_id)
         if tx.scalar(select(User.id).where(User.domain_id == domain_id, User.is_named(new.name))):
             raise taken("user", new.name)
@@ -172,15 +113,15 @@ def create(call: Call[IdentityDeps], body: UserBody) -> dict[str, Any]:
             failed_count=0,
             created_at=now,
             options=options,
-            extra=extra_of(body.user, KNOWN),
+            extra=extra_of(body.extra, _NEVER_KEPT),
         )
         tx.add(row)
-        return {"user": view_of(call, row)}
+        return view_of(call, row)
 
     return call.database.write(write)
 
 
-_COMPARED: dict[str, Callable[[Any, Any], Any]] = {
+_COMPARED: dict[str, Callable[[Any, datetime], Condition]] = {
     "lt": operator.lt,
     "lte": operator.le,
     "gt": operator.gt,
@@ -192,7 +133,7 @@ _COMPARED: dict[str, Callable[[Any, Any], Any]] = {
 
 def expiring(values: list[str]) -> Condition:
     """The condition of `password_expires_at=operator:time`, each time that it is given."""
-    conditions = [true()]
+    conditions: list[Condition] = [true()]
     for value in values:
         how, _, text = value.partition(":")
         if how not in _COMPARED:
@@ -211,23 +152,24 @@ _USERS = declared(
         "enabled": User.enabled,
         "id": User.id,
     },
+    UserRow,
     special={"password_expires_at": lambda _call, values: expiring(values)},
     reach=in_domain(User.domain_id),
 )
 
 
-def index(call: Call[IdentityDeps]) -> dict[str, Any]:
+def index(call: Call[IdentityDeps]) -> Listed[Extended[UserView]]:
     call.enforce(**{"target.domain_id": call.caller.domain_id})
     now = clock.utcnow()
     return listing.index(call, _USERS, lambda call, row: view_of(call, row, now))
 
 
-def show(call: Call[IdentityDeps], user_id: str) -> dict[str, Any]:
-    return {"user": view_of(call, find(call, user_id))}
+def show(call: Call[IdentityDeps], user_id: str) -> Extended[UserView]:
+    return view_of(call, find(call, user_id))
 
 
-def update(call: Call[IdentityDeps], body: UserBody, user_id: str) -> dict[str, Any]:
-    wanted = typed(UserChange, body.user)
+def update(call: Call[IdentityDeps], body: Extended[UserChange], user_id: str) -> Extended[UserView]:
+    wanted = body.fields
     with call.database.read() as tx:
         call.tx = tx
         check_reach(call, find(call, user_id))
@@ -236,13 +178,13 @@ def update(call: Call[IdentityDeps], body: UserBody, user_id: str) -> dict[str, 
         compliance.check_strength(call.deps.options, password)
     hashed = call.deps.passwords.hash(password) if password is not None else None
 
-    def write(tx: Tx) -> dict[str, Any]:
+    def write(tx: Tx) -> Extended[UserView]:
         call.tx = tx
         row = find(call, user_id)
         check_reach(call, row)
         _apply(call, row, wanted, hashed)
-        row.extra = extra_of(body.user, KNOWN, row.extra)
-        return {"user": view_of(call, row)}
+        row.extra = extra_of(body.extra, _NEVER_KEPT, row.extra)
+        return view_of(call, row)
 
     return call.database.write(write)
 
@@ -259,7 +201,7 @@ def _apply(call: Call[IdentityDeps], row: User, wanted: UserChange, hashed: str 
     for name in ("description", "email", "default_project_id"):
         if (value := getattr(wanted, name)) is not UNSET:
             setattr(row, name, value)
-    row.options = options_of(UserOptions, row.options, wanted.options)
+    row.options = options_of(row.options, wanted.options)
     if wanted.password is not UNSET:
         store_password(call.tx, call.deps, row, hashed, self_set=False)
     if wanted.enabled is not UNSET:
@@ -281,19 +223,37 @@ def delete(call: Call[IdentityDeps], user_id: str) -> None:
     call.deps.events.emit(call.tx, UserDeleted(row.id, row.domain_id))
 
 
-def list_projects(call: Call[IdentityDeps], user_id: str) -> dict[str, Any]:
+def list_projects(call: Call[IdentityDeps], user_id: str) -> Listed[Extended[ProjectView]]:
     find(call, user_id)
-    rows = projects_of(call.tx, user_id)
-    return collection(call, "projects", [project_view(call, row) for row in rows])
+    return whole(call, [project_view(call, row) for row in projects_of(call.tx, user_id)])
 
 
 _ALL = "/v3/users"
 _ONE = _ALL + "/{user_id}"
 ROUTES = (
-    Route("GET", _ALL, index, "identity:list_users", target="handler", query=query(_USERS)),
-    Route("POST", _ALL, create, "identity:create_user", 201, body=UserBody, target="handler", transaction="none"),
-    Route("GET", _ONE, show, "identity:get_user", target="handler"),
-    Route("PATCH", _ONE, update, "identity:update_user", body=UserBody, target="handler", transaction="none"),
+    Route("GET", _ALL, index, "identity:list_users", target="handler", envelope="users", query=query(_USERS)),
+    Route(
+        "POST",
+        _ALL,
+        create,
+        "identity:create_user",
+        201,
+        body=Extended[NewUser],
+        envelope="user",
+        target="handler",
+        transaction="none",
+    ),
+    Route("GET", _ONE, show, "identity:get_user", target="handler", envelope="user"),
+    Route(
+        "PATCH",
+        _ONE,
+        update,
+        "identity:update_user",
+        body=Extended[UserChange],
+        envelope="user",
+        target="handler",
+        transaction="none",
+    ),
     Route("DELETE", _ONE, delete, "identity:delete_user", 204, target="handler"),
     Route(
         "POST",
@@ -301,10 +261,18 @@ ROUTES = (
         change_own_password,
         PUBLIC,
         204,
-        body=OwnPasswordBody,
+        body=OwnPassword,
+        envelope="user",
         transaction="none",
         runs=Runs.LOGIN,
         also=(401,),
     ),
-    Route("GET", _ONE + "/projects", list_projects, "identity:list_user_projects", target="handler"),
+    Route(
+        "GET",
+        _ONE + "/projects",
+        list_projects,
+        "identity:list_user_projects",
+        target="handler",
+        envelope="projects",
+    ),
 )

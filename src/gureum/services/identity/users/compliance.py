@@ -11,22 +11,22 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from gureum.foundation.errors import BadRequest
 from gureum.services.identity.config import IdentityConfig
 
 
-class UserOptions(Struct, forbid_unknown_fields=True):
-    """The options that a user may have; null takes one away."""
+class UserOptions(Struct, forbid_unknown_fields=True, frozen=True):
+    """The options of a user as a body has them; null takes one away."""
 
-    ignore_change_password_upon_first_use: bool | None = None
-    ignore_password_expiry: bool | None = None
-    ignore_lockout_failure_attempts: bool | None = None
-    ignore_user_inactivity: bool | None = None
-    lock_password: bool | None = None
-    multi_factor_auth_enabled: bool | None = None
-    multi_factor_auth_rules: list[list[str]] | None = None
+    ignore_change_password_upon_first_use: bool | UnsetType | None = UNSET
+    ignore_password_expiry: bool | UnsetType | None = UNSET
+    ignore_lockout_failure_attempts: bool | UnsetType | None = UNSET
+    ignore_user_inactivity: bool | UnsetType | None = UNSET
+    lock_password: bool | UnsetType | None = UNSET
+    multi_factor_auth_enabled: bool | UnsetType | None = UNSET
+    multi_factor_auth_rules: list[list[str]] | UnsetType | None = UNSET
 
 
 class Standing(Struct, frozen=True, gc=False):

@@ -26,14 +26,10 @@ class OwnPassword(Struct, forbid_unknown_fields=True):
     password: Annotated[str, Meta(min_length=1, max_length=4096)]
 
 
-class OwnPasswordBody(Struct, forbid_unknown_fields=True):
-    user: OwnPassword
-
-
-def change_own_password(call: Call[IdentityDeps], body: OwnPasswordBody, user_id: str) -> None:
+def change_own_password(call: Call[IdentityDeps], body: OwnPassword, user_id: str) -> None:
     """Raises Unauthorized like a sign-in, BadRequest for a password that the rules refuse."""
-    deps, new = call.deps, body.user.password
-    proven = sign_in(call.database, deps, lambda _tx: User.id == user_id, body.user.original_password)
+    deps, new = call.deps, body.password
+    proven = sign_in(call.database, deps, lambda _tx: User.id == user_id, body.original_password)
     compliance.check_own_change(deps.options, proven.standing, clock.utcnow())
     compliance.check_strength(deps.options, new)
     _check_history(call, user_id, new)
