@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 import msgspec
-from sqlalchemy import Column, Executable, Float, Insert, Table, Update, bindparam, exists, insert, select, update
+from sqlalchemy import Column, Executable, Float, Insert, Table, Update, bindparam, insert, update
+from sqlalchemy.dialects.postgresql import insert as insert_of_postgresql  # both databases have ON CONFLICT DO NOTHING
 from sqlalchemy.engine import Dialect
 
 if TYPE_CHECKING:
@@ -59,13 +60,12 @@ def insert_into(model: type[Row], *left_out: str) -> Prepared[Any]:
 def insert_unless_there(model: type[Row], *key: str) -> Prepared[Any]:
     """An INSERT of every column, as the parameters `new_<column>`, unless a row has the same `key`: then it says 0.
 
-    Looking and writing are one statement. Two transactions that both saw no row break the table's rule, and one is
-    repeated.
+    It reads no row. Looking for one that is not there would count, in PostgreSQL, as reading all near it in the index,
+    and any two transactions that look and write there clash. Two that write the same key do, and one is repeated.
     """
     table = table_of(model)
     new = {column.key: bindparam(f"new_{column.key}", type_=column.type) for column in table.c}
-    there = exists().where(*(table.c[name] == new[name] for name in key)).select_from(table)
-    statement = insert(table).from_select(list(new), select(*new.values()).where(~there))
+    statement = insert_of_postgresql(table).values(new).on_conflict_do_nothing(index_elements=key)
     return Prepared(statement.execution_options(preserve_rowcount=True))
 
 

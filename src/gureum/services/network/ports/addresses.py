@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from sqlalchemy import bindparam, delete, select
+from sqlalchemy.exc import DBAPIError
 
 from gureum.drivers.network.addresses import automatic_address
 from gureum.foundation.db.engine import Tx
@@ -193,14 +194,19 @@ def take_any(tx: Tx, ctx: NetworkContext, claim: Claim, subnets: Iterable[Range]
 def take_free(tx: Tx, ctx: NetworkContext, claim: Claim, subnets: Iterable[Range], position: int = 0) -> Given | None:
     """Hold a free address of the first subnet that has one; None when none has.
 
-    The search begins after the last address that this process took: a hint in memory, for a row that every new port
+    The search begins after the last address that this process tried: a hint in memory, for a row that every new port
     changes would make them all wait for each other. What is there is mostly free, so it is tried before any look.
     """
     for subnet in subnets:
         for ip in _to_try(tx, subnet, ctx.cursors.get(subnet.id)):
             given = Given(subnet.id, ip)
-            if _hold_free(tx, claim.owner_id, given, position):
-                ctx.cursors.put(subnet.id, rules.after(ip), ctx.cursors.generation)
+            ctx.cursors.put(subnet.id, rules.after(ip), ctx.cursors.generation)  # other threads try the next one
+            try:
+                is_held = _hold_free(tx, claim.owner_id, given, position)
+            except DBAPIError:  # another process took it meanwhile, and would be met at each of the next addresses too
+                ctx.cursors.put(subnet.id, rules.anywhere(subnet.pools), ctx.cursors.generation)
+                raise
+            if is_held:
                 return given
     return None
 

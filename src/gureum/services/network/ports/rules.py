@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import random
 import re
 import socket
 from collections.abc import Collection, Iterator, Sequence
@@ -40,6 +41,12 @@ def _text_v4(number: int) -> str:
 
 def _text_v6(number: int) -> str:
     return str(ipaddress.IPv6Address(number))
+
+
+def anywhere(pools: Sequence[Pool]) -> str:
+    """An address of the pools at random. There is a pool."""
+    low, high = (ipaddress.ip_address(end) for end in random.choice(pools))  # noqa: S311 spreading, not secrecy
+    return str(low + random.randint(0, int(high) - int(low)))  # noqa: S311
 
 
 def window(pools: Sequence[Pool], cursor: str | None, size: int = WINDOW) -> list[str]:
