@@ -6,7 +6,7 @@ Nothing that runs after a commit runs. A request of several transactions does no
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from unittest.mock import patch
 
@@ -25,9 +25,9 @@ def rolled_back(database: Database) -> Iterator[Writes]:
     """Inside of the block, whatever `database` writes is undone, and counted."""
     writes = Writes()
 
-    def write_once(work, *, alone):
+    def write_once(work, turn):
         writes.count += 1
-        with database._alone() if alone else nullcontext(), database._transaction(database._writes) as tx:
+        with turn as start, database._transaction(database._writes, start) as tx:
             result = work(tx)
             tx.flush()
             return result, []

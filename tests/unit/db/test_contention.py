@@ -6,13 +6,43 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from gureum.foundation.db.engine import Database
+from gureum.foundation.db.prepared import insert_unless_there
+from gureum.foundation.db.turns import ALONE_AFTER
 from gureum.foundation.db.types import Row
 from gureum.foundation.tasks.model import Lease
 
 EACH, THREADS = 12, 4
+
+
+@pytest.fixture
+def processes(postgresql_server):
+    """Two databases on one server, as two processes have them."""
+    url = postgresql_server.new_database()
+    databases = [Database(url, pool_size=THREADS) for _ in range(2)]
+    with databases[0].engine.begin() as connection:
+        connection.execute(text("CREATE TABLE things (id integer PRIMARY KEY, kind text)"))
+    Own.metadata.create_all(databases[0].engine)
+    yield databases
+    for database in databases:
+        database.close()
+
+
+class Own(DeclarativeBase):
+    """Apart from the tables of the cloud, which the migrations must lead to."""
+
+
+class Held(Own):
+    __tablename__ = "held_things"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    owner: Mapped[str]
+
+
+HOLD = insert_unless_there(Held, "id")
 
 
 @pytest.mark.postgresql
@@ -38,15 +68,106 @@ def test_writers_of_two_processes_get_their_turn(postgresql_url):
 
 
 @pytest.mark.postgresql
+def test_a_write_that_clashes_whenever_others_write_is_made_alone(processes):
+    """Others commit while it works, each time: only when none of them may write, can it be done."""
+    one, other = processes
+    over, commits = threading.Event(), threading.Semaphore(0)
+    tries = []
+
+    def disturb():
+        number = 1_000
+        while not over.is_set():
+            number += 1
+            other.write(lambda tx, n=number: _count_and_add(tx, n))
+            commits.release()
+
+    def work(tx):
+        tries.append(len(tries))
+        _count_and_add(tx, len(tries))
+        for _ in range(3):  # a commit that was under way, and one that began after this transaction's look
+            commits.acquire(timeout=0.3)
+
+    thread = threading.Thread(target=disturb)
+    thread.start()
+    try:
+        one.write(work, "things")
+    finally:
+        over.set()
+        thread.join()
+    assert len(tries) <= ALONE_AFTER + 1
+
+
+def _count_and_add(tx, number):
+    """Like a quota: whoever counted before another added, clashes with it."""
+    tx.execute(text("SELECT count(*) FROM things")).scalar()
+    tx.execute(text("INSERT INTO things VALUES (:number, 'new')"), {"number": number})
+
+
+@pytest.mark.postgresql
+def test_rows_beside_each_other_are_held_without_a_clash(processes):
+    one, other = processes
+    tries = []
+
+    def work(tx):
+        tries.append(HOLD.run(tx, new_id=1, new_owner="one"))
+        thread = threading.Thread(target=other.write, args=(hold_the_next,))
+        thread.start()
+        thread.join()
+
+    def hold_the_next(tx):
+        assert HOLD.run(tx, new_id=2, new_owner="other") == 1
+
+    one.write(work)
+    assert tries == [1], "two that hold different rows clash"
+
+
+@pytest.mark.postgresql
+def test_a_row_that_another_process_holds_meanwhile_is_seen_at_the_second_try(processes):
+    one, other = processes
+    tries = []
+
+    def work(tx):
+        tx.execute(text("SELECT 1"))
+        if not tries:
+            thread = threading.Thread(target=other.write, args=(lambda tx: HOLD.run(tx, new_id=1, new_owner="other"),))
+            thread.start()
+            thread.join()
+        tries.append("try")
+        return HOLD.run(tx, new_id=1, new_owner="one")
+
+    assert one.write(work) == 0
+    assert len(tries) == 2
+
+
+@pytest.mark.postgresql
+def test_a_new_write_of_a_crowded_kind_waits_for_its_turn(processes):
+    one, other = processes
+    for database in processes:
+        database.turns.clashed("things")
+    entered = threading.Event()
+
+    def enter():
+        other.write(lambda _tx: entered.set(), "things")
+
+    with one.turns.turn("things", 0):
+        thread = threading.Thread(target=enter)
+        thread.start()
+        other.write(lambda tx: tx.execute(text("SELECT 1")), "other things")
+        assert not entered.wait(0.3)
+    assert entered.wait(5)
+    thread.join()
+
+
+@pytest.mark.postgresql
 def test_a_write_that_is_to_be_alone_waits_for_that_of_another_process(postgresql_url):
     one, two = (Database(postgresql_url, pool_size=2) for _ in range(2))
     entered = threading.Event()
 
     def enter():
-        with two._alone():
+        with two.turns.alone():
             entered.set()
 
-    with one._alone():
+    with one.turns.alone():
         thread = threading.Thread(target=enter)
         thread.start()
         assert not entered.wait(0.5)

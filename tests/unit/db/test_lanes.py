@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from gureum.foundation.db.engine import Database
+from gureum.foundation.db.turns import ALONE_AFTER
 
 pytestmark = pytest.mark.postgresql
 
@@ -35,13 +36,13 @@ def test_a_burst_of_reads_leaves_connections_for_writes(small):
     for thread in threads:
         thread.join()
     small.write(lambda tx: tx.execute(text("INSERT INTO things VALUES (1)")))
-    with small._alone():
-        small.write(lambda tx: tx.execute(text("INSERT INTO things VALUES (2)")))
+    insert = text("INSERT INTO things VALUES (2)")
+    small._write_once(lambda tx: tx.execute(insert), small.turns.turn("", failures=ALONE_AFTER))
 
 
 def test_a_lock_is_held_outside_of_any_transaction(small):
     """A server that ends idle transactions would end the lock with them."""
-    with small._alone(), small.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    with small.turns.alone(), small.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         idle = text("SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'")
         assert connection.execute(idle).scalar() == 0
 

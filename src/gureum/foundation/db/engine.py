@@ -2,7 +2,7 @@
 
 SQLite runs in WAL mode; a write begins IMMEDIATE behind a process lock, so writers queue instead of failing.
 PostgreSQL runs writes SERIALIZABLE, and `Database.write` repeats the function when the database reports a
-serialization failure: the function must have no effect but on its transaction. Effects go to `on_commit`.
+serialization failure (`turns.py`): the function must have no effect but on its transaction. Effects go to `on_commit`.
 Invariants: a failure of the database leaves no connection behind that the next transaction stumbles over; nothing is
 written twice: what may have been committed is never repeated. `docs/decisions/0022-failures-of-the-database.md`.
 Read next: `failures.py`, then `tasks/engine.py` for what happens after the commit.
@@ -15,12 +15,12 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, make_url, text
+from sqlalchemy import Engine, ExceptionContext, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -37,6 +37,7 @@ from gureum.foundation.db.failures import (
     was_refused,
 )
 from gureum.foundation.db.lanes import KEPT, Counters, Lane, Lanes
+from gureum.foundation.db.turns import BESIDE_OTHERS, Turns
 from gureum.foundation.errors import ApiError, Unavailable
 from gureum.foundation.private import make_private
 
@@ -46,13 +47,9 @@ log = logging.getLogger("gureum.db")
 
 RETRIES = 16
 DRAWS = 4
-ALONE_AFTER = 3
-"""After so many failures a write waits for the other writers, of all processes, that failed as often."""
-_ALONE = 0x67757265756E  # an advisory lock's number, any that nobody else uses
 _TCP_LIMITS = {"keepalives_idle": 60, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 30_000}
 """libpq's words, in seconds and milliseconds: a connection that was cut off silently is noticed in half a minute."""
 SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-ALONE = "BEGIN ISOLATION LEVEL SERIALIZABLE"
 TRY_EVERY_S = 1.0
 """How often, at most, somebody who asks how the database is makes it write."""
 
@@ -114,7 +111,8 @@ class Database:
         else:
             kept = min(KEPT, pool_size // 2)  # both take from one pool of twice its size: half of it stays free
             self._lanes[self._reads] = Lanes(self._reads, SNAPSHOT, self.counters, kept)
-            self._lanes[self._writes] = Lanes(self._writes, ALONE, self.counters, kept)
+            self._lanes[self._writes] = Lanes(self._writes, BESIDE_OTHERS, self.counters, kept)
+        self.turns = Turns(self._writes)
         for engine in {self._reads, self._writes}:
             event.listen(engine, "before_cursor_execute", self._count_statement)
             event.listen(engine, "commit", self._count_commit)
@@ -172,10 +170,10 @@ class Database:
             raise self._answer(error) from error
 
     @contextmanager
-    def _transaction(self, engine: Engine, **options: Any) -> Iterator[Tx]:
-        """One that is rolled back unless the block commits it."""
+    def _transaction(self, engine: Engine, start: str = "", **options: Any) -> Iterator[Tx]:
+        """One that is rolled back unless the block commits it. `start` begins it where that is not as always."""
         lanes = self._lanes.get(engine)
-        lane = lanes.take() if lanes else None
+        lane = lanes.take(start) if lanes else None
         tx = Tx(lane, bind=lane.connection if lane else engine, expire_on_commit=False, **options)
         keep = True
         try:
@@ -204,18 +202,19 @@ class Database:
         self._trouble = failure.public
         return failure
 
-    def write(self, work: Callable[[Tx], T]) -> T:
+    def write(self, work: Callable[[Tx], T], kind: str = "") -> T:
         """Run `work` in one transaction and commit; repeat it whole when the database asks for that.
 
-        Raises what `work` raises, and DatabaseFailure, with nothing written; OutcomeUnknown when only the database
-        knows whether it is. Callbacks run after the commit, before it returns.
+        Writes of one `kind` mostly meet on the same rows: when they clash, they take turns. Raises what `work` raises,
+        and DatabaseFailure, with nothing written; OutcomeUnknown when only the database knows whether it is. Callbacks
+        run after the commit, before it returns.
         """
         for attempt in range(RETRIES):
             try:
-                result, callbacks = self._write_once(work, alone=self.is_sqlite or attempt >= ALONE_AFTER)
+                result, callbacks = self._write_once(work, self._turn(kind, attempt))
             except SQLAlchemyError as error:
                 if attempt < RETRIES - 1 and isinstance(error, DBAPIError) and self._repeatable(error, attempt):
-                    time.sleep(random.uniform(0, 0.005 * 2 ** min(attempt, 6)))  # noqa: S311 spreading, not secrecy
+                    self._before_repetition(error, kind, attempt)
                     continue
                 if self._is_mistake(error):
                     raise
@@ -226,12 +225,30 @@ class Database:
             return result
         raise AssertionError("unreachable")
 
-    def _write_once(self, work: Callable[[Tx], T], *, alone: bool) -> tuple[T, list[Callable[[], None]]]:
-        with self._alone() if alone else nullcontext(), self._transaction(self._writes) as tx:
+    def _write_once(
+        self, work: Callable[[Tx], T], turn: AbstractContextManager[str]
+    ) -> tuple[T, list[Callable[[], None]]]:
+        with turn as start, self._transaction(self._writes, start) as tx:
             result = work(tx)
             tx.flush()
             self._commit(tx)
             return result, tx.take_callbacks()
+
+    def _turn(self, kind: str, failures: int) -> AbstractContextManager[str]:
+        return self._in_line() if self.is_sqlite else self.turns.turn(kind, failures)
+
+    @contextmanager
+    def _in_line(self) -> Iterator[str]:
+        """One writer of SQLite at a time."""
+        with self._writer:
+            yield ""
+
+    def _before_repetition(self, error: DBAPIError, kind: str, attempt: int) -> None:
+        """A clash of PostgreSQL ends when the write has its turn; anything else takes a while."""
+        if not self.is_sqlite and is_busy(error):
+            self.turns.clashed(kind)
+        else:
+            time.sleep(random.uniform(0, 0.005 * 2 ** min(attempt, 6)))  # noqa: S311 spreading, not secrecy
 
     def _commit(self, tx: Tx) -> None:
         """Commit what is flushed. A server that was lost meanwhile may have done it: that must not look like a failure
@@ -244,20 +261,6 @@ class Database:
                 raise
             self._trouble = DatabaseFailure.default
             raise OutcomeUnknown(internal=in_words(error)) from error
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """One at a time. The lock of PostgreSQL is taken before the transaction begins, whose snapshot it would age."""
-        with self._writer:
-            if self.is_sqlite:
-                yield
-                return
-            with self._writes.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                connection.execute(text("SELECT pg_advisory_lock(:number)"), {"number": _ALONE})
-                try:
-                    yield
-                finally:
-                    unlock(connection, _ALONE)
 
     def _repeatable(self, error: DBAPIError, attempt: int) -> bool:
         if self.is_sqlite:
@@ -314,17 +317,6 @@ def _distrust(context: ExceptionContext) -> None:
     if not server_decided(error) and not context.is_disconnect:
         context.invalidate_pool_on_disconnect = False
         context.is_disconnect = True
-
-
-def unlock(connection: Connection, number: int) -> None:
-    """Give an advisory lock of PostgreSQL back. Never raises: what the lock was held for is decided, and a connection
-    that is lost takes the lock with it.
-    """
-    try:
-        connection.execute(text("SELECT pg_advisory_unlock(:number)"), {"number": number})
-    except DBAPIError as error:
-        log.warning("a lock cannot be given back, its connection is closed: %s", in_words(error))
-        connection.invalidate()
 
 
 def _keep_private(_dialect: Any, _record: Any, words: list[Any], _options: Any) -> None:

@@ -12,6 +12,7 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Dialect, Engine, event
@@ -24,7 +25,7 @@ log = logging.getLogger("gureum.db")
 KEPT = 6
 """Idle connections of an engine, at most; each holds caches of some MiB, and a burst may have opened many."""
 _OURS = "gureum lane"
-"""Marks a pooled connection whose transactions a lane begins."""
+"""The lane that begins a pooled connection's transactions, in what SQLAlchemy keeps beside it."""
 
 
 class Counters:
@@ -38,20 +39,20 @@ class Counters:
 class Lane:
     """One connection. `connection` is for the ORM; `execute` sees and makes part of the same transaction."""
 
-    __slots__ = ("_counters", "_dialect", "_driver", "_start", "connection", "plain_dialect")
+    __slots__ = ("_counters", "_dialect", "_driver", "connection", "plain_dialect", "start")
 
     def __init__(self, connection: Connection, start: str, counters: Counters, plain_dialect: Dialect) -> None:
         self.connection = connection
         self.plain_dialect = plain_dialect
         self._driver: Any = connection.connection.driver_connection
         self._dialect = connection.dialect
-        self._start = start
+        self.start = start
         self._counters = counters
 
     def begin(self) -> None:
         """Begin a transaction unless one is open."""
         if not _is_open(self._driver):
-            _run(self._dialect, self._driver, self._driver.execute, self._start)
+            _begin(self._dialect, self._driver, self.start)
 
     def execute(self, sql: str, values: Sequence[Any]) -> Any:
         """The driver's cursor. Raises SQLAlchemy's errors, as everything else that talks to a database."""
@@ -109,7 +110,15 @@ def _is_open(driver: Any) -> bool:
 
 
 _IDLE = 0
-"""psycopg's TransactionStatus.IDLE. What is lost is UNKNOWN: rolling it back fails, and the connection is closed."""
+"""psycopg's TransactionStatus. What is lost is UNKNOWN: rolling it back fails, and the connection is closed."""
+
+
+def _begin(dialect: Any, driver: Any, start: str) -> None:
+    """`start` may be several statements: psycopg sends them as they are when it is told not to prepare them."""
+    if hasattr(driver, "in_transaction"):
+        _run(dialect, driver, driver.execute, start)
+    else:
+        _run(dialect, driver, partial(driver.execute, prepare=False), start)
 
 
 def _run(dialect: Any, driver: Any, call: Any, sql: str, *values: Any) -> Any:
@@ -148,19 +157,21 @@ class Lanes:
 
     def _begin(self, connection: Connection) -> None:
         """SQLAlchemy begins: on a lane, the transaction may be open already. Others than lanes begin by themselves."""
-        if self._may_break and _OURS not in connection.info:
+        lane = connection.info.get(_OURS)
+        if self._may_break and lane is None:
             return
         driver: Any = connection.connection.driver_connection
         if not _is_open(driver):
-            _run(connection.dialect, driver, driver.execute, self._start)
+            _begin(connection.dialect, driver, self._start if lane is None else lane.start)
 
-    def take(self) -> Lane:
-        """A lane to work on. Raises SQLAlchemy's errors where none can be made."""
+    def take(self, start: str = "") -> Lane:
+        """A lane to work on, whose transaction `start` begins. Raises SQLAlchemy's errors where none can be made."""
         while True:
             try:
                 lane = self._idle.popleft() if self._may_break else self._idle.pop()
             except IndexError:
-                return self._new()
+                return self._new(start or self._start)
+            lane.start = start or self._start
             if not self._may_break or self._begins(lane):
                 return lane
 
@@ -174,13 +185,14 @@ class Lanes:
             return False
         return True
 
-    def _new(self) -> Lane:
+    def _new(self, start: str) -> Lane:
         connection = self._engine.connect()
+        lane = Lane(connection, start, self._counters, self._plain_dialect)
         if self._may_break:
             driver: Any = connection.connection.driver_connection
             driver.autocommit = True  # transactions begin where we say so
-            connection.info[_OURS] = True
-        return Lane(connection, self._start, self._counters, self._plain_dialect)
+            connection.info[_OURS] = lane
+        return lane
 
     def give(self, lane: Lane, *, keep: bool) -> None:
         """Back for the next transaction, unless it is not to be kept or cannot be brought to rest. Never raises: what

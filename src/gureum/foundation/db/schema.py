@@ -17,8 +17,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, inspect, text
 
-from gureum.foundation.db.engine import Database, unlock
+from gureum.foundation.db.engine import Database
 from gureum.foundation.db.revisions import Revisions
+from gureum.foundation.db.turns import unlock
 from gureum.foundation.db.types import Row
 
 log = logging.getLogger("gureum.db")

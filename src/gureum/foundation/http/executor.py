@@ -91,7 +91,7 @@ def _in_transaction(call: Call[Any], arguments: tuple[Any, ...], parameters: dic
         with call.database.read() as tx:
             return handle(tx)
     try:
-        return call.database.write(handle)
+        return call.database.write(handle, route.policy)
     except IntegrityError as error:
         raise Conflict(
             "The request conflicts with another one that was made at the same time.", internal=str(error.orig)

@@ -69,14 +69,15 @@ class Runner:
         step = self._begin(lifecycle, task)
         run = Run(task.resource_id, step.name, dict(task.data), task.attempts, clock.now())
         begun, started, failed = story.Begun.of(task), time.perf_counter(), False
+        kind = f"{task.kind} {step.name}"
         self.hooks.before_step(task)
         try:
             if step.transactional:
-                outcome, again = self._database.write(lambda tx: self._in_one(tx, lifecycle, task, run, step))
+                outcome, again = self._database.write(lambda tx: self._in_one(tx, lifecycle, task, run, step), kind)
             else:
                 outcome = step(run)
                 self.hooks.before_commit(task, outcome)
-                again = self._database.write(lambda tx: self._move(tx, lifecycle, task, run, outcome))
+                again = self._database.write(lambda tx: self._move(tx, lifecycle, task, run, outcome), kind)
         except (LeaseLostError, DatabaseFailure):
             raise  # nothing is written of it, or it is not known: the task's row says where it goes on
         except Exception as error:

@@ -1,0 +1,96 @@
+"""Turns of writers that clash on PostgreSQL: how a write that was refused gets done at last.
+
+A write is tried beside all others first. One that clashed takes its turn among the writes of its kind, of all
+processes; for a while after a clash, new writes of that kind do so at once, since those would clash next. One that
+clashes even so is made alone: every transaction that writes holds a lock together with the others (`BESIDE_OTHERS`),
+and who is alone holds it exclusively. Then no other transaction of ours writes: there is none that it could clash with.
+The invariant: a lock is taken before the transaction begins, whose snapshot would otherwise be older than the turn; so
+nobody waits for a turn with a transaction open, and no two wait for each other.
+Source: PostgreSQL's documentation, "Serializable Isolation Level" and "Advisory Locks".
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import zlib
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
+
+from gureum.foundation.db.failures import in_words
+
+log = logging.getLogger("gureum.db")
+
+ALONE_AFTER = 2
+"""After so many clashes a write is made alone."""
+CROWDED_S = 2.0
+"""How long writes of a kind take turns after a clash among them. A clash costs a repetition, a turn two statements."""
+_ALONE = 0x67757265756E
+"""An advisory lock's number, any that nobody else uses. Those of kinds begin with its last half."""
+_KINDS = _ALONE & 0x7FFFFFFF
+SERIALIZABLE = "BEGIN ISOLATION LEVEL SERIALIZABLE"
+BESIDE_OTHERS = f"{SERIALIZABLE}; SELECT pg_advisory_xact_lock_shared({_ALONE})"
+
+
+class Turns:
+    """One per database and process."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._alone = threading.Lock()
+        self._of_kind: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._crowded_until: dict[str, float] = {}
+
+    def clashed(self, kind: str) -> None:
+        """A write of this kind was refused because of others."""
+        self._crowded_until[kind] = time.monotonic() + CROWDED_S
+
+    @contextmanager
+    def turn(self, kind: str, failures: int) -> Iterator[str]:
+        """Wait until a write that failed so often may be tried; yields the statement that begins its transaction."""
+        with ExitStack() as held:
+            if failures or self._crowded_until.get(kind, 0.0) > time.monotonic():
+                held.enter_context(self._among(kind))
+            if failures >= ALONE_AFTER:
+                held.enter_context(self.alone())
+            yield SERIALIZABLE if failures >= ALONE_AFTER else BESIDE_OTHERS
+
+    @contextmanager
+    def _among(self, kind: str) -> Iterator[None]:
+        """The turn of one kind. Threads of this process wait here, so that only one of them holds a connection."""
+        number = (_KINDS << 32) | zlib.crc32(kind.encode())
+        with self._of_kind[kind], _advisory_lock(self._engine, number):
+            yield
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Wait until no transaction writes, and let none begin."""
+        with self._alone, _advisory_lock(self._engine, _ALONE):
+            yield
+
+
+@contextmanager
+def _advisory_lock(engine: Engine, number: int) -> Iterator[None]:
+    """On a connection of its own, outside of any transaction."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("SELECT pg_advisory_lock(:number)"), {"number": number})
+        try:
+            yield
+        finally:
+            unlock(connection, number)
+
+
+def unlock(connection: Connection, number: int) -> None:
+    """Give an advisory lock of PostgreSQL back. Never raises: what the lock was held for is decided, and a connection
+    that is lost takes the lock with it.
+    """
+    try:
+        connection.execute(text("SELECT pg_advisory_unlock(:number)"), {"number": number})
+    except DBAPIError as error:
+        log.warning("a lock cannot be given back, its connection is closed: %s", in_words(error))
+        connection.invalidate()
