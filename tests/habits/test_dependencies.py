@@ -25,7 +25,6 @@ OTHER_NAMES = {"argon2": "argon2-cffi", "libvirt": "libvirt-python", "openstack"
 """Modules that are not named like the package that brings them."""
 UNIMPORTED = Exceptions(
     {
-        "psycopg": "SQLAlchemy imports it by the database's URL",
         "uvloop": "uvicorn imports it by the name of its event loop",
     }
 )

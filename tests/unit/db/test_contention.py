@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import func, select, text
+from sqlalchemy.exc import InternalError, ProgrammingError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from gureum.foundation.db.engine import Database
@@ -156,6 +158,24 @@ def test_a_new_write_of_a_crowded_kind_waits_for_its_turn(processes):
         assert not entered.wait(0.3)
     assert entered.wait(5)
     thread.join()
+
+
+@pytest.mark.postgresql
+def test_a_write_whose_statement_failed_is_not_answered_as_done(processes):
+    """PostgreSQL answers its COMMIT by rolling back, without an error."""
+    (database, _) = processes
+
+    def work(tx):
+        tx.execute(text("INSERT INTO things VALUES (1, 'new')"))
+        with contextlib.suppress(ProgrammingError):
+            tx.execute(text("SELECT nothing FROM nowhere"))
+
+    for _ in range(3):  # on a new connection, and on a kept one
+        with pytest.raises(InternalError, match="passed over"):
+            database.write(work)
+    with database.read() as tx:
+        assert tx.execute(text("SELECT count(*) FROM things")).scalar() == 0
+    database.write(lambda tx: tx.execute(text("INSERT INTO things VALUES (1, 'new')")))
 
 
 @pytest.mark.postgresql

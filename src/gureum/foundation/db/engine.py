@@ -69,6 +69,8 @@ class Tx(Session):
         self._callbacks.append(callback)
 
     def commit(self) -> None:
+        if self.lane is not None:
+            self.lane.require_sound()
         super().commit()
         if self.lane is not None:
             self.lane.commit()

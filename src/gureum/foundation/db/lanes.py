@@ -71,6 +71,11 @@ class Lane:
         found: list[tuple[Any, ...]] = _run(self._dialect, self._driver, lambda _sql: cursor.fetchall(), sql)
         return found
 
+    def require_sound(self) -> None:
+        """Raise when a statement failed: PostgreSQL answers a COMMIT after that by rolling back, and with no error."""
+        if not hasattr(self._driver, "in_transaction") and self._driver.info.transaction_status.value == _FAILED:
+            _run(self._dialect, self._driver, _refuse, "COMMIT")
+
     def commit(self) -> None:
         """Make durable what SQLAlchemy, which knows of its own statements only, has not."""
         if _is_open(self._driver):
@@ -109,8 +114,14 @@ def _is_open(driver: Any) -> bool:
     return driver.info.transaction_status.value != _IDLE  # type: ignore[no-any-return]
 
 
-_IDLE = 0
+_IDLE, _FAILED = 0, 3
 """psycopg's TransactionStatus. What is lost is UNKNOWN: rolling it back fails, and the connection is closed."""
+
+
+def _refuse(_sql: str) -> None:
+    from psycopg.errors import InFailedSqlTransaction  # SQLite needs no psycopg
+
+    raise InFailedSqlTransaction("a statement of this transaction failed, and its failure was passed over")
 
 
 def _begin(dialect: Any, driver: Any, start: str) -> None:
