@@ -6,11 +6,16 @@ A number is the first 31 bits of the UUID: stable, and no table of its own. Two 
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from gureum.foundation import ids
 from gureum.foundation.errors import BadRequest
 from gureum.foundation.http.microversions import Version
+from gureum.foundation.http.versioned import Takes
 
 UUIDS_SINCE: Version = (2, 53)
+ShownId = Annotated[str | int, Takes((2, 1), int), Takes(UUIDS_SINCE, str)]
+"""The id of a host or a service in a view."""
 
 
 def number_of(uuid: str) -> int:

@@ -6,34 +6,44 @@ costs four statements: hosts, inventories, counts of servers, and their names wh
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
 from sqlalchemy import func, select
 
-from gureum.agents.hypervisor.protocol import HostResources
-from gureum.foundation import clock
-from gureum.foundation.db.prepared import row_type, table_of
 from gureum.foundation.errors import BadRequest, NotFound, NotImplementedHere
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.collections import Collection, links
 from gureum.foundation.http.routes import Route
+from gureum.foundation.http.views import Listed
 from gureum.foundation.policy import Rule
-from gureum.foundation.shapes import converted
 from gureum.services.compute.deps import ComputeDeps
-from gureum.services.compute.hosts.model import Host, Watched
+from gureum.services.compute.hosts.model import Host
 from gureum.services.compute.hosts.numbers import UUIDS_SINCE, check, names, shown
+from gureum.services.compute.hypervisors.views import (
+    LAST_WITH_AMOUNTS,
+    NO_LOAD,
+    HostRow,
+    HypervisorDetail,
+    HypervisorName,
+    HypervisorUptime,
+    Load,
+    ServerName,
+    Statistics,
+    detail_of,
+    is_up,
+    name_of,
+    statistics_of,
+    told_uptime,
+    uptime_of,
+)
 from gureum.services.compute.pages import PAGES, check_paging
 from gureum.services.compute.servers.model import Server
-from gureum.services.placement.facade import Holding
 
-_PREFIX = "os_compute_api:os-hypervisors:"
+_P = "os_compute_api:os-hypervisors:"
 
 RULES = tuple(
-    Rule(_PREFIX + name, "rule:admin", text)
+    Rule(_P + name, "rule:admin", text)
     for name, text in (
         ("list", "List hypervisors"),
         ("list-detail", "List hypervisors with details"),
@@ -44,42 +54,56 @@ RULES = tuple(
         ("servers", "List the servers of hypervisors"),
     )
 )
-_LAST_WITH_AMOUNTS = (2, 87)
+HYPERVISORS = Collection(name="hypervisors", model=Host, pages=PAGES, record=HostRow)
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
-    """What a page of hosts carries: inventories by provider, (servers, servers in change) by host name."""
-
-    stock: dict[str, dict[str, Holding]]
-    counts: dict[str, tuple[int, int]]
-
-
-def index(call: Call[ComputeDeps]) -> dict[str, Any]:
-    return _listed(call, details=False)
-
-
-def detail(call: Call[ComputeDeps]) -> dict[str, Any]:
-    return _listed(call, details=True)
-
-
-def _listed(call: Call[ComputeDeps], *, details: bool) -> dict[str, Any]:
+def index(call: Call[ComputeDeps]) -> Listed[HypervisorName]:
     hosts, marker = _page(call)
-    load = _load(call, hosts) if details else None
     servers = _servers(call, hosts) if _wants_servers(call) else None
-    views = [_view(call, host, load, servers) for host in hosts]
-    return {"hypervisors": views} | links.next_link(call, "hypervisors_links", marker)
+    views = [name_of(call, host, servers) for host in hosts]
+    return Listed(views, links.next_link(call, "hypervisors_links", marker))
 
 
-HYPERVISORS: Collection[Any] = Collection(
-    name="hypervisors",
-    model=Host,
-    pages=PAGES,
-    record=row_type(select(table_of(Host)), Watched),
-)
+def detail(call: Call[ComputeDeps]) -> Listed[HypervisorDetail]:
+    hosts, marker = _page(call)
+    load = _load(call, hosts)
+    servers = _servers(call, hosts) if _wants_servers(call) else None
+    views = [detail_of(call, host, load, servers) for host in hosts]
+    return Listed(views, links.next_link(call, "hypervisors_links", marker))
 
 
-def _page(call: Call[ComputeDeps]) -> tuple[Sequence[Any], str | None]:
+def show(call: Call[ComputeDeps], hypervisor_id: str) -> HypervisorDetail:
+    host = _find(call, hypervisor_id)
+    servers = _servers(call, [host]) if _wants_servers(call) else None
+    return detail_of(call, host, _load(call, [host]), servers)
+
+
+def uptime(call: Call[ComputeDeps], hypervisor_id: str) -> HypervisorUptime:
+    host = _find(call, hypervisor_id)
+    if not is_up(call, host):
+        raise BadRequest(f"Compute service of {host.name} is unavailable at this time.")
+    told = told_uptime(call, host)
+    if not told:
+        raise NotImplementedHere("The hypervisor does not report how long it is up.")
+    return uptime_of(call, host, told)
+
+
+def statistics(call: Call[ComputeDeps]) -> Statistics:
+    hosts = HYPERVISORS.every(call, Host.disabled.is_(False))
+    return statistics_of(hosts, _load(call, hosts))
+
+
+def search(call: Call[ComputeDeps], pattern: str) -> list[HypervisorName]:
+    return [name_of(call, host, None) for host in _matching(call, pattern)]
+
+
+def servers_of(call: Call[ComputeDeps], pattern: str) -> list[HypervisorName]:
+    hosts = _matching(call, pattern)
+    servers = _servers(call, hosts)
+    return [name_of(call, host, servers) for host in hosts]
+
+
+def _page(call: Call[ComputeDeps]) -> tuple[Sequence[HostRow], str | None]:
     """The page's hosts and the marker of the next one. Paging since 2.33; since 2.53 a pattern of names, which is not
     paged.
     """
@@ -100,20 +124,19 @@ def _page(call: Call[ComputeDeps]) -> tuple[Sequence[Any], str | None]:
     return page.rows, str(shown(page.last, call.version)) if page.last else None
 
 
-def _matching(call: Call[ComputeDeps], pattern: str) -> list[Host]:
-    found = list(call.tx.scalars(select(Host).where(Host.name.contains(pattern, autoescape=True)).order_by(Host.id)))
-    if not found:
+def _matching(call: Call[ComputeDeps], pattern: str) -> list[HostRow]:
+    hosts = HYPERVISORS.every(call, Host.name.contains(pattern, autoescape=True))
+    if not hosts:
         raise NotFound(f"No hypervisor matching '{pattern[:64]}' could be found.")
-    return found
+    return hosts
 
 
-def _named(call: Call[ComputeDeps], text: str) -> Host | None:
-    if call.at_least(2, 53):
-        return call.tx.get(Host, text)
-    return next((host for host in call.tx.scalars(select(Host)) if names(text, host.id, call.version)), None)
+def _named(call: Call[ComputeDeps], text: str) -> HostRow | None:
+    within = (Host.id == text,) if call.at_least(2, 53) else ()
+    return next((host for host in HYPERVISORS.every(call, *within) if names(text, host.id, call.version)), None)
 
 
-def _find(call: Call[ComputeDeps], hypervisor_id: str) -> Host:
+def _find(call: Call[ComputeDeps], hypervisor_id: str) -> HostRow:
     check(hypervisor_id, call.version)
     host = _named(call, hypervisor_id)
     if host is None:
@@ -121,50 +144,14 @@ def _find(call: Call[ComputeDeps], hypervisor_id: str) -> Host:
     return host
 
 
-def _wants_servers(call: Call[Any]) -> bool:
+def _wants_servers(call: Call[ComputeDeps]) -> bool:
     text = call.param("with_servers") if call.at_least(2, 53) else None
     return text is not None and filters.boolean("with_servers", text)
 
 
-def show(call: Call[ComputeDeps], hypervisor_id: str) -> dict[str, Any]:
-    host = _find(call, hypervisor_id)
-    servers = _servers(call, [host]) if _wants_servers(call) else None
-    return {"hypervisor": _view(call, host, _load(call, [host]), servers)}
-
-
-def uptime(call: Call[ComputeDeps], hypervisor_id: str) -> dict[str, Any]:
-    host = _find(call, hypervisor_id)
-    if not _is_up(call, host):
-        raise BadRequest(f"Compute service of {host.name} is unavailable at this time.")
-    told = _uptime(call, host)
-    if not told:
-        raise NotImplementedHere("The hypervisor does not report how long it is up.")
-    return {"hypervisor": {**_view(call, host, None, None), "uptime": told}}
-
-
-def statistics(call: Call[ComputeDeps]) -> dict[str, Any]:
-    hosts = list(call.tx.scalars(select(Host).where(Host.disabled.is_(False))))
-    load = _load(call, hosts)
-    total = {"count": len(hosts), "disk_available_least": 0, **_amounts({}, (0, 0))}
-    for host in hosts:
-        amounts = _amounts(load.stock.get(host.id, {}), load.counts.get(host.name, (0, 0)))
-        for name, amount in amounts.items():
-            total[name] += amount
-    total["disk_available_least"] = total["free_disk_gb"]
-    return {"hypervisor_statistics": total}
-
-
-def search(call: Call[ComputeDeps], pattern: str) -> dict[str, Any]:
-    return {"hypervisors": [_view(call, host, None, None) for host in _matching(call, pattern)]}
-
-
-def servers_of(call: Call[ComputeDeps], pattern: str) -> dict[str, Any]:
-    hosts = _matching(call, pattern)
-    servers = _servers(call, hosts)
-    return {"hypervisors": [_view(call, host, None, servers) for host in hosts]}
-
-
-def _load(call: Call[ComputeDeps], hosts: Sequence[Host]) -> Load:
+def _load(call: Call[ComputeDeps], hosts: Sequence[HostRow]) -> Load:
+    if call.version > LAST_WITH_AMOUNTS:
+        return NO_LOAD
     counts = call.tx.execute(
         select(Server.host, func.count(), func.count(Server.task_state))
         .where(Server.deleted_at.is_(None), Server.host.isnot(None))
@@ -174,87 +161,32 @@ def _load(call: Call[ComputeDeps], hosts: Sequence[Host]) -> Load:
     return Load(stock, {name or "": (servers, busy) for name, servers, busy in counts})
 
 
-def _servers(call: Call[ComputeDeps], hosts: Sequence[Host]) -> dict[str, list[dict[str, str]]]:
-    found: dict[str, list[dict[str, str]]] = {}
+def _servers(call: Call[ComputeDeps], hosts: Sequence[HostRow]) -> dict[str, list[ServerName]]:
+    servers: dict[str, list[ServerName]] = {}
     here = (Server.host.in_([host.name for host in hosts]), Server.deleted_at.is_(None))
     columns = (Server.id, Server.name, Server.host)
     for id_, name, host in call.tx.execute(select(*columns).where(*here).order_by(Server.id)):
-        found.setdefault(host or "", []).append({"uuid": id_, "name": name})
-    return found
-
-
-def _view(
-    call: Call[ComputeDeps], host: Host, load: Load | None, servers: dict[str, list[dict[str, str]]] | None
-) -> dict[str, Any]:
-    view: dict[str, Any] = {
-        "id": shown(host.id, call.version),
-        "hypervisor_hostname": host.name,
-        "state": "up" if _is_up(call, host) else "down",
-        "status": "disabled" if host.disabled else "enabled",
-    }
-    if load is not None:
-        view |= _details(call, host, load)
-    if servers is not None and (host.name in servers or call.at_least(2, 75)):
-        view["servers"] = servers.get(host.name, [])
-    return view
-
-
-def _is_up(call: Call[ComputeDeps], host: Host) -> bool:
-    return host.is_up(clock.now(), call.deps.hosts.timeout_s)
-
-
-def _uptime(call: Call[ComputeDeps], host: Host) -> str:
-    """What its last heartbeat said; "" for a host that is down or told nothing."""
-    return call.deps.hosts.uptime(host.name) if _is_up(call, host) else ""
-
-
-def _details(call: Call[ComputeDeps], host: Host, load: Load) -> dict[str, Any]:
-    resources = converted(host.resources, HostResources)
-    view: dict[str, Any] = {
-        "hypervisor_type": resources.hypervisor_type,
-        "hypervisor_version": resources.hypervisor_version,
-        "host_ip": resources.host_ip,
-        "service": {
-            "id": shown(host.service_id, call.version),
-            "host": host.name,
-            "disabled_reason": host.disabled_reason,
-        },
-    }
-    if call.version > _LAST_WITH_AMOUNTS:
-        view["uptime"] = _uptime(call, host) or None
-        return view
-    view["cpu_info"] = json.loads(resources.cpu_info or "{}") if call.at_least(2, 28) else resources.cpu_info
-    amounts = _amounts(load.stock.get(host.id, {}), load.counts.get(host.name, (0, 0)))
-    return {**view, **amounts, "disk_available_least": amounts["free_disk_gb"]}
-
-
-def _amounts(stock: Mapping[str, Holding], counts: tuple[int, int]) -> dict[str, int]:
-    """Totals, what is used and what is free, in the names of the API; nothing is overcommitted in these figures."""
-    none = Holding(0, 0, 0)
-    cpu, ram, disk = (stock.get(name, none) for name in ("VCPU", "MEMORY_MB", "DISK_GB"))
-    return {
-        "vcpus": cpu.total,
-        "vcpus_used": cpu.used,
-        "memory_mb": ram.total,
-        "memory_mb_used": ram.used + ram.reserved,
-        "free_ram_mb": ram.total - ram.used - ram.reserved,
-        "local_gb": disk.total,
-        "local_gb_used": disk.used + disk.reserved,
-        "free_disk_gb": disk.total - disk.used - disk.reserved,
-        "running_vms": counts[0],
-        "current_workload": counts[1],
-    }
+        servers.setdefault(host or "", []).append(ServerName(id_, name))
+    return servers
 
 
 _ALL = "/v2.1/os-hypervisors"
 _ONE = _ALL + "/{hypervisor_id}"
 _QUERY = ("limit", "marker", "hypervisor_hostname_pattern", "with_servers")
+_MANY = "hypervisors"
 ROUTES = (
-    Route("GET", _ALL, index, _PREFIX + "list", query=_QUERY, closed=UUIDS_SINCE),
-    Route("GET", _ALL + "/detail", detail, _PREFIX + "list-detail", query=_QUERY, closed=UUIDS_SINCE),
-    Route("GET", _ALL + "/statistics", statistics, _PREFIX + "statistics", until=_LAST_WITH_AMOUNTS),
-    Route("GET", _ONE, show, _PREFIX + "show", query=("with_servers",), closed=UUIDS_SINCE),
-    Route("GET", _ONE + "/uptime", uptime, _PREFIX + "uptime", until=_LAST_WITH_AMOUNTS, also=(501,)),
-    Route("GET", _ALL + "/{pattern}/search", search, _PREFIX + "search", until=(2, 52)),
-    Route("GET", _ALL + "/{pattern}/servers", servers_of, _PREFIX + "servers", until=(2, 52)),
+    Route("GET", _ALL, index, _P + "list", envelope=_MANY, query=_QUERY, closed=UUIDS_SINCE),
+    Route("GET", _ALL + "/detail", detail, _P + "list-detail", envelope=_MANY, query=_QUERY, closed=UUIDS_SINCE),
+    Route(
+        "GET",
+        _ALL + "/statistics",
+        statistics,
+        _P + "statistics",
+        envelope="hypervisor_statistics",
+        until=LAST_WITH_AMOUNTS,
+    ),
+    Route("GET", _ONE, show, _P + "show", envelope="hypervisor", query=("with_servers",), closed=UUIDS_SINCE),
+    Route("GET", _ONE + "/uptime", uptime, _P + "uptime", envelope="hypervisor", until=LAST_WITH_AMOUNTS, also=(501,)),
+    Route("GET", _ALL + "/{pattern}/search", search, _P + "search", envelope=_MANY, until=(2, 52)),
+    Route("GET", _ALL + "/{pattern}/servers", servers_of, _P + "servers", envelope=_MANY, until=(2, 52)),
 )

@@ -6,7 +6,7 @@ act upon; the others are the control plane's (`hosts/control.py`).
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 from sqlalchemy import func, select
@@ -17,13 +17,15 @@ from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.microversions import Version
 from gureum.foundation.http.routes import Route
+from gureum.foundation.http.versioned import Since
+from gureum.foundation.http.views import View
 from gureum.foundation.policy import Rule
 from gureum.services.compute.aggregates.model import AggregateHost
 from gureum.services.compute.availability_zones.api import BINARY
 from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.hosts.control import INTERNAL_ZONE, ControlService, control_services
 from gureum.services.compute.hosts.model import Host
-from gureum.services.compute.hosts.numbers import check, names, shown
+from gureum.services.compute.hosts.numbers import ShownId, check, names, shown
 from gureum.services.compute.pages import CLOSED
 from gureum.services.compute.servers.model import Server
 from gureum.services.compute.words import Flag
@@ -60,16 +62,44 @@ class Update(Struct, forbid_unknown_fields=True):
     forced_down: Flag | UnsetType = UNSET
 
 
-def index(call: Call[ComputeDeps]) -> dict[str, Any]:
+class ServiceView(View):
+    id: ShownId
+    binary: str
+    host: str
+    zone: str
+    status: str
+    state: str
+    updated_at: str
+    disabled_reason: str | None
+    forced_down: Annotated[bool, Since(2, 11)]
+
+
+class ServiceDocument(View):
+    service: ServiceView
+
+
+class ChangedService(View):
+    """What changed of a service, in the forms until 2.52."""
+
+    host: str
+    binary: str
+    status: str | UnsetType = UNSET
+    disabled_reason: str | UnsetType | None = UNSET
+    forced_down: bool | UnsetType = UNSET
+
+
+class ChangedDocument(View):
+    service: ChangedService
+
+
+def index(call: Call[ComputeDeps]) -> list[ServiceView]:
     views = [_control_view(call, service) for service in control_services()]
     views += [_view(call, row) for row in call.tx.scalars(select(Host).order_by(Host.name))]
-    for name in ("host", "binary"):
-        if wanted := call.param(name):
-            views = [view for view in views if view[name] == wanted]
-    return {"services": views}
+    host, binary = call.param("host"), call.param("binary")
+    return [view for view in views if host in (None, "", view.host) and binary in (None, "", view.binary)]
 
 
-def update(call: Call[ComputeDeps], body: Update, service_id: str) -> dict[str, Any]:
+def update(call: Call[ComputeDeps], body: Update, service_id: str) -> ServiceDocument:
     if body.status is UNSET and body.forced_down is UNSET:
         if body.disabled_reason is UNSET:
             raise BadRequest("No updates were requested. Fields 'status' or 'forced_down' should be specified.")
@@ -86,32 +116,31 @@ def update(call: Call[ComputeDeps], body: Update, service_id: str) -> dict[str, 
     if body.forced_down is not UNSET:
         host.forced_down = _flag(body.forced_down)
     host.updated_at = clock.utcnow()
-    return {"service": _view(call, host)}
+    return ServiceDocument(_view(call, host))
 
 
-def enable(call: Call[ComputeDeps], body: ByName) -> dict[str, Any]:
+def enable(call: Call[ComputeDeps], body: ByName) -> ChangedDocument:
     host = _named(call, body)
     _switch(host, disabled=False, reason=UNSET)
-    return {"service": {"host": host.name, "binary": BINARY, "status": "enabled"}}
+    return ChangedDocument(ChangedService(host.name, BINARY, "enabled"))
 
 
-def disable(call: Call[ComputeDeps], body: ByName) -> dict[str, Any]:
+def disable(call: Call[ComputeDeps], body: ByName) -> ChangedDocument:
     host = _named(call, body)
     _switch(host, disabled=True, reason=UNSET)
-    return {"service": {"host": host.name, "binary": BINARY, "status": "disabled"}}
+    return ChangedDocument(ChangedService(host.name, BINARY, "disabled"))
 
 
-def disable_with_reason(call: Call[ComputeDeps], body: Reasoned) -> dict[str, Any]:
+def disable_with_reason(call: Call[ComputeDeps], body: Reasoned) -> ChangedDocument:
     host = _named(call, body)
     _switch(host, disabled=True, reason=body.disabled_reason)
-    about = {"host": host.name, "binary": BINARY, "status": "disabled"}
-    return {"service": {**about, "disabled_reason": host.disabled_reason}}
+    return ChangedDocument(ChangedService(host.name, BINARY, "disabled", host.disabled_reason))
 
 
-def force_down(call: Call[ComputeDeps], body: ForcedDown) -> dict[str, Any]:
+def force_down(call: Call[ComputeDeps], body: ForcedDown) -> ChangedDocument:
     host = _named(call, body)
     host.forced_down = _flag(body.forced_down)
-    return {"service": {"host": host.name, "binary": BINARY, "forced_down": host.forced_down}}
+    return ChangedDocument(ChangedService(host.name, BINARY, forced_down=host.forced_down))
 
 
 def delete(call: Call[ComputeDeps], service_id: str) -> None:
@@ -164,48 +193,39 @@ def _flag(value: bool | str) -> bool:
     return value if isinstance(value, bool) else filters.boolean("forced_down", value)
 
 
-def _control_view(call: Call[ComputeDeps], service: ControlService) -> dict[str, Any]:
-    return {
-        "id": shown(service.id, call.version),
-        "binary": service.binary,
-        "host": service.host,
-        "zone": INTERNAL_ZONE,
-        "status": "enabled",
-        "state": "up",
-        "updated_at": clock.iso_micro(clock.utcnow(), ""),
-        "disabled_reason": None,
-        "forced_down": False,
-    }
+def _control_view(call: Call[ComputeDeps], service: ControlService) -> ServiceView:
+    return ServiceView(
+        shown(service.id, call.version),
+        service.binary,
+        service.host,
+        INTERNAL_ZONE,
+        status="enabled",
+        state="up",
+        updated_at=clock.iso_micro(clock.utcnow(), ""),
+        disabled_reason=None,
+        forced_down=False,
+    )
 
 
-def _view(call: Call[ComputeDeps], host: Host) -> dict[str, Any]:
-    up = host.is_up(clock.now(), call.deps.hosts.timeout_s)
-    return {
-        "id": shown(host.service_id, call.version),
-        "binary": BINARY,
-        "host": host.name,
-        "zone": host.zone,
-        "status": "disabled" if host.disabled else "enabled",
-        "state": "up" if up else "down",
-        "updated_at": clock.iso_micro(clock.from_seconds(host.seen_at), ""),
-        "disabled_reason": host.disabled_reason,
-        "forced_down": host.forced_down,
-    }
-
-
-def _downgrade(view: dict[str, Any], version: Version) -> dict[str, Any]:
-    """forced_down since 2.11."""
-    if version < (2, 11):
-        for service in view["services"]:
-            del service["forced_down"]
-    return view
+def _view(call: Call[ComputeDeps], host: Host) -> ServiceView:
+    return ServiceView(
+        shown(host.service_id, call.version),
+        BINARY,
+        host.name,
+        host.zone,
+        status="disabled" if host.disabled else "enabled",
+        state="up" if host.is_up(clock.now(), call.deps.hosts.timeout_s) else "down",
+        updated_at=clock.iso_micro(clock.from_seconds(host.seen_at), ""),
+        disabled_reason=host.disabled_reason,
+        forced_down=host.forced_down,
+    )
 
 
 _ALL = "/v2.1/os-services"
 _ONE = _ALL + "/{service_id}"
 _UPDATE = _PREFIX + "update"
 ROUTES = (
-    Route("GET", _ALL, index, _PREFIX + "list", downgrade=_downgrade, query=("host", "binary"), closed=CLOSED),
+    Route("GET", _ALL, index, _PREFIX + "list", envelope="services", query=("host", "binary"), closed=CLOSED),
     Route("PUT", _ALL + "/enable", enable, _UPDATE, body=ByName, until=_LAST_BY_NAME),
     Route("PUT", _ALL + "/disable", disable, _UPDATE, body=ByName, until=_LAST_BY_NAME),
     Route("PUT", _ALL + "/disable-log-reason", disable_with_reason, _UPDATE, body=Reasoned, until=_LAST_BY_NAME),
