@@ -7,6 +7,7 @@ from tests.api.compute.setting import P1, UPTIME, at
 
 from gureum.agents.hypervisor.protocol import HostObserved, HostResources
 from gureum.foundation import clock
+from gureum.services.compute.hosts.inventories import LOOK_EVERY_S
 
 V21 = "/compute/v2.1"
 NEW = at("2.96")
@@ -103,6 +104,18 @@ def test_a_hypervisor_says_how_long_it_is_up(world, virtual_clock, root, alice):
     assert root.get(newer, **at("2.88")).json()["hypervisor"]["uptime"] is None
     world.beat(HostObserved("h1", 1, HostResources(vcpus=8, ram_mib=16384, disk_gib=100)))
     assert root.get(path, **at("2.87")).status == 501
+
+
+def test_a_deleted_host_that_still_reports_comes_back(world, virtual_clock, root):
+    world.hosts("h1")
+    (service,) = root.get(f"{V21}/os-services?host=h1", **NEW).json()["services"]
+    assert root.delete(f"{V21}/os-services/{service['id']}", **NEW).status == 204
+    virtual_clock.advance(LOOK_EVERY_S)
+    world.hosts("h1")
+    (again,) = root.get(f"{V21}/os-services?host=h1", **NEW).json()["services"]
+    assert (again["state"], again["id"] != service["id"]) == ("up", True)
+    with world.database.read() as tx:
+        assert [host.name for host in world.deps.placement.candidates(tx, wanted()).hosts] == ["h1"]
 
 
 def test_a_silent_host_is_down(world, virtual_clock, root):

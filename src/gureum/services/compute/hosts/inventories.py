@@ -23,6 +23,8 @@ from gureum.services.placement.facade import Inventory, PlacementFacade, Provide
 log = logging.getLogger("gureum.hosts")
 
 AT_ONCE = 500
+LOOK_EVERY_S = 20.0
+"""How often hosts that report are compared with the rows: an operator may have deleted one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +43,27 @@ class HostInventories:
         self._placement = placement
         self._ratios = ratios
         self._written: dict[str, HostResources] = {}
+        self._looked_at = 0.0
 
     def record(self, tx: Tx, beats: Sequence[Heartbeat[HostObserved]]) -> None:
         """Write what these heartbeats say and the last ones did not, and when each host was heard."""
-        changed = [beat.report for beat in beats if self._written.get(beat.host) != beat.report.resources]
+        missing = self._missing(tx, beats)
+        changed = [
+            beat.report
+            for beat in beats
+            if self._written.get(beat.host) != beat.report.resources or beat.host in missing
+        ]
         for start in range(0, len(changed), AT_ONCE):
             self._record(tx, changed[start : start + AT_ONCE])
         tx.on_commit(lambda: self._written.update({observed.host: observed.resources for observed in changed}))
         note_heard(tx, Host.name, Host.seen_at, beats)
+
+    def _missing(self, tx: Tx, beats: Sequence[Heartbeat[HostObserved]]) -> set[str]:
+        """Hosts that report and have no row, where it is time to look."""
+        if clock.now() - self._looked_at < LOOK_EVERY_S:
+            return set()
+        self._looked_at = clock.now()
+        return {beat.host for beat in beats} - set(tx.scalars(select(Host.name)))
 
     def _record(self, tx: Tx, changed: list[HostObserved]) -> None:
         names = [observed.host for observed in changed]
