@@ -14,9 +14,10 @@ from bench.rows.multiply import database_of
 from bench.rows.servers import SERVERS, wanted_of
 from bench.sizes import Sizes
 from gureum.foundation.db.engine import Database
+from gureum.services.compute.servers.choosing import ROOMIEST
 from gureum.services.compute.servers.model import Server
-from gureum.services.compute.servers.rules import HostFacts, Wish, choose
-from gureum.services.placement.facade import PlacementFacade, Wanted
+from gureum.services.compute.servers.rules import WEIGHED, HostFacts, Wish, choose
+from gureum.services.placement.facade import PlacementFacade, Snapshot, Wanted
 
 CLASSES = 3
 
@@ -60,9 +61,9 @@ def _decisions_ms(database: Database, count: int) -> float:
     for _ in range(count):
         began = time.perf_counter()
         with database.read() as tx:
-            snapshot = placement.candidates(tx, wanted)
-        facts = {host.name: HostFacts("nova", up=True, enabled=True) for host in snapshot.hosts}
-        choice = choose(snapshot, facts, Wish())
+            views = placement.roomiest(tx, wanted, WEIGHED, ROOMIEST)
+        facts = {host.name: HostFacts("nova", up=True, enabled=True) for host in views}
+        choice = choose(Snapshot(views), facts, Wish())
         if choice.host is None:
             raise BenchError("no host was chosen")
         times.append(time.perf_counter() - began)

@@ -103,3 +103,17 @@ def test_a_claim_that_does_not_fit_leaves_nothing(world):
     assert state() == ({"c": 1}, 3, held)
     assert claim("c", 4)
     assert state() == ({"c": 2}, 4, {uuid: {"VCPU": 4}})
+
+
+def test_the_roomiest_are_those_of_all_that_fit_with_the_most_room(world):
+    for name, cores, memory in (("a", 4, 100), ("b", 8, 100), ("c", 8, 100), ("d", 1, 500), ("e", 2, 300)):
+        world.provider(name, {"VCPU": cores, "MEMORY_MB": {"total": memory, "allocation_ratio": 1.5}})
+    world.provider("other", {"DISK_GB": 100})
+    world.provider("odd", {"VCPU": 64, "MEMORY_MB": {"total": 900, "step_size": 7}})
+    by = ("MEMORY_MB", "VCPU")
+    for resources in ({"VCPU": 2, "MEMORY_MB": 50}, {"MEMORY_MB": 50}, {"VCPU": 2}, {"MEMORY_MB": 1_400}):
+        fitting = look(world, resources=resources).hosts
+        fitting.sort(key=lambda host: (*(host.room.get(name, 0) for name in by), host.name), reverse=True)
+        with world.database.read() as tx:
+            for most in (1, 3, 99):
+                assert world.facade.roomiest(tx, Wanted(resources), by, most) == fitting[:most]

@@ -28,6 +28,7 @@ from gureum.services.placement.model import (
     ProviderInventory,
     ProviderTrait,
 )
+from gureum.services.placement.roomiest import amounts_of, roomiest
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +135,8 @@ class PlacementFacade:
         traits = self._traits(tx, particular) if particular else {}
         hosts: list[HostView] = []
         eliminated: dict[str, list[str]] = {}
-        amounts = {f"amount_{index}": amount for index, amount in enumerate(wanted.resources.values())}
         lacks = _lacks(wanted)
-        for provider_id, name, lack, *free in _stock(classes).all(tx, **amounts):
+        for provider_id, name, lack, *free in _stock(classes).all(tx, **amounts_of(wanted.resources.values())):
             reason = lacks[lack]
             if particular and not reason:
                 reason = _unfit(wanted, traits.get(provider_id, set()))
@@ -145,6 +145,17 @@ class PlacementFacade:
             else:
                 hosts.append(HostView(provider_id, name, dict(zip(classes, free, strict=True))))
         return Snapshot(hosts, eliminated)
+
+    def roomiest(self, tx: Tx, wanted: Wanted, by: tuple[str, ...], most: int) -> list[HostView]:
+        """At most `most` providers that fit, ordered by room of the classes `by`, then by name: the largest first.
+
+        None of them when traits are named: `candidates` looks at those.
+        """
+        if wanted.required or wanted.forbidden:
+            return []
+        classes = tuple(wanted.resources)
+        rows = roomiest(classes, by).all(tx, most=most, **amounts_of(wanted.resources.values()))
+        return [HostView(id_, name, dict(zip(classes, free, strict=True))) for id_, name, *free in rows]
 
     def _traits(self, tx: Tx, asked: frozenset[str]) -> dict[str, set[str]]:
         found: dict[str, set[str]] = defaultdict(set)

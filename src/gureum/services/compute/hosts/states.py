@@ -6,8 +6,9 @@ Not here: what they offer (`inventories.py`), which servers they have (`drift.py
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 
-from sqlalchemy import Integer, select, type_coerce
+from sqlalchemy import Integer, bindparam, select, type_coerce
 
 from gureum.agents.hypervisor.protocol import HostObserved, HypervisorAgent
 from gureum.foundation.db.engine import Tx
@@ -20,7 +21,9 @@ FIRST_HOST_WITHIN_S = 60.0
 
 _FLAGS = (type_coerce(Host.disabled, Integer), type_coerce(Host.forced_down, Integer))
 """As the database says them: a choice reads thousands, and turning them into booleans takes as long as the query."""
-_FACTS = Prepared(select(Host.name, Host.zone, Host.seen_at, *_FLAGS), make=as_tuple)
+_STATES = select(Host.name, Host.zone, Host.seen_at, *_FLAGS)
+_FACTS = Prepared(_STATES, make=as_tuple)
+_FACTS_OF = Prepared(_STATES.where(Host.name.in_(bindparam("names", expanding=True))), make=as_tuple)
 
 
 class HostStates:
@@ -36,11 +39,12 @@ class HostStates:
         """After how many silent seconds a host is down."""
         return self.agents.timeout_s
 
-    def facts(self, tx: Tx) -> dict[str, HostFacts]:
-        """Every host as placement sees it."""
+    def facts(self, tx: Tx, names: Sequence[str] | None = None) -> dict[str, HostFacts]:
+        """Every host, or those of these names, as placement sees it."""
+        rows = _FACTS.all(tx) if names is None else _FACTS_OF.all(tx, names=names)
         return {
             name: HostFacts(zone, not forced and self.agents.is_recent(seen), not disabled)
-            for name, zone, seen, disabled, forced in _FACTS.all(tx)
+            for name, zone, seen, disabled, forced in rows
         }
 
     def is_up(self, seen_at: float | None, *, forced_down: bool | None) -> bool:

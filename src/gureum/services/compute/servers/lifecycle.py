@@ -42,6 +42,7 @@ from gureum.foundation.tasks.lifecycle import (
 from gureum.foundation.tasks.steps import step, steps_of, transactional
 from gureum.services.compute.events import ServerDeleted, ServerStarted, ServerStopped
 from gureum.services.compute.hosts.states import HostStates
+from gureum.services.compute.servers.choosing import choice_of
 from gureum.services.compute.servers.groups import wish_of
 from gureum.services.compute.servers.model import (
     IMAGE_ACTIONS,
@@ -53,7 +54,7 @@ from gureum.services.compute.servers.model import (
     ServerAction,
     Worded,
 )
-from gureum.services.compute.servers.rules import choose, resources_of, traits_of
+from gureum.services.compute.servers.rules import resources_of, traits_of
 from gureum.services.compute.servers.spec import spec_of
 from gureum.services.image.facade import ImageFacade
 from gureum.services.network.facade import NetworkFacade
@@ -91,11 +92,9 @@ class ServerLifecycle:
         server = _read(tx, run.resource_id)
         resources = resources_of(server.flavor, server.image)
         required, forbidden = traits_of(server.flavor.get("extra_specs", {}))
-        snapshot = self.placement.candidates(tx, Wanted(resources, required, forbidden))
         wish = wish_of(tx, server, frozenset(run.data.get("tried", [])))
-        facts = self.hosts.facts(tx)
-        choice = choose(snapshot, facts, wish)
-        if choice.host is None and self.hosts.awaits_hosts(facts):
+        choice = choice_of(tx, self.placement, self.hosts, Wanted(resources, required, forbidden), wish)
+        if choice.host is None and self.hosts.awaits_hosts(self.hosts.facts(tx)):
             return Sleep(0.3, "the hosts to report to a control plane that just started")
         if choice.host is None:
             text = "; ".join(filter(None, [choice.internal_reason(), run.data.get("last_build")]))

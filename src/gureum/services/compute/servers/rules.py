@@ -41,6 +41,11 @@ class Wish:
     different_host: frozenset[str] | None = None
     within: frozenset[str] | None = None
 
+    def suits_most(self) -> bool:
+        """Whether no constraint leaves only hosts that are named, or prefers some of them."""
+        named = self.near or self.prefer_near or self.prefer_apart
+        return not (named or self.host is not None or self.same_host is not None or self.within is not None)
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -61,6 +66,10 @@ class Choice:
             more = f" and {len(names) - 10} more" if len(names) > 10 else ""
             parts.append(f"{reason}: {', '.join(sorted(names)[:10])}{more}")
         return "; ".join(parts)
+
+
+WEIGHED = ("MEMORY_MB", "VCPU")
+"""By the room of which classes hosts are preferred, one after the other."""
 
 
 def choose(snapshot: Snapshot, facts: Mapping[str, HostFacts], wish: Wish) -> Choice:
