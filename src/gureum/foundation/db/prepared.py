@@ -189,10 +189,10 @@ class Prepared(Generic[R]):
 
 
 def _check_record(statement: Any, make: Any) -> None:
-    """Raises ValueError when a record's fields are not the columns of its statement, in their order."""
+    """Raises ValueError when a record's fields, but for last ones with a default, are not its statement's columns."""
     if isinstance(make, type) and issubclass(make, msgspec.Struct):
         columns = tuple(column.key for column in statement.exported_columns)
-        if columns != make.__struct_fields__:
+        if columns != make.__struct_fields__[: len(columns)]:
             raise ValueError(f"the columns {columns} are not the fields of {make.__name__}: {make.__struct_fields__}")
 
 

@@ -44,8 +44,6 @@ _PLAIN = (
     Image.failed_import,
 )
 _MOMENTS = (Image.created_at, Image.updated_at)
-COLUMNS = (*_PLAIN, *(type_coerce(column, IsoSeconds) for column in _MOMENTS))
-"""What a `Document` is made of, in the order of its fields."""
 
 
 class Document(Struct, gc=False):
@@ -90,6 +88,15 @@ class Document(Struct, gc=False):
             self.os_glance_importing_to_stores = self.os_glance_failed_import = UNSET
         elif self.os_glance_failed_import is None:
             self.os_glance_failed_import = ""
+
+
+COLUMNS: tuple[Any, ...] = tuple(
+    column.label(name)
+    for column, name in zip(
+        (*_PLAIN, *(type_coerce(column, IsoSeconds) for column in _MOMENTS)), Document.__struct_fields__, strict=False
+    )
+)
+"""What a `Document` is made of: a column for each of its first fields."""
 
 
 View = Document | dict[str, Any]
