@@ -52,7 +52,7 @@ class Route:
     `upgrade(body, version)` and `downgrade(view, version)` do what the fields' versions cannot say; they get and return
     the newest type.
     `runs` says where (`Runs`). `fast(call)`, with the body where there is one, is tried on the event loop before: it
-    answers from memory or returns None, and never blocks.
+    answers from memory, or from a few rows of an embedded database, or returns None; it enforces the rule itself.
     `query` names the query parameters, of which others are refused from microversion `closed` on; `also` the statuses
     besides `status` and the usual refusals; `media` the body's type.
     A `body` of bytes is given to the handler as it came: a form, say.
