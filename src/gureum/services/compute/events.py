@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 from gureum.foundation.events.event import Event
+from gureum.services.compute.servers.model import Server
 
 
 class _OfServer(Event, frozen=True):
@@ -17,8 +18,7 @@ class _OfServer(Event, frozen=True):
     disk_gib: int
 
     @classmethod
-    def of(cls, server: Any) -> Self:
-        """`server` has the attributes of a server's row."""
+    def of(cls, server: Server) -> Self:
         return cls(
             server.id,
             server.project_id,

@@ -6,12 +6,12 @@ Source: compute API guide, "Pagination".
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from gureum.foundation.errors import BadRequest
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.collections import Pages
 from gureum.foundation.http.microversions import Version
+from gureum.services.compute.deps import ComputeDeps
 
 MAX_PAGE = 1000
 PAGES = Pages(most=MAX_PAGE, zero="most")
@@ -21,7 +21,7 @@ CLOSED: Version = (2, 75)
 """Since then, most lists refuse query parameters that they do not know."""
 
 
-def check_paging(call: Call[Any], sort_key: str = "") -> None:
+def check_paging(call: Call[ComputeDeps], sort_key: str = "") -> None:
     """Check and settle what a request says of its page, before anything reads it. Raises BadRequest.
 
     `limit` and `offset` are digits; a limit beyond the most that is allowed means the most, however long it is. A
@@ -42,7 +42,7 @@ def _cut(digits: str) -> str:
     return number if len(number) < len(str(MOST)) else str(min(int(number[:20]), MOST))
 
 
-def only_parameters(call: Call[Any], allowed: frozenset[str]) -> None:
+def only_parameters(call: Call[ComputeDeps], allowed: frozenset[str]) -> None:
     """Refuse query parameters that a closed microversion does not know, or that come twice. Raises BadRequest."""
     for name, _ in call.query:
         if name not in allowed:

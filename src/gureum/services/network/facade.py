@@ -25,7 +25,7 @@ from gureum.services.network.events import (
 )
 from gureum.services.network.floating_ips.model import FloatingIp
 from gureum.services.network.ports.model import IpAllocation, Port
-from gureum.services.network.security_groups.legacy import LegacySecurityGroups, NewIngressRule
+from gureum.services.network.security_groups.legacy import LegacyGroup, LegacyRule, LegacySecurityGroups, NewIngressRule
 from gureum.services.network.server_ports import operations, planning, views, wiring
 from gureum.services.network.server_ports.model import Address, NicPlan, NicRequest, NicWanted, Wiring
 
@@ -34,6 +34,8 @@ __all__ = [
     "AddressesChanged",
     "FloatingIpCreated",
     "FloatingIpDeleted",
+    "LegacyGroup",
+    "LegacyRule",
     "NetworkCreated",
     "NetworkDeleted",
     "NetworkFacade",

@@ -6,7 +6,7 @@ A server's own groups stand in `servers/addresses.py`.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import Meta, Struct
 
@@ -15,10 +15,11 @@ from gureum.foundation.errors import BadRequest, NotFound
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
+from gureum.foundation.http.views import View
 from gureum.foundation.policy import Rule
 from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.pages import MAX_PAGE, check_paging
-from gureum.services.network.facade import NewIngressRule
+from gureum.services.network.facade import LegacyGroup, LegacyRule, NewIngressRule
 
 _PREFIX = "os_compute_api:os-security-groups:"
 READER = "rule:project_reader_or_admin"
@@ -44,10 +45,6 @@ class Group(Struct):
     description: Annotated[str, Meta(max_length=255)]
 
 
-class GroupBody(Struct):
-    security_group: Group
-
-
 class NewRule(Struct):
     """Either `cidr` or `group_id`, or neither for everything; -1 is any port, ICMP type or code."""
 
@@ -60,7 +57,13 @@ class NewRule(Struct):
 
 
 class RuleBody(Struct, forbid_unknown_fields=True):
+    """Closed around a rule that takes unknown fields."""
+
     security_group_rule: NewRule
+
+
+class RuleDocument(View):
+    security_group_rule: LegacyRule
 
 
 def _checked_id(group_id: str) -> str:
@@ -69,7 +72,7 @@ def _checked_id(group_id: str) -> str:
     return group_id
 
 
-def index(call: Call[ComputeDeps]) -> dict[str, Any]:
+def index(call: Call[ComputeDeps]) -> list[LegacyGroup]:
     groups = call.deps.network.security_groups.index(
         call.tx, call.caller, all_projects=filters.boolean("all_tenants", call.param("all_tenants") or "false")
     )
@@ -77,33 +80,27 @@ def index(call: Call[ComputeDeps]) -> dict[str, Any]:
     offset, limit = call.param("offset"), call.param("limit")
     first = filters.integer("offset", offset) if offset else 0
     most = filters.integer("limit", limit) if limit else MAX_PAGE
-    return {"security_groups": groups[first:][:most]}
+    return groups[first:][:most]
 
 
-def show(call: Call[ComputeDeps], group_id: str) -> dict[str, Any]:
+def show(call: Call[ComputeDeps], group_id: str) -> LegacyGroup:
+    return call.deps.network.security_groups.show(call.tx, call.caller, _checked_id(group_id))
+
+
+def create(call: Call[ComputeDeps], body: Group) -> LegacyGroup:
+    return call.deps.network.security_groups.create(call.tx, call.caller, body.name, body.description)
+
+
+def update(call: Call[ComputeDeps], body: Group, group_id: str) -> LegacyGroup:
     groups = call.deps.network.security_groups
-    return {"security_group": groups.show(call.tx, call.caller, _checked_id(group_id))}
-
-
-def create(call: Call[ComputeDeps], body: GroupBody) -> dict[str, Any]:
-    new = body.security_group
-    groups = call.deps.network.security_groups
-    return {"security_group": groups.create(call.tx, call.caller, new.name, new.description)}
-
-
-def update(call: Call[ComputeDeps], body: GroupBody, group_id: str) -> dict[str, Any]:
-    new = body.security_group
-    groups = call.deps.network.security_groups
-    return {
-        "security_group": groups.update(call.tx, call.caller, _checked_id(group_id), new.name, new.description)
-    }  # fmt: skip
+    return groups.update(call.tx, call.caller, _checked_id(group_id), body.name, body.description)
 
 
 def delete(call: Call[ComputeDeps], group_id: str) -> None:
     call.deps.network.security_groups.delete(call.tx, call.caller, _checked_id(group_id))
 
 
-def create_rule(call: Call[ComputeDeps], body: RuleBody) -> dict[str, Any]:
+def create_rule(call: Call[ComputeDeps], body: RuleBody) -> RuleDocument:
     new = body.security_group_rule
     if new.cidr and new.group_id:
         raise BadRequest("Only one of cidr and group_id may be given.")
@@ -113,11 +110,11 @@ def create_rule(call: Call[ComputeDeps], body: RuleBody) -> dict[str, Any]:
         _checked_id(group_id or new.parent_group_id)
     ports = (_port(new.from_port), _port(new.to_port))
     rule = NewIngressRule(new.parent_group_id, new.ip_protocol, ports, new.cidr, new.group_id)
-    return {"security_group_rule": call.deps.network.security_groups.add_rule(call.tx, call.caller, rule)}
+    return RuleDocument(call.deps.network.security_groups.add_rule(call.tx, call.caller, rule))
 
 
-def _port(wanted: int | str | None) -> int | None:
-    return None if wanted is None else int(wanted)
+def _port(number: int | str | None) -> int | None:
+    return None if number is None else int(number)
 
 
 def delete_rule(call: Call[ComputeDeps], rule_id: str) -> None:
@@ -129,11 +126,13 @@ def delete_rule(call: Call[ComputeDeps], rule_id: str) -> None:
 _ALL = "/v2.1/os-security-groups"
 _ONE = _ALL + "/{group_id}"
 _RULES_AT = "/v2.1/os-security-group-rules"
+_GROUP = "security_group"
+_QUERY = ("all_tenants", "limit", "offset")
 ROUTES = (
-    Route("GET", _ALL, index, _PREFIX + "get", until=LAST, query=("all_tenants", "limit", "offset")),
-    Route("POST", _ALL, create, _PREFIX + "create", body=GroupBody, until=LAST),
-    Route("GET", _ONE, show, _PREFIX + "show", until=LAST),
-    Route("PUT", _ONE, update, _PREFIX + "update", body=GroupBody, until=LAST),
+    Route("GET", _ALL, index, _PREFIX + "get", envelope="security_groups", until=LAST, query=_QUERY),
+    Route("POST", _ALL, create, _PREFIX + "create", body=Group, envelope=_GROUP, until=LAST),
+    Route("GET", _ONE, show, _PREFIX + "show", envelope=_GROUP, until=LAST),
+    Route("PUT", _ONE, update, _PREFIX + "update", body=Group, envelope=_GROUP, until=LAST),
     Route("DELETE", _ONE, delete, _PREFIX + "delete", 202, until=LAST),
     Route("POST", _RULES_AT, create_rule, _PREFIX + "rule:create", body=RuleBody, until=LAST),
     Route("DELETE", _RULES_AT + "/{rule_id}", delete_rule, _PREFIX + "rule:delete", 202, until=LAST),

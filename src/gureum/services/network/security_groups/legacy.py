@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from msgspec import UNSET, UnsetType
 from sqlalchemy import select
 
 from gureum.foundation import ids
 from gureum.foundation.caller import Caller
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.errors import BadRequest, Conflict, NotFound, OverQuota
+from gureum.foundation.http.views import View
 from gureum.foundation.quota import Refusal
 from gureum.services.network.context import NetworkContext
 from gureum.services.network.ports.model import Port, PortGroup
@@ -28,39 +29,61 @@ from gureum.services.network.standard import touch
 INGRESS = "ingress"
 
 
-def shown(groups: Sequence[SecurityGroup], found: Sequence[SecurityGroupRule], names: dict[str, str]) -> list[Any]:
-    """The views of groups with those of `found` that are theirs; `names` are the names of remote groups."""
-    by_group: dict[str, list[dict[str, Any]]] = {group.id: [] for group in groups}
-    for rule in found:
+class LegacyPeer(View):
+    """The group whose servers a rule lets in; empty for a range of addresses."""
+
+    name: str | UnsetType = UNSET
+    tenant_id: str | UnsetType = UNSET
+
+
+class LegacyRange(View):
+    """The addresses that a rule lets in; empty for a group."""
+
+    cidr: str | UnsetType = UNSET
+
+
+class LegacyRule(View):
+    id: str
+    parent_group_id: str
+    ip_protocol: str | None
+    from_port: int | None
+    to_port: int | None
+    group: LegacyPeer
+    ip_range: LegacyRange
+
+
+class LegacyGroup(View):
+    id: str
+    name: str
+    description: str
+    tenant_id: str
+    rules: list[LegacyRule]
+
+
+def shown(
+    groups: Sequence[SecurityGroup], entering: Sequence[SecurityGroupRule], names: dict[str, str]
+) -> list[LegacyGroup]:
+    """The views of groups with those of `entering` that are theirs; `names` are the names of remote groups."""
+    by_group: dict[str, list[LegacyRule]] = {group.id: [] for group in groups}
+    for rule in entering:
         by_group[rule.group_id].append(rule_view(rule, names))
     return [
-        {
-            "id": group.id,
-            "name": group.name,
-            "description": group.description,
-            "tenant_id": group.project_id,
-            "rules": by_group[group.id],
-        }
-        for group in groups
+        LegacyGroup(group.id, group.name, group.description, group.project_id, by_group[group.id]) for group in groups
     ]
 
 
-def rule_view(rule: SecurityGroupRule, names: dict[str, str]) -> dict[str, Any]:
+def rule_view(rule: SecurityGroupRule, names: dict[str, str]) -> LegacyRule:
     """Without a port range the compute API shows the whole range, -1 for ICMP."""
-    remote = {"name": names.get(rule.remote_group_id, ""), "tenant_id": rule.project_id} if rule.remote_group_id else {}
+    peer, addresses = LegacyPeer(), LegacyRange()
+    if rule.remote_group_id:
+        peer = LegacyPeer(names.get(rule.remote_group_id, ""), rule.project_id)
+    else:
+        addresses = LegacyRange(rule.prefix or ("::/0" if rule.ethertype == "IPv6" else "0.0.0.0/0"))
     low, high = rule.port_min, rule.port_max
     if low is None and high is None and rule.protocol is not None:
         number = rules.number_of(rule.protocol)
         low, high = (-1, -1) if number in rules.ICMP else (1, 65535) if number in rules.WITH_PORTS else (None, None)
-    return {
-        "id": rule.id,
-        "parent_group_id": rule.group_id,
-        "ip_protocol": rule.protocol,
-        "from_port": low,
-        "to_port": high,
-        "group": remote,
-        "ip_range": {} if remote else {"cidr": rule.prefix or ("::/0" if rule.ethertype == "IPv6" else "0.0.0.0/0")},
-    }
+    return LegacyRule(rule.id, rule.group_id, rule.protocol, low, high, peer, addresses)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +108,7 @@ class LegacySecurityGroups:
     def __init__(self, ctx: NetworkContext) -> None:
         self._ctx = ctx
 
-    def index(self, tx: Tx, caller: Caller, *, all_projects: bool) -> list[dict[str, Any]]:
+    def index(self, tx: Tx, caller: Caller, *, all_projects: bool) -> list[LegacyGroup]:
         """The project's groups, its default group written or not; an administrator's `all_projects`."""
         statement = select(SecurityGroup).order_by(SecurityGroup.created_at, SecurityGroup.id)
         if not (all_projects and caller.is_admin):
@@ -95,14 +118,14 @@ class LegacySecurityGroups:
         unwritten = [] if any(group.id == default for group in groups) else self._unwritten(tx, caller)
         return [*unwritten, *self._views(tx, groups)]
 
-    def show(self, tx: Tx, caller: Caller, group_id: str) -> dict[str, Any]:
+    def show(self, tx: Tx, caller: Caller, group_id: str) -> LegacyGroup:
         """Raises NotFound."""
         group = self._find(tx, caller, group_id)
         if group is None:
             return self._unwritten(tx, caller)[0]
         return self._views(tx, [group])[0]
 
-    def create(self, tx: Tx, caller: Caller, name: str, description: str) -> dict[str, Any]:
+    def create(self, tx: Tx, caller: Caller, name: str, description: str) -> LegacyGroup:
         """Raises BadRequest, OverQuota."""
         project_id = caller.project_id or ""
         operations.materialise(tx, self._ctx, project_id)
@@ -114,7 +137,7 @@ class LegacySecurityGroups:
             raise BadRequest(error.public) from error
         return self._views(tx, [group])[0]
 
-    def update(self, tx: Tx, caller: Caller, group_id: str, name: str, description: str) -> dict[str, Any]:
+    def update(self, tx: Tx, caller: Caller, group_id: str, name: str, description: str) -> LegacyGroup:
         """Raises NotFound, BadRequest."""
         group = self._written(tx, caller, group_id)
         try:
@@ -133,7 +156,7 @@ class LegacySecurityGroups:
         except Conflict as error:
             raise BadRequest(error.public) from error
 
-    def add_rule(self, tx: Tx, caller: Caller, new: NewIngressRule) -> dict[str, Any]:
+    def add_rule(self, tx: Tx, caller: Caller, new: NewIngressRule) -> LegacyRule:
         """Raises NotFound, BadRequest, OverQuota."""
         rule = ingress_rule(new)
         group = self._written(tx, caller, rule.group_id)
@@ -164,7 +187,7 @@ class LegacySecurityGroups:
             raise NotFound(f"Security group rule {rule_id} could not be found.")
         operations.remove_rule(tx, self._ctx, rule)
 
-    def of_server(self, tx: Tx, server_id: str) -> list[dict[str, Any]]:
+    def of_server(self, tx: Tx, server_id: str) -> list[LegacyGroup]:
         """The groups of a server with their ingress rules."""
         held = select(PortGroup.group_id).join(Port, Port.id == PortGroup.port_id).where(Port.server_id == server_id)
         statement = select(SecurityGroup).where(SecurityGroup.id.in_(held)).order_by(SecurityGroup.name)
@@ -201,14 +224,14 @@ class LegacySecurityGroups:
         assert group is not None
         return group
 
-    def _unwritten(self, tx: Tx, caller: Caller) -> list[dict[str, Any]]:
+    def _unwritten(self, tx: Tx, caller: Caller) -> list[LegacyGroup]:
         default = operations.default_group(tx, self._ctx, caller.project_id or "")
         if default is None:
             return []
         entering = [rule for rule in default.rules if rule.direction == INGRESS]
         return shown([default.group], entering, {default.group.id: DEFAULT})
 
-    def _views(self, tx: Tx, groups: Sequence[SecurityGroup]) -> list[dict[str, Any]]:
+    def _views(self, tx: Tx, groups: Sequence[SecurityGroup]) -> list[LegacyGroup]:
         mine = (SecurityGroupRule.group_id.in_([group.id for group in groups]), SecurityGroupRule.direction == INGRESS)
         statement = select(SecurityGroupRule).where(*mine)
         found = tx.scalars(statement.order_by(SecurityGroupRule.created_at, SecurityGroupRule.id)).all()
