@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TypeVar
 
 from gureum.foundation.db.engine import Tx
+from gureum.foundation.db.types import Row
 from gureum.foundation.errors import NotFound
 from gureum.services.identity.projects.model import Project
 
 Found = TypeVar("Found")
+Model = TypeVar("Model", bound=Row)
 
 
 def existing(row: Found | None, kind: str, name: str | None) -> Found:
@@ -16,6 +18,11 @@ def existing(row: Found | None, kind: str, name: str | None) -> Found:
     if row is None:
         raise NotFound(f"Could not find {kind}: {name}.")
     return row
+
+
+def existing_row(tx: Tx, model: type[Model], kind: str, id_: str) -> Model:
+    """The row of this id. Raises NotFound."""
+    return existing(tx.get(model, id_), kind, id_)
 
 
 def existing_project(tx: Tx, project_id: str) -> Project:

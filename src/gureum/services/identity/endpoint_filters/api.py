@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
-
 from msgspec import UNSET, Struct, UnsetType
 from sqlalchemy import select
 
 from gureum.foundation import ids
 from gureum.foundation.errors import NotFound
 from gureum.foundation.http.call import Call
-from gureum.foundation.http.collections import Collection
 from gureum.foundation.http.routes import Route
-from gureum.foundation.http.views import Listed
+from gureum.foundation.http.views import Extended, Listed, View
 from gureum.foundation.policy import Rule
 from gureum.services.identity import listing
-from gureum.services.identity.catalog.api import endpoint_view
+from gureum.services.identity.catalog.bodies import Interface
 from gureum.services.identity.catalog.model import Endpoint
+from gureum.services.identity.catalog.views import EndpointView, endpoint_view
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.endpoint_filters.model import (
     EndpointGroup,
@@ -26,8 +24,10 @@ from gureum.services.identity.endpoint_filters.model import (
     given_to,
 )
 from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, CLOUD, Description, LongName, taken
-from gureum.services.identity.listing import collection, declared, query, self_link
+from gureum.services.identity.finding import existing_project, existing_row
+from gureum.services.identity.listing import SelfLink, declared, query, self_link, whole
 from gureum.services.identity.projects.model import Project
+from gureum.services.identity.projects.views import ProjectView
 from gureum.services.identity.projects.views import view_of as project_view
 from gureum.services.identity.tokens import revocations
 
@@ -60,7 +60,7 @@ RULES = (
 class Filters(Struct, forbid_unknown_fields=True):
     service_id: str | UnsetType = UNSET
     region_id: str | UnsetType = UNSET
-    interface: Literal["public", "internal", "admin"] | UnsetType = UNSET
+    interface: Interface | UnsetType = UNSET
 
     def values(self) -> dict[str, str]:
         given = {name: getattr(self, name) for name in ("service_id", "region_id", "interface")}
@@ -79,22 +79,26 @@ class GroupChange(Struct, forbid_unknown_fields=True):
     description: Description | UnsetType = UNSET
 
 
-class NewBody(Struct, forbid_unknown_fields=True):
-    endpoint_group: NewGroup
+class EndpointGroupRow(Struct, frozen=True, gc=False):
+    """What lists read of an endpoint group."""
+
+    id: str
+    name: str
+    description: str | None
+    filters: dict[str, str]
 
 
-class ChangeBody(Struct, forbid_unknown_fields=True):
-    endpoint_group: GroupChange
+class EndpointGroupView(View):
+    id: str
+    name: str
+    description: str | None
+    filters: dict[str, str]
+    links: SelfLink
 
 
-def _view(call: Call[Any], row: EndpointGroup) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "name": row.name,
-        "description": row.description,
-        "filters": row.filters,
-        "links": self_link(call, "OS-EP-FILTER/endpoint_groups", row.id),
-    }
+def _view(call: Call[IdentityDeps], row: EndpointGroup | EndpointGroupRow) -> EndpointGroupView:
+    links = self_link(call, "OS-EP-FILTER/endpoint_groups", row.id)
+    return EndpointGroupView(row.id, row.name, row.description, row.filters, links)
 
 
 def _stale(call: Call[IdentityDeps], id_: str) -> None:
@@ -102,56 +106,47 @@ def _stale(call: Call[IdentityDeps], id_: str) -> None:
     call.deps.tokens.revocations.add(call.tx, revocations.STALE_ALL, id_)
 
 
-def _find(call: Call[Any], model: Any, kind: str, id_: str) -> Any:
-    row = call.tx.get(model, id_)
-    if row is None or (model is Project and row.is_domain):
-        raise NotFound(f"Could not find {kind}: {id_}.")
-    return row
-
-
-def _group(call: Call[Any], group_id: str) -> EndpointGroup:
-    row: EndpointGroup = _find(call, EndpointGroup, "endpoint group", group_id)
-    return row
+def _group(call: Call[IdentityDeps], group_id: str) -> EndpointGroup:
+    return existing_row(call.tx, EndpointGroup, "endpoint group", group_id)
 
 
 # -- groups ----------------------------------------------------------------------------------------------
 
 
-def _check_name(call: Call[Any], name: str) -> None:
+def _check_name(call: Call[IdentityDeps], name: str) -> None:
     if call.tx.scalar(select(EndpointGroup.id).where(EndpointGroup.name == name)):
         raise taken("endpoint_group", name)
 
 
-def create(call: Call[IdentityDeps], body: NewBody) -> dict[str, Any]:
-    new = body.endpoint_group
-    _check_name(call, new.name)
-    row = EndpointGroup(id=ids.new_hex(), name=new.name, description=new.description, filters=new.filters.values())
+def create(call: Call[IdentityDeps], body: NewGroup) -> EndpointGroupView:
+    _check_name(call, body.name)
+    row = EndpointGroup(id=ids.new_hex(), name=body.name, description=body.description, filters=body.filters.values())
     call.tx.add(row)
-    return {"endpoint_group": _view(call, row)}
+    return _view(call, row)
 
 
-_ENDPOINT_GROUPS: Collection[Any] = declared("endpoint_groups", EndpointGroup, {"name": EndpointGroup.name})
+_ENDPOINT_GROUPS = declared("endpoint_groups", EndpointGroup, {"name": EndpointGroup.name}, EndpointGroupRow)
 
 
-def index(call: Call[IdentityDeps]) -> Listed[Any]:
+def index(call: Call[IdentityDeps]) -> Listed[EndpointGroupView]:
     return listing.index(call, _ENDPOINT_GROUPS, _view)
 
 
-def show(call: Call[IdentityDeps], group_id: str) -> dict[str, Any]:
-    return {"endpoint_group": _view(call, _group(call, group_id))}
+def show(call: Call[IdentityDeps], group_id: str) -> EndpointGroupView:
+    return _view(call, _group(call, group_id))
 
 
-def update(call: Call[IdentityDeps], body: ChangeBody, group_id: str) -> dict[str, Any]:
-    row, wanted = _group(call, group_id), body.endpoint_group
-    if wanted.name is not UNSET and wanted.name != row.name:
-        _check_name(call, wanted.name)
-        row.name = wanted.name
-    if wanted.description is not UNSET:
-        row.description = wanted.description
-    if wanted.filters is not UNSET:
-        row.filters = wanted.filters.values()
+def update(call: Call[IdentityDeps], body: GroupChange, group_id: str) -> EndpointGroupView:
+    row = _group(call, group_id)
+    if body.name is not UNSET and body.name != row.name:
+        _check_name(call, body.name)
+        row.name = body.name
+    if body.description is not UNSET:
+        row.description = body.description
+    if body.filters is not UNSET:
+        row.filters = body.filters.values()
         _stale(call, row.id)
-    return {"endpoint_group": _view(call, row)}
+    return _view(call, row)
 
 
 def delete(call: Call[IdentityDeps], group_id: str) -> None:
@@ -160,23 +155,23 @@ def delete(call: Call[IdentityDeps], group_id: str) -> None:
     _stale(call, row.id)
 
 
-def list_group_endpoints(call: Call[IdentityDeps], group_id: str) -> dict[str, Any]:
+def list_group_endpoints(call: Call[IdentityDeps], group_id: str) -> Listed[Extended[EndpointView]]:
     rows = call.tx.scalars(select(Endpoint).where(fits(_group(call, group_id).filters)).order_by(Endpoint.id))
-    return collection(call, "endpoints", [endpoint_view(call, row) for row in rows])
+    return whole(call, [endpoint_view(call, row) for row in rows])
 
 
-def list_group_projects(call: Call[IdentityDeps], group_id: str) -> dict[str, Any]:
+def list_group_projects(call: Call[IdentityDeps], group_id: str) -> Listed[Extended[ProjectView]]:
     group = _group(call, group_id)
     given = select(ProjectEndpointGroup.project_id).where(ProjectEndpointGroup.group_id == group.id)
     rows = call.tx.scalars(select(Project).where(Project.id.in_(given)).order_by(Project.id))
-    return collection(call, "projects", [project_view(call, row) for row in rows])
+    return whole(call, [project_view(call, row) for row in rows])
 
 
 # -- what projects are given -----------------------------------------------------------------------------
 
 
-def _gift(call: Call[Any], group_id: str, project_id: str) -> tuple[Project, ProjectEndpointGroup | None]:
-    project, group = _find(call, Project, "project", project_id), _group(call, group_id)
+def _gift(call: Call[IdentityDeps], group_id: str, project_id: str) -> tuple[Project, ProjectEndpointGroup | None]:
+    project, group = existing_project(call.tx, project_id), _group(call, group_id)
     return project, call.tx.get(ProjectEndpointGroup, (project.id, group.id))
 
 
@@ -186,11 +181,11 @@ def give_group(call: Call[IdentityDeps], group_id: str, project_id: str) -> None
         _stale(call, project_id)
 
 
-def show_group_gift(call: Call[IdentityDeps], group_id: str, project_id: str) -> dict[str, Any]:
+def show_group_gift(call: Call[IdentityDeps], group_id: str, project_id: str) -> Extended[ProjectView]:
     project, gift = _gift(call, group_id, project_id)
     if gift is None:
         raise NotFound(f"Could not find an association of endpoint group {group_id} with project {project_id}.")
-    return {"project": project_view(call, project)}
+    return project_view(call, project)
 
 
 def take_group(call: Call[IdentityDeps], group_id: str, project_id: str) -> None:
@@ -201,16 +196,16 @@ def take_group(call: Call[IdentityDeps], group_id: str, project_id: str) -> None
     _stale(call, project_id)
 
 
-def list_project_groups(call: Call[IdentityDeps], project_id: str) -> dict[str, Any]:
-    project = _find(call, Project, "project", project_id)
+def list_project_groups(call: Call[IdentityDeps], project_id: str) -> Listed[EndpointGroupView]:
+    project = existing_project(call.tx, project_id)
     given = select(ProjectEndpointGroup.group_id).where(ProjectEndpointGroup.project_id == project.id)
     rows = call.tx.scalars(select(EndpointGroup).where(EndpointGroup.id.in_(given)).order_by(EndpointGroup.id))
-    return collection(call, "endpoint_groups", [_view(call, row) for row in rows])
+    return whole(call, [_view(call, row) for row in rows])
 
 
-def _endpoint_gift(call: Call[Any], endpoint_id: str, project_id: str) -> ProjectEndpoint | None:
-    _find(call, Project, "project", project_id)
-    _find(call, Endpoint, "endpoint", endpoint_id)
+def _endpoint_gift(call: Call[IdentityDeps], endpoint_id: str, project_id: str) -> ProjectEndpoint | None:
+    existing_project(call.tx, project_id)
+    existing_row(call.tx, Endpoint, "endpoint", endpoint_id)
     found: ProjectEndpoint | None = call.tx.get(ProjectEndpoint, (project_id, endpoint_id))
     return found
 
@@ -234,17 +229,17 @@ def take_endpoint(call: Call[IdentityDeps], project_id: str, endpoint_id: str) -
     _stale(call, project_id)
 
 
-def list_project_endpoints(call: Call[IdentityDeps], project_id: str) -> dict[str, Any]:
-    _find(call, Project, "project", project_id)
+def list_project_endpoints(call: Call[IdentityDeps], project_id: str) -> Listed[Extended[EndpointView]]:
+    existing_project(call.tx, project_id)
     rows = call.tx.scalars(select(Endpoint).where(given_to(call.tx, project_id)).order_by(Endpoint.id))
-    return collection(call, "endpoints", [endpoint_view(call, row) for row in rows])
+    return whole(call, [endpoint_view(call, row) for row in rows])
 
 
-def list_endpoint_projects(call: Call[IdentityDeps], endpoint_id: str) -> dict[str, Any]:
-    _find(call, Endpoint, "endpoint", endpoint_id)
+def list_endpoint_projects(call: Call[IdentityDeps], endpoint_id: str) -> Listed[Extended[ProjectView]]:
+    existing_row(call.tx, Endpoint, "endpoint", endpoint_id)
     given = select(ProjectEndpoint.project_id).where(ProjectEndpoint.endpoint_id == endpoint_id)
     rows = call.tx.scalars(select(Project).where(Project.id.in_(given)).order_by(Project.id))
-    return collection(call, "projects", [project_view(call, row) for row in rows])
+    return whole(call, [project_view(call, row) for row in rows])
 
 
 _GROUPS = "/v3/OS-EP-FILTER/endpoint_groups"
@@ -261,17 +256,41 @@ ROUTES = (
         envelope="endpoint_groups",
         query=query(_ENDPOINT_GROUPS),
     ),
-    Route("POST", _GROUPS, create, "identity:create_endpoint_group", 201, body=NewBody),
-    Route("GET", _GROUP, show, "identity:get_endpoint_group"),
-    Route("PATCH", _GROUP, update, "identity:update_endpoint_group", body=ChangeBody),
+    Route("POST", _GROUPS, create, "identity:create_endpoint_group", 201, body=NewGroup, envelope="endpoint_group"),
+    Route("GET", _GROUP, show, "identity:get_endpoint_group", envelope="endpoint_group"),
+    Route("PATCH", _GROUP, update, "identity:update_endpoint_group", body=GroupChange, envelope="endpoint_group"),
     Route("DELETE", _GROUP, delete, "identity:delete_endpoint_group", 204),
-    Route("GET", _GROUP + "/endpoints", list_group_endpoints, "identity:list_endpoints_associated_with_endpoint_group"),
-    Route("GET", _GROUP + "/projects", list_group_projects, "identity:list_projects_associated_with_endpoint_group"),
+    Route(
+        "GET",
+        _GROUP + "/endpoints",
+        list_group_endpoints,
+        "identity:list_endpoints_associated_with_endpoint_group",
+        envelope="endpoints",
+    ),
+    Route(
+        "GET",
+        _GROUP + "/projects",
+        list_group_projects,
+        "identity:list_projects_associated_with_endpoint_group",
+        envelope="projects",
+    ),
     Route("PUT", _GROUP_PROJECT, give_group, "identity:add_endpoint_group_to_project", 204),
-    Route("GET", _GROUP_PROJECT, show_group_gift, "identity:get_endpoint_group_in_project"),
+    Route("GET", _GROUP_PROJECT, show_group_gift, "identity:get_endpoint_group_in_project", envelope="project"),
     Route("DELETE", _GROUP_PROJECT, take_group, "identity:remove_endpoint_group_from_project", 204),
-    Route("GET", _PROJECT + "/endpoint_groups", list_project_groups, "identity:list_endpoint_groups_for_project"),
-    Route("GET", _PROJECT + "/endpoints", list_project_endpoints, "identity:list_endpoints_for_project"),
+    Route(
+        "GET",
+        _PROJECT + "/endpoint_groups",
+        list_project_groups,
+        "identity:list_endpoint_groups_for_project",
+        envelope="endpoint_groups",
+    ),
+    Route(
+        "GET",
+        _PROJECT + "/endpoints",
+        list_project_endpoints,
+        "identity:list_endpoints_for_project",
+        envelope="endpoints",
+    ),
     Route("PUT", _ENDPOINT, give_endpoint, "identity:add_endpoint_to_project", 204),
     Route("GET", _ENDPOINT, check_endpoint, "identity:check_endpoint_in_project", 204),
     Route("DELETE", _ENDPOINT, take_endpoint, "identity:remove_endpoint_from_project", 204),
@@ -280,5 +299,6 @@ ROUTES = (
         "/v3/OS-EP-FILTER/endpoints/{endpoint_id}/projects",
         list_endpoint_projects,
         "identity:list_projects_for_endpoint",
+        envelope="projects",
     ),
 )

@@ -5,9 +5,7 @@ A project that is given nothing sees the whole catalog.
 
 from __future__ import annotations
 
-from typing import Any
-
-from sqlalchemy import ForeignKey, Text, and_, or_, select, true
+from sqlalchemy import ColumnElement, ForeignKey, Text, and_, or_, select, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from gureum.foundation.db.engine import Tx
@@ -44,7 +42,7 @@ class ProjectEndpointGroup(Row):
     )
 
 
-def fits(filters: dict[str, str]) -> Any:
+def fits(filters: dict[str, str]) -> ColumnElement[bool]:
     """The condition over endpoints that a group's filters are."""
     return and_(true(), *(getattr(Endpoint, name) == value for name, value in sorted(filters.items())))
 
@@ -56,7 +54,7 @@ def filtered_projects(tx: Tx) -> frozenset[str]:
     return frozenset(found)
 
 
-def given_to(tx: Tx, project_id: str) -> Any:
+def given_to(tx: Tx, project_id: str) -> ColumnElement[bool]:
     """The condition over endpoints that says what a project is given."""
     own = select(ProjectEndpoint.endpoint_id).where(ProjectEndpoint.project_id == project_id)
     groups = (

@@ -6,8 +6,7 @@ service. An association replaces the one that was there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from sqlalchemy import select
 
@@ -15,14 +14,16 @@ from gureum.foundation.db.engine import Tx
 from gureum.foundation.errors import NotFound
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
+from gureum.foundation.http.views import Extended, Listed
 from gureum.foundation.policy import Rule
-from gureum.services.identity.catalog.api import endpoint_view
 from gureum.services.identity.catalog.model import Endpoint, Region, Service
+from gureum.services.identity.catalog.views import EndpointView, endpoint_view
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.endpoint_policies.model import PolicyAssociation
 from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, CLOUD
-from gureum.services.identity.finding import existing
-from gureum.services.identity.listing import collection
+from gureum.services.identity.finding import existing_row
+from gureum.services.identity.listing import whole
+from gureum.services.identity.policies.api import PolicyView
 from gureum.services.identity.policies.api import view_of as policy_view
 from gureum.services.identity.policies.model import PolicyDocument
 
@@ -36,40 +37,49 @@ RULES = (
     Rule("identity:get_policy_for_endpoint", ADMIN_OR_SYSTEM_READER, "Show the policy of an endpoint", CLOUD),
     Rule("identity:list_endpoints_for_policy", ADMIN_OR_SYSTEM_READER, "List the endpoints of a policy", CLOUD),
 )
-_MODELS: Mapping[str, Any] = {"endpoint_id": Endpoint, "service_id": Service, "region_id": Region}
 Key = tuple[str, str, str]
-"""endpoint, service, region: as the table's own key."""
+"""endpoint, service, region: as the table's own key. What an association does not name is empty."""
 
 
-def _checked(call: Call[Any], policy_id: str, names: Mapping[str, str]) -> Key:
-    """The key of an association, once everything that it names is there."""
-    existing(call.tx.get(PolicyDocument, policy_id), "policy", policy_id)
-    for name, value in names.items():
-        if call.tx.get(_MODELS[name], value) is None:
-            raise NotFound(f"Could not find {name.removesuffix('_id')}: {value}.")
-    return names.get("endpoint_id", ""), names.get("service_id", ""), names.get("region_id", "")
+def _check(call: Call[IdentityDeps], policy_id: str, key: Key) -> None:
+    """Raises NotFound unless everything that an association names is there."""
+    existing_row(call.tx, PolicyDocument, "policy", policy_id)
+    endpoint_id, service_id, region_id = key
+    if endpoint_id:
+        existing_row(call.tx, Endpoint, "endpoint", endpoint_id)
+    if service_id:
+        existing_row(call.tx, Service, "service", service_id)
+    if region_id:
+        existing_row(call.tx, Region, "region", region_id)
 
 
-def _existing(call: Call[Any], policy_id: str, names: Mapping[str, str]) -> PolicyAssociation:
-    row: PolicyAssociation | None = call.tx.get(PolicyAssociation, _checked(call, policy_id, names))
+def _existing(call: Call[IdentityDeps], policy_id: str, key: Key) -> PolicyAssociation:
+    _check(call, policy_id, key)
+    row: PolicyAssociation | None = call.tx.get(PolicyAssociation, key)
     if row is None or row.policy_id != policy_id:
         raise NotFound("Could not find such a policy association.")
     return row
 
 
-def associate(call: Call[IdentityDeps], policy_id: str, **names: str) -> None:
-    endpoint_id, service_id, region_id = _checked(call, policy_id, names)
+def associate(
+    call: Call[IdentityDeps], policy_id: str, endpoint_id: str = "", service_id: str = "", region_id: str = ""
+) -> None:
+    _check(call, policy_id, (endpoint_id, service_id, region_id))
     call.tx.merge(
         PolicyAssociation(endpoint_id=endpoint_id, service_id=service_id, region_id=region_id, policy_id=policy_id)
     )
 
 
-def check(call: Call[IdentityDeps], policy_id: str, **names: str) -> None:
-    _existing(call, policy_id, names)
+def check(
+    call: Call[IdentityDeps], policy_id: str, endpoint_id: str = "", service_id: str = "", region_id: str = ""
+) -> None:
+    _existing(call, policy_id, (endpoint_id, service_id, region_id))
 
 
-def remove(call: Call[IdentityDeps], policy_id: str, **names: str) -> None:
-    call.tx.delete(_existing(call, policy_id, names))
+def remove(
+    call: Call[IdentityDeps], policy_id: str, endpoint_id: str = "", service_id: str = "", region_id: str = ""
+) -> None:
+    call.tx.delete(_existing(call, policy_id, (endpoint_id, service_id, region_id)))
 
 
 def _in_force(tx: Tx) -> Callable[[Endpoint], str | None]:
@@ -91,20 +101,20 @@ def _in_force(tx: Tx) -> Callable[[Endpoint], str | None]:
     return found
 
 
-def show_for_endpoint(call: Call[IdentityDeps], endpoint_id: str) -> dict[str, Any]:
-    endpoint = existing(call.tx.get(Endpoint, endpoint_id), "endpoint", endpoint_id)
+def show_for_endpoint(call: Call[IdentityDeps], endpoint_id: str) -> Extended[PolicyView]:
+    endpoint = existing_row(call.tx, Endpoint, "endpoint", endpoint_id)
     policy_id = _in_force(call.tx)(endpoint)
     row = call.tx.get(PolicyDocument, policy_id) if policy_id else None
     if row is None:
         raise NotFound(f"No policy is associated with endpoint {endpoint_id}.")
-    return {"policy": policy_view(call, row)}
+    return policy_view(call, row)
 
 
-def list_endpoints(call: Call[IdentityDeps], policy_id: str) -> dict[str, Any]:
-    _checked(call, policy_id, {})
+def list_endpoints(call: Call[IdentityDeps], policy_id: str) -> Listed[Extended[EndpointView]]:
+    existing_row(call.tx, PolicyDocument, "policy", policy_id)
     policy_of = _in_force(call.tx)
     rows = [row for row in call.tx.scalars(select(Endpoint).order_by(Endpoint.id)) if policy_of(row) == policy_id]
-    return collection(call, "endpoints", [endpoint_view(call, row) for row in rows])
+    return whole(call, [endpoint_view(call, row) for row in rows])
 
 
 _AT = "/v3/policies/{policy_id}/OS-ENDPOINT-POLICY"
@@ -121,6 +131,6 @@ ROUTES = (
         for kind in _KINDS
         for method, verb, handler in _VERBS
     ),
-    Route("GET", _AT + "/endpoints", list_endpoints, "identity:list_endpoints_for_policy"),
-    Route("GET", _OF_ENDPOINT, show_for_endpoint, "identity:get_policy_for_endpoint"),
+    Route("GET", _AT + "/endpoints", list_endpoints, "identity:list_endpoints_for_policy", envelope="endpoints"),
+    Route("GET", _OF_ENDPOINT, show_for_endpoint, "identity:get_policy_for_endpoint", envelope="policy"),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -10,14 +10,14 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from gureum.foundation import ids
 from gureum.foundation.errors import BadRequest
 from gureum.foundation.http.call import Call
-from gureum.foundation.http.collections import Collection
 from gureum.foundation.http.routes import Route
-from gureum.foundation.http.views import Listed
+from gureum.foundation.http.views import Extended, JsonValue, Listed, View
 from gureum.foundation.policy import Rule
 from gureum.services.identity import listing
-from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, CLOUD, extra_of, typed
-from gureum.services.identity.finding import existing
-from gureum.services.identity.listing import declared, query, self_link
+from gureum.services.identity.deps import IdentityDeps
+from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, CLOUD, extra_of
+from gureum.services.identity.finding import existing_row
+from gureum.services.identity.listing import SelfLink, declared, query, self_link
 from gureum.services.identity.policies.model import PolicyDocument
 
 RULES = (
@@ -27,10 +27,9 @@ RULES = (
     Rule("identity:update_policy", ADMIN, "Change a policy document", scopes=CLOUD),
     Rule("identity:delete_policy", ADMIN, "Delete a policy document", scopes=CLOUD),
 )
-_KNOWN = frozenset({"id", "type", "blob", "links"})
 _MAX_BLOB_BYTES = 65_536
 Kind = Annotated[str, Meta(min_length=1, max_length=255)]
-Blob = str | dict[str, Any]
+Blob = str | dict[str, JsonValue]
 
 
 class NewPolicy(Struct):
@@ -43,18 +42,25 @@ class PolicyChange(Struct):
     type: Kind | UnsetType = UNSET
 
 
-class PolicyBody(Struct, forbid_unknown_fields=True):
-    policy: dict[str, Any]
+class PolicyRow(Struct, frozen=True, gc=False):
+    """What lists read of a policy document."""
+
+    id: str
+    type: str
+    blob: Blob
+    extra: dict[str, JsonValue]
 
 
-def view_of(call: Call[Any], row: PolicyDocument) -> dict[str, Any]:
-    return {
-        **row.extra,
-        "id": row.id,
-        "type": row.type,
-        "blob": row.blob,
-        "links": self_link(call, "policies", row.id),
-    }
+class PolicyView(View):
+    id: str
+    type: str
+    blob: Blob
+    links: SelfLink
+
+
+def view_of(call: Call[IdentityDeps], row: PolicyDocument | PolicyRow) -> Extended[PolicyView]:
+    """A policy document as lists and its own page show it."""
+    return Extended(PolicyView(row.id, row.type, row.blob, self_link(call, "policies", row.id)), row.extra)
 
 
 def _bounded(blob: Blob) -> Blob:
@@ -63,50 +69,45 @@ def _bounded(blob: Blob) -> Blob:
     return blob
 
 
-def create(call: Call[Any], body: PolicyBody) -> dict[str, Any]:
-    new: NewPolicy = typed(NewPolicy, body.policy)
-    extra = extra_of(body.policy, _KNOWN)
+def create(call: Call[IdentityDeps], body: Extended[NewPolicy]) -> Extended[PolicyView]:
+    new, extra = body.fields, extra_of(body.extra)
     row = PolicyDocument(id=ids.new_hex(), type=new.type, blob=_bounded(new.blob), extra=extra)
     call.tx.add(row)
-    return {"policy": view_of(call, row)}
+    return view_of(call, row)
 
 
-_POLICIES: Collection[Any] = declared("policies", PolicyDocument, {"type": PolicyDocument.type})
+_POLICIES = declared("policies", PolicyDocument, {"type": PolicyDocument.type}, PolicyRow)
 
 
-def index(call: Call[Any]) -> Listed[Any]:
+def index(call: Call[IdentityDeps]) -> Listed[Extended[PolicyView]]:
     return listing.index(call, _POLICIES, view_of)
 
 
-def _find(call: Call[Any], policy_id: str) -> PolicyDocument:
-    return existing(call.tx.get(PolicyDocument, policy_id), "policy", policy_id)
+def show(call: Call[IdentityDeps], policy_id: str) -> Extended[PolicyView]:
+    return view_of(call, existing_row(call.tx, PolicyDocument, "policy", policy_id))
 
 
-def show(call: Call[Any], policy_id: str) -> dict[str, Any]:
-    return {"policy": view_of(call, _find(call, policy_id))}
-
-
-def update(call: Call[Any], body: PolicyBody, policy_id: str) -> dict[str, Any]:
-    change: PolicyChange = typed(PolicyChange, body.policy)
-    row = _find(call, policy_id)
+def update(call: Call[IdentityDeps], body: Extended[PolicyChange], policy_id: str) -> Extended[PolicyView]:
+    change = body.fields
+    row = existing_row(call.tx, PolicyDocument, "policy", policy_id)
     if change.type is not UNSET:
         row.type = change.type
     if change.blob is not UNSET:
         row.blob = _bounded(change.blob)
-    row.extra = extra_of(body.policy, _KNOWN, row.extra)
-    return {"policy": view_of(call, row)}
+    row.extra = extra_of(body.extra, present=row.extra)
+    return view_of(call, row)
 
 
-def delete(call: Call[Any], policy_id: str) -> None:
-    call.tx.delete(_find(call, policy_id))
+def delete(call: Call[IdentityDeps], policy_id: str) -> None:
+    call.tx.delete(existing_row(call.tx, PolicyDocument, "policy", policy_id))
 
 
 _ALL = "/v3/policies"
 _ONE = _ALL + "/{policy_id}"
 ROUTES = (
     Route("GET", _ALL, index, "identity:list_policies", envelope="policies", query=query(_POLICIES)),
-    Route("POST", _ALL, create, "identity:create_policy", 201, body=PolicyBody),
-    Route("GET", _ONE, show, "identity:get_policy"),
-    Route("PATCH", _ONE, update, "identity:update_policy", body=PolicyBody),
+    Route("POST", _ALL, create, "identity:create_policy", 201, body=Extended[NewPolicy], envelope="policy"),
+    Route("GET", _ONE, show, "identity:get_policy", envelope="policy"),
+    Route("PATCH", _ONE, update, "identity:update_policy", body=Extended[PolicyChange], envelope="policy"),
     Route("DELETE", _ONE, delete, "identity:delete_policy", 204),
 )
