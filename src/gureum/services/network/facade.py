@@ -6,7 +6,6 @@ The implementation is in `server_ports/`; read its `planning.py` for what is ref
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from sqlalchemy import or_, select
 
@@ -27,13 +26,14 @@ from gureum.services.network.floating_ips.model import FloatingIp
 from gureum.services.network.ports.model import IpAllocation, Port
 from gureum.services.network.security_groups.legacy import LegacyGroup, LegacyRule, LegacySecurityGroups, NewIngressRule
 from gureum.services.network.server_ports import operations, planning, views, wiring
-from gureum.services.network.server_ports.model import Address, NicPlan, NicRequest, NicWanted, Wiring
+from gureum.services.network.server_ports.model import Address, Interface, NicPlan, NicRequest, NicWanted, Wiring
 
 __all__ = [
     "Address",
     "AddressesChanged",
     "FloatingIpCreated",
     "FloatingIpDeleted",
+    "Interface",
     "LegacyGroup",
     "LegacyRule",
     "NetworkCreated",
@@ -83,8 +83,8 @@ class NetworkFacade:
         """Every server's addresses, one statement; a server without any has no entry."""
         return views.addresses(tx, server_ids)
 
-    def interfaces(self, tx: Tx, server_id: str) -> list[dict[str, Any]]:
-        """The server's interfaces as the compute API shows them, in attach order."""
+    def interfaces(self, tx: Tx, server_id: str) -> list[Interface]:
+        """The server's interfaces in attach order."""
         return views.interfaces(tx, server_id)
 
     def attach(self, tx: Tx, caller: Caller, server_id: str, wanted: NicWanted, zone: str) -> str:

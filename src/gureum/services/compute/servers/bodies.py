@@ -25,7 +25,8 @@ HostName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0
 ShortHostName = Annotated[str, Meta(min_length=2, max_length=63, pattern=r"^[a-zA-Z0-9][a-zA-Z0-9\-]*[a-zA-Z0-9]\Z")]
 UserData = Annotated[str, Meta(max_length=65535)]
 Description = PrintableText | None
-Tags = Annotated[list[Tag], Meta(max_length=50)]
+MOST_TAGS = 50
+Tags = Annotated[list[Tag], Meta(max_length=MOST_TAGS)]
 IPv4Text = Annotated[str, Meta(max_length=15)]
 IPv6Text = Annotated[str, Meta(max_length=45)]
 Networks = Literal["auto", "none"]

@@ -5,10 +5,10 @@ Metadata is part of what the host tells the guest, so that its changes reach the
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import quote
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 from gureum.foundation import clock
 from gureum.foundation.errors import BadRequest, Conflict, Forbidden, NotFound
@@ -16,15 +16,15 @@ from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Reply, Route
 from gureum.foundation.policy import Rule
 from gureum.services.compute.deps import ComputeDeps
-from gureum.services.compute.servers import operations
-from gureum.services.compute.servers.bodies import Metadata, Tag
+from gureum.services.compute.servers import operations, seen
+from gureum.services.compute.servers.bodies import MOST_TAGS, Metadata, Tags
 from gureum.services.compute.servers.model import Server
+from gureum.services.compute.servers.seen import ServerRecord
 
 _META = "os_compute_api:server-metadata:"
 _TAGS = "os_compute_api:os-server-tags:"
 READER = "rule:project_reader_or_admin"
 MEMBER = "rule:project_member_or_admin"
-MOST_TAGS = 50
 _AT_REST = frozenset({"active", "paused", "suspended", "stopped"})
 
 RULES = (
@@ -43,59 +43,51 @@ RULES = (
 )
 
 
-class MetadataBody(Struct, forbid_unknown_fields=True):
-    metadata: Metadata
-
-
-class ItemBody(Struct, forbid_unknown_fields=True):
-    meta: Annotated[Metadata, Meta(min_length=1, max_length=1)]
-
-
-class TagsBody(Struct, forbid_unknown_fields=True):
-    tags: Annotated[list[Tag], Meta(max_length=MOST_TAGS)]
+Item = Annotated[Metadata, Meta(min_length=1, max_length=1)]
+"""One item of metadata."""
 
 
 # -- metadata --------------------------------------------------------------------------------------------
 
 
-def list_metadata(call: Call[ComputeDeps], server_id: str) -> dict[str, Any]:
-    return {"metadata": operations.find_server(call.tx, call.caller, server_id).meta}
+def list_metadata(call: Call[ComputeDeps], server_id: str) -> dict[str, str]:
+    return seen.find(call.tx, call.caller, server_id).meta
 
 
-def show_item(call: Call[ComputeDeps], server_id: str, key: str) -> dict[str, Any]:
-    server = operations.find_server(call.tx, call.caller, server_id)
-    return {"meta": {key: _item(server, key)}}
+def show_item(call: Call[ComputeDeps], server_id: str, key: str) -> dict[str, str]:
+    server = seen.find(call.tx, call.caller, server_id)
+    return {key: _item(server.meta, key)}
 
 
-def add_metadata(call: Call[ComputeDeps], body: MetadataBody, server_id: str) -> dict[str, Any]:
+def add_metadata(call: Call[ComputeDeps], body: Metadata, server_id: str) -> dict[str, str]:
     server = _changeable(call, server_id)
-    return {"metadata": _set(call, server, {**server.meta, **body.metadata})}
+    return _set(call, server, {**server.meta, **body})
 
 
-def replace_metadata(call: Call[ComputeDeps], body: MetadataBody, server_id: str) -> dict[str, Any]:
-    return {"metadata": _set(call, _changeable(call, server_id), dict(body.metadata))}
+def replace_metadata(call: Call[ComputeDeps], body: Metadata, server_id: str) -> dict[str, str]:
+    return _set(call, _changeable(call, server_id), dict(body))
 
 
-def set_item(call: Call[ComputeDeps], body: ItemBody, server_id: str, key: str) -> dict[str, Any]:
-    if key not in body.meta:
+def set_item(call: Call[ComputeDeps], body: Item, server_id: str, key: str) -> dict[str, str]:
+    if key not in body:
         raise BadRequest("Request body and URI mismatch")
     if not 1 <= len(key) <= 255:
         raise BadRequest("Invalid input for field/attribute meta: a key has 1 to 255 characters.")
     server = _changeable(call, server_id)
-    _set(call, server, {**server.meta, **body.meta})
-    return {"meta": body.meta}
+    _set(call, server, {**server.meta, **body})
+    return body
 
 
 def delete_item(call: Call[ComputeDeps], server_id: str, key: str) -> None:
     server = _changeable(call, server_id)
-    _item(server, key)
+    _item(server.meta, key)
     _set(call, server, {name: value for name, value in server.meta.items() if name != key})
 
 
-def _item(server: Server, key: str) -> str:
-    if key not in server.meta:
+def _item(metadata: dict[str, str], key: str) -> str:
+    if key not in metadata:
         raise NotFound("Metadata item was not found")
-    return server.meta[key]
+    return metadata[key]
 
 
 def _changeable(call: Call[ComputeDeps], server_id: str) -> Server:
@@ -121,15 +113,15 @@ def _set(call: Call[ComputeDeps], server: Server, metadata: dict[str, str]) -> d
 # -- tags ------------------------------------------------------------------------------------------------
 
 
-def list_tags(call: Call[ComputeDeps], server_id: str) -> dict[str, Any]:
-    return {"tags": operations.find_server(call.tx, call.caller, server_id).tags}
+def list_tags(call: Call[ComputeDeps], server_id: str) -> list[str]:
+    return seen.find(call.tx, call.caller, server_id).tags
 
 
 def show_tag(call: Call[ComputeDeps], server_id: str, tag: str) -> None:
-    _held_tag(operations.find_server(call.tx, call.caller, server_id), tag)
+    _check_tag(seen.find(call.tx, call.caller, server_id), tag)
 
 
-def add_tag(call: Call[ComputeDeps], server_id: str, tag: str) -> Reply[Any]:
+def add_tag(call: Call[ComputeDeps], server_id: str, tag: str) -> Reply[None]:
     if not 1 <= len(tag) <= 60 or "," in tag:
         raise BadRequest(f"Tag {tag[:64]!r} is invalid: 1 to 60 characters without comma and slash are allowed.")
     server = _tagged(call, server_id)
@@ -144,15 +136,15 @@ def add_tag(call: Call[ComputeDeps], server_id: str, tag: str) -> Reply[Any]:
     return answer
 
 
-def replace_tags(call: Call[ComputeDeps], body: TagsBody, server_id: str) -> dict[str, Any]:
+def replace_tags(call: Call[ComputeDeps], body: Tags, server_id: str) -> list[str]:
     server = _tagged(call, server_id)
-    _set_tags(server, body.tags)
-    return {"tags": server.tags}
+    _set_tags(server, body)
+    return server.tags
 
 
 def delete_tag(call: Call[ComputeDeps], server_id: str, tag: str) -> None:
     server = _tagged(call, server_id)
-    _held_tag(server, tag)
+    _check_tag(server, tag)
     _set_tags(server, [other for other in server.tags if other != tag])
 
 
@@ -160,7 +152,8 @@ def delete_tags(call: Call[ComputeDeps], server_id: str) -> None:
     _set_tags(_tagged(call, server_id), [])
 
 
-def _held_tag(server: Server, tag: str) -> None:
+def _check_tag(server: Server | ServerRecord, tag: str) -> None:
+    """Raises NotFound for a tag that the server does not have."""
     if tag not in server.tags:
         raise NotFound(f"Server {server.id} has no tag '{tag[:64]}'")
 
@@ -183,14 +176,14 @@ _TAGS_ALL = "/v2.1/servers/{server_id}/tags"
 _TAGS_ONE = _TAGS_ALL + "/{tag}"
 _SINCE = (2, 26)
 ROUTES = (
-    Route("GET", _META_ALL, list_metadata, _META + "index"),
-    Route("POST", _META_ALL, add_metadata, _META + "create", body=MetadataBody),
-    Route("PUT", _META_ALL, replace_metadata, _META + "update_all", body=MetadataBody),
-    Route("GET", _META_ONE, show_item, _META + "show"),
-    Route("PUT", _META_ONE, set_item, _META + "update", body=ItemBody),
+    Route("GET", _META_ALL, list_metadata, _META + "index", envelope="metadata"),
+    Route("POST", _META_ALL, add_metadata, _META + "create", body=Metadata, envelope="metadata"),
+    Route("PUT", _META_ALL, replace_metadata, _META + "update_all", body=Metadata, envelope="metadata"),
+    Route("GET", _META_ONE, show_item, _META + "show", envelope="meta"),
+    Route("PUT", _META_ONE, set_item, _META + "update", body=Item, envelope="meta"),
     Route("DELETE", _META_ONE, delete_item, _META + "delete", 204),
-    Route("GET", _TAGS_ALL, list_tags, _TAGS + "index", since=_SINCE),
-    Route("PUT", _TAGS_ALL, replace_tags, _TAGS + "update_all", body=TagsBody, since=_SINCE),
+    Route("GET", _TAGS_ALL, list_tags, _TAGS + "index", envelope="tags", since=_SINCE),
+    Route("PUT", _TAGS_ALL, replace_tags, _TAGS + "update_all", body=Tags, envelope="tags", since=_SINCE),
     Route("DELETE", _TAGS_ALL, delete_tags, _TAGS + "delete_all", 204, since=_SINCE),
     Route("GET", _TAGS_ONE, show_tag, _TAGS + "show", 204, since=_SINCE),
     Route("PUT", _TAGS_ONE, add_tag, _TAGS + "update", 201, since=_SINCE),

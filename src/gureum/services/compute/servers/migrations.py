@@ -6,12 +6,11 @@ Source: compute API reference, "Migrations (os-migrations)", "Server migrations 
 
 from __future__ import annotations
 
-from typing import Any
-
 from gureum.foundation.errors import BadRequest
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
+from gureum.foundation.http.views import View
 from gureum.foundation.policy import Rule
 from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.pages import check_paging, only_parameters
@@ -29,7 +28,11 @@ _SINCE = {(2, 66): ("changes-before",), (2, 80): ("user_id", "project_id")}
 _QUERY = (*_FILTERS, *_PAGE, *(name for names in _SINCE.values() for name in names))
 
 
-def index(call: Call[ComputeDeps]) -> dict[str, Any]:
+class Migration(View):
+    """Of which there is none."""
+
+
+def index(call: Call[ComputeDeps]) -> list[Migration]:
     if call.at_least(2, 59):
         later = [name for version, names in _SINCE.items() if call.at_least(*version) for name in names]
         only_parameters(call, frozenset({*_FILTERS, *_PAGE, *later}))
@@ -37,10 +40,10 @@ def index(call: Call[ComputeDeps]) -> dict[str, Any]:
         _check_moments(call)
         if (marker := call.param("marker")) is not None:
             raise BadRequest(f"marker [{marker[:64]}] not found")
-    return {"migrations": []}
+    return []
 
 
-def _check_moments(call: Call[Any]) -> None:
+def _check_moments(call: Call[ComputeDeps]) -> None:
     since, before = call.param("changes-since"), call.param("changes-before")
     begun = None if since is None else filters.moment("changes-since", since)
     ended = None if before is None else filters.moment("changes-before", before)
@@ -48,12 +51,12 @@ def _check_moments(call: Call[Any]) -> None:
         raise BadRequest("The value of changes-since must be less than or equal to changes-before.")
 
 
-def of_server(call: Call[ComputeDeps], server_id: str) -> dict[str, Any]:
+def of_server(call: Call[ComputeDeps], server_id: str) -> list[Migration]:
     seen.find(call.tx, call.caller, server_id)
-    return {"migrations": []}
+    return []
 
 
 ROUTES = (
-    Route("GET", "/v2.1/os-migrations", index, _ALL, query=_QUERY),
-    Route("GET", "/v2.1/servers/{server_id}/migrations", of_server, _LIST, since=(2, 23)),
+    Route("GET", "/v2.1/os-migrations", index, _ALL, envelope="migrations", query=_QUERY),
+    Route("GET", "/v2.1/servers/{server_id}/migrations", of_server, _LIST, envelope="migrations", since=(2, 23)),
 )

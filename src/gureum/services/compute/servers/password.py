@@ -7,7 +7,7 @@ Source: compute API reference, "Servers password (servers, os-server-password)".
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from gureum.agents.hypervisor.protocol import HypervisorAgent
 from gureum.foundation.errors import Conflict, Unavailable
@@ -15,9 +15,10 @@ from gureum.foundation.fleet.failure import AgentFailure
 from gureum.foundation.fleet.silence import Cause, Silence
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
+from gureum.foundation.http.views import View
 from gureum.foundation.policy import Rule
 from gureum.services.compute.deps import ComputeDeps
-from gureum.services.compute.servers import operations
+from gureum.services.compute.servers import seen
 
 Result = TypeVar("Result")
 
@@ -28,8 +29,12 @@ RULES = (
 )
 
 
-def show(call: Call[ComputeDeps], server_id: str) -> dict[str, Any]:
-    return {"password": _ask(call, server_id, lambda agent: agent.guest_password(server_id)) or ""}
+class GuestPassword(View):
+    password: str
+
+
+def show(call: Call[ComputeDeps], server_id: str) -> GuestPassword:
+    return GuestPassword(_ask(call, server_id, lambda agent: agent.guest_password(server_id)) or "")
 
 
 def clear(call: Call[ComputeDeps], server_id: str) -> None:
@@ -39,7 +44,7 @@ def clear(call: Call[ComputeDeps], server_id: str) -> None:
 def _ask(call: Call[ComputeDeps], server_id: str, question: Callable[[HypervisorAgent], Result]) -> Result | None:
     """None for a server that has no host. Raises Unavailable, Conflict."""
     with call.database.read() as tx:
-        server = operations.find_server(tx, call.caller, server_id)
+        server = seen.find(tx, call.caller, server_id)
     if not server.host:
         return None
     try:

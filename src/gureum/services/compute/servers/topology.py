@@ -6,10 +6,9 @@ Source: compute API reference, "Servers Topology (servers, topology)".
 
 from __future__ import annotations
 
-from typing import Any
-
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
+from gureum.foundation.http.views import View
 from gureum.foundation.policy import Rule
 from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.servers import seen
@@ -18,9 +17,14 @@ _SHOW = "compute:server:topology:index"
 RULES = (Rule(_SHOW, "rule:project_reader_or_admin", "Show a server's NUMA topology"),)
 
 
-def show(call: Call[ComputeDeps], server_id: str) -> dict[str, Any]:
+class Topology(View):
+    nodes: tuple[()] = ()
+    pagesize_kb: None = None
+
+
+def show(call: Call[ComputeDeps], server_id: str) -> Topology:
     seen.find(call.tx, call.caller, server_id)
-    return {"nodes": [], "pagesize_kb": None}
+    return Topology()
 
 
 ROUTES = (Route("GET", "/v2.1/servers/{server_id}/topology", show, _SHOW, since=(2, 78)),)

@@ -18,7 +18,6 @@ from gureum.foundation.http.versioned import Since, Until
 from gureum.foundation.http.views import Link, View
 from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.servers import seen
-from gureum.services.compute.servers.model import Server
 from gureum.services.compute.servers.seen import ServerRecord
 from gureum.services.network.facade import Address
 
@@ -285,7 +284,7 @@ def _extend(view: ServerView, server: ServerRecord) -> None:
     view.user_data = server.user_data
 
 
-def host_id(server: ServerRecord | Server) -> str:
+def host_id(server: ServerRecord) -> str:
     """A name for the host that differs from project to project, as the API promises."""
     if not server.host:
         return ""

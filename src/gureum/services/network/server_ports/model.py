@@ -55,6 +55,18 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
+class Interface:
+    """An interface of a server; each of its addresses with the id of its subnet."""
+
+    port_id: str
+    network_id: str
+    mac: str
+    status: str
+    tag: str | None
+    addresses: list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
 class Wiring:
     """A server's ports as its host and guest are told of them; `down` are those that are not up yet.
 

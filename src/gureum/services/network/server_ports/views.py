@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
 
 from sqlalchemy import and_, bindparam, select, type_coerce
 
@@ -19,7 +18,7 @@ from gureum.services.network.floating_ips.model import FloatingIp
 from gureum.services.network.networks.model import Network
 from gureum.services.network.ports.model import IpAllocation, Port, PortGroup
 from gureum.services.network.security_groups.model import SecurityGroup
-from gureum.services.network.server_ports.model import Address
+from gureum.services.network.server_ports.model import Address, Interface
 
 _SERVER = bindparam("server_id", type_=Id)
 _SERVERS = bindparam("server_ids", type_=Id, expanding=True)
@@ -75,21 +74,11 @@ def security_groups(tx: Tx, server_ids: Sequence[str]) -> dict[str, list[str]]:
     return dict(found)
 
 
-def interfaces(tx: Tx, server_id: str) -> list[dict[str, Any]]:
-    """The server's interfaces in attach order, in the words of the compute API."""
-    found: dict[str, dict[str, Any]] = {}
-    for row in _INTERFACES.all(tx, server_id=server_id):
-        view = found.setdefault(
-            row.id,
-            {
-                "net_id": row.network_id,
-                "port_id": row.id,
-                "mac_addr": row.mac,
-                "port_state": row.status,
-                "fixed_ips": [],
-                "tag": row.nic_tag or None,
-            },
-        )
-        if row.ip:
-            view["fixed_ips"].append({"subnet_id": row.subnet_id, "ip_address": row.ip})
-    return list(found.values())
+def interfaces(tx: Tx, server_id: str) -> list[Interface]:
+    """The server's interfaces in attach order."""
+    by_port: dict[str, Interface] = {}
+    for port_id, network_id, mac, status, tag, ip, subnet_id in _INTERFACES.all(tx, server_id=server_id):
+        interface = by_port.setdefault(port_id, Interface(port_id, network_id, mac, status, tag or None, []))
+        if ip:
+            interface.addresses.append((subnet_id, ip))
+    return list(by_port.values())
