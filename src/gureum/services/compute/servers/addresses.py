@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from gureum.foundation.errors import NotFound
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
 from gureum.services.compute.deps import ComputeDeps
-from gureum.services.compute.servers import operations, seen, views
+from gureum.services.compute.servers import seen, views
 from gureum.services.compute.servers.views import ShortAddress
+from gureum.services.network.facade import LegacyGroup
 
 READER = "rule:project_reader_or_admin"
 _IPS = "os_compute_api:ips:"
@@ -39,14 +38,14 @@ def show(call: Call[ComputeDeps], server_id: str, network: str) -> dict[str, lis
     return {network: by_network[network]}
 
 
-def security_groups(call: Call[ComputeDeps], server_id: str) -> dict[str, Any]:
-    server = operations.find_server(call.tx, call.caller, server_id)
-    return {"security_groups": call.deps.network.security_groups.of_server(call.tx, server.id)}
+def security_groups(call: Call[ComputeDeps], server_id: str) -> list[LegacyGroup]:
+    server = seen.find(call.tx, call.caller, server_id)
+    return call.deps.network.security_groups.of_server(call.tx, server.id)
 
 
 _ONE = "/v2.1/servers/{server_id}"
 ROUTES = (
     Route("GET", _ONE + "/ips", index, _IPS + "index", envelope="addresses"),
     Route("GET", _ONE + "/ips/{network}", show, _IPS + "show"),
-    Route("GET", _ONE + "/os-security-groups", security_groups, _GROUPS),
+    Route("GET", _ONE + "/os-security-groups", security_groups, _GROUPS, envelope="security_groups"),
 )
