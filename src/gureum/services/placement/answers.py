@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from typing import Annotated, Any
+from typing import Annotated, TypeVar
 
 from msgspec import Meta
 from sqlalchemy import update
@@ -21,6 +21,7 @@ from gureum.foundation.http.microversions import Version
 from gureum.foundation.http.routes import Reply
 from gureum.services.placement.model import Provider
 
+Shown = TypeVar("Shown")
 PREFIX = "/placement"
 """Links are paths, as the reference shows them."""
 
@@ -54,8 +55,8 @@ def dashed(uuid: str) -> str:
 
 
 def fresh(
-    call: Call[Any], body: Any, moments: Iterable[datetime] = (), *, status: int | None = None, location: str = ""
-) -> Reply[Any]:
+    call: Call[None], body: Shown, moments: Iterable[datetime] = (), *, status: int | None = None, location: str = ""
+) -> Reply[Shown]:
     """An answer with the headers that keep it out of caches, since 1.15; `moments` are when its rows changed."""
     headers = {"Location": location} if location else {}
     if call.at_least(1, 15):
@@ -65,7 +66,7 @@ def fresh(
     return Reply(body, status, headers)
 
 
-def check_query(call: Call[Any], since: dict[str, Version]) -> None:
+def check_query(call: Call[None], since: dict[str, Version]) -> None:
     """Refuse parameters that are not known at this version; of one given twice the last counts. Raises BadRequest."""
     for name, _ in call.query:
         if name not in since or call.version < since[name]:

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import PUBLIC, Reply, Route
+from gureum.foundation.http.views import Link, View
 from gureum.services.placement.answers import fresh
 
 RULES = ()
 
 
-def versions(call: Call[Any]) -> Reply[Any]:
-    document = {
-        "versions": [
-            {
-                "id": "v1.0",
-                "min_version": "1.0",
-                "max_version": "1.39",
-                "status": "CURRENT",
-                "links": [{"rel": "self", "href": ""}],
-            }
-        ]
-    }
-    return fresh(call, document)
+class VersionView(View):
+    id: str
+    min_version: str
+    max_version: str
+    status: str
+    links: list[Link]
 
 
-ROUTES = (Route("GET", "/", versions, PUBLIC, transaction="none"),)
+def versions(call: Call[None]) -> Reply[list[VersionView]]:
+    return fresh(call, [VersionView("v1.0", "1.0", "1.39", "CURRENT", [Link("self", "")])])
+
+
+ROUTES = (Route("GET", "/", versions, PUBLIC, envelope="versions", transaction="none"),)

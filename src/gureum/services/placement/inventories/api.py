@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from msgspec import Struct
 
 from gureum.foundation.errors import BadRequest, Conflict, MethodNotAllowed, NotFound
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Reply, Route
+from gureum.foundation.http.views import View
 from gureum.foundation.policy import Rule
 from gureum.services.placement.answers import ADMIN, ClassName, Generation, find_provider, fresh, grow
 from gureum.services.placement.inventories import operations
-from gureum.services.placement.inventories.operations import GivenStock, Stock
+from gureum.services.placement.inventories.operations import GivenStock, InventoryOfProvider, InventoryView, Stock
 from gureum.services.placement.model import Provider
 
 _P = "placement:resource_providers:inventories:"
@@ -36,11 +35,16 @@ class Inventories(Struct, forbid_unknown_fields=True):
     resource_provider_generation: Generation
 
 
-def index(call: Call[Any], uuid: str) -> Reply[Any]:
+class InventoriesView(View):
+    inventories: dict[str, InventoryView]
+    resource_provider_generation: int
+
+
+def index(call: Call[None], uuid: str) -> Reply[InventoriesView]:
     return _all(call, find_provider(call.tx, uuid))
 
 
-def replace(call: Call[Any], body: Inventories, uuid: str) -> Reply[Any]:
+def replace(call: Call[None], body: Inventories, uuid: str) -> Reply[InventoriesView]:
     provider = find_provider(call.tx, uuid)
     grow(call.tx, provider, body.resource_provider_generation)
     operations.check(call.tx, provider, body.inventories, call.version)
@@ -49,7 +53,7 @@ def replace(call: Call[Any], body: Inventories, uuid: str) -> Reply[Any]:
     return _all(call, provider)
 
 
-def clear(call: Call[Any], uuid: str) -> None:
+def clear(call: Call[None], uuid: str) -> None:
     """Since 1.5."""
     if not call.at_least(1, 5):
         raise MethodNotAllowed(headers={"Allow": "GET, POST, PUT"})
@@ -58,7 +62,7 @@ def clear(call: Call[Any], uuid: str) -> None:
     operations.drop(call.tx, provider, operations.held(call.tx, provider).keys())
 
 
-def create(call: Call[Any], body: NewInventory, uuid: str) -> Reply[Any]:
+def create(call: Call[None], body: NewInventory, uuid: str) -> Reply[InventoryOfProvider]:
     provider = find_provider(call.tx, uuid)
     grow(call.tx, provider, body.resource_provider_generation)
     operations.check(call.tx, provider, {body.resource_class: body}, call.version)
@@ -69,12 +73,12 @@ def create(call: Call[Any], body: NewInventory, uuid: str) -> Reply[Any]:
     return _one(call, provider, body.resource_class, status=201, location=location)
 
 
-def show(call: Call[Any], uuid: str, resource_class: str) -> Reply[Any]:
+def show(call: Call[None], uuid: str, resource_class: str) -> Reply[InventoryOfProvider]:
     provider = find_provider(call.tx, uuid)
     return _one(call, provider, resource_class)
 
 
-def change(call: Call[Any], body: GivenStock, uuid: str, resource_class: str) -> Reply[Any]:
+def change(call: Call[None], body: GivenStock, uuid: str, resource_class: str) -> Reply[InventoryOfProvider]:
     provider = find_provider(call.tx, uuid)
     grow(call.tx, provider, body.resource_provider_generation)
     operations.check(call.tx, provider, {resource_class: body}, call.version)
@@ -84,7 +88,7 @@ def change(call: Call[Any], body: GivenStock, uuid: str, resource_class: str) ->
     return _one(call, provider, resource_class)
 
 
-def remove(call: Call[Any], uuid: str, resource_class: str) -> None:
+def remove(call: Call[None], uuid: str, resource_class: str) -> None:
     provider = find_provider(call.tx, uuid)
     if resource_class not in operations.held(call.tx, provider):
         raise NotFound(f"No inventory of class {resource_class[:64]} found for delete.")
@@ -92,20 +96,19 @@ def remove(call: Call[Any], uuid: str, resource_class: str) -> None:
     operations.drop(call.tx, provider, {resource_class})
 
 
-def _all(call: Call[Any], provider: Provider) -> Reply[Any]:
+def _all(call: Call[None], provider: Provider) -> Reply[InventoriesView]:
     rows = operations.held(call.tx, provider)
-    inventories = {resource_class: operations.view(row) for resource_class, row in rows.items()}
-    view = {"inventories": inventories, "resource_provider_generation": provider.generation}
-    return fresh(call, view, (provider.updated_at,))
+    inventories = {resource_class: operations.view_of(row) for resource_class, row in rows.items()}
+    return fresh(call, InventoriesView(inventories, provider.generation), (provider.updated_at,))
 
 
 def _one(
-    call: Call[Any], provider: Provider, resource_class: str, status: int | None = None, location: str = ""
-) -> Reply[Any]:
+    call: Call[None], provider: Provider, resource_class: str, status: int | None = None, location: str = ""
+) -> Reply[InventoryOfProvider]:
     row = operations.held(call.tx, provider).get(resource_class)
     if row is None:
         raise NotFound(f"No inventory of class {resource_class[:64]} for {provider.id}")
-    view = {**operations.view(row), "resource_provider_generation": provider.generation}
+    view = operations.view_of_provider(row, provider)
     return fresh(call, view, (provider.updated_at,), status=status, location=location)
 
 

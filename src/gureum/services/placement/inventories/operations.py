@@ -6,14 +6,15 @@ The invariant: an inventory goes only when nothing of it is used.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
-from msgspec import Meta, Struct, structs
+from msgspec import Meta, Struct
 from sqlalchemy import select
 
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.errors import BadRequest, Conflict
 from gureum.foundation.http.microversions import Version
+from gureum.foundation.http.views import View
 from gureum.services.placement import names
 from gureum.services.placement.answers import INVENTORY_IN_USE, MOST, Generation
 from gureum.services.placement.model import Provider, ProviderInventory
@@ -39,7 +40,22 @@ class GivenStock(Stock, forbid_unknown_fields=True, kw_only=True):
     resource_provider_generation: Generation
 
 
-FIELDS = tuple(field.name for field in structs.fields(Stock))
+class InventoryView(View):
+    total: int
+    reserved: int
+    min_unit: int
+    max_unit: int
+    step_size: int
+    allocation_ratio: float
+
+
+class InventoryOfProvider(InventoryView):
+    """With the provider's generation."""
+
+    resource_provider_generation: int
+
+
+FIELDS = Stock.__struct_fields__
 
 
 def check(tx: Tx, provider: Provider, stocks: Mapping[str, Stock], version: Version) -> None:
@@ -69,11 +85,10 @@ def put(tx: Tx, provider: Provider, stocks: Mapping[str, Stock]) -> None:
     for resource_class, stock in stocks.items():
         row = present.get(resource_class)
         if row is None:
-            row = ProviderInventory(provider_id=provider.id, resource_class=resource_class, used=0, **view(stock))
+            row = ProviderInventory(provider_id=provider.id, resource_class=resource_class, used=0)
             tx.add(row)
-        else:
-            for name in FIELDS:
-                setattr(row, name, getattr(stock, name))
+        for name in FIELDS:
+            setattr(row, name, getattr(stock, name))
     tx.flush()
 
 
@@ -92,5 +107,11 @@ def drop(tx: Tx, provider: Provider, classes: Collection[str]) -> None:
     tx.flush()
 
 
-def view(stock: Stock | ProviderInventory) -> dict[str, Any]:
-    return {name: getattr(stock, name) for name in FIELDS}
+def view_of(row: ProviderInventory) -> InventoryView:
+    return InventoryView(row.total, row.reserved, row.min_unit, row.max_unit, row.step_size, row.allocation_ratio)
+
+
+def view_of_provider(row: ProviderInventory, provider: Provider) -> InventoryOfProvider:
+    """An inventory by itself."""
+    amounts = (row.total, row.reserved, row.min_unit, row.max_unit, row.step_size)
+    return InventoryOfProvider(*amounts, row.allocation_ratio, provider.generation)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from msgspec import Struct
 from sqlalchemy import select
@@ -11,6 +10,7 @@ from sqlalchemy import select
 from gureum.foundation.errors import BadRequest, Conflict, NotFound
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Reply, Route
+from gureum.foundation.http.views import Link, View
 from gureum.foundation.policy import Rule
 from gureum.services.placement import names
 from gureum.services.placement.answers import ADMIN, PREFIX, CustomName, fresh
@@ -32,24 +32,29 @@ class Named(Struct, forbid_unknown_fields=True):
     name: CustomName
 
 
-def index(call: Call[Any]) -> Reply[Any]:
-    return fresh(call, {"resource_classes": [_view(name) for name in names.classes(call.tx)]})
+class ClassView(View):
+    name: str
+    links: list[Link]
 
 
-def create(call: Call[Any], body: Named) -> Reply[Any]:
+def index(call: Call[None]) -> Reply[list[ClassView]]:
+    return fresh(call, [_view(name) for name in names.classes(call.tx)])
+
+
+def create(call: Call[None], body: Named) -> Reply[None]:
     if call.tx.get(CustomClass, body.name) is not None:
         raise Conflict(f"Conflicting resource class already exists: {body.name}")
     call.tx.add(CustomClass(name=body.name))
     return Reply(None, 201, {"Location": _location(call, body.name)})
 
 
-def show(call: Call[Any], name: str) -> Reply[Any]:
+def show(call: Call[None], name: str) -> Reply[ClassView]:
     if names.unknown_classes(call.tx, [name]):
         raise _missing(name)
     return fresh(call, _view(name))
 
 
-def ensure(call: Call[Any], name: str) -> Reply[Any]:
+def ensure(call: Call[None], name: str) -> Reply[None]:
     """Since 1.7: make sure that the class exists."""
     if not _CUSTOM.fullmatch(name):
         raise BadRequest(f"JSON does not validate: {name[:255]!r} does not match '^CUSTOM_[A-Z0-9_]+$'")
@@ -59,7 +64,7 @@ def ensure(call: Call[Any], name: str) -> Reply[Any]:
     return Reply(None, 201, {"Location": _location(call, name)})
 
 
-def rename(call: Call[Any], body: Named, name: str) -> Reply[Any]:
+def rename(call: Call[None], body: Named, name: str) -> Reply[ClassView]:
     """Until 1.6; not while inventories are of it, which hold its name."""
     row = _own(call, name, "update")
     if call.tx.get(CustomClass, body.name) is not None:
@@ -70,13 +75,13 @@ def rename(call: Call[Any], body: Named, name: str) -> Reply[Any]:
     return fresh(call, _view(body.name))
 
 
-def remove(call: Call[Any], name: str) -> None:
+def remove(call: Call[None], name: str) -> None:
     row = _own(call, name, "delete")
     _check_unused(call, name)
     call.tx.delete(row)
 
 
-def _own(call: Call[Any], name: str, verb: str) -> CustomClass:
+def _own(call: Call[None], name: str, verb: str) -> CustomClass:
     if name in names.STANDARD_CLASSES:
         raise BadRequest(f"Cannot {verb} standard resource class {name}")
     row = call.tx.get(CustomClass, name)
@@ -85,7 +90,7 @@ def _own(call: Call[Any], name: str, verb: str) -> CustomClass:
     return row
 
 
-def _check_unused(call: Call[Any], name: str) -> None:
+def _check_unused(call: Call[None], name: str) -> None:
     used = select(ProviderInventory.provider_id).where(ProviderInventory.resource_class == name).limit(1)
     if call.tx.scalar(used) is not None:
         raise Conflict(f"Cannot delete resource class {name}. Class is in use in inventory.")
@@ -95,23 +100,19 @@ def _missing(name: str) -> NotFound:
     return NotFound(f"No such resource class {name[:255]}.")
 
 
-def _location(call: Call[Any], name: str) -> str:
+def _location(call: Call[None], name: str) -> str:
     return f"{call.base_url}/resource_classes/{name}"
 
 
-def _href(name: str) -> str:
-    return f"{PREFIX}/resource_classes/{name}"
-
-
-def _view(name: str) -> dict[str, Any]:
-    return {"name": name, "links": [{"rel": "self", "href": _href(name)}]}
+def _view(name: str) -> ClassView:
+    return ClassView(name, [Link("self", f"{PREFIX}/resource_classes/{name}")])
 
 
 _ALL = "/resource_classes"
 _ONE = _ALL + "/{name}"
 _SINCE = (1, 2)
 ROUTES = (
-    Route("GET", _ALL, index, _P + "list", since=_SINCE),
+    Route("GET", _ALL, index, _P + "list", envelope="resource_classes", since=_SINCE),
     Route("POST", _ALL, create, _P + "create", 201, body=Named, since=_SINCE),
     Route("GET", _ONE, show, _P + "show", since=_SINCE),
     Route("PUT", _ONE, rename, _P + "update", body=Named, since=_SINCE, until=(1, 6)),

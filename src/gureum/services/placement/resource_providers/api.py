@@ -5,8 +5,8 @@ Source: placement API reference, "Resource providers", "Resource provider aggreg
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Any
+from collections.abc import Mapping, Sequence
+from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 from sqlalchemy import delete as delete_rows
@@ -17,6 +17,8 @@ from gureum.foundation.db.engine import Tx
 from gureum.foundation.errors import BadRequest, Conflict
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Reply, Route
+from gureum.foundation.http.versioned import Since
+from gureum.foundation.http.views import View
 from gureum.foundation.policy import Rule
 from gureum.services.placement.answers import (
     ADMIN,
@@ -38,7 +40,7 @@ from gureum.services.placement.model import (
     ProviderTrait,
 )
 from gureum.services.placement.resource_providers.listing import PARAMETERS, few_providers, providers_asked
-from gureum.services.placement.resource_providers.views import provider_view
+from gureum.services.placement.resource_providers.views import ProviderRow, ProviderView, provider_view
 
 _P = "placement:resource_providers:"
 
@@ -56,21 +58,15 @@ RULES = (
 ProviderName = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
-class New(Struct, forbid_unknown_fields=True):
+class NewProvider(Struct, forbid_unknown_fields=True):
     name: ProviderName
     uuid: Uuid | None = None
+    parent_provider_uuid: Annotated[Uuid | None, Since(1, 14)] = None
 
 
-class NewNested(New, forbid_unknown_fields=True):
-    parent_provider_uuid: Uuid | None = None
-
-
-class Change(Struct, forbid_unknown_fields=True):
+class ChangedProvider(Struct, forbid_unknown_fields=True):
     name: ProviderName
-
-
-class ChangeNested(Change, forbid_unknown_fields=True):
-    parent_provider_uuid: Uuid | UnsetType | None = UNSET
+    parent_provider_uuid: Annotated[Uuid | UnsetType | None, Since(1, 14)] = UNSET
 
 
 class Aggregates(Struct, forbid_unknown_fields=True):
@@ -78,11 +74,21 @@ class Aggregates(Struct, forbid_unknown_fields=True):
     resource_provider_generation: Generation
 
 
-def index(call: Call[Any]) -> Reply[Any]:
+class UsagesView(View):
+    resource_provider_generation: int
+    usages: dict[str, int]
+
+
+class AggregatesView(View):
+    aggregates: list[str]
+    resource_provider_generation: Annotated[int, Since(1, 19)]
+
+
+def index(call: Call[None]) -> Reply[list[ProviderView]]:
     return _listed(call, providers_asked(call))
 
 
-def index_of_few(call: Call[Any]) -> Reply[Any] | None:
+def index_of_few(call: Call[None]) -> Reply[list[ProviderView]] | None:
     """On the event loop, when an embedded database holds only a few providers: cheaper than to change threads."""
     if call.query or not call.database.is_sqlite:
         return None
@@ -92,18 +98,18 @@ def index_of_few(call: Call[Any]) -> Reply[Any] | None:
     return None if rows is None else _listed(call, rows)
 
 
-def _listed(call: Call[Any], rows: Sequence[Any]) -> Reply[Any]:
-    view = {"resource_providers": [provider_view(row, call.version) for row in rows]}
-    return fresh(call, view, (row.updated_at for row in rows))
+def _listed(call: Call[None], rows: Sequence[ProviderRow]) -> Reply[list[ProviderView]]:
+    views = [provider_view(row, call.version) for row in rows]
+    return fresh(call, views, (row.updated_at for row in rows))
 
 
-def create(call: Call[Any], body: NewNested) -> Reply[Any]:
+def create(call: Call[None], body: NewProvider) -> Reply[ProviderView] | Reply[None]:
+    """The provider is shown since 1.20."""
     uuid = dashed(body.uuid) if body.uuid else ids.new_uuid()
-    parent = getattr(body, "parent_provider_uuid", None)
     _check_free(call.tx, uuid, body.name)
     root_id, parent_id = uuid, None
-    if parent is not None:
-        parent_id = dashed(parent)
+    if body.parent_provider_uuid is not None:
+        parent_id = dashed(body.parent_provider_uuid)
         if parent_id == uuid:
             raise BadRequest(
                 f'Unable to create resource provider "{body.name}", {uuid}: parent provider UUID cannot be same as '
@@ -120,26 +126,25 @@ def create(call: Call[Any], body: NewNested) -> Reply[Any]:
     return fresh(call, provider_view(row, call.version), (now,), location=location)
 
 
-def show(call: Call[Any], uuid: str) -> Reply[Any]:
+def show(call: Call[None], uuid: str) -> Reply[ProviderView]:
     row = find_provider(call.tx, uuid)
     return fresh(call, provider_view(row, call.version), (row.updated_at,))
 
 
-def update(call: Call[Any], body: ChangeNested, uuid: str) -> Reply[Any]:
+def update(call: Call[None], body: ChangedProvider, uuid: str) -> Reply[ProviderView]:
     """The generation stays: nothing that a claim depends on changes."""
     row = find_provider(call.tx, uuid)
     if body.name != row.name:
         _check_free(call.tx, "", body.name)
         row.name = body.name
-    parent = getattr(body, "parent_provider_uuid", UNSET)
-    if parent is not UNSET:
-        _adopt(call, row, dashed(parent) if parent else None)
+    if body.parent_provider_uuid is not UNSET:
+        _adopt(call, row, dashed(body.parent_provider_uuid) if body.parent_provider_uuid else None)
     row.updated_at = clock.utcnow()
     call.tx.flush()
     return fresh(call, provider_view(row, call.version), (row.updated_at,))
 
 
-def delete(call: Call[Any], uuid: str) -> None:
+def delete(call: Call[None], uuid: str) -> None:
     row = find_provider(call.tx, uuid)
     if call.tx.scalar(select(Provider.id).where(Provider.parent_id == row.id).limit(1)) is not None:
         raise Conflict(
@@ -155,41 +160,52 @@ def delete(call: Call[Any], uuid: str) -> None:
     call.tx.delete(row)
 
 
-def usages(call: Call[Any], uuid: str) -> Reply[Any]:
+def usages(call: Call[None], uuid: str) -> Reply[UsagesView]:
     row = find_provider(call.tx, uuid)
     columns = (ProviderInventory.resource_class, ProviderInventory.used)
     held = select(*columns).where(ProviderInventory.provider_id == row.id).order_by(ProviderInventory.resource_class)
     used = dict(list(call.tx.execute(held)))
-    return fresh(call, {"resource_provider_generation": row.generation, "usages": used}, (row.updated_at,))
+    return fresh(call, UsagesView(row.generation, used), (row.updated_at,))
 
 
-def aggregates(call: Call[Any], uuid: str) -> Reply[Any]:
+def aggregates(call: Call[None], uuid: str) -> Reply[AggregatesView]:
     row = find_provider(call.tx, uuid)
     return _aggregates_of(call, row)
 
 
-def set_aggregates(call: Call[Any], body: Any, uuid: str) -> Reply[Any]:
+def set_aggregates(call: Call[None], body: Aggregates, uuid: str) -> Reply[AggregatesView]:
     row = find_provider(call.tx, uuid)
-    given = body.aggregates if isinstance(body, Aggregates) else body
-    wanted = {dashed(text): text for text in given}
-    if len(wanted) != len(given):
+    by_id = _aggregate_ids(body.aggregates)
+    grow(call.tx, row, body.resource_provider_generation)
+    return _with_aggregates(call, row, by_id)
+
+
+def set_aggregates_alone(call: Call[None], body: list[Uuid], uuid: str) -> Reply[AggregatesView]:
+    """Until 1.18, whatever the provider's generation."""
+    row = find_provider(call.tx, uuid)
+    return _with_aggregates(call, row, _aggregate_ids(body))
+
+
+def _aggregate_ids(uuids: Sequence[str]) -> dict[str, str]:
+    """The ids as the table holds them, each with its form in the request. Raises BadRequest."""
+    by_id = {dashed(text): text for text in uuids}
+    if len(by_id) != len(uuids):
         raise BadRequest("JSON does not validate: aggregates must be unique.")
-    if isinstance(body, Aggregates):
-        grow(call.tx, row, body.resource_provider_generation)
+    return by_id
+
+
+def _with_aggregates(call: Call[None], row: Provider, by_id: Mapping[str, str]) -> Reply[AggregatesView]:
     call.tx.execute(delete_rows(ProviderAggregate).where(ProviderAggregate.provider_id == row.id))
-    for aggregate_id, text in sorted(wanted.items()):
+    for aggregate_id, text in sorted(by_id.items()):
         call.tx.add(ProviderAggregate(provider_id=row.id, aggregate_id=aggregate_id, shown=text))
     row.updated_at = clock.utcnow()
     call.tx.flush()
     return _aggregates_of(call, row)
 
 
-def _aggregates_of(call: Call[Any], row: Provider) -> Reply[Any]:
+def _aggregates_of(call: Call[None], row: Provider) -> Reply[AggregatesView]:
     held = select(ProviderAggregate.shown).where(ProviderAggregate.provider_id == row.id)
-    view: dict[str, Any] = {"aggregates": sorted(call.tx.scalars(held))}
-    if call.at_least(1, 19):
-        view["resource_provider_generation"] = row.generation
-    return fresh(call, view, (row.updated_at,))
+    return fresh(call, AggregatesView(sorted(call.tx.scalars(held)), row.generation), (row.updated_at,))
 
 
 def _check_free(tx: Tx, uuid: str, name: str) -> None:
@@ -206,7 +222,7 @@ def _parent(tx: Tx, uuid: str, what: str) -> Provider:
     return parent
 
 
-def _adopt(call: Call[Any], row: Provider, parent_id: str | None) -> None:
+def _adopt(call: Call[None], row: Provider, parent_id: str | None) -> None:
     """Hang a provider with all below it under another parent; since 1.37 also away from one that it had."""
     if parent_id == row.parent_id:
         return
@@ -229,20 +245,16 @@ def _adopt(call: Call[Any], row: Provider, parent_id: str | None) -> None:
 
 _ALL = "/resource_providers"
 _ONE = _ALL + "/{uuid}"
+_AGGREGATES = _ONE + "/aggregates"
+_SET = _P + "aggregates:update"
 ROUTES = (
-    Route("GET", _ALL, index, _P + "list", fast=index_of_few, query=tuple(PARAMETERS)),
-    Route("POST", _ALL, create, _P + "create", body={(1, 0): New, (1, 14): NewNested}, also=(201,)),
+    Route("GET", _ALL, index, _P + "list", envelope="resource_providers", fast=index_of_few, query=tuple(PARAMETERS)),
+    Route("POST", _ALL, create, _P + "create", body=NewProvider, also=(201,)),
     Route("GET", _ONE, show, _P + "show"),
-    Route("PUT", _ONE, update, _P + "update", body={(1, 0): Change, (1, 14): ChangeNested}),
+    Route("PUT", _ONE, update, _P + "update", body=ChangedProvider),
     Route("DELETE", _ONE, delete, _P + "delete", 204),
     Route("GET", _ONE + "/usages", usages, _P + "usages"),
-    Route("GET", _ONE + "/aggregates", aggregates, _P + "aggregates:list", since=(1, 1)),
-    Route(
-        "PUT",
-        _ONE + "/aggregates",
-        set_aggregates,
-        _P + "aggregates:update",
-        body={(1, 0): list[Uuid], (1, 19): Aggregates},
-        since=(1, 1),
-    ),
+    Route("GET", _AGGREGATES, aggregates, _P + "aggregates:list", since=(1, 1)),
+    Route("PUT", _AGGREGATES, set_aggregates_alone, _SET, body=list[Uuid], since=(1, 1), until=(1, 18)),
+    Route("PUT", _AGGREGATES, set_aggregates, _SET, body=Aggregates, since=(1, 19)),
 )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from sqlalchemy import ColumnElement, and_, exists, or_, select, true
 from sqlalchemy.orm import aliased
 
 from gureum.foundation.db.engine import Tx
-from gureum.foundation.db.prepared import Prepared, table_of
+from gureum.foundation.db.prepared import Prepared, columns_of
 from gureum.foundation.errors import BadRequest
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.collections import Collection, Condition
@@ -18,6 +17,7 @@ from gureum.services.placement import names
 from gureum.services.placement.answers import BAD_VALUE, FEW, check_query, dashed
 from gureum.services.placement.model import Provider, ProviderAggregate, ProviderInventory, ProviderTrait
 from gureum.services.placement.queries import ANY_TRAITS, in_force, membership_of, resources_of, several, traits_of
+from gureum.services.placement.resource_providers.views import ProviderRow
 
 PARAMETERS: dict[str, Version] = {
     "name": (1, 0),
@@ -37,7 +37,7 @@ def _uuid(name: str, text: str) -> str:
         raise BadRequest(said, code=BAD_VALUE) from error
 
 
-def _traits(call: Call[Any], required: Sequence[str]) -> list[ColumnElement[bool]]:
+def _traits(call: Call[None], required: Sequence[str]) -> list[ColumnElement[bool]]:
     wanted = traits_of(required, call.version)
     names.check_traits(call.tx, wanted.names())
 
@@ -48,7 +48,7 @@ def _traits(call: Call[Any], required: Sequence[str]) -> list[ColumnElement[bool
     return terms if not wanted.forbidden else [*terms, ~has(wanted.forbidden)]
 
 
-def _aggregates(call: Call[Any], aggregates: Sequence[str]) -> list[ColumnElement[bool]]:
+def _aggregates(call: Call[None], aggregates: Sequence[str]) -> list[ColumnElement[bool]]:
     """A provider is also in the aggregates of its root."""
     wanted = membership_of(aggregates, call.version)
 
@@ -60,7 +60,7 @@ def _aggregates(call: Call[Any], aggregates: Sequence[str]) -> list[ColumnElemen
     return terms if not wanted.refused else [*terms, ~within(wanted.refused)]
 
 
-def _room(call: Call[Any], text: str) -> list[ColumnElement[bool]]:
+def _room(call: Call[None], text: str) -> list[ColumnElement[bool]]:
     resources = resources_of(text)
     if unknown := names.unknown_classes(call.tx, resources):
         raise BadRequest(f"Invalid resource class in resources parameter: No such resource class {unknown[0]}.")
@@ -83,22 +83,22 @@ def _room(call: Call[Any], text: str) -> list[ColumnElement[bool]]:
 # -- the list --------------------------------------------------------------------------------------------
 
 
-def _in_tree(_call: Call[Any], values: list[str]) -> Condition:
+def _in_tree(_call: Call[None], values: list[str]) -> Condition:
     other = aliased(Provider)
     return Provider.root_id.in_(select(other.root_id).where(other.id == _uuid("in_tree", values[-1])))
 
 
-def _required(call: Call[Any], values: list[str]) -> Condition:
+def _required(call: Call[None], values: list[str]) -> Condition:
     required = in_force(values, call.version, ANY_TRAITS)
     return and_(true(), *(_traits(call, required) if required else ()))
 
 
-def _member_of(call: Call[Any], values: list[str]) -> Condition:
+def _member_of(call: Call[None], values: list[str]) -> Condition:
     aggregates = several(values, call.version)
     return and_(true(), *(_aggregates(call, aggregates) if aggregates else ()))
 
 
-PROVIDERS: Collection[Any] = Collection(
+PROVIDERS = Collection(
     name="resource_providers",
     model=Provider,
     special={
@@ -111,25 +111,23 @@ PROVIDERS: Collection[Any] = Collection(
     },
     sort_keys={"created_at": Provider.created_at},
     order=(("created_at", False),),
+    record=ProviderRow,
 )
 """Of several parameters of one name, all of `required` and `member_of` count and the last of any other."""
 
 
-def providers_asked(call: Call[Any]) -> Sequence[Any]:
-    """Providers' rows, to be read only. The API knows no pages."""
+def providers_asked(call: Call[None]) -> Sequence[ProviderRow]:
+    """The API knows no pages."""
     check_query(call, PARAMETERS)
     return PROVIDERS.page(call).rows
 
 
-_ROW = table_of(Provider).c
 _FEW = Prepared(
-    select(_ROW.id, _ROW.name, _ROW.generation, _ROW.parent_id, _ROW.root_id, _ROW.updated_at)
-    .order_by(_ROW.created_at, _ROW.id)
-    .limit(FEW + 1)
+    select(*columns_of(Provider, ProviderRow)).order_by(Provider.created_at, Provider.id).limit(FEW + 1), ProviderRow
 )
 
 
-def few_providers(tx: Tx) -> Sequence[Any] | None:
-    """What an unfiltered list shows, in its order, to be read only; None when there are more than a few."""
+def few_providers(tx: Tx) -> Sequence[ProviderRow] | None:
+    """What an unfiltered list shows, in its order; None when there are more than a few."""
     rows = _FEW.all(tx)
     return rows if len(rows) <= FEW else None

@@ -2,56 +2,46 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import lru_cache
-from typing import Protocol
+from typing import Annotated
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import Struct
 
 from gureum.foundation.http.microversions import Version
+from gureum.foundation.http.versioned import Since
+from gureum.foundation.http.views import Link, View
 from gureum.services.placement.answers import PREFIX
+from gureum.services.placement.model import Provider
 
 _RELATIONS = (("self", 0), ("inventories", 0), ("usages", 0), ("aggregates", 1), ("traits", 6), ("allocations", 11))
 """What a provider links to, and since which minor version."""
 
 
-class Columns(Protocol):
-    """A provider's row, or a record with the columns that are shown."""
+class ProviderRow(Struct, frozen=True, gc=False):
+    """What a list reads of a provider."""
 
-    @property
-    def id(self) -> str: ...
-    @property
-    def name(self) -> str: ...
-    @property
-    def generation(self) -> int: ...
-    @property
-    def parent_id(self) -> str | None: ...
-    @property
-    def root_id(self) -> str: ...
+    id: str
+    name: str
+    generation: int
+    parent_id: str | None
+    root_id: str
+    updated_at: datetime
 
 
-class Link(Struct, gc=False):
-    rel: str
-    href: str
-
-
-class ProviderView(Struct, gc=False):
+class ProviderView(View):
     uuid: str
     name: str
     generation: int
     links: list[Link]
-    parent_provider_uuid: str | UnsetType | None = UNSET
-    root_provider_uuid: str | UnsetType = UNSET
+    parent_provider_uuid: Annotated[str | None, Since(1, 14)]
+    root_provider_uuid: Annotated[str, Since(1, 14)]
 
 
-def provider_view(row: Columns, version: Version) -> ProviderView:
-    """Parents and roots are shown since 1.14."""
+def provider_view(row: ProviderRow | Provider, version: Version) -> ProviderView:
     href = f"{PREFIX}/resource_providers/{row.id}"
     links = [Link(name, href + suffix) for name, suffix in _links(version)]
-    view = ProviderView(row.id, row.name, row.generation, links)
-    if version >= (1, 14):
-        view.parent_provider_uuid = row.parent_id
-        view.root_provider_uuid = row.root_id
-    return view
+    return ProviderView(row.id, row.name, row.generation, links, row.parent_id, row.root_id)
 
 
 @lru_cache(maxsize=64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import Meta, Struct
 from sqlalchemy import delete, select
@@ -12,6 +12,7 @@ from gureum.foundation.errors import BadRequest, Conflict, NotFound
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Reply, Route
+from gureum.foundation.http.views import View
 from gureum.foundation.policy import Rule
 from gureum.services.placement import names
 from gureum.services.placement.answers import ADMIN, Generation, check_query, find_provider, fresh, grow
@@ -39,7 +40,12 @@ class Traits(Struct, forbid_unknown_fields=True):
     resource_provider_generation: Generation
 
 
-def index(call: Call[Any]) -> Reply[Any]:
+class TraitsView(View):
+    traits: list[str]
+    resource_provider_generation: int
+
+
+def index(call: Call[None]) -> Reply[list[str]]:
     check_query(call, {"name": (1, 6), "associated": (1, 6)})
     found = names.traits(call.tx)
     if (asked := call.param("name")) is not None:
@@ -47,7 +53,7 @@ def index(call: Call[Any]) -> Reply[Any]:
     if (associated := call.param("associated")) is not None:
         carried = set(call.tx.scalars(select(ProviderTrait.trait).distinct()))
         found = found & carried if filters.boolean("associated", associated) else found - carried
-    return fresh(call, {"traits": sorted(found)})
+    return fresh(call, sorted(found))
 
 
 def _named(found: set[str], asked: str) -> set[str]:
@@ -62,13 +68,13 @@ def _named(found: set[str], asked: str) -> set[str]:
     )
 
 
-def show(call: Call[Any], name: str) -> Reply[Any]:
+def show(call: Call[None], name: str) -> Reply[None]:
     if name not in names.traits(call.tx):
         raise NotFound(f"No such trait(s): {name[:255]}.")
     return fresh(call, None)
 
 
-def create(call: Call[Any], name: str) -> Reply[Any]:
+def create(call: Call[None], name: str) -> Reply[None]:
     if not _CUSTOM.fullmatch(name):
         raise BadRequest('The trait is invalid. A valid trait must be no longer than 255 characters, start with the prefix "CUSTOM_" and use following characters: "A"-"Z", "0"-"9" and "_"')  # fmt: skip # noqa: E501
     location = f"{call.base_url}/traits/{name}"
@@ -78,7 +84,7 @@ def create(call: Call[Any], name: str) -> Reply[Any]:
     return fresh(call, None, status=201, location=location)
 
 
-def remove(call: Call[Any], name: str) -> None:
+def remove(call: Call[None], name: str) -> None:
     if name in names.standard_traits():
         raise BadRequest(f"Cannot delete standard trait {name}.")
     row = call.tx.get(CustomTrait, name)
@@ -89,11 +95,11 @@ def remove(call: Call[Any], name: str) -> None:
     call.tx.delete(row)
 
 
-def list_of(call: Call[Any], uuid: str) -> Reply[Any]:
+def list_of(call: Call[None], uuid: str) -> Reply[TraitsView]:
     return _traits_of(call, find_provider(call.tx, uuid))
 
 
-def set_of(call: Call[Any], body: Traits, uuid: str) -> Reply[Any]:
+def set_of(call: Call[None], body: Traits, uuid: str) -> Reply[TraitsView]:
     provider = find_provider(call.tx, uuid)
     if len(set(body.traits)) != len(body.traits):
         raise BadRequest("JSON does not validate: traits must be unique.")
@@ -106,22 +112,21 @@ def set_of(call: Call[Any], body: Traits, uuid: str) -> Reply[Any]:
     return _traits_of(call, provider)
 
 
-def clear_of(call: Call[Any], uuid: str) -> None:
+def clear_of(call: Call[None], uuid: str) -> None:
     provider = find_provider(call.tx, uuid)
     grow(call.tx, provider)
     call.tx.execute(delete(ProviderTrait).where(ProviderTrait.provider_id == provider.id))
 
 
-def _traits_of(call: Call[Any], provider: Provider) -> Reply[Any]:
+def _traits_of(call: Call[None], provider: Provider) -> Reply[TraitsView]:
     held = select(ProviderTrait.trait).where(ProviderTrait.provider_id == provider.id).order_by(ProviderTrait.trait)
-    view = {"traits": list(call.tx.scalars(held)), "resource_provider_generation": provider.generation}
-    return fresh(call, view, (provider.updated_at,))
+    return fresh(call, TraitsView(list(call.tx.scalars(held)), provider.generation), (provider.updated_at,))
 
 
 _OF_PATH = "/resource_providers/{uuid}/traits"
 _SINCE = (1, 6)
 ROUTES = (
-    Route("GET", "/traits", index, _P + "list", since=_SINCE, query=("name", "associated")),
+    Route("GET", "/traits", index, _P + "list", envelope="traits", since=_SINCE, query=("name", "associated")),
     Route("GET", "/traits/{name}", show, _P + "show", 204, since=_SINCE),
     Route("PUT", "/traits/{name}", create, _P + "update", 201, since=_SINCE, also=(204,)),
     Route("DELETE", "/traits/{name}", remove, _P + "delete", 204, since=_SINCE),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlalchemy import func, select
 
 from gureum.foundation.errors import BadRequest
@@ -20,7 +18,12 @@ EVERY = "all"
 RULES = (Rule(_RULE, "rule:project_reader_or_admin or role:service", "Show what a project uses"),)
 
 
-def show(call: Call[Any]) -> Reply[Any]:
+Usage = dict[str, int]
+"""Amounts by class, and since 1.38 `consumer_count`."""
+
+
+def show(call: Call[None]) -> Reply[Usage] | Reply[dict[str, Usage]]:
+    """Since 1.38 by type of consumer."""
     check_query(call, {"project_id": (1, 9), "user_id": (1, 9), "consumer_type": (1, 38)})
     project_id = call.param("project_id")
     if not project_id:
@@ -43,18 +46,18 @@ def show(call: Call[Any]) -> Reply[Any]:
         .order_by(Allocation.resource_class)
     )
     together = not call.at_least(1, 38) or asked == EVERY
-    used: dict[str, dict[str, int]] = {}
+    used: dict[str, Usage] = {}
     for kind, name, amount in call.tx.execute(sums):
         group = used.setdefault(EVERY if together else kind or UNKNOWN, {})
         group[name] = group.get(name, 0) + int(amount)
     if not call.at_least(1, 38):
-        return fresh(call, {"usages": used.get(EVERY, {})})
+        return fresh(call, used.get(EVERY, {}))
     counts = select(Consumer.type, func.count()).where(*where).group_by(Consumer.type)
     for kind, count in call.tx.execute(counts):
         group = used.setdefault(EVERY if together else kind or UNKNOWN, {})
         group["consumer_count"] = group.get("consumer_count", 0) + count
-    return fresh(call, {"usages": used})
+    return fresh(call, used)
 
 
 _QUERY = ("project_id", "user_id", "consumer_type")
-ROUTES = (Route("GET", "/usages", show, _RULE, target="handler", since=(1, 9), query=_QUERY),)
+ROUTES = (Route("GET", "/usages", show, _RULE, envelope="usages", target="handler", since=(1, 9), query=_QUERY),)
