@@ -6,14 +6,12 @@ for passwords, so that clients tell people before they type.
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
-from msgspec import Struct
 
 from gureum.foundation.errors import Forbidden, NotFound
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Reply, Route
+from gureum.foundation.http.views import JsonValue
 from gureum.foundation.policy import EVERY_SCOPE, Rule
 from gureum.foundation.shapes import json_decoder
 from gureum.services.identity.deps import IdentityDeps
@@ -41,12 +39,8 @@ RULES = (
 _COMPLIANCE = "security_compliance"
 
 
-class ConfigBody(Struct, forbid_unknown_fields=True):
-    config: dict[str, Any]
-
-
-def _check_domain(call: Call[Any], domain_id: str) -> None:
-    existing_domain(call.tx, domain_id)
+Config = dict[str, JsonValue]
+"""{group: {option: value}}, or what the path names of it."""
 
 
 def _store(call: Call[IdentityDeps], row: DomainConfig, settings: Settings) -> None:
@@ -61,58 +55,53 @@ def _secrets(call: Call[IdentityDeps], row: DomainConfig) -> Settings:
     return json_decoder(Settings).decode(call.deps.secrets.open_text(row.sealed))
 
 
-def create(call: Call[IdentityDeps], body: ConfigBody, domain_id: str) -> Reply[Any]:
-    _check_domain(call, domain_id)
-    settings = options.checked(body.config)
+def create(call: Call[IdentityDeps], body: Config, domain_id: str) -> Reply[Config]:
+    existing_domain(call.tx, domain_id)
+    settings = options.checked(body)
     row = call.tx.get(DomainConfig, domain_id)
     status = 201 if row is None else 200
     if row is None:
         row = DomainConfig(domain_id=domain_id, settings={})
         call.tx.add(row)
     _store(call, row, settings)
-    return Reply({"config": row.settings}, status=status)
+    return Reply({**row.settings}, status=status)
 
 
-def _find(call: Call[Any], domain_id: str) -> DomainConfig:
-    _check_domain(call, domain_id)
+def _find(call: Call[IdentityDeps], domain_id: str) -> DomainConfig:
+    existing_domain(call.tx, domain_id)
     row: DomainConfig | None = call.tx.get(DomainConfig, domain_id)
     if row is None:
         raise NotFound("Could not find configuration in domain configuration for the domain.")
     return row
 
 
-def show(
-    call: Call[IdentityDeps], domain_id: str, group: str | None = None, option: str | None = None
-) -> dict[str, Any]:
-    if group is not None:
+def show(call: Call[IdentityDeps], domain_id: str, group: str = "", option: str = "") -> Config:
+    if group:
         options.known_group(group)
-    return {"config": options.part(_find(call, domain_id).settings, group, option)}
+    return options.part(_find(call, domain_id).settings, group, option)
 
 
-def update(
-    call: Call[IdentityDeps], body: ConfigBody, domain_id: str, group: str | None = None, option: str | None = None
-) -> dict[str, Any]:
+def update(call: Call[IdentityDeps], body: Config, domain_id: str, group: str = "", option: str = "") -> Config:
     """A group's and an option's form name in the body what the path names, and change what is there."""
-    row = _find(call, domain_id)
-    change = body.config
-    if group is not None:
-        change = _as_whole(body.config, group, option)
+    row, change = _find(call, domain_id), body
+    if group:
+        change = _as_whole(body, group, option)
         options.part(options.merged(row.settings, _secrets(call, row)), group, option)
     _store(call, row, options.merged(options.merged(row.settings, _secrets(call, row)), options.checked(change)))
-    return {"config": row.settings}
+    return {**row.settings}
 
 
-def _as_whole(config: dict[str, Any], group: str, option: str | None) -> dict[str, Any]:
-    named = group if option is None else option
+def _as_whole(config: Config, group: str, option: str) -> Config:
+    named = option or group
     options.known_group(group)
     if list(config) != [named]:
         raise Forbidden(f"Invalid domain specific configuration: the request names {group}, its body something else.")
-    return config if option is None else {group: config}
+    return {group: config} if option else config
 
 
-def delete(call: Call[IdentityDeps], domain_id: str, group: str | None = None, option: str | None = None) -> None:
+def delete(call: Call[IdentityDeps], domain_id: str, group: str = "", option: str = "") -> None:
     row = _find(call, domain_id)
-    if group is None:
+    if not group:
         call.tx.delete(row)
         return
     whole = options.merged(row.settings, _secrets(call, row))
@@ -124,16 +113,16 @@ def delete(call: Call[IdentityDeps], domain_id: str, group: str | None = None, o
         call.tx.delete(row)
 
 
-def show_default(_call: Call[IdentityDeps], group: str | None = None, option: str | None = None) -> dict[str, Any]:
-    if group is not None:
+def show_default(_call: Call[IdentityDeps], group: str = "", option: str = "") -> Config:
+    if group:
         options.known_group(group)
-    if group is not None and option is not None and option not in options.DEFAULTS[group]:
+    if option and option not in options.DEFAULTS[group]:
         options.known_option(group, option)
         raise Forbidden(f"Invalid domain specific configuration: option {option} is never shown.")
-    return {"config": options.part(options.DEFAULTS, group, option)}
+    return options.part(options.DEFAULTS, group, option)
 
 
-def show_compliance(call: Call[IdentityDeps], domain_id: str, option: str | None = None) -> dict[str, Any]:
+def show_compliance(call: Call[IdentityDeps], domain_id: str, option: str = "") -> Config:
     """The rules for passwords; they are the same for all domains and are read at the default one."""
     if domain_id != DEFAULT_DOMAIN:
         raise Forbidden("The rules for passwords are read at the default domain.")
@@ -142,22 +131,25 @@ def show_compliance(call: Call[IdentityDeps], domain_id: str, option: str | None
         "password_regex": rules.password_regex or None,
         "password_regex_description": rules.password_regex_description or None,
     }
-    if option is not None and option not in values:
+    if option and option not in values:
         raise Forbidden(f"Reading the option {option[:64]} is not allowed.")
-    return {"config": options.part({_COMPLIANCE: values}, _COMPLIANCE, option)}
+    return options.part({_COMPLIANCE: values}, _COMPLIANCE, option)
 
 
 _DEFAULT = "/v3/domains/config"
 _OWN = "/v3/domains/{domain_id}/config"
 _LEVELS = ("", "/{group}", "/{group}/{option}")
+_READ_DEFAULT, _READ_COMPLIANCE = "identity:get_domain_config_default", "identity:get_security_compliance_domain_config"
+_LEVEL_AND_DEFAULT = tuple(f"{_DEFAULT}{level}/default" for level in _LEVELS)
 ROUTES = (
-    Route("GET", _DEFAULT + "/default", show_default, "identity:get_domain_config_default"),
-    Route("GET", _DEFAULT + "/{group}/default", show_default, "identity:get_domain_config_default"),
-    Route("GET", _DEFAULT + "/{group}/{option}/default", show_default, "identity:get_domain_config_default"),
-    Route("PUT", _OWN, create, "identity:create_domain_config", 201, body=ConfigBody),
-    *(Route("GET", _OWN + level, show, "identity:get_domain_config") for level in _LEVELS),
-    *(Route("PATCH", _OWN + level, update, "identity:update_domain_config", body=ConfigBody) for level in _LEVELS),
+    *(Route("GET", path, show_default, _READ_DEFAULT, envelope="config") for path in _LEVEL_AND_DEFAULT),
+    Route("PUT", _OWN, create, "identity:create_domain_config", 201, body=Config, envelope="config"),
+    *(Route("GET", _OWN + level, show, "identity:get_domain_config", envelope="config") for level in _LEVELS),
+    *(
+        Route("PATCH", _OWN + level, update, "identity:update_domain_config", body=Config, envelope="config")
+        for level in _LEVELS
+    ),
     *(Route("DELETE", _OWN + level, delete, "identity:delete_domain_config", 204) for level in _LEVELS),
-    Route("GET", f"{_OWN}/{_COMPLIANCE}", show_compliance, "identity:get_security_compliance_domain_config"),
-    Route("GET", f"{_OWN}/{_COMPLIANCE}/{{option}}", show_compliance, "identity:get_security_compliance_domain_config"),
+    Route("GET", f"{_OWN}/{_COMPLIANCE}", show_compliance, _READ_COMPLIANCE, envelope="config"),
+    Route("GET", f"{_OWN}/{_COMPLIANCE}/{{option}}", show_compliance, _READ_COMPLIANCE, envelope="config"),
 )

@@ -7,15 +7,16 @@ The groups are those of back ends that a domain may have for itself.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 
 from gureum.foundation.errors import Forbidden, NotFound
+from gureum.foundation.http.views import JsonValue
 
-Settings = dict[str, dict[str, Any]]
+Settings = dict[str, dict[str, JsonValue]]
+"""{group: {option: value}}."""
 
-DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+DEFAULTS: Mapping[str, Mapping[str, JsonValue]] = {
     "identity": {"driver": "sql", "list_limit": None},
     "ldap": {
         "url": "ldap://localhost",
@@ -88,19 +89,21 @@ def known_option(group: str, option: str) -> None:
         raise Forbidden(text)
 
 
-def checked(config: Mapping[str, Any]) -> Settings:
+def checked(config: Mapping[str, JsonValue]) -> Settings:
     """Every group and option known, every group a table, the whole of a bounded size. Raises Forbidden."""
     if not config:
         raise Forbidden("Invalid domain specific configuration: no options specified.")
+    settings: Settings = {}
     for group, options in config.items():
         known_group(group)
         if not isinstance(options, dict) or not options:
             raise Forbidden(f"Invalid domain specific configuration: group {group} has no options.")
         for option in options:
             known_option(group, option)
+        settings[group] = dict(options)
     if len(msgspec.json.encode(config)) > LARGEST_BYTES:
         raise Forbidden(f"Invalid domain specific configuration: larger than {LARGEST_BYTES} bytes.")
-    return {group: dict(options) for group, options in config.items()}
+    return settings
 
 
 def parted(settings: Settings) -> tuple[Settings, Settings]:
@@ -118,25 +121,26 @@ def merged(present: Settings, change: Settings) -> Settings:
     return {group: {**present.get(group, {}), **change.get(group, {})} for group in dict.fromkeys((*present, *change))}
 
 
-def without(present: Settings, group: str, option: str | None) -> Settings:
+def without(present: Settings, group: str, option: str) -> Settings:
     """What is left of settings without a group or one of its options."""
     left = {name: dict(options) for name, options in present.items()}
-    if option is None:
+    if not option:
         left.pop(group, None)
     else:
         left.get(group, {}).pop(option, None)
     return {name: options for name, options in left.items() if options}
 
 
-def part(settings: Mapping[str, Mapping[str, Any]], group: str | None, option: str | None) -> dict[str, Any]:
+def part(settings: Mapping[str, Mapping[str, JsonValue]], group: str, option: str) -> dict[str, JsonValue]:
     """All of it, one group, or one option, as the API shows each. Raises NotFound for what is not set."""
-    if group is None:
-        found: Mapping[str, Any] = settings
-    elif option is None:
-        found = {group: settings[group]} if group in settings else {}
+    shown: dict[str, JsonValue]
+    if not group:
+        shown = {name: dict(options) for name, options in settings.items()}
+    elif not option:
+        shown = {group: dict(settings[group])} if group in settings else {}
     else:
-        found = {option: settings[group][option]} if option in settings.get(group, {}) else {}
-    if not found:
-        what = "configuration" if group is None else group if option is None else f"option {option} in group {group}"
+        shown = {option: settings[group][option]} if option in settings.get(group, {}) else {}
+    if not shown:
+        what = f"option {option} in group {group}" if option else group or "configuration"
         raise NotFound(f"Could not find {what} in domain configuration for the domain.")
-    return dict(found)
+    return shown
