@@ -9,23 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
-from sqlalchemy import Select, or_, select
+from sqlalchemy import or_, select
 
 from gureum.foundation.errors import BadRequest, Forbidden, NotFound
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
+from gureum.foundation.http.views import Extended, Listed
 from gureum.foundation.policy import EVERY_SCOPE, Rule
 from gureum.services.identity.assignments.authority import Grant, cloud_wide_roles
-from gureum.services.identity.assignments.effective import effective, views_of
+from gureum.services.identity.assignments.effective import STORED, AssignmentRow, Stored, effective
 from gureum.services.identity.assignments.model import SYSTEM, Assignment
+from gureum.services.identity.assignments.views import AssignmentView, views_of
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, CLOUD
 from gureum.services.identity.groups.model import Group, GroupMember
-from gureum.services.identity.listing import collection
+from gureum.services.identity.listing import whole
 from gureum.services.identity.projects.hierarchy import subtree
 from gureum.services.identity.projects.model import Project
+from gureum.services.identity.roles.api import RoleView
 from gureum.services.identity.roles.api import view_of as role_view
 from gureum.services.identity.roles.model import Role
 from gureum.services.identity.tokens import revocations
@@ -101,7 +103,7 @@ class Form:
         return f"{base}{target}/{self.actor_kind}s/{{actor_id}}/roles"
 
 
-def _checked(call: Call[Any], form: Form, actor_id: str, target_id: str, role_id: str | None) -> Role | None:
+def _checked(call: Call[IdentityDeps], form: Form, actor_id: str, target_id: str, role_id: str | None) -> Role | None:
     """Enforce the rule on what the database says, then make sure that everything named exists."""
     tx = call.tx
     target = tx.get(Project, target_id) if form.target_kind != "system" else None
@@ -134,7 +136,7 @@ def _stale(call: Call[IdentityDeps], form: Form, actor_id: str) -> None:
     call.deps.tokens.revocations.add(call.tx, kind, actor_id)
 
 
-def _handlers(form: Form) -> dict[str, Callable[..., Any]]:
+def _handlers(form: Form) -> dict[str, Callable[..., Listed[Extended[RoleView]] | None]]:
     def grant(call: Call[IdentityDeps], actor_id: str, role_id: str, target_id: str = SYSTEM) -> None:
         _checked(call, form, actor_id, target_id, role_id)
         key = _key(form, actor_id, target_id, role_id)
@@ -156,7 +158,7 @@ def _handlers(form: Form) -> dict[str, Callable[..., Any]]:
         call.tx.delete(row)
         _stale(call, form, actor_id)
 
-    def index(call: Call[IdentityDeps], actor_id: str, target_id: str = SYSTEM) -> dict[str, Any]:
+    def index(call: Call[IdentityDeps], actor_id: str, target_id: str = SYSTEM) -> Listed[Extended[RoleView]]:
         _checked(call, form, actor_id, target_id, None)
         statement = (
             select(Role)
@@ -170,7 +172,7 @@ def _handlers(form: Form) -> dict[str, Callable[..., Any]]:
             )
             .order_by(Role.name)
         )
-        return collection(call, "roles", [role_view(call, row) for row in call.tx.scalars(statement)])
+        return whole(call, [role_view(call, row) for row in call.tx.scalars(statement)])
 
     return {"grant": grant, "check": check, "revoke": revoke, "index": index}
 
@@ -183,7 +185,7 @@ def _routes(form: Form) -> list[Route]:
     path = form.path + ("/inherited_to_projects" if form.inherited else "")
     one = form.path + "/{role_id}" + ("/inherited_to_projects" if form.inherited else "")
     return [
-        Route("GET", path, calls["index"], f"identity:list_{nouns}", target="handler"),
+        Route("GET", path, calls["index"], f"identity:list_{nouns}", target="handler", envelope="roles"),
         Route("PUT", one, calls["grant"], f"identity:create_{noun}", 204, target="handler"),
         Route("GET", one, calls["check"], f"identity:check_{noun}", 204, target="handler"),
         Route("DELETE", one, calls["revoke"], f"identity:revoke_{noun}", 204, target="handler"),
@@ -194,23 +196,22 @@ _FORMS = [Form(actor, target) for actor in ("user", "group") for target in ("pro
 _FORMS += [Form(actor, target, inherited=True) for actor in ("user", "group") for target in ("project", "domain")]
 
 
-def list_assignments(call: Call[IdentityDeps]) -> dict[str, Any]:
+def list_assignments(call: Call[IdentityDeps]) -> Listed[AssignmentView]:
     scopes = _scopes(call)
     is_effective = _flag(call, "effective")
     if is_effective and call.param("group.id"):
         raise BadRequest("Combining effective and group filter will always result in an empty list.")
-    statement = _by_scope(call, select(Assignment))
+    statement = _by_scope(call, STORED)
     if is_effective:
         statement = _by_effective_actor(call, statement)
     else:
         statement = _by_actor_and_role(call, statement)
         if scopes is not None:
             statement = statement.where(Assignment.target_kind == "project", Assignment.target_id.in_(sorted(scopes)))
-    rows = list(call.tx.scalars(statement))
-    shown: list[Any] = (
-        [row for row in effective(call.tx, rows) if _asked_for(call, row, scopes)] if is_effective else [*rows]
-    )
-    return collection(call, "role_assignments", views_of(call, shown, names=_flag(call, "include_names")))
+    rows = [AssignmentRow(*row) for row in call.tx.execute(statement)]
+    if is_effective:
+        rows = [row for row in effective(call.tx, rows) if _asked_for(call, row, scopes)]
+    return whole(call, views_of(call, rows, names=_flag(call, "include_names")))
 
 
 def _scopes(call: Call[IdentityDeps]) -> set[str] | None:
@@ -227,7 +228,7 @@ def _scopes(call: Call[IdentityDeps]) -> set[str] | None:
     return {project_id, *(row.id for row in subtree(call.tx, project_id))}
 
 
-def _by_scope(call: Call[IdentityDeps], statement: Select[Any]) -> Select[Any]:
+def _by_scope(call: Call[IdentityDeps], statement: Stored) -> Stored:
     if domain_id := call.param("scope.domain.id"):
         statement = statement.where(Assignment.target_kind == "domain", Assignment.target_id == domain_id)
     if call.param("scope.system") is not None:
@@ -241,7 +242,7 @@ def _by_scope(call: Call[IdentityDeps], statement: Select[Any]) -> Select[Any]:
     return statement
 
 
-def _by_actor_and_role(call: Call[IdentityDeps], statement: Select[Any]) -> Select[Any]:
+def _by_actor_and_role(call: Call[IdentityDeps], statement: Stored) -> Stored:
     if role_id := call.param("role.id"):
         statement = statement.where(Assignment.role_id == role_id)
     for kind in ("user", "group"):
@@ -250,7 +251,7 @@ def _by_actor_and_role(call: Call[IdentityDeps], statement: Select[Any]) -> Sele
     return statement
 
 
-def _by_effective_actor(call: Call[IdentityDeps], statement: Select[Any]) -> Select[Any]:
+def _by_effective_actor(call: Call[IdentityDeps], statement: Stored) -> Stored:
     """Of effective assignments, what may concern the user that is asked for: its own and those of its groups."""
     user_id = call.param("user.id")
     if user_id is None:
@@ -259,7 +260,7 @@ def _by_effective_actor(call: Call[IdentityDeps], statement: Select[Any]) -> Sel
     return statement.where(or_(Assignment.actor_id == user_id, Assignment.actor_id.in_(groups)))
 
 
-def _asked_for(call: Call[IdentityDeps], row: Any, scopes: set[str] | None) -> bool:
+def _asked_for(call: Call[IdentityDeps], row: AssignmentRow, scopes: set[str] | None) -> bool:
     """Whether an effective assignment fits the filters, which hold for what it amounts to."""
     return (
         call.param("user.id") in (None, row.actor_id)
@@ -268,7 +269,7 @@ def _asked_for(call: Call[IdentityDeps], row: Any, scopes: set[str] | None) -> b
     )
 
 
-def _flag(call: Call[Any], name: str) -> bool:
+def _flag(call: Call[IdentityDeps], name: str) -> bool:
     value = call.param(name)
     return value is not None and value.lower() not in ("0", "false")
 
@@ -280,5 +281,13 @@ _FILTERS = (
 _RULE = "identity:list_role_assignments"
 ROUTES = (
     *(route for form in _FORMS for route in _routes(form)),
-    Route("GET", "/v3/role_assignments", list_assignments, _RULE, target="handler", query=_FILTERS),
+    Route(
+        "GET",
+        "/v3/role_assignments",
+        list_assignments,
+        _RULE,
+        target="handler",
+        envelope="role_assignments",
+        query=_FILTERS,
+    ),
 )

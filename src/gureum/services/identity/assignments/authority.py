@@ -11,15 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import ColumnElement, and_, or_, select
 
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.errors import Forbidden
 from gureum.foundation.http.call import Call
 from gureum.foundation.policy import CLOUD_ROLES
 from gureum.services.identity.assignments.model import Assignment
+from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.groups.model import Group, GroupMember
 from gureum.services.identity.projects.model import Project
 from gureum.services.identity.roles.model import GLOBAL, ImpliedRole, Role
@@ -42,7 +42,7 @@ class Grant:
     role_domain_id: str | None = None
     cloud_wide: bool = False
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, str | None]:
         """The target of a rule, by the field's own names; a role of no domain has the domain "None" there."""
         role = {
             "target.role.name": self.role_name,
@@ -54,7 +54,7 @@ class Grant:
         return {actor: self.actor_domain_id, target: self.target_domain_id} | (role if self.role_name else {})
 
 
-def may_grant(call: Call[Any], grant: Grant) -> bool:
+def may_grant(call: Call[IdentityDeps], grant: Grant) -> bool:
     if grant.target_kind == "system":
         return call.allows(f"identity:create_system_grant_for_{grant.actor_kind}")
     return call.allows("identity:create_grant", **grant.facts())
@@ -73,7 +73,7 @@ def cloud_wide_roles(tx: Tx) -> frozenset[str]:
     return frozenset(found)
 
 
-def check_reach(call: Call[Any], *actors: User | Group) -> None:
+def check_reach(call: Call[IdentityDeps], *actors: User | Group) -> None:
     """Raises Forbidden for a user or a group that holds a role which the caller may not grant.
 
     Nobody is out of its own reach: what it holds, it has.
@@ -103,7 +103,7 @@ def held(tx: Tx, actor: User | Group) -> set[Grant]:
     }
 
 
-def _assigned_to(kind: str, actor_id: str) -> Any:
+def _assigned_to(kind: str, actor_id: str) -> ColumnElement[bool]:
     own = and_(Assignment.actor_kind == kind, Assignment.actor_id == actor_id)
     if kind == "group":
         return own
