@@ -2,25 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Any
+from msgspec import field
 
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import PUBLIC, Reply, Route
+from gureum.foundation.http.views import Link, View
 from gureum.services.identity import json_home
+from gureum.services.identity.deps import IdentityDeps
+from gureum.services.identity.json_home import Home
 from gureum.services.identity.nouns import NOUNS
 
 
-def _version(call: Call[Any]) -> dict[str, Any]:
-    return {
-        "id": "v3.14",
-        "status": "stable",
-        "updated": "2020-04-07T00:00:00Z",
-        "links": [{"rel": "self", "href": f"{call.base_url}/v3/"}],
-        "media-types": [{"base": "application/json", "type": "application/vnd.openstack.identity-v3+json"}],
-    }
+class MediaType(View):
+    base: str
+    type: str
 
 
-def _home(call: Call[Any], prefix: str) -> Reply[Any] | None:
+class VersionView(View):
+    id: str
+    status: str
+    updated: str
+    links: list[Link]
+    media_types: list[MediaType] = field(name="media-types")
+
+
+class VersionDocument(View):
+    version: VersionView
+
+
+class VersionValues(View):
+    values: list[VersionView]
+
+
+class VersionsDocument(View):
+    versions: VersionValues
+
+
+def _version(call: Call[IdentityDeps]) -> VersionView:
+    media = MediaType("application/json", "application/vnd.openstack.identity-v3+json")
+    return VersionView("v3.14", "stable", "2020-04-07T00:00:00Z", [Link("self", f"{call.base_url}/v3/")], [media])
+
+
+def _home(call: Call[IdentityDeps], prefix: str) -> Reply[Home] | None:
     """The JSON home document, for whoever accepts that and nothing plainer."""
     if not json_home.is_asked_for(call.headers.get("accept", "")):
         return None
@@ -28,16 +51,12 @@ def _home(call: Call[Any], prefix: str) -> Reply[Any] | None:
     return Reply(json_home.document(routes, prefix), status=200, content_type=json_home.MEDIA_TYPE)
 
 
-def versions(call: Call[Any]) -> Reply[Any] | dict[str, Any]:
-    if home := _home(call, "/v3"):
-        return home
-    return {"versions": {"values": [_version(call)]}}
+def versions(call: Call[IdentityDeps]) -> Reply[Home] | VersionsDocument:
+    return _home(call, "/v3") or VersionsDocument(VersionValues([_version(call)]))
 
 
-def version(call: Call[Any]) -> Reply[Any] | dict[str, Any]:
-    if home := _home(call, ""):
-        return home
-    return {"version": _version(call)}
+def version(call: Call[IdentityDeps]) -> Reply[Home] | VersionDocument:
+    return _home(call, "") or VersionDocument(_version(call))
 
 
 ROUTES = (

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any
+
+from msgspec import UNSET, UnsetType, field
 
 from gureum.foundation.http.routes import Route
+from gureum.foundation.http.views import View
 
 MEDIA_TYPE = "application/json-home"
 _BASE = "https://docs.openstack.org/api/openstack-identity/3"
@@ -138,23 +140,35 @@ _EXTENSIONS = {
 }
 
 
-def document(routes: Iterable[Route], prefix: str) -> dict[str, Any]:
+class Resource(View):
+    """Where a resource is: its address, or what makes one of the names that its path has."""
+
+    href: str | UnsetType = UNSET
+    href_template: str | UnsetType = field(name="href-template", default=UNSET)
+    href_vars: dict[str, str] | UnsetType = field(name="href-vars", default=UNSET)
+
+
+class Home(View):
+    resources: dict[str, Resource]
+
+
+def document(routes: Iterable[Route], prefix: str) -> Home:
     """`prefix` goes before each address: empty for the document of /v3 itself."""
     mounted = {_PARAMETER.sub("{}", route.path) for route in routes}
-    found: dict[str, Any] = {}
+    resources: dict[str, Resource] = {}
     for extension, table in (("", _CORE), *_EXTENSIONS.items()):
         base = f"{_BASE}/ext/{extension}/1.0" if extension else _BASE
         for path, name in table.items():
             if "/v3" + _PARAMETER.sub("{}", path) in mounted:
-                found[f"{base}/rel/{name}"] = _address(prefix + path)
-    return {"resources": dict(sorted(found.items()))}
+                resources[f"{base}/rel/{name}"] = _address(prefix + path)
+    return Home(dict(sorted(resources.items())))
 
 
-def _address(path: str) -> dict[str, Any]:
+def _address(path: str) -> Resource:
     names = _PARAMETER.findall(path)
     if not names:
-        return {"href": path}
-    return {"href-template": path, "href-vars": {name: f"{_BASE}/param/{name}" for name in names}}
+        return Resource(path)
+    return Resource(href_template=path, href_vars={name: f"{_BASE}/param/{name}" for name in names})
 
 
 def is_asked_for(accept: str) -> bool:

@@ -111,7 +111,7 @@ def _in_any_case(column: Column) -> Filter:
 def _inexact(columns: Mapping[str, Column]) -> Other:
     """Conditions of the forms like `name__contains`, of columns of text; any other parameter is passed over."""
 
-    def condition(_call: Call[Any], name: str, value: str) -> Condition | None:
+    def condition(_call: Call[IdentityDeps], name: str, value: str) -> Condition | None:
         field, _, how = name.partition("__")
         if how not in _INEXACT or field not in columns or columns[field].type.python_type is not str:
             return None

@@ -6,9 +6,8 @@ Upstream's database compares so, and clients rely on it (`--os-user-domain-name 
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlalchemy import ColumnElement, Text
+from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import Mapped, mapped_column, validates
 
 from gureum.foundation.db.types import Name
@@ -19,8 +18,8 @@ def folded(name: str) -> str:
     return name.casefold()
 
 
-def _key_of_row(context: Any) -> str:
-    return folded(context.get_current_parameters()["name"])
+def _key_of_row(context: DefaultExecutionContext) -> str:
+    return folded(str(context.get_current_parameters()["name"]))  # type: ignore[no-untyped-call]  # SQLAlchemy's
 
 
 class AnyCaseName:

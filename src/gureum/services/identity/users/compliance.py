@@ -15,6 +15,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from gureum.foundation.errors import BadRequest
 from gureum.services.identity.config import IdentityConfig
+from gureum.services.identity.users.model import User
 
 
 class UserOptions(Struct, forbid_unknown_fields=True, frozen=True):
@@ -43,8 +44,24 @@ class Standing(Struct, frozen=True, gc=False):
     self_set: bool = False
 
 
-def standing_of(row: Any) -> Standing:
-    """From a row with the columns of the same names."""
+class Account(Struct, frozen=True, gc=False):
+    """What a sign-in reads of a user."""
+
+    id: str
+    password_hash: str | None
+    enabled: bool
+    options: dict[str, Any]
+    created_at: datetime
+    failed_count: int
+    failed_at: datetime | None
+    last_active_at: datetime | None
+    password_set_at: datetime | None
+    password_expires_at: datetime | None
+    password_self_set: bool
+
+
+def standing_of(row: Account | User) -> Standing:
+    """What of a user's row the rules look at."""
     return Standing(
         row.enabled,
         row.options,

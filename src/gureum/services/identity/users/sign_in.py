@@ -11,42 +11,26 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from msgspec import structs
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, insert, select, update
 
 from gureum.foundation import clock
 from gureum.foundation.db.engine import Database, Tx
-from gureum.foundation.db.prepared import Prepared, as_tuple
+from gureum.foundation.db.prepared import Prepared, as_tuple, columns_of
 from gureum.foundation.errors import Unauthorized
 from gureum.services.identity.config import IdentityConfig
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.ec2.model import UsedSignature
 from gureum.services.identity.users import compliance
-from gureum.services.identity.users.compliance import Standing, standing_of
+from gureum.services.identity.users.compliance import Account, Standing, standing_of
 from gureum.services.identity.users.model import User
-
-_COLUMNS = (
-    User.id,
-    User.password_hash,
-    User.enabled,
-    User.options,
-    User.created_at,
-    User.failed_count,
-    User.failed_at,
-    User.last_active_at,
-    User.password_set_at,
-    User.password_expires_at,
-    User.password_self_set,
-)
-
 
 _FAILURES: Prepared[tuple[int, datetime | None]] = Prepared(
     select(User.failed_count, User.failed_at).where(User.id == bindparam("user")), make=as_tuple
 )
 
-Which = Callable[[Tx], Any]
+Which = Callable[[Tx], ColumnElement[bool]]
 """From the transaction that reads the user to the condition that picks it."""
 
 
@@ -67,19 +51,20 @@ def sign_in(database: Database, deps: IdentityDeps, which: Which, password: str)
     return concluded(database, deps, row, fits=fits)
 
 
-def account(database: Database, which: Which) -> Any:
+def account(database: Database, which: Which) -> Account | None:
     """What a sign-in needs of a user, or None."""
     with database.read() as tx:
-        return tx.execute(select(*_COLUMNS).where(which(tx))).one_or_none()
+        row = tx.execute(select(*columns_of(User, Account)).where(which(tx))).one_or_none()
+    return None if row is None else Account(*row)
 
 
-def may_sign_in(rules: IdentityConfig, row: Any) -> bool:
+def may_sign_in(rules: IdentityConfig, row: Account) -> bool:
     """Whether a right secret would let the account in now: it is neither locked out nor disabled."""
     user, now = standing_of(row), clock.utcnow()
     return not compliance.is_locked(rules, user, now) and compliance.is_enabled(rules, user, now)
 
 
-def concluded(database: Database, deps: IdentityDeps, row: Any, *, fits: bool) -> SignedIn:
+def concluded(database: Database, deps: IdentityDeps, row: Account | None, *, fits: bool) -> SignedIn:
     """The outcome of any secret that was shown: a failure is counted and refused. Raises Unauthorized."""
     rules = deps.options
     if row is None:
