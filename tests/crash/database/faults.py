@@ -13,6 +13,9 @@ import psycopg
 from psycopg import errors
 from sqlalchemy import event
 
+from gureum.foundation.db import lanes
+from gureum.foundation.db.wire import PostgresqlWire
+
 SQLITE_FAULTS = {"full": 13, "broken disk": 10, "read-only": 8, "out of memory": 7}
 POSTGRESQL_FAULTS = ("full", "read-only", "timeout", "lost", "lost_after", "shutdown")
 
@@ -51,11 +54,12 @@ def point_of(sql):
 def inject(database):
     """The faults of this database's connections; those that exist already have none."""
     faults = Faults()
+    lanes.PostgresqlWire = _wire
     connect = _connect_sqlite if database.is_sqlite else _connect_postgresql
     for engine in {database._reads, database._writes}:
         event.listen(engine, "do_connect", lambda _dialect, _record, words, options: connect(faults, words, options))
-    for lanes in database._lanes.values():
-        lanes.close()
+    for kept in database._lanes.values():
+        kept.close()
     database._reads.dispose()
     database._writes.dispose()
     return faults
@@ -124,6 +128,11 @@ def _connect_sqlite(faults, words, options):
     return sqlite3.connect(*words, factory=Connection, **options)
 
 
+def _wire(driver):
+    """The one that is struck where the connection is."""
+    return getattr(driver, "wire", PostgresqlWire)(driver)
+
+
 # -- PostgreSQL ----------------------------------------------------------------------------------------------
 
 
@@ -144,6 +153,21 @@ def _connect_postgresql(faults, words, options):
                 connection.pgconn.finish()
             raise errors.AdminShutdown("struck") if faults.kind == "shutdown" else psycopg.OperationalError("struck")
 
+    class Wire(PostgresqlWire):
+        """What does not go through cursors."""
+
+        def say(self, sql):
+            with struck(self._driver, point_of(sql)):
+                super().say(sql)
+
+        def roll_back(self):
+            with struck(self._driver, "rollback"):
+                super().roll_back()
+
+        def _execute(self, sql, values):
+            with struck(self._driver, "statement"):
+                return super()._execute(sql, values)
+
     class Cursor(psycopg.Cursor):
         def execute(self, query, *values, **more):
             with struck(self.connection, point_of(query)):
@@ -158,6 +182,8 @@ def _connect_postgresql(faults, words, options):
                 return super().fetchall()
 
     class Connection(psycopg.Connection):
+        wire = Wire
+
         def commit(self):
             with struck(self, "commit"):
                 super().commit()

@@ -12,13 +12,13 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Dialect, Engine, event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from gureum.foundation.db.failures import in_words
+from gureum.foundation.db.wire import PostgresqlWire, SqliteWire, Wire
 
 log = logging.getLogger("gureum.db")
 
@@ -37,68 +37,107 @@ class Counters:
 
 
 class Lane:
-    """One connection. `connection` is for the ORM; `execute` sees and makes part of the same transaction."""
+    """One connection. `connection` is for the ORM; the rest sees and makes part of the same transaction, and raises
+    SQLAlchemy's errors as everything else that talks to a database.
+    """
 
-    __slots__ = ("_counters", "_dialect", "_driver", "connection", "plain_dialect", "start")
+    __slots__ = ("_counters", "_dialect", "_driver", "_wire", "connection", "plain_dialect", "start")
 
     def __init__(self, connection: Connection, start: str, counters: Counters, plain_dialect: Dialect) -> None:
         self.connection = connection
         self.plain_dialect = plain_dialect
-        self._driver: Any = connection.connection.driver_connection
-        self._dialect = connection.dialect
         self.start = start
+        self._driver: Any = connection.connection.driver_connection
+        self._wire = wire_to(connection.dialect.name, self._driver)
+        self._dialect = connection.dialect
         self._counters = counters
+
+    @property
+    def driver_error(self) -> type[Exception]:
+        """What the driver raises."""
+        error: type[Exception] = self._dialect.loaded_dbapi.Error
+        return error
 
     def begin(self) -> None:
         """Begin a transaction unless one is open."""
-        if not _is_open(self._driver):
-            _begin(self._dialect, self._driver, self.start)
-
-    def execute(self, sql: str, values: Sequence[Any]) -> Any:
-        """The driver's cursor. Raises SQLAlchemy's errors, as everything else that talks to a database."""
-        self.begin()
-        self._counters.statements += 1
-        return _run(self._dialect, self._driver, self._driver.execute, sql, values)
-
-    def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
-        self.begin()
-        self._counters.statements += 1
-        _run(self._dialect, self._driver, self._driver.cursor().executemany, sql, rows)
+        if not self._wire.is_open():
+            self._run(self._wire.say, self.start)
 
     def rows(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        """All rows of a statement. Reading one may fail as executing does."""
-        cursor = self.execute(sql, values)
-        found: list[tuple[Any, ...]] = _run(self._dialect, self._driver, lambda _sql: cursor.fetchall(), sql)
+        """All rows of a statement."""
+        self.begin()
+        self._counters.statements += 1
+        found: list[tuple[Any, ...]] = self._run(self._wire.rows, sql, values)
         return found
+
+    def change(self, sql: str, values: Sequence[Any]) -> int:
+        """How many rows a statement changed."""
+        self.begin()
+        self._counters.statements += 1
+        return int(self._run(self._wire.change, sql, values))
+
+    def change_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        """The same statement for each of `rows`, counted once."""
+        self.begin()
+        self._counters.statements += 1
+        self._run(self._wire.change_many, sql, rows)
 
     def require_sound(self) -> None:
         """Raise when a statement failed: PostgreSQL answers a COMMIT after that by rolling back, and with no error."""
-        if not hasattr(self._driver, "in_transaction") and self._driver.info.transaction_status.value == _FAILED:
-            _run(self._dialect, self._driver, _refuse, "COMMIT")
+        if self._wire.has_failed():
+            self._run(_refuse, "COMMIT")
 
     def commit(self) -> None:
         """Make durable what SQLAlchemy, which knows of its own statements only, has not."""
-        if _is_open(self._driver):
-            _run(self._dialect, self._driver, self._driver.execute, "COMMIT")
+        if self._wire.is_open():
+            self._run(self._wire.say, "COMMIT")
             self._counters.commits += 1
 
-    def settle(self) -> bool:
+    def roll_back(self) -> bool:
         """Throw away what is still open. False when that fails, or when SQLAlchemy still takes a transaction for open,
         as it does after a COMMIT that failed: then the connection is of no more use.
         """
         if self.connection.invalidated:
             return False
         try:
-            if _is_open(self._driver):
-                _run(self._dialect, self._driver, self._driver.execute, "ROLLBACK")
+            if self._wire.is_open():
+                self._run(self._wire.roll_back)
         except DBAPIError as error:
             log.warning("a transaction cannot be rolled back, its connection is closed: %s", in_words(error))
             return False
         if self.connection.in_transaction():
             return False
         if (failed := self.connection.get_transaction()) is not None:  # its COMMIT was refused: nothing is open
+            self.settle()
             failed.rollback()
         return True
+
+    def roll_back_first(self) -> None:
+        """Roll back before the driver does. That it failed, the driver's own attempt tells."""
+        with contextlib.suppress(self.driver_error):
+            if self._wire.is_open():
+                self._wire.roll_back()
+                self._wire.settle()
+
+    def settle(self) -> None:
+        """Wait until the connection is at rest."""
+        self._run(self._wire.settle)
+
+    def _run(self, call: Any, sql: str = "", *values: Any) -> Any:
+        """Call the driver. Raises its errors as SQLAlchemy's, which say whether the connection was lost."""
+        dialect = self._dialect
+        try:
+            return call(sql, *values) if sql else call()
+        except dialect.loaded_dbapi.Error as error:
+            raise DBAPIError.instance(
+                sql,
+                values,
+                error,
+                dialect.loaded_dbapi.Error,
+                hide_parameters=True,
+                connection_invalidated=dialect.is_disconnect(error, self._driver, None),
+                dialect=dialect,
+            ) from error
 
     def close(self) -> None:
         """Close the connection for good, in whatever state it is. The database rolls back what was open."""
@@ -107,15 +146,9 @@ class Lane:
             self.connection.close()
 
 
-def _is_open(driver: Any) -> bool:
-    """Whether a transaction is open, as the driver knows without asking."""
-    if hasattr(driver, "in_transaction"):
-        return bool(driver.in_transaction)
-    return driver.info.transaction_status.value != _IDLE  # type: ignore[no-any-return]
-
-
-_IDLE, _FAILED = 0, 3
-"""psycopg's TransactionStatus. What is lost is UNKNOWN: rolling it back fails, and the connection is closed."""
+def wire_to(database: str, driver: Any) -> Wire:
+    """The wire of a connection to this kind of database."""
+    return SqliteWire(driver) if database == "sqlite" else PostgresqlWire(driver)
 
 
 def _refuse(_sql: str) -> None:
@@ -124,33 +157,9 @@ def _refuse(_sql: str) -> None:
     raise InFailedSqlTransaction("a statement of this transaction failed, and its failure was passed over")
 
 
-def _begin(dialect: Any, driver: Any, start: str) -> None:
-    """`start` may be several statements: psycopg sends them as they are when it is told not to prepare them."""
-    if hasattr(driver, "in_transaction"):
-        _run(dialect, driver, driver.execute, start)
-    else:
-        _run(dialect, driver, partial(driver.execute, prepare=False), start)
-
-
-def _run(dialect: Any, driver: Any, call: Any, sql: str, *values: Any) -> Any:
-    """Call the driver. Raises its errors as SQLAlchemy's, which say whether the connection was lost."""
-    try:
-        return call(sql, *values)
-    except dialect.loaded_dbapi.Error as error:
-        raise DBAPIError.instance(
-            sql,
-            values,
-            error,
-            dialect.loaded_dbapi.Error,
-            hide_parameters=True,
-            connection_invalidated=dialect.is_disconnect(error, driver, None),
-            dialect=dialect,
-        ) from error
-
-
 def plain_dialect_of(dialect: Dialect) -> Dialect:
     """The same with parameters by position, as the driver takes them."""
-    return dialect if dialect.positional else type(dialect)(paramstyle="format")  # type: ignore[call-arg]
+    return dialect if dialect.positional else type(dialect)(paramstyle="numeric_dollar")  # type: ignore[call-arg]
 
 
 class Lanes:
@@ -165,15 +174,26 @@ class Lanes:
         self._plain_dialect = plain_dialect_of(engine.dialect)
         self._idle: deque[Lane] = deque()
         event.listen(engine, "begin", self._begin)
+        if self._may_break:
+            event.listen(engine, "rollback", self._roll_back)
 
     def _begin(self, connection: Connection) -> None:
-        """SQLAlchemy begins: on a lane, the transaction may be open already. Others than lanes begin by themselves."""
+        """SQLAlchemy begins: on a lane, the transaction may be open already. psycopg begins by itself elsewhere."""
         lane = connection.info.get(_OURS)
-        if self._may_break and lane is None:
-            return
-        driver: Any = connection.connection.driver_connection
-        if not _is_open(driver):
-            _begin(connection.dialect, driver, self._start if lane is None else lane.start)
+        if lane is not None:
+            lane.begin()
+        elif not self._may_break:
+            self._lane_of(connection, self._start).begin()
+
+    @staticmethod
+    def _roll_back(connection: Connection) -> None:
+        """SQLAlchemy rolls back, and finds it done: psycopg would forget what is prepared on the connection."""
+        lane = connection.info.get(_OURS)
+        if lane is not None:
+            lane.roll_back_first()
+
+    def _lane_of(self, connection: Connection, start: str) -> Lane:
+        return Lane(connection, start, self._counters, self._plain_dialect)
 
     def take(self, start: str = "") -> Lane:
         """A lane to work on, whose transaction `start` begins. Raises SQLAlchemy's errors where none can be made."""
@@ -189,6 +209,7 @@ class Lanes:
     def _begins(self, lane: Lane) -> bool:
         """Whether a kept lane still lives: it begins its transaction. One that does not is closed."""
         try:
+            lane.settle()
             lane.begin()
         except DBAPIError as error:
             log.info("a kept connection is lost, another takes its place: %s", in_words(error))
@@ -198,18 +219,18 @@ class Lanes:
 
     def _new(self, start: str) -> Lane:
         connection = self._engine.connect()
-        lane = Lane(connection, start, self._counters, self._plain_dialect)
         if self._may_break:
             driver: Any = connection.connection.driver_connection
             driver.autocommit = True  # transactions begin where we say so
-            connection.info[_OURS] = lane
+        lane = self._lane_of(connection, start)
+        connection.info[_OURS] = lane
         return lane
 
     def give(self, lane: Lane, *, keep: bool) -> None:
         """Back for the next transaction, unless it is not to be kept or cannot be brought to rest. Never raises: what
         the transaction did is decided, and an error here would hide it.
         """
-        if not lane.settle() or not keep:
+        if not lane.roll_back() or not keep:
             lane.close()
         elif len(self._idle) < self._kept:
             self._idle.append(lane)
@@ -222,11 +243,13 @@ class Lanes:
     def _return(lane: Lane) -> None:
         """Back to the pool, as it came from it."""
         try:
+            lane.settle()
             driver: Any = lane.connection.connection.driver_connection
+            driver.execute("DEALLOCATE ALL")  # what comes next on this connection knows of none of it
             driver.autocommit = False
             del lane.connection.info[_OURS]
             lane.connection.close()
-        except SQLAlchemyError:
+        except (SQLAlchemyError, lane.driver_error):
             lane.close()
 
     def close(self) -> None:

@@ -154,7 +154,7 @@ class Prepared(Generic[R]):
         if tx.lane is None:
             return int(tx.connection().execute(self._statement, values).rowcount)
         plan = self._plan(tx.lane)
-        return int(tx.lane.execute(*plan.call(values)).rowcount)
+        return tx.lane.change(*plan.call(values))
 
     def run_many(self, tx: Tx, rows: Sequence[Values]) -> None:
         """The same change for each of `rows`, counted as one statement."""
@@ -168,7 +168,7 @@ class Prepared(Generic[R]):
             return
         plan = self._plan(tx.lane)
         calls = [plan.call(row) for row in rows]
-        tx.lane.execute_many(calls[0][0], [values for _, values in calls])
+        tx.lane.change_many(calls[0][0], [values for _, values in calls])
 
     def _rows(self, tx: Tx, values: Values) -> Sequence[Sequence[Any]]:
         tx.flush()
