@@ -30,12 +30,7 @@ from gureum.foundation.db.prepared import Prepared
 METHODS = 12
 
 TOO_MANY = Exceptions({})
-LEAKS = Exceptions(
-    {
-        "gureum.services.network.facade.NetworkFacade.create_server_ports": "a plan is made and used within one transaction, and read by nobody else",
-        "gureum.services.network.facade.NetworkFacade.plan": "the same",
-    }
-)
+LEAKS = Exceptions({})
 
 
 def facades() -> list[ModuleType]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from gureum.services.network.catalog.address_use import details_of
@@ -22,4 +23,4 @@ from gureum.services.network.catalog.address_use import details_of
     ],
 )
 def test_details(cidr, pools, used, expected):
-    assert tuple(details_of(cidr, pools, used).values()) == expected
+    assert msgspec.structs.astuple(details_of(cidr, pools, used)) == expected

@@ -38,6 +38,6 @@ def bootstrap(tx: Tx, ctx: NetworkContext, external_cidr: str, project_id: str) 
         cidr=str(net),
         gateway_ip=str(net.network_address + 1),
         enable_dhcp=False,
-        pools=[[str(net.network_address + first), str(net.network_address + last)]],
+        pools=[(str(net.network_address + first), str(net.network_address + last))],
     )
     subnets.create_subnet(tx, ctx, subnet)

@@ -13,6 +13,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from sqlalchemy.orm import InstrumentedAttribute
+
 Spelling = Callable[[str], str]
 _KEY = "spelling"
 _MAC_FORMS = (
@@ -29,7 +31,7 @@ def spelled(spelling: Spelling) -> dict[Any, Any]:
     return {_KEY: spelling}
 
 
-def spelling_of(column: Any) -> Spelling | None:
+def spelling_of(column: InstrumentedAttribute[Any]) -> Spelling | None:
     """The spelling that a mapped column names."""
     found: Spelling | None = column.info.get(_KEY)
     return found

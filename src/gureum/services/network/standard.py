@@ -1,59 +1,79 @@
 """The attributes that every network resource has: owner, name, description, tags, revision, times.
 
+Columns of tables and the fields of the records that are read of them; how they are shown stands in `views.py`.
 Source: network API reference, the standard-attr-* extensions.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
-from msgspec import Meta
-from sqlalchemy import String
+from msgspec import Meta, Struct
+from sqlalchemy import BindParameter, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from gureum.drivers.network.interface import Kind
 from gureum.foundation import clock, ids
 from gureum.foundation.db.engine import Tx
-from gureum.foundation.db.types import Id, Json, Name
+from gureum.foundation.db.types import Id, Json, Name, Row
 from gureum.services.network.changes import Changes
 
 NameText = Annotated[str, Meta(max_length=255)]
 IdText = Annotated[str, Meta(pattern=r"^[0-9A-Fa-f]{8}(-?[0-9A-Fa-f]{4}){3}-?[0-9A-Fa-f]{12}\Z")]
 ProjectText = Annotated[str, Meta(max_length=255)]
 AddressText = Annotated[str, Meta(max_length=64)]
+ProjectId = str | BindParameter[str]
+"""A project in a condition: its id, or the parameter of a prepared statement that stands for it."""
 
 
-class Standard:
-    """Columns of every noun. `revision` rises with each change of what the engine should hold or a client set."""
+class Owned(Row):
+    """Columns of everything that a project has. `revision` rises with each change that the engine or a client set."""
+
+    __abstract__ = True
 
     id: Mapped[str] = mapped_column(Id, primary_key=True, default=ids.new_uuid)
     project_id: Mapped[str] = mapped_column(Id, index=True)
-    name: Mapped[str] = mapped_column(Name, default="")
     description: Mapped[str] = mapped_column(String(255), default="")
-    tags: Mapped[list[str]] = mapped_column(Json, default=list)
     revision: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[datetime] = mapped_column(default=clock.utcnow)
     updated_at: Mapped[datetime] = mapped_column(default=clock.utcnow)
 
 
-def touch(tx: Tx, changes: Changes, kind: Kind, row: Standard) -> None:
+class Standard(Owned):
+    """Columns of every noun but the rules of security groups."""
+
+    __abstract__ = True
+
+    name: Mapped[str] = mapped_column(Name, default="")
+    tags: Mapped[list[str]] = mapped_column(Json, default=list)
+
+
+def touch(tx: Tx, changes: Changes, kind: Kind, row: Owned) -> None:
     """`row` changes: a new revision, a new time, and the writer hears of it."""
     row.revision += 1
     row.updated_at = clock.utcnow()
     changes.mark(tx, kind, (row.id,))
 
 
-def standard_view(row: Any) -> dict[str, Any]:
-    """The shared part of every view."""
-    return {
-        "id": row.id,
-        "name": row.name,
-        "tenant_id": row.project_id,
-        "project_id": row.project_id,
-        "description": row.description,
-        "tags": list(row.tags),
-        "revision_number": row.revision,
-        "created_at": clock.iso(row.created_at),
-        "updated_at": clock.iso(row.updated_at),
-    }
+class OwnedRow(Struct, frozen=True, gc=False):
+    """What is read of everything that a project has. The records of nouns are such."""
+
+    id: str
+    project_id: str
+    description: str
+    revision: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class TaggedRow(OwnedRow, frozen=True, gc=False):
+    """What is read of everything that has tags."""
+
+    tags: list[str]
+
+
+class StandardRow(TaggedRow, frozen=True, gc=False):
+    """What is read of every noun with a name."""
+
+    name: str

@@ -11,8 +11,9 @@ import ipaddress
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
+from msgspec import Struct
 from sqlalchemy import BindParameter, bindparam, func, select
 from sqlalchemy.orm import aliased
 
@@ -167,7 +168,7 @@ def _ports(tx: Tx, ids: Sequence[str]) -> list[engine.Thing]:
     ]
 
 
-def _kind(device_owner: str) -> Any:
+def _kind(device_owner: str) -> Literal["guest", "metadata", "other"]:
     if device_owner == METADATA:
         return "metadata"
     return "other" if device_owner.startswith("network:") else "guest"
@@ -201,38 +202,60 @@ def _rule(row: SecurityGroupRule) -> engine.SecurityRule:
     )
 
 
-def _routers(tx: Tx, ids: Sequence[str], hosts: Mapping[str, bool]) -> list[engine.Thing]:
-    legs: defaultdict[str, list[Any]] = defaultdict(list)
-    found = (
-        select(Port, IpAllocation.ip, Subnet.cidr, Subnet.gateway_ip, Network.mtu)
-        .join(IpAllocation, IpAllocation.owner_id == Port.id)
-        .join(Subnet, Subnet.id == IpAllocation.subnet_id)
-        .join(Network, Network.id == Port.network_id)
-        .where(Port.device_id.in_(ids), Port.device_owner.in_((ROUTER_LEG, ROUTER_GATEWAY)))
-        .order_by(Port.id, IpAllocation.position)
+class _Leg(Struct, frozen=True, gc=False):
+    """An address of a router's port, with the subnet that it is in."""
+
+    port_id: str
+    network_id: str
+    mac: str
+    router_id: str
+    owner: str
+    ip: str
+    cidr: str
+    gateway_ip: str | None
+    mtu: int
+
+    @property
+    def with_length(self) -> str:
+        """The address with the length of its subnet's prefix."""
+        return f"{self.ip}/{ipaddress.ip_network(self.cidr).prefixlen}"
+
+
+_LEGS = Prepared(
+    select(
+        *(Port.id.label("port_id"), Port.network_id, Port.mac),
+        *(Port.device_id.label("router_id"), Port.device_owner.label("owner")),
+        *(IpAllocation.ip, Subnet.cidr, Subnet.gateway_ip, Network.mtu),
     )
-    for row in tx.execute(found):
-        legs[row.Port.device_id].append(row)
+    .join(IpAllocation, IpAllocation.owner_id == Port.id)
+    .join(Subnet, Subnet.id == IpAllocation.subnet_id)
+    .join(Network, Network.id == Port.network_id)
+    .where(Port.device_id.in_(_IDS), Port.device_owner.in_((ROUTER_LEG, ROUTER_GATEWAY)))
+    .order_by(Port.id, IpAllocation.position),
+    _Leg,
+)
+
+
+def _routers(tx: Tx, ids: Sequence[str], hosts: Mapping[str, bool]) -> list[engine.Thing]:
+    legs: defaultdict[str, list[_Leg]] = defaultdict(list)
+    for leg in _LEGS.all(tx, ids=ids):
+        legs[leg.router_id].append(leg)
     return [_router(row, legs[row.id], hosts) for row in tx.scalars(select(Router).where(Router.id.in_(ids)))]
 
 
-def _router(row: Router, legs: Iterable[Any], hosts: Mapping[str, bool]) -> engine.Router:
-    inside: dict[str, list[Any]] = defaultdict(list)
-    outside: list[Any] = []
+def _router(row: Router, legs: Iterable[_Leg], hosts: Mapping[str, bool]) -> engine.Router:
+    inside: dict[str, list[_Leg]] = defaultdict(list)
+    outside: list[_Leg] = []
     for leg in legs:
-        if leg.Port.device_owner == ROUTER_LEG:
-            inside[leg.Port.id].append(leg)
+        if leg.owner == ROUTER_LEG:
+            inside[leg.port_id].append(leg)
         else:
             outside.append(leg)
     interfaces = tuple(
         engine.RouterInterface(
-            group[0].Port.id,
-            group[0].Port.network_id,
-            group[0].Port.mac,
-            tuple(_with_length(leg) for leg in group),
-            group[0].mtu,
+            port_id, group[0].network_id, group[0].mac, tuple(leg.with_length for leg in group), group[0].mtu
         )
-        for group in inside.values()
+        for port_id, group in inside.items()
     )
     snat = (
         sorted({leg.cidr for group in inside.values() for leg in group if ":" not in leg.ip}) if row.enable_snat else []
@@ -243,16 +266,13 @@ def _router(row: Router, legs: Iterable[Any], hosts: Mapping[str, bool]) -> engi
 
 
 def _gateway(
-    row: Router, legs: Sequence[Any], snat: tuple[str, ...], hosts: Mapping[str, bool]
+    row: Router, legs: Sequence[_Leg], snat: tuple[str, ...], hosts: Mapping[str, bool]
 ) -> engine.RouterGateway:
-    port = legs[0].Port
+    port = legs[0]
     hops = tuple(dict.fromkeys(leg.gateway_ip for leg in legs if leg.gateway_ip))
-    addresses = tuple(_with_length(leg) for leg in legs)
-    return engine.RouterGateway(port.id, port.network_id, port.mac, addresses, hops, snat, gateway_hosts(row.id, hosts))
-
-
-def _with_length(leg: Any) -> str:
-    return f"{leg.ip}/{ipaddress.ip_network(leg.cidr).prefixlen}"
+    addresses = tuple(leg.with_length for leg in legs)
+    hosts_in_order = gateway_hosts(row.id, hosts)
+    return engine.RouterGateway(port.port_id, port.network_id, port.mac, addresses, hops, snat, hosts_in_order)
 
 
 def _floating_ips(tx: Tx, ids: Sequence[str]) -> list[engine.Thing]:

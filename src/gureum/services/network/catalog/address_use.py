@@ -5,26 +5,74 @@ from __future__ import annotations
 import ipaddress
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import select
 
 from gureum.foundation.db.engine import Tx
+from gureum.foundation.db.prepared import columns_of
+from gureum.foundation.http.views import View
 from gureum.services.network.ports.model import IpAllocation
 from gureum.services.network.subnets.model import Subnet
 
-_DETAILS = ("total_ips_in_subnet", "total_ips_in_allocation_pool", "used_ips_in_subnet", "used_ips_in_allocation_pool")
+
+class Details(View):
+    """Addresses of a subnet, or of all of a network."""
+
+    total_ips_in_subnet: int = 0
+    total_ips_in_allocation_pool: int = 0
+    used_ips_in_subnet: int = 0
+    used_ips_in_allocation_pool: int = 0
 
 
-def views(tx: Tx, networks: Sequence[Any], ip_versions: Collection[int]) -> list[dict[str, Any]]:
-    """One for each network, of rows with id, name and project_id; without `ip_versions` subnets of both count."""
-    subnets: dict[str, list[dict[str, Any]]] = {network.id: [] for network in networks}
-    found = select(Subnet.id, Subnet.name, Subnet.network_id, Subnet.ip_version, Subnet.cidr, Subnet.pools)
-    found = found.where(Subnet.network_id.in_(subnets))
+class SubnetUse(View):
+    subnet_id: str
+    subnet_name: str
+    ip_version: int
+    cidr: str
+    used_ips: int
+    total_ips: int
+    ip_availability_details: Details
+
+
+class NetworkUse(View):
+    network_id: str
+    network_name: str
+    tenant_id: str
+    project_id: str
+    subnet_ip_availability: list[SubnetUse]
+    used_ips: int
+    total_ips: int
+    ip_availability_details: Details
+
+
+class NetworkName(Struct, frozen=True, gc=False):
+    """What is read of a network."""
+
+    id: str
+    name: str
+    project_id: str
+
+
+class _SubnetRange(Struct, frozen=True, gc=False):
+    """What is read of a subnet."""
+
+    id: str
+    name: str
+    network_id: str
+    ip_version: int
+    cidr: str
+    pools: list[tuple[str, str]]
+
+
+def views(tx: Tx, networks: Sequence[NetworkName], ip_versions: Collection[int]) -> list[NetworkUse]:
+    """One for each network; without `ip_versions` subnets of both count."""
+    statement = select(*columns_of(Subnet, _SubnetRange)).where(Subnet.network_id.in_([one.id for one in networks]))
     if ip_versions:
-        found = found.where(Subnet.ip_version.in_(ip_versions))
-    rows = tx.execute(found.order_by(Subnet.created_at, Subnet.id)).all()
+        statement = statement.where(Subnet.ip_version.in_(ip_versions))
+    rows = [_SubnetRange(*row) for row in tx.execute(statement.order_by(Subnet.created_at, Subnet.id))]
     used = _used(tx, [row.id for row in rows])
+    subnets: dict[str, list[SubnetUse]] = {network.id: [] for network in networks}
     for row in rows:
         subnets[row.network_id].append(_subnet_view(row, used[row.id]))
     return [_network_view(network, subnets[network.id]) for network in networks]
@@ -38,42 +86,47 @@ def _used(tx: Tx, subnet_ids: Collection[str]) -> dict[str, list[str]]:
     return used
 
 
-def _subnet_view(row: Any, used: Sequence[str]) -> dict[str, Any]:
+def _subnet_view(row: _SubnetRange, used: Sequence[str]) -> SubnetUse:
     details = details_of(row.cidr, row.pools, used)
-    return {
-        "subnet_id": row.id,
-        "subnet_name": row.name,
-        "ip_version": row.ip_version,
-        "cidr": row.cidr,
-        "used_ips": details["used_ips_in_subnet"],
-        "total_ips": details["total_ips_in_allocation_pool"],
-        "ip_availability_details": details,
-    }
+    return SubnetUse(
+        subnet_id=row.id,
+        subnet_name=row.name,
+        ip_version=row.ip_version,
+        cidr=row.cidr,
+        used_ips=details.used_ips_in_subnet,
+        total_ips=details.total_ips_in_allocation_pool,
+        ip_availability_details=details,
+    )
 
 
-def _network_view(network: Any, subnets: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    details = [subnet["ip_availability_details"] for subnet in subnets]
-    return {
-        "network_id": network.id,
-        "network_name": network.name,
-        "tenant_id": network.project_id,
-        "project_id": network.project_id,
-        "subnet_ip_availability": subnets,
-        "used_ips": sum(subnet["used_ips"] for subnet in subnets),
-        "total_ips": sum(subnet["total_ips"] for subnet in subnets),
-        "ip_availability_details": {name: sum(one[name] for one in details) for name in _DETAILS},
-    }
+def _network_view(network: NetworkName, subnets: list[SubnetUse]) -> NetworkUse:
+    details = [subnet.ip_availability_details for subnet in subnets]
+    return NetworkUse(
+        network_id=network.id,
+        network_name=network.name,
+        tenant_id=network.project_id,
+        project_id=network.project_id,
+        subnet_ip_availability=subnets,
+        used_ips=sum(subnet.used_ips for subnet in subnets),
+        total_ips=sum(subnet.total_ips for subnet in subnets),
+        ip_availability_details=Details(
+            sum(one.total_ips_in_subnet for one in details),
+            sum(one.total_ips_in_allocation_pool for one in details),
+            sum(one.used_ips_in_subnet for one in details),
+            sum(one.used_ips_in_allocation_pool for one in details),
+        ),
+    )
 
 
-def details_of(cidr: str, pools: Iterable[Sequence[str]], used: Sequence[str]) -> dict[str, int]:
+def details_of(cidr: str, pools: Iterable[tuple[str, str]], used: Sequence[str]) -> Details:
     """What the subnet and its pools have and use. IPv4's network and broadcast addresses are nobody's."""
     net = ipaddress.ip_network(cidr)
     ranges = [(_number(first), _number(last)) for first, last in pools]
     numbers = [_number(ip) for ip in used]
     reserved = 2 if net.version == 4 and net.prefixlen < 31 else 0  # RFC 3021: both addresses of a /31 are hosts'
     in_pools = sum(any(first <= number <= last for first, last in ranges) for number in numbers)
-    totals = (net.num_addresses - reserved, sum(last - first + 1 for first, last in ranges), len(numbers), in_pools)
-    return dict(zip(_DETAILS, totals, strict=True))
+    pooled = sum(last - first + 1 for first, last in ranges)
+    return Details(net.num_addresses - reserved, pooled, len(numbers), in_pools)
 
 
 def _number(address: str) -> int:

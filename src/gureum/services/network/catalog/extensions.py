@@ -5,6 +5,12 @@ Source: network API reference, "Extensions"; the definitions of neutron-lib name
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from msgspec import field
+
+from gureum.foundation.http.views import Link, View
+
 _NAMES = {
     "agent": "agent",
     "allowed-address-pairs": "Allowed Address Pairs",
@@ -48,7 +54,15 @@ _NAMES = {
 }
 _UPDATED = "2026-01-01T00:00:00-00:00"
 
-EXTENSIONS = [
-    {"alias": alias, "name": name, "description": name, "updated": _UPDATED, "links": []}
-    for alias, name in _NAMES.items()
-]
+
+class ExtensionView(View):
+    alias: str
+    name: str
+    description: str
+    updated: str
+    links: list[Link] = field(default_factory=list)
+
+
+def extensions() -> Iterator[ExtensionView]:
+    """A view of each."""
+    return (ExtensionView(alias, name, name, _UPDATED) for alias, name in _NAMES.items())

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
+from gureum.foundation.db.prepared import Prepared, as_tuple
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route, Runs
+from gureum.foundation.http.views import Listed, View
 from gureum.foundation.policy import Rule
 from gureum.services.network import errors, listing
+from gureum.services.network.context import NetworkContext
 from gureum.services.network.floating_ips import operations
-from gureum.services.network.floating_ips.model import FloatingIp
+from gureum.services.network.floating_ips.model import FloatingIp, FloatingIpRow
 from gureum.services.network.listing import Listing
 from gureum.services.network.networks.api import ADMIN, MEMBER
 from gureum.services.network.networks.api import LISTING as NETWORKS
 from gureum.services.network.ports.addresses import IpWish
 from gureum.services.network.ports.api import LISTING as PORTS
 from gureum.services.network.ports.model import METADATA, Port
-from gureum.services.network.standard import AddressText, IdText, NameText, ProjectText, standard_view, touch
+from gureum.services.network.standard import AddressText, IdText, NameText, ProjectText, touch
 from gureum.services.network.subnets.rules import ip_of
+from gureum.services.network.views import OwnedView, owned
 
 RULES = (
     Rule("get_floatingip", "rule:admin or role:reader", "See own floating IPs", unbounded=listing.IN_QUERIES),
@@ -49,52 +52,73 @@ class FloatingIpChanges(Struct, forbid_unknown_fields=True):
     fixed_ip_address: AddressText | UnsetType | None = UNSET
 
 
-class CreateFloatingIp(Struct, forbid_unknown_fields=True):
-    floatingip: NewFloatingIp
+class PortDetails(View):
+    """What is shown of the port that a floating IP leads to."""
+
+    name: str
+    network_id: str
+    mac_address: str
+    admin_state_up: bool
+    status: str
+    device_id: str
+    device_owner: str
 
 
-class UpdateFloatingIp(Struct, forbid_unknown_fields=True):
-    floatingip: FloatingIpChanges
+class FloatingIpView(OwnedView):
+    """A floating IP: it has no name."""
+
+    floating_network_id: str
+    floating_ip_address: str
+    port_id: str | None
+    fixed_ip_address: str | None
+    router_id: str | None
+    status: str
+    port_details: PortDetails | None
 
 
-def views(call: Call[Any], rows: Sequence[Any]) -> list[dict[str, Any]]:
+def views(call: Call[NetworkContext], rows: Sequence[FloatingIp | FloatingIpRow]) -> list[FloatingIpView]:
     port_ids = [row.port_id for row in rows if row.port_id]
-    details: dict[str, dict[str, Any]] = {}
+    details: dict[str | None, PortDetails] = {}
     if port_ids:
-        for port in call.tx.execute(select(Port.id, *_DETAILS.values()).where(Port.id.in_(port_ids))):
-            details[port.id] = dict(zip(_DETAILS, port[1:], strict=True))
-    return [_view(row, details.get(row.port_id or "")) for row in rows]
+        for port_id, *values in _DETAILS.all(call.tx, ports=port_ids):
+            details[port_id] = PortDetails(*values)
+    return [_view(row, details.get(row.port_id)) for row in rows]
 
 
-_DETAILS = {
-    "name": Port.name,
-    "network_id": Port.network_id,
-    "mac_address": Port.mac,
-    "admin_state_up": Port.admin_state_up,
-    "status": Port.status,
-    "device_id": Port.device_id,
-    "device_owner": Port.device_owner,
-}
+_DETAILS = Prepared(
+    select(
+        Port.id,
+        Port.name,
+        Port.network_id,
+        Port.mac,
+        Port.admin_state_up,
+        Port.status,
+        Port.device_id,
+        Port.device_owner,
+    ).where(Port.id.in_(bindparam("ports", expanding=True))),
+    make=as_tuple,
+)
+"""The id of each port and what a `PortDetails` shows of it."""
 
 
-def _view(row: Any, details: dict[str, Any] | None) -> dict[str, Any]:
-    view = standard_view(row) | {
-        "floating_network_id": row.network_id,
-        "floating_ip_address": row.ip,
-        "port_id": row.port_id,
-        "fixed_ip_address": row.fixed_ip,
-        "router_id": row.router_id,
-        "status": row.status,
-        "port_details": details,
-    }
-    del view["name"]
-    return view
+def _view(row: FloatingIp | FloatingIpRow, details: PortDetails | None) -> FloatingIpView:
+    return FloatingIpView(
+        *owned(row, row.tags),
+        floating_network_id=row.network_id,
+        floating_ip_address=row.ip,
+        port_id=row.port_id,
+        fixed_ip_address=row.fixed_ip,
+        router_id=row.router_id,
+        status=row.status,
+        port_details=details,
+    )
 
 
 LISTING = Listing(
     single="floatingip",
     plural="floatingips",
     model=FloatingIp,
+    record=FloatingIpRow,
     seen_by=listing.own(FloatingIp),
     views=views,
     filters={name: entry for name, entry in listing.standard_filters(FloatingIp).items() if name != "name"}
@@ -109,30 +133,28 @@ LISTING = Listing(
 )
 
 
-def create(call: Call[Any], body: CreateFloatingIp) -> dict[str, Any]:
-    new = body.floatingip
-    project_id = listing.owner_of(call, listing.project_named(new), "create_floatingip")
-    network = listing.load_within_reach(call, NETWORKS, new.floating_network_id)
-    if new.floating_ip_address is not None:
-        ip_of(new.floating_ip_address)
+def create(call: Call[NetworkContext], body: NewFloatingIp) -> FloatingIpView:
+    project_id = listing.owner_of(call, listing.project_named(body), "create_floatingip")
+    network = listing.load_within_reach(call, NETWORKS, body.floating_network_id)
+    if body.floating_ip_address is not None:
+        ip_of(body.floating_ip_address)
         call.enforce("create_floatingip:floating_ip_address", project_id=project_id)
     call.deps.quotas.require(call.tx, project_id, {"floatingip": 1})
-    row = FloatingIp(project_id=project_id, description=new.description)
-    wish = IpWish(new.subnet_id, new.floating_ip_address)
+    row = FloatingIp(project_id=project_id, description=body.description)
+    wish = IpWish(body.subnet_id, body.floating_ip_address)
     operations.create_floating_ip(call.tx, call.deps, row, network, wish)
-    if new.port_id is not None:
-        operations.associate(call.tx, call.deps, row, _target(call, row, new.port_id, new.fixed_ip_address))
-    elif new.fixed_ip_address is not None:
+    if body.port_id is not None:
+        operations.associate(call.tx, call.deps, row, _target(call, row, body.port_id, body.fixed_ip_address))
+    elif body.fixed_ip_address is not None:
         raise errors.invalid(
             "Bad floatingip request: fixed_ip_address cannot be specified without a port_id.", "BadRequest"
         )
-    call.tx.flush()
-    return {"floatingip": views(call, [row])[0]}
+    return listing.views_of_new(call, LISTING, [row])[0]
 
 
-def _target(call: Call[Any], row: FloatingIp, port_id: str, fixed_ip: str | None) -> operations.Target:
+def _target(call: Call[NetworkContext], row: FloatingIp, port_id: str, fixed_ip: str | None) -> operations.Target:
     """A port within reach that may have a floating IP. Raises NotFound, BadRequest (another project's, a service's)."""
-    port: Port = listing.load_within_reach(call, PORTS, port_id)
+    port = listing.load_within_reach(call, PORTS, port_id)
     if not call.caller.is_admin and port.project_id != row.project_id:
         raise errors.invalid(
             f"Bad floatingip request: Cannot process floating IP association with Port {port_id}, "
@@ -144,46 +166,53 @@ def _target(call: Call[Any], row: FloatingIp, port_id: str, fixed_ip: str | None
     return operations.Target(port, str(ip_of(fixed_ip)) if fixed_ip else None)
 
 
-def index(call: Call[Any]) -> dict[str, Any]:
+def index(call: Call[NetworkContext]) -> Listed[FloatingIpView]:
     return listing.index(call, LISTING)
 
 
-def show(call: Call[Any], floatingip_id: str) -> dict[str, Any]:
+def show(call: Call[NetworkContext], floatingip_id: str) -> FloatingIpView:
     return listing.show(call, LISTING, floatingip_id)
 
 
-def update(call: Call[Any], body: UpdateFloatingIp, floatingip_id: str) -> dict[str, Any]:
-    wanted = body.floatingip
-    row: FloatingIp = listing.load(call, LISTING, floatingip_id)
-    fixed = None if wanted.fixed_ip_address is UNSET else wanted.fixed_ip_address
-    if wanted.port_id is None and fixed is not None:
+def update(call: Call[NetworkContext], body: FloatingIpChanges, floatingip_id: str) -> FloatingIpView:
+    row = listing.load(call, LISTING, floatingip_id)
+    fixed = None if body.fixed_ip_address is UNSET else body.fixed_ip_address
+    if body.port_id is None and fixed is not None:
         raise errors.invalid(
             "Bad floatingip request: fixed_ip_address cannot be specified without a port_id.", "BadRequest"
         )
-    if wanted.port_id is None or wanted == FloatingIpChanges():
+    if body.port_id is None or body == FloatingIpChanges():
         operations.dissociate(call.tx, call.deps, row)
-    elif wanted.port_id is not UNSET or fixed is not None:
-        port_id = row.port_id if wanted.port_id is UNSET else wanted.port_id
+    elif body.port_id is not UNSET or fixed is not None:
+        port_id = row.port_id if body.port_id is UNSET else body.port_id
         if port_id is None:
             raise errors.invalid("Bad floatingip request: a port_id is needed.", "BadRequest")
         operations.associate(call.tx, call.deps, row, _target(call, row, port_id, fixed))
-    if wanted.description is not UNSET:
-        row.description = wanted.description
+    if body.description is not UNSET:
+        row.description = body.description
     touch(call.tx, call.deps.changes, "floating_ip", row)
-    call.tx.flush()
-    return {"floatingip": views(call, [row])[0]}
+    return listing.views_of_new(call, LISTING, [row])[0]
 
 
-def delete(call: Call[Any], floatingip_id: str) -> None:
+def delete(call: Call[NetworkContext], floatingip_id: str) -> None:
     operations.delete_floating_ip(call.tx, call.deps, listing.load(call, LISTING, floatingip_id))
 
 
 _AT = "/v2.0/floatingips"
 _ONE = _AT + "/{floatingip_id}"
 ROUTES = (
-    Route("GET", _AT, index, "get_floatingip", query=LISTING.query()),
-    Route("POST", _AT, create, "create_floatingip", 201, body=CreateFloatingIp, target="handler"),
-    Route("GET", _ONE, show, "get_floatingip", runs=Runs.LOOKUP, query=listing.FIELDS),
-    Route("PUT", _ONE, update, "update_floatingip", body=UpdateFloatingIp, target="handler", also=(412,)),
+    Route("GET", _AT, index, "get_floatingip", envelope="floatingips", query=LISTING.query()),
+    Route("POST", _AT, create, "create_floatingip", 201, body=NewFloatingIp, envelope="floatingip", target="handler"),
+    Route("GET", _ONE, show, "get_floatingip", envelope="floatingip", runs=Runs.LOOKUP, query=listing.FIELDS),
+    Route(
+        "PUT",
+        _ONE,
+        update,
+        "update_floatingip",
+        body=FloatingIpChanges,
+        envelope="floatingip",
+        target="handler",
+        also=(412,),
+    ),
     Route("DELETE", _ONE, delete, "delete_floatingip", 204, target="handler", also=(412,)),
 )

@@ -5,13 +5,13 @@ from __future__ import annotations
 from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from gureum.foundation.db.types import Id, Row
+from gureum.foundation.db.types import Id
 from gureum.services.network import spellings
 from gureum.services.network.spellings import spelled
-from gureum.services.network.standard import Standard
+from gureum.services.network.standard import Standard, TaggedRow
 
 
-class FloatingIp(Standard, Row):
+class FloatingIp(Standard):
     """`port_id`, `fixed_ip` and `router_id` are set together, the address is ACTIVE; or none is, and it is DOWN.
 
     `own_port_id` is the port that holds the address in the external network; it is nobody's in the API.
@@ -26,3 +26,14 @@ class FloatingIp(Standard, Row):
     fixed_ip: Mapped[str | None] = mapped_column(String(64), info=spelled(spellings.address))
     router_id: Mapped[str | None] = mapped_column(Id, index=True)
     status: Mapped[str] = mapped_column(String(8), default="DOWN", info=spelled(spellings.upper))
+
+
+class FloatingIpRow(TaggedRow, frozen=True, gc=False):
+    """What is read of a floating IP."""
+
+    network_id: str
+    ip: str
+    port_id: str | None
+    fixed_ip: str | None
+    router_id: str | None
+    status: str

@@ -50,7 +50,7 @@ def create_floating_ip(tx: Tx, ctx: NetworkContext, floating: FloatingIp, networ
         status="N/A",
         announced=False,
     )
-    made = ports.create_port(tx, ctx, network, new, subnets)
+    made = ports.create_port(tx, ctx, network.id, new, subnets)
     floating.own_port_id, floating.ip = made.port.id, made.given[0].ip
     tx.add(floating)
     ctx.events.emit(tx, FloatingIpCreated(floating.id, floating.project_id, network.id, floating.ip))

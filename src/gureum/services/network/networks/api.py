@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 from sqlalchemy import bindparam, select
 
-from gureum.foundation.db.prepared import Prepared
+from gureum.foundation.db.prepared import Prepared, as_tuple
 from gureum.foundation.errors import Forbidden
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route, Runs
+from gureum.foundation.http.views import Listed, View
 from gureum.foundation.policy import Rule
 from gureum.services.network import listing
+from gureum.services.network.bulk import Document, new_resources
 from gureum.services.network.catalog import zones
+from gureum.services.network.context import NetworkContext
 from gureum.services.network.listing import Listing
 from gureum.services.network.networks import operations, rules
-from gureum.services.network.networks.model import Network, seen_by
-from gureum.services.network.standard import NameText, ProjectText, standard_view, touch
+from gureum.services.network.networks.model import Network, NetworkRow, seen_by
+from gureum.services.network.standard import NameText, ProjectText, touch
 from gureum.services.network.subnets.model import Subnet
+from gureum.services.network.views import StandardView, standard
 
 MEMBER = "rule:admin or (role:member and project_id:%(project_id)s)"
 ADMIN = "rule:admin"
@@ -84,8 +88,29 @@ class CreateNetwork(Struct, forbid_unknown_fields=True):
     networks: Annotated[list[NewNetwork], Meta(min_length=1, max_length=1000)] | UnsetType = UNSET
 
 
-class UpdateNetwork(Struct, forbid_unknown_fields=True):
-    network: NetworkChanges
+class NetworkView(StandardView):
+    """A network. Where its frames go is shown by the rule get_network:provider."""
+
+    status: Literal["ACTIVE"]
+    admin_state_up: bool
+    shared: bool
+    subnets: list[str]
+    external: bool = field(name="router:external")
+    is_default: bool
+    mtu: int
+    port_security_enabled: bool
+    availability_zone_hints: list[str]
+    availability_zones: list[str]
+    network_type: str | UnsetType = field(default=UNSET, name="provider:network_type")
+    physical_network: str | UnsetType | None = field(default=UNSET, name="provider:physical_network")
+    segmentation_id: int | UnsetType | None = field(default=UNSET, name="provider:segmentation_id")
+
+
+class NewNetworks(View):
+    """One network or several, as they were asked for."""
+
+    network: NetworkView | UnsetType = UNSET
+    networks: list[NetworkView] | UnsetType = UNSET
 
 
 _ADMIN_ATTRIBUTES = {
@@ -98,7 +123,7 @@ _ADMIN_ATTRIBUTES = {
 }
 
 
-def views(call: Call[Any], rows: Sequence[Any]) -> list[dict[str, Any]]:
+def views(call: Call[NetworkContext], rows: Sequence[Network | NetworkRow]) -> list[NetworkView]:
     subnets: dict[str, list[str]] = {row.id: [] for row in rows}
     if rows:
         for network_id, subnet_id in _SUBNETS.all(call.tx, networks=list(subnets)):
@@ -110,34 +135,35 @@ def views(call: Call[Any], rows: Sequence[Any]) -> list[dict[str, Any]]:
 _SUBNETS = Prepared(
     select(Subnet.network_id, Subnet.id)
     .where(Subnet.network_id.in_(bindparam("networks", expanding=True)))
-    .order_by(Subnet.created_at)
+    .order_by(Subnet.created_at),
+    make=as_tuple,
 )
 
 
-def _view(row: Any, subnets: list[str], *, provider: bool) -> dict[str, Any]:
-    view = standard_view(row) | {
-        "status": "ACTIVE",
-        "admin_state_up": row.admin_state_up,
-        "shared": row.shared,
-        "subnets": subnets,
-        "router:external": row.external,
-        "is_default": row.is_default,
-        "mtu": row.mtu,
-        "port_security_enabled": row.port_security,
-        "availability_zone_hints": list(row.zone_hints),
-        "availability_zones": zones.NAMES,
-    }
-    if provider:
-        view["provider:network_type"] = row.network_type
-        view["provider:physical_network"] = row.physical_network
-        view["provider:segmentation_id"] = row.vlan
-    return view
+def _view(row: Network | NetworkRow, subnets: list[str], *, provider: bool) -> NetworkView:
+    return NetworkView(
+        *standard(row),
+        status="ACTIVE",
+        admin_state_up=row.admin_state_up,
+        shared=row.shared,
+        subnets=subnets,
+        external=row.external,
+        is_default=row.is_default,
+        mtu=row.mtu,
+        port_security_enabled=row.port_security,
+        availability_zone_hints=row.zone_hints,
+        availability_zones=zones.NAMES,
+        network_type=row.network_type if provider else UNSET,
+        physical_network=row.physical_network if provider else UNSET,
+        segmentation_id=row.vlan if provider else UNSET,
+    )
 
 
 LISTING = Listing(
     single="network",
     plural="networks",
     model=Network,
+    record=NetworkRow,
     seen_by=seen_by,
     views=views,
     filters=listing.standard_filters(Network)
@@ -159,13 +185,13 @@ LISTING = Listing(
 )
 
 
-def create(call: Call[Any], body: dict[str, Any]) -> dict[str, Any]:
-    wanted, bulk = listing.new_resources(body, LISTING, NewNetwork)
-    rows = [_create_one(call, new) for new in wanted]
-    return listing.created(call, LISTING, rows, bulk=bulk)
+def create(call: Call[NetworkContext], body: Document) -> NewNetworks:
+    new = new_resources(body, LISTING.names, NewNetwork)
+    made = listing.views_of_new(call, LISTING, [_create_one(call, one) for one in new.items])
+    return NewNetworks(networks=made) if new.is_list else NewNetworks(network=made[0])
 
 
-def _create_one(call: Call[Any], new: NewNetwork) -> Network:
+def _create_one(call: Call[NetworkContext], new: NewNetwork) -> Network:
     project_id = listing.owner_of(call, listing.project_named(new), "create_network")
     for attribute, name in _ADMIN_ATTRIBUTES.items():
         if getattr(new, attribute) not in (UNSET, None, False):
@@ -196,48 +222,46 @@ def _number(value: int | str | None) -> int | None:
     return None if value is None else int(value)
 
 
-def index(call: Call[Any]) -> dict[str, Any]:
+def index(call: Call[NetworkContext]) -> Listed[NetworkView]:
     return listing.index(call, LISTING)
 
 
-def show(call: Call[Any], network_id: str) -> dict[str, Any]:
+def show(call: Call[NetworkContext], network_id: str) -> NetworkView:
     return listing.show(call, LISTING, network_id)
 
 
-def update(call: Call[Any], body: UpdateNetwork, network_id: str) -> dict[str, Any]:
-    wanted = body.network
-    row: Network = listing.load(call, LISTING, network_id)
+def update(call: Call[NetworkContext], body: NetworkChanges, network_id: str) -> NetworkView:
+    row = listing.load(call, LISTING, network_id)
     for attribute in ("shared", "external", "is_default"):
-        if getattr(wanted, attribute) is not UNSET:
+        if getattr(body, attribute) is not UNSET:
             call.enforce(f"update_network:{_ADMIN_ATTRIBUTES[attribute]}", project_id=row.project_id)
-    if wanted.port_security_enabled is not UNSET:
+    if body.port_security_enabled is not UNSET:
         call.enforce("update_network:port_security_enabled", project_id=row.project_id)
     ctx = call.deps
-    if wanted.admin_state_up is not UNSET:
-        operations.set_admin_state(call.tx, ctx, row, wanted.admin_state_up)
-    if wanted.mtu is not UNSET:
-        operations.set_mtu(call.tx, ctx, row, _number(wanted.mtu))
-    if wanted.external is not UNSET:
-        operations.set_external(call.tx, row, wanted.external)
-    if wanted.shared is not UNSET:
-        operations.set_shared(call.tx, row, wanted.shared)
-    if wanted.is_default is not UNSET:
-        row.is_default = bool(wanted.is_default)
-    if wanted.port_security_enabled is not UNSET:
-        row.port_security = wanted.port_security_enabled
-    listing.set_texts(row, wanted)
+    if body.admin_state_up is not UNSET:
+        operations.set_admin_state(call.tx, ctx, row, body.admin_state_up)
+    if body.mtu is not UNSET:
+        operations.set_mtu(call.tx, ctx, row, _number(body.mtu))
+    if body.external is not UNSET:
+        operations.set_external(call.tx, row, body.external)
+    if body.shared is not UNSET:
+        operations.set_shared(call.tx, row, body.shared)
+    if body.is_default is not UNSET:
+        row.is_default = bool(body.is_default)
+    if body.port_security_enabled is not UNSET:
+        row.port_security = body.port_security_enabled
+    listing.set_texts(row, body)
     touch(call.tx, ctx.changes, "network", row)
-    call.tx.flush()
-    return {"network": views(call, [row])[0]}
+    return listing.views_of_new(call, LISTING, [row])[0]
 
 
-def delete(call: Call[Any], network_id: str) -> None:
+def delete(call: Call[NetworkContext], network_id: str) -> None:
     operations.delete_network(call.tx, call.deps, listing.load(call, LISTING, network_id))
 
 
-def own_network(call: Call[Any], network_id: str, *, for_what: str) -> Network:
+def own_network(call: Call[NetworkContext], network_id: str, *, for_what: str) -> Network:
     """A network within reach that is the caller's own to shape. Raises NotFound, Forbidden."""
-    row: Network = listing.load_within_reach(call, LISTING, network_id)
+    row = listing.load_within_reach(call, LISTING, network_id)
     if not call.caller.is_admin and row.project_id != call.caller.project_id:
         raise Forbidden(f"{for_what} is for the owner of network {network_id}.")
     return row
@@ -246,9 +270,11 @@ def own_network(call: Call[Any], network_id: str, *, for_what: str) -> Network:
 _AT = "/v2.0/networks"
 _ONE = _AT + "/{network_id}"
 ROUTES = (
-    Route("GET", _AT, index, "get_network", query=LISTING.query()),
-    Route("POST", _AT, create, "create_network", 201, body=dict[str, Any], described=CreateNetwork, target="handler"),
-    Route("GET", _ONE, show, "get_network", runs=Runs.LOOKUP, query=listing.FIELDS),
-    Route("PUT", _ONE, update, "update_network", body=UpdateNetwork, target="handler", also=(412,)),
+    Route("GET", _AT, index, "get_network", envelope="networks", query=LISTING.query()),
+    Route("POST", _AT, create, "create_network", 201, body=Document, described=CreateNetwork, target="handler"),
+    Route("GET", _ONE, show, "get_network", envelope="network", runs=Runs.LOOKUP, query=listing.FIELDS),
+    Route(
+        "PUT", _ONE, update, "update_network", body=NetworkChanges, envelope="network", target="handler", also=(412,)
+    ),
     Route("DELETE", _ONE, delete, "delete_network", 204, target="handler", also=(412,)),
 )

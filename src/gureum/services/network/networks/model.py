@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlalchemy import ColumnElement, String, or_
 from sqlalchemy.orm import Mapped, mapped_column
 
-from gureum.foundation.db.types import Json, Row
+from gureum.foundation.db.types import Json
 from gureum.services.network import spellings
 from gureum.services.network.spellings import spelled
-from gureum.services.network.standard import Standard
+from gureum.services.network.standard import ProjectId, Standard, StandardRow
 
 OVERLAY = "geneve"
 
 
-class Network(Standard, Row):
+class Network(Standard):
     """A network is ACTIVE from its row on: the writer brings it to the engine, ports wait for that, not clients."""
 
     __tablename__ = "networks"
@@ -32,6 +30,21 @@ class Network(Standard, Row):
     zone_hints: Mapped[list[str]] = mapped_column(Json, default=list)
 
 
-def seen_by(project: Any) -> ColumnElement[bool]:
-    """Own networks, shared ones and external ones; `project` is an id or a parameter's place."""
-    return or_(Network.project_id == project, Network.shared.is_(True), Network.external.is_(True))
+class NetworkRow(StandardRow, frozen=True, gc=False):
+    """What is read of a network."""
+
+    admin_state_up: bool
+    shared: bool
+    external: bool
+    is_default: bool
+    port_security: bool
+    mtu: int
+    network_type: str
+    physical_network: str | None
+    vlan: int | None
+    zone_hints: list[str]
+
+
+def seen_by(project_id: ProjectId) -> ColumnElement[bool]:
+    """Own networks, shared ones and external ones."""
+    return or_(Network.project_id == project_id, Network.shared.is_(True), Network.external.is_(True))

@@ -3,28 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from msgspec import UNSET, UnsetType
-from sqlalchemy import ColumnElement, and_, bindparam, or_, select
+from sqlalchemy import ColumnElement, and_, or_, select
 
-from gureum.foundation.db.prepared import Prepared, as_tuple
 from gureum.foundation.errors import BadRequest, Forbidden
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route, Runs
+from gureum.foundation.http.views import Listed
 from gureum.foundation.policy import Rule
 from gureum.services.network import errors, listing, spellings
+from gureum.services.network.bulk import Document, new_resources
+from gureum.services.network.context import NetworkContext
 from gureum.services.network.listing import Listing
 from gureum.services.network.networks.api import ADMIN, MEMBER, NETWORK_OWNER
 from gureum.services.network.networks.api import LISTING as NETWORKS
-from gureum.services.network.networks.model import Network
-from gureum.services.network.ports import addresses, metadata, operations, rules
-from gureum.services.network.ports.addresses import Given, IpWish
-from gureum.services.network.ports.bodies import CreatePort, FixedIpBody, NewPortBody, PairBody, PortChanges, UpdatePort
-from gureum.services.network.ports.model import CLOUD_OWNED, FLOATING, METADATA, IpAllocation, Port, PortGroup, seen_by
+from gureum.services.network.networks.model import Network, NetworkRow
+from gureum.services.network.ports import metadata, operations, rules
+from gureum.services.network.ports.addresses import IpWish
+from gureum.services.network.ports.bodies import CreatePort, FixedIpBody, NewPortBody, PairBody, PortChanges
+from gureum.services.network.ports.model import (
+    CLOUD_OWNED,
+    FLOATING,
+    METADATA,
+    IpAllocation,
+    Port,
+    PortGroup,
+    PortRow,
+    seen_by,
+)
+from gureum.services.network.ports.views import NewPorts, PortView, shows_binding, view_of, views
 from gureum.services.network.routers.legs import touch_router_of
 from gureum.services.network.security_groups import operations as groups
-from gureum.services.network.standard import standard_view, touch
+from gureum.services.network.standard import touch
 
 RULES = (
     Rule("get_port", "rule:admin or role:reader", "See ports within reach", unbounded=listing.IN_QUERIES),
@@ -45,47 +56,6 @@ RULES = (
         for name in ("binding:host_id", "binding:profile")
     ),
 )
-
-
-def views(call: Call[Any], rows: Sequence[Any]) -> list[dict[str, Any]]:
-    port_ids = [row.id for row in rows]
-    given = addresses.held(call.tx, port_ids)
-    members: dict[str, list[str]] = {port_id: [] for port_id in port_ids}
-    for port_id, group_id in _GROUPS.all(call.tx, ports=port_ids) if rows else ():
-        members[port_id].append(group_id)
-    binding = call.allows("get_port:binding", **call.own_target())
-    return [_view(row, given[row.id], members[row.id], binding=binding) for row in rows]
-
-
-_GROUPS = Prepared(
-    select(PortGroup.port_id, PortGroup.group_id)
-    .where(PortGroup.port_id.in_(bindparam("ports", expanding=True)))
-    .order_by(PortGroup.position),
-    make=as_tuple,
-)
-
-
-def _view(row: Any, given: Sequence[Given], members: Sequence[str], *, binding: bool) -> dict[str, Any]:
-    view = standard_view(row) | {
-        "network_id": row.network_id,
-        "mac_address": row.mac,
-        "admin_state_up": row.admin_state_up,
-        "status": row.status,
-        "device_id": row.device_id,
-        "device_owner": row.device_owner,
-        "fixed_ips": [{"subnet_id": one.subnet_id, "ip_address": one.ip} for one in given],
-        "allowed_address_pairs": list(row.pairs),
-        "security_groups": list(members),
-        "port_security_enabled": row.port_security,
-        "binding:vnic_type": row.vnic_type,
-    }
-    if binding:
-        bound = row.host is not None and row.host != ""
-        view["binding:host_id"] = row.host or ""
-        view["binding:profile"] = row.profile
-        view["binding:vif_type"] = "ovs" if bound else "unbound"
-        view["binding:vif_details"] = {"port_filter": True, "connectivity": "l2"} if bound else {}
-    return view
 
 
 def _with_address(values: list[str]) -> ColumnElement[bool]:
@@ -122,6 +92,7 @@ LISTING = Listing(
     single="port",
     plural="ports",
     model=Port,
+    record=PortRow,
     seen_by=seen_by,
     views=views,
     filters=listing.standard_filters(Port)
@@ -145,16 +116,16 @@ LISTING = Listing(
 )
 
 
-def create(call: Call[Any], body: dict[str, Any]) -> dict[str, Any]:
-    wanted, bulk = listing.new_resources(body, LISTING, NewPortBody)
-    made = [_create_one(call, new) for new in wanted]
+def create(call: Call[NetworkContext], body: Document) -> NewPorts:
+    new = new_resources(body, LISTING.names, NewPortBody)
+    made = [_create_one(call, one) for one in new.items]
     call.tx.flush()
-    binding = call.allows("get_port:binding", **call.own_target())
-    found = [_view(one.port, one.given, one.groups, binding=binding) for one in made]
-    return {"ports": found} if bulk else {"port": found[0]}
+    binding = shows_binding(call)
+    shown = [view_of(one.port, one.given, one.groups, binding=binding) for one in made]
+    return NewPorts(ports=shown) if new.is_list else NewPorts(port=shown[0])
 
 
-def _create_one(call: Call[Any], new: NewPortBody) -> operations.Made:
+def _create_one(call: Call[NetworkContext], new: NewPortBody) -> operations.Made:
     project_id = listing.owner_of(call, listing.project_named(new), "create_port")
     network = listing.find(call, NETWORKS, new.network_id)
     _check_attributes(call, new, network, "create")
@@ -179,15 +150,17 @@ def _create_one(call: Call[Any], new: NewPortBody) -> operations.Made:
         vnic_type=new.vnic_type,
         profile=new.profile or {},
     )
-    return operations.create_port(call.tx, call.deps, network, port)
+    return operations.create_port(call.tx, call.deps, network.id, port)
 
 
-def _check_attributes(call: Call[Any], body: NewPortBody | PortChanges, network: Any, verb: str) -> None:
+def _check_attributes(
+    call: Call[NetworkContext], body: NewPortBody | PortChanges, network: Network | NetworkRow, verb: str
+) -> None:
     """The rules of single attributes: for those that a new port has otherwise than by default, or a change names."""
     if network.external and not network.shared and verb == "create" and not _owns(call, network):
         raise Forbidden(f"Ports on the external network {network.id} are for its owner.")
     target = {"project_id": call.caller.project_id, "network_project_id": network.project_id}
-    by_default: tuple[Any, ...] = (UNSET,) if verb == "update" else (UNSET, None, "", {}, [])
+    by_default: tuple[object, ...] = (UNSET,) if verb == "update" else (UNSET, None, "", {}, [])
     for attribute in ("mac_address", "port_security_enabled", "allowed_address_pairs"):
         if getattr(body, attribute) not in by_default:
             call.enforce(f"{verb}_port:{attribute}", **target)
@@ -205,11 +178,13 @@ def _check_attributes(call: Call[Any], body: NewPortBody | PortChanges, network:
             call.enforce(f"{verb}_port:{name}", **target)
 
 
-def _owns(call: Call[Any], network: Any) -> bool:
+def _owns(call: Call[NetworkContext], network: Network | NetworkRow) -> bool:
     return call.caller.is_admin or network.project_id == call.caller.project_id
 
 
-def _members_of(call: Call[Any], project_id: str, wanted: list[str] | UnsetType | None, *, security: bool) -> list[str]:
+def _members_of(
+    call: Call[NetworkContext], project_id: str, wanted: list[str] | UnsetType | None, *, security: bool
+) -> list[str]:
     """The port's groups: those named, the project's default when none is named, none without port security."""
     if wanted and len(set(wanted)) != len(wanted):
         raise errors.invalid("Duplicate items in the list of security groups")
@@ -234,7 +209,7 @@ def fixed_ip_wishes(wanted: Sequence[FixedIpBody]) -> list[IpWish]:
 
 
 def _pairs(
-    call: Call[Any], network_id: str, wanted: Sequence[PairBody] | None, mac: str, *, security: bool
+    call: Call[NetworkContext], network_id: str, wanted: Sequence[PairBody] | None, mac: str, *, security: bool
 ) -> list[dict[str, str]]:
     if not wanted:
         return []
@@ -247,45 +222,43 @@ def _pairs(
     return rules.check_pairs(pairs, mac, metadata.addresses_of(call.tx, network_id))
 
 
-def index(call: Call[Any]) -> dict[str, Any]:
+def index(call: Call[NetworkContext]) -> Listed[PortView]:
     return listing.index(call, LISTING)
 
 
-def show(call: Call[Any], port_id: str) -> dict[str, Any]:
+def show(call: Call[NetworkContext], port_id: str) -> PortView:
     return listing.show(call, LISTING, port_id)
 
 
-def _load(call: Call[Any], port_id: str) -> tuple[Port, Network]:
+def _load(call: Call[NetworkContext], port_id: str) -> tuple[Port, Network]:
     """A port for a change, with its network, whose owner may change it too."""
-    row: Port = listing.load_within_reach(call, LISTING, port_id)
+    row = listing.load_within_reach(call, LISTING, port_id)
     network = call.tx.get_one(Network, row.network_id)
     call.enforce(project_id=row.project_id, tenant_id=row.project_id, network_project_id=network.project_id)
     listing.refuse_other_revision(call, row)
     return row, network
 
 
-def update(call: Call[Any], body: UpdatePort, port_id: str) -> dict[str, Any]:
-    wanted = body.port
+def update(call: Call[NetworkContext], body: PortChanges, port_id: str) -> PortView:
     row, network = _load(call, port_id)
-    _check_attributes(call, wanted, network, "update")
-    if wanted.admin_state_up is not UNSET:
-        row.admin_state_up = wanted.admin_state_up
-    if wanted.mac_address is not UNSET:
-        mac = None if wanted.mac_address is None else rules.check_mac(wanted.mac_address)
+    _check_attributes(call, body, network, "update")
+    if body.admin_state_up is not UNSET:
+        row.admin_state_up = body.admin_state_up
+    if body.mac_address is not UNSET:
+        mac = None if body.mac_address is None else rules.check_mac(body.mac_address)
         operations.set_mac(call.tx, call.deps, row, mac)
-    if wanted.fixed_ips is not UNSET:
-        operations.replace_addresses(call.tx, call.deps, row, fixed_ip_wishes(wanted.fixed_ips or []))
-    _set_security(call, row, wanted)
-    _set_device(row, wanted)
-    _set_binding(call, row, wanted)
-    listing.set_texts(row, wanted)
+    if body.fixed_ips is not UNSET:
+        operations.replace_addresses(call.tx, call.deps, row, fixed_ip_wishes(body.fixed_ips or []))
+    _set_security(call, row, body)
+    _set_device(row, body)
+    _set_binding(call, row, body)
+    listing.set_texts(row, body)
     touch(call.tx, call.deps.changes, "port", row)
     touch_router_of(call.tx, call.deps, row)
-    call.tx.flush()
-    return {"port": views(call, [row])[0]}
+    return listing.views_of_new(call, LISTING, [row])[0]
 
 
-def _set_security(call: Call[Any], row: Port, wanted: PortChanges) -> None:
+def _set_security(call: Call[NetworkContext], row: Port, wanted: PortChanges) -> None:
     security = row.port_security if wanted.port_security_enabled is UNSET else wanted.port_security_enabled
     if wanted.security_groups is not UNSET:
         named = wanted.security_groups or []
@@ -316,7 +289,7 @@ def _set_device(row: Port, wanted: PortChanges) -> None:
         setattr(row, attribute, value)
 
 
-def _set_binding(call: Call[Any], row: Port, wanted: PortChanges) -> None:
+def _set_binding(call: Call[NetworkContext], row: Port, wanted: PortChanges) -> None:
     if wanted.vnic_type is not UNSET:
         row.vnic_type = wanted.vnic_type
     if wanted.profile is not UNSET:
@@ -326,7 +299,7 @@ def _set_binding(call: Call[Any], row: Port, wanted: PortChanges) -> None:
         row.host, row.status = wanted.host_id or None, "DOWN"
 
 
-def _refuse_move(call: Call[Any], row: Port, host: str | None) -> None:
+def _refuse_move(call: Call[NetworkContext], row: Port, host: str | None) -> None:
     """A bound port moves to hosts that exist, a server's port with its server alone. Raises BadRequest, Conflict.
 
     A port that no host has yet may be prepared for a host to come.
@@ -340,7 +313,7 @@ def _refuse_move(call: Call[Any], row: Port, host: str | None) -> None:
         )
 
 
-def delete(call: Call[Any], port_id: str) -> None:
+def delete(call: Call[NetworkContext], port_id: str) -> None:
     row, _ = _load(call, port_id)
     operations.delete_port(call.tx, call.deps, row)
 
@@ -348,9 +321,9 @@ def delete(call: Call[Any], port_id: str) -> None:
 _AT = "/v2.0/ports"
 _ONE = _AT + "/{port_id}"
 ROUTES = (
-    Route("GET", _AT, index, "get_port", query=LISTING.query()),
-    Route("POST", _AT, create, "create_port", 201, body=dict[str, Any], described=CreatePort, target="handler"),
-    Route("GET", _ONE, show, "get_port", runs=Runs.LOOKUP, query=listing.FIELDS),
-    Route("PUT", _ONE, update, "update_port", body=UpdatePort, target="handler", also=(412,)),
+    Route("GET", _AT, index, "get_port", envelope="ports", query=LISTING.query()),
+    Route("POST", _AT, create, "create_port", 201, body=Document, described=CreatePort, target="handler"),
+    Route("GET", _ONE, show, "get_port", envelope="port", runs=Runs.LOOKUP, query=listing.FIELDS),
+    Route("PUT", _ONE, update, "update_port", body=PortChanges, envelope="port", target="handler", also=(412,)),
     Route("DELETE", _ONE, delete, "delete_port", 204, target="handler", also=(412,)),
 )

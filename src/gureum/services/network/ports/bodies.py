@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from gureum.foundation.http.views import JsonValue
 from gureum.services.network.standard import AddressText, IdText, NameText, ProjectText
 
 VnicType = Literal["normal", "direct", "macvtap", "baremetal", "direct-physical", "virtio-forwarder", "smart-nic"]
@@ -25,7 +26,7 @@ FixedIps = Annotated[list[FixedIpBody], Meta(max_length=64)]
 Pairs = Annotated[list[PairBody], Meta(max_length=64)]
 Groups = Annotated[list[IdText], Meta(max_length=64)]
 Mac = Annotated[str, Meta(max_length=32)]
-Profile = Annotated[dict[str, Any], Meta(max_length=32)]
+Profile = Annotated[dict[str, JsonValue], Meta(max_length=32)]
 
 
 class NewPortBody(Struct, forbid_unknown_fields=True):
@@ -66,7 +67,3 @@ class PortChanges(Struct, forbid_unknown_fields=True):
 class CreatePort(Struct, forbid_unknown_fields=True):
     port: NewPortBody | UnsetType = UNSET
     ports: Annotated[list[NewPortBody], Meta(min_length=1, max_length=1000)] | UnsetType = UNSET
-
-
-class UpdatePort(Struct, forbid_unknown_fields=True):
-    port: PortChanges

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlalchemy import ColumnElement, Index, String, UniqueConstraint, or_, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from gureum.foundation.db.types import Id, Json, Name, Row
+from gureum.foundation.http.views import JsonValue
 from gureum.services.network import spellings
 from gureum.services.network.networks.model import Network
 from gureum.services.network.spellings import spelled
-from gureum.services.network.standard import Standard
+from gureum.services.network.standard import ProjectId, Standard, StandardRow
 
 ROUTER_LEG = "network:router_interface"
 ROUTER_GATEWAY = "network:router_gateway"
@@ -26,7 +25,7 @@ PARTS = (*OF_ROUTERS, FLOATING)
 """Owners of the ports that the engine holds as parts of something else, not as ports."""
 
 
-class Port(Standard, Row):
+class Port(Standard):
     """`device_id` and `device_owner` are what the API shows and its users may write; compute alone sets `server_id`.
 
     `server_made` ports go with their server, others are only let go. `status` is ACTIVE when the engine says that the
@@ -44,13 +43,29 @@ class Port(Standard, Row):
     device_owner: Mapped[str] = mapped_column(Name, default="")
     host: Mapped[str | None] = mapped_column(Name)
     vnic_type: Mapped[str] = mapped_column(String(32), default="normal", info=spelled(spellings.lower))
-    profile: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
+    profile: Mapped[dict[str, JsonValue]] = mapped_column(Json, default=dict)
     port_security: Mapped[bool] = mapped_column(default=True)
-    pairs: Mapped[list[Any]] = mapped_column(Json, default=list)
+    pairs: Mapped[list[dict[str, str]]] = mapped_column(Json, default=list)
     server_id: Mapped[str | None] = mapped_column(Id, index=True)
     server_made: Mapped[bool] = mapped_column(default=False)
     position: Mapped[int] = mapped_column(default=0)
     nic_tag: Mapped[str] = mapped_column(String(60), default="")
+
+
+class PortRow(StandardRow, frozen=True, gc=False):
+    """What is read of a port."""
+
+    network_id: str
+    mac: str
+    admin_state_up: bool
+    status: str
+    device_id: str
+    device_owner: str
+    host: str | None
+    vnic_type: str
+    profile: dict[str, JsonValue]
+    port_security: bool
+    pairs: list[dict[str, str]]
 
 
 class IpAllocation(Row):
@@ -74,7 +89,7 @@ class PortGroup(Row):
     position: Mapped[int] = mapped_column(default=0)
 
 
-def seen_by(project: Any) -> ColumnElement[bool]:
+def seen_by(project_id: ProjectId) -> ColumnElement[bool]:
     """Own ports and those on own networks."""
-    own_networks = select(Network.id).where(Network.project_id == project)
-    return or_(Port.project_id == project, Port.network_id.in_(own_networks))
+    own_networks = select(Network.id).where(Network.project_id == project_id)
+    return or_(Port.project_id == project_id, Port.network_id.in_(own_networks))

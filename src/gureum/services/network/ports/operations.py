@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from types import SimpleNamespace
-from typing import Any
 
+from msgspec import structs
 from sqlalchemy import BindParameter, bindparam, delete, select, update
 
 from gureum.foundation import clock, ids
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.db.prepared import Prepared, insert_into, table_of
+from gureum.foundation.http.views import JsonValue
 from gureum.services.network import errors
 from gureum.services.network.context import NetworkContext
 from gureum.services.network.events import AddressesChanged, PortCreated, PortDeleted
@@ -30,6 +30,7 @@ from gureum.services.network.ports.model import (
     IpAllocation,
     Port,
     PortGroup,
+    PortRow,
 )
 from gureum.services.network.routers import legs
 from gureum.services.network.standard import touch
@@ -52,7 +53,7 @@ class NewPort:
     device_owner: str = ""
     host: str | None = None
     vnic_type: str = "normal"
-    profile: dict[str, Any] = field(default_factory=dict)
+    profile: dict[str, JsonValue] = field(default_factory=dict)
     server_id: str | None = None
     server_made: bool = False
     position: int = 0
@@ -64,48 +65,66 @@ class NewPort:
 
 @dataclass(slots=True)
 class Made:
-    """A port with the relations that its view shows; `port` has a row's attributes and is none of the ORM's."""
+    """A port with the relations that its view shows."""
 
-    port: Any
+    port: PortRow
     given: list[Given]
     groups: list[str]
 
 
 def create_port(
-    tx: Tx, ctx: NetworkContext, network: Any, new: NewPort, subnets: Sequence[Range] | None = None
+    tx: Tx, ctx: NetworkContext, network_id: str, new: NewPort, subnets: Sequence[Range] | None = None
 ) -> Made:
-    """Add a port to `network` (a row of any kind), of which `subnets` are the subnets where they are known already.
+    """Add a port to a network, of which `subnets` are the subnets where they are known already.
 
     A random MAC that the network has already breaks the table's rule, and the whole transaction is made again.
     Raises Conflict (address or MAC in use, none left) and BadRequest (address not of the network).
     """
     if new.mac is not None:
-        _refuse_mac_in_use(tx, network.id, new.mac)
-    mac, now = new.mac or rules.new_mac(ctx.config.base_mac), clock.utcnow()
-    values: dict[str, Any] = {name: getattr(new, name) for name in _COPIED}
-    values |= {"id": ids.new_uuid(), "network_id": network.id, "mac": mac, "tags": [], "revision": 1}
-    values |= {"created_at": now, "updated_at": now}
-    values["pairs"] = [pair | {"mac_address": pair["mac_address"] or mac} for pair in new.pairs]
-    port = SimpleNamespace(**values)
+        _refuse_mac_in_use(tx, network_id, new.mac)
+    port = _row(new, network_id, new.mac or rules.new_mac(ctx.config.base_mac))
     if new.fixed_ips is not None and not new.fixed_ips:
         given: list[Given] = []
     else:
-        known = addresses.subnets_of(tx, network.id) if subnets is None else subnets
-        claim = addresses.Claim(port.id, network.id, mac, is_router=new.device_owner in OF_ROUTERS)
+        known = addresses.subnets_of(tx, network_id) if subnets is None else subnets
+        claim = addresses.Claim(port.id, network_id, port.mac, is_router=new.device_owner in OF_ROUTERS)
         given = addresses.allocate(tx, ctx, claim, known, new.fixed_ips)
-    _INSERT.run(tx, **values)
+    server = {"server_id": new.server_id, "server_made": new.server_made}
+    _INSERT.run(tx, **structs.asdict(port), **server, position=new.position, nic_tag=new.nic_tag)
     _join_groups(tx, port.id, new.groups)
     if new.announced:
         ctx.changes.mark(tx, "port", (port.id,))
     if new.project_id:
-        ctx.events.emit(tx, PortCreated(port.id, new.project_id, network.id, new.server_id or ""))
+        ctx.events.emit(tx, PortCreated(port.id, new.project_id, network_id, new.server_id or ""))
     return Made(port, given, list(new.groups))
 
 
-_COPIED = (
-    *("project_id", "name", "description", "admin_state_up", "port_security", "device_id", "device_owner", "host"),
-    *("vnic_type", "profile", "server_id", "server_made", "position", "nic_tag", "status"),
-)
+def _row(new: NewPort, network_id: str, mac: str) -> PortRow:
+    """The port as it will be read. Pairs without a MAC have the port's."""
+    now = clock.utcnow()
+    return PortRow(
+        id=ids.new_uuid(),
+        project_id=new.project_id,
+        description=new.description,
+        revision=1,
+        created_at=now,
+        updated_at=now,
+        name=new.name,
+        tags=[],
+        network_id=network_id,
+        mac=mac,
+        admin_state_up=new.admin_state_up,
+        status=new.status,
+        device_id=new.device_id,
+        device_owner=new.device_owner,
+        host=new.host,
+        vnic_type=new.vnic_type,
+        profile=new.profile,
+        port_security=new.port_security,
+        pairs=[pair | {"mac_address": pair["mac_address"] or mac} for pair in new.pairs],
+    )
+
+
 _THESE: BindParameter[str] = bindparam("ports", expanding=True)
 _LEAVE = Prepared(delete(table_of(PortGroup)).where(PortGroup.port_id.in_(_THESE)))
 _DELETE = Prepared(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
+from gureum.foundation.http.views import View
 from gureum.foundation.policy import Rule
 from gureum.foundation.quota import EVERY_PROJECT
 from gureum.services.network import errors
@@ -39,49 +40,76 @@ class Limits(Struct, forbid_unknown_fields=True):
     check_limit: bool | UnsetType = UNSET
 
 
-class UpdateQuota(Struct, forbid_unknown_fields=True):
-    quota: Limits
+class QuotaView(View):
+    """The limit of each resource; -1 is none."""
+
+    network: int
+    subnet: int
+    port: int
+    router: int
+    floatingip: int
+    security_group: int
+    security_group_rule: int
+    rbac_policy: int
+    subnetpool: int
 
 
-def index(call: Call[NetworkContext]) -> dict[str, Any]:
+class ProjectQuotaView(QuotaView):
+    project_id: str
+    tenant_id: str
+
+
+class UseView(View):
+    """A limit and what is used of it."""
+
+    limit: int
+    used: int
+    reserved: int = 0
+
+
+class TenantView(View):
+    tenant_id: str
+
+
+def index(call: Call[NetworkContext]) -> list[ProjectQuotaView]:
     """Projects with limits of their own."""
     quotas, tx = call.deps.quotas, call.tx
-    return {
-        "quotas": [
-            {**quotas.limits(tx, project_id), "project_id": project_id, "tenant_id": project_id}
-            for project_id in quotas.projects_with_limits(tx)
-        ]
-    }
+    return [
+        ProjectQuotaView(**quotas.limits(tx, project_id), project_id=project_id, tenant_id=project_id)
+        for project_id in quotas.projects_with_limits(tx)
+    ]
 
 
-def show(call: Call[NetworkContext], project_id: str) -> dict[str, Any]:
+def show(call: Call[NetworkContext], project_id: str) -> QuotaView:
     call.enforce(project_id=project_id)
-    return {"quota": call.deps.quotas.limits(call.tx, project_id)}
+    return _view(call, project_id)
 
 
-def show_default(call: Call[NetworkContext], project_id: str) -> dict[str, Any]:
+def _view(call: Call[NetworkContext], project_id: str) -> QuotaView:
+    return QuotaView(**call.deps.quotas.limits(call.tx, project_id))
+
+
+def show_default(call: Call[NetworkContext], project_id: str) -> QuotaView:
     call.enforce(project_id=project_id)
-    return {"quota": call.deps.quotas.limits(call.tx, EVERY_PROJECT)}
+    return _view(call, EVERY_PROJECT)
 
 
-def show_details(call: Call[NetworkContext], project_id: str) -> dict[str, Any]:
+def show_details(call: Call[NetworkContext], project_id: str) -> dict[str, UseView]:
     call.enforce(project_id=project_id)
     limits, used = call.deps.quotas.limits(call.tx, project_id), call.deps.quotas.usage(call.tx, project_id)
-    return {
-        "quota": {name: {"limit": limit, "used": used.get(name, 0), "reserved": 0} for name, limit in limits.items()}
-    }
+    return {name: UseView(limit, used.get(name, 0)) for name, limit in limits.items()}
 
 
-def show_own(call: Call[NetworkContext]) -> dict[str, Any]:
-    return {"tenant": {"tenant_id": call.caller.project_id or ""}}
+def show_own(call: Call[NetworkContext]) -> TenantView:
+    return TenantView(call.caller.project_id or "")
 
 
-def update(call: Call[NetworkContext], body: UpdateQuota, project_id: str) -> dict[str, Any]:
-    limits = {name: getattr(body.quota, name) for name in QUOTAS.defaults if getattr(body.quota, name) is not UNSET}
-    if body.quota.check_limit is True:
+def update(call: Call[NetworkContext], body: Limits, project_id: str) -> QuotaView:
+    limits = {name: getattr(body, name) for name in QUOTAS.defaults if getattr(body, name) is not UNSET}
+    if body.check_limit is True:
         _refuse_less_than_used(call, project_id, limits)
     call.deps.quotas.set_limits(call.tx, project_id[:36], limits)
-    return {"quota": call.deps.quotas.limits(call.tx, project_id)}
+    return _view(call, project_id)
 
 
 def _refuse_less_than_used(call: Call[NetworkContext], project_id: str, limits: dict[str, int]) -> None:
@@ -100,14 +128,14 @@ def delete(call: Call[NetworkContext], project_id: str) -> None:
 _AT = "/v2.0/quotas"
 _ONE = _AT + "/{project_id}"
 ROUTES = (
-    Route("GET", _AT, index, "list_quotas"),
-    Route("GET", _AT + "/tenant", show_own, "get_own_quota"),
-    Route("GET", _AT + "/project", show_own, "get_own_quota"),
-    Route("GET", _ONE, show, "get_quota", target="handler"),
-    Route("PUT", _ONE, update, "update_quota", body=UpdateQuota),
+    Route("GET", _AT, index, "list_quotas", envelope="quotas"),
+    Route("GET", _AT + "/tenant", show_own, "get_own_quota", envelope="tenant"),
+    Route("GET", _AT + "/project", show_own, "get_own_quota", envelope="tenant"),
+    Route("GET", _ONE, show, "get_quota", envelope="quota", target="handler"),
+    Route("PUT", _ONE, update, "update_quota", body=Limits, envelope="quota"),
     Route("DELETE", _ONE, delete, "delete_quota", 204),
-    Route("GET", _ONE + "/default", show_default, "get_quota", target="handler"),
-    Route("GET", _ONE + "/default.json", show_default, "get_quota", target="handler"),
-    Route("GET", _ONE + "/details", show_details, "get_quota", target="handler"),
-    Route("GET", _ONE + "/details.json", show_details, "get_quota", target="handler"),
+    Route("GET", _ONE + "/default", show_default, "get_quota", envelope="quota", target="handler"),
+    Route("GET", _ONE + "/default.json", show_default, "get_quota", envelope="quota", target="handler"),
+    Route("GET", _ONE + "/details", show_details, "get_quota", envelope="quota", target="handler"),
+    Route("GET", _ONE + "/details.json", show_details, "get_quota", envelope="quota", target="handler"),
 )

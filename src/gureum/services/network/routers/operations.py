@@ -48,7 +48,6 @@ def add_subnet(tx: Tx, ctx: NetworkContext, router: Router, subnet: Subnet) -> L
         raise errors.invalid("Bad router request: Subnet for router interface must have a gateway IP.", "BadRequest")
     legs = legs_of(tx, router.id)
     _refuse_subnet(router, subnet.id, subnet.cidr, legs)
-    network = tx.get_one(Network, subnet.network_id)
     if subnet.ip_version == 6:
         shared = _leg_of_ipv6(legs, subnet.network_id)
         if shared is not None:
@@ -63,7 +62,7 @@ def add_subnet(tx: Tx, ctx: NetworkContext, router: Router, subnet: Subnet) -> L
         device_owner=ROUTER_LEG,
         status="ACTIVE",
     )
-    made = ports.create_port(tx, ctx, network, wanted)
+    made = ports.create_port(tx, ctx, subnet.network_id, wanted)
     touch(tx, ctx.changes, "router", router)
     return Leg(made.port.id, subnet.network_id, [subnet.id])
 
@@ -181,7 +180,7 @@ def set_gateway(tx: Tx, ctx: NetworkContext, router: Router, wish: GatewayWish) 
         device_owner=ROUTER_GATEWAY,
         status="ACTIVE",
     )
-    made = ports.create_port(tx, ctx, network, wanted)
+    made = ports.create_port(tx, ctx, network.id, wanted)
     router.external_network_id, router.gateway_port_id = network.id, made.port.id
 
 

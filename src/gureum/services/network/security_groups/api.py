@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
-from sqlalchemy import ColumnElement, bindparam, or_, select
+from sqlalchemy import ColumnElement, or_, select
 
-from gureum.foundation import clock
-from gureum.foundation.db.prepared import Prepared, table_of
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
+from gureum.foundation.http.views import Listed
 from gureum.foundation.policy import Rule
 from gureum.services.network import errors, listing, spellings
+from gureum.services.network.bulk import Document, new_resources
+from gureum.services.network.context import NetworkContext
 from gureum.services.network.listing import Listing
 from gureum.services.network.networks.api import MEMBER
 from gureum.services.network.security_groups import operations, rules, unwritten
-from gureum.services.network.security_groups.model import ETHERTYPE, SecurityGroup, SecurityGroupRule
-from gureum.services.network.standard import AddressText, IdText, NameText, ProjectText, standard_view, touch
+from gureum.services.network.security_groups.model import ETHERTYPE, GroupRow, RuleRow, SecurityGroup, SecurityGroupRule
+from gureum.services.network.security_groups.views import (
+    GroupView,
+    NewGroups,
+    NewRules,
+    RuleView,
+    group_views,
+    rule_views,
+)
+from gureum.services.network.standard import AddressText, IdText, NameText, ProjectId, ProjectText, touch
 
 READER = "rule:admin or role:reader"
 RULES = (
@@ -52,10 +60,6 @@ class CreateGroup(Struct, forbid_unknown_fields=True):
     security_groups: Annotated[list[NewGroup], Meta(min_length=1, max_length=1000)] | UnsetType = UNSET
 
 
-class UpdateGroup(Struct, forbid_unknown_fields=True):
-    security_group: GroupChanges
-
-
 PortNumber = int | Annotated[str, Meta(pattern=r"^-?[0-9]{1,6}\Z")] | None
 
 
@@ -79,62 +83,13 @@ class CreateRule(Struct, forbid_unknown_fields=True):
     security_group_rules: Annotated[list[NewRule], Meta(min_length=1, max_length=1000)] | UnsetType = UNSET
 
 
-def views(call: Call[Any], rows: Sequence[Any]) -> list[dict[str, Any]]:
-    allowed: dict[str, list[Any]] = {row.id: [] for row in rows}
-    if rows:
-        for rule in _RULES_OF.all(call.tx, groups=list(allowed)):
-            allowed[rule.group_id].append(rule)
-    return [_view(row, getattr(row, "unwritten", None) or allowed[row.id]) for row in rows]
-
-
-_RULES_OF = Prepared(
-    select(*table_of(SecurityGroupRule).c)
-    .where(SecurityGroupRule.group_id.in_(bindparam("groups", expanding=True)))
-    .order_by(SecurityGroupRule.created_at, SecurityGroupRule.id)
-)
-
-
-def _view(row: Any, allowed: Sequence[Any]) -> dict[str, Any]:
-    return standard_view(row) | {
-        "stateful": row.stateful,
-        "shared": False,
-        "security_group_rules": [_rule_view(rule) for rule in allowed],
-    }
-
-
-def _rule_views(_call: Call[Any], rows: Sequence[Any]) -> list[dict[str, Any]]:
-    return [_rule_view(row) for row in rows]
-
-
-def _rule_view(row: Any) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "tenant_id": row.project_id,
-        "project_id": row.project_id,
-        "security_group_id": row.group_id,
-        "direction": row.direction,
-        "ethertype": row.ethertype,
-        "protocol": row.protocol,
-        "port_range_min": row.port_min,
-        "port_range_max": row.port_max,
-        "remote_ip_prefix": row.prefix,
-        "normalized_cidr": row.normal_prefix,
-        "remote_group_id": row.remote_group_id,
-        "remote_address_group_id": None,
-        "description": row.description,
-        "tags": [],
-        "revision_number": row.revision,
-        "created_at": clock.iso(row.created_at),
-        "updated_at": clock.iso(row.updated_at),
-    }
-
-
-LISTING: Listing = Listing(
+LISTING: Listing[SecurityGroup, GroupRow, GroupView] = Listing(
     single="security_group",
     plural="security_groups",
     model=SecurityGroup,
+    record=GroupRow,
     seen_by=listing.own(SecurityGroup),
-    views=views,
+    views=group_views,
     filters=listing.standard_filters(SecurityGroup) | {"stateful": SecurityGroup.stateful},
     special={
         "shared": lambda values: (
@@ -146,10 +101,10 @@ LISTING: Listing = Listing(
 )
 
 
-def _rules_seen_by(project: Any) -> ColumnElement[bool]:
+def _rules_seen_by(project_id: ProjectId) -> ColumnElement[bool]:
     """Own rules, and whoever's rules in own groups."""
-    own_groups = select(SecurityGroup.id).where(SecurityGroup.project_id == project)
-    return or_(SecurityGroupRule.project_id == project, SecurityGroupRule.group_id.in_(own_groups))
+    own_groups = select(SecurityGroup.id).where(SecurityGroup.project_id == project_id)
+    return or_(SecurityGroupRule.project_id == project_id, SecurityGroupRule.group_id.in_(own_groups))
 
 
 def _of_protocol(values: list[str]) -> ColumnElement[bool]:
@@ -157,12 +112,13 @@ def _of_protocol(values: list[str]) -> ColumnElement[bool]:
     return SecurityGroupRule.protocol.in_([name for value in values for name in rules.names_of(value)])
 
 
-RULE_LISTING: Listing = Listing(
+RULE_LISTING: Listing[SecurityGroupRule, RuleRow, RuleView] = Listing(
     single="security_group_rule",
     plural="security_group_rules",
     model=SecurityGroupRule,
+    record=RuleRow,
     seen_by=_rules_seen_by,
-    views=_rule_views,
+    views=rule_views,
     filters={
         "id": SecurityGroupRule.id,
         "project_id": SecurityGroupRule.project_id,
@@ -183,62 +139,62 @@ RULE_LISTING: Listing = Listing(
 )
 
 
-def create(call: Call[Any], body: dict[str, Any]) -> dict[str, Any]:
-    wanted, bulk = listing.new_resources(body, LISTING, NewGroup)
-    rows = []
-    for new in wanted:
-        project_id = listing.owner_of(call, listing.project_named(new), "create_security_group")
-        operations.materialise(call.tx, call.deps, project_id)
-        call.deps.quotas.require(call.tx, project_id, {"security_group": 1})
-        call.deps.quotas.require(call.tx, project_id, {"security_group_rule": operations.FIRST_RULES})
-        group = SecurityGroup(project_id=project_id, name=new.name, description=new.description, stateful=new.stateful)
-        operations.create_group(call.tx, call.deps, group)
-        rows.append(group)
-    return listing.created(call, LISTING, rows, bulk=bulk)
+def create(call: Call[NetworkContext], body: Document) -> NewGroups:
+    new = new_resources(body, LISTING.names, NewGroup)
+    made = listing.views_of_new(call, LISTING, [_create_group(call, one) for one in new.items])
+    return NewGroups(security_groups=made) if new.is_list else NewGroups(security_group=made[0])
 
 
-def index(call: Call[Any]) -> dict[str, Any]:
+def _create_group(call: Call[NetworkContext], new: NewGroup) -> SecurityGroup:
+    project_id = listing.owner_of(call, listing.project_named(new), "create_security_group")
+    operations.materialise(call.tx, call.deps, project_id)
+    call.deps.quotas.require(call.tx, project_id, {"security_group": 1})
+    call.deps.quotas.require(call.tx, project_id, {"security_group_rule": operations.FIRST_RULES})
+    group = SecurityGroup(project_id=project_id, name=new.name, description=new.description, stateful=new.stateful)
+    operations.create_group(call.tx, call.deps, group)
+    return group
+
+
+def index(call: Call[NetworkContext]) -> Listed[GroupView]:
     return listing.index(call, LISTING)
 
 
-def show(call: Call[Any], group_id: str) -> dict[str, Any]:
+def show(call: Call[NetworkContext], group_id: str) -> GroupView:
     return listing.show(call, LISTING, group_id)
 
 
-def update(call: Call[Any], body: UpdateGroup, group_id: str) -> dict[str, Any]:
+def update(call: Call[NetworkContext], body: GroupChanges, group_id: str) -> GroupView:
     unwritten.write(call, group_id)
-    row: SecurityGroup = listing.load(call, LISTING, group_id)
-    wanted = body.security_group
-    if wanted.name is not UNSET:
-        operations.rename_group(row, wanted.name)
-    if wanted.stateful is not UNSET:
-        operations.set_stateful(call.tx, row, wanted.stateful)
-    listing.set_texts(row, wanted)
+    row = listing.load(call, LISTING, group_id)
+    if body.name is not UNSET:
+        operations.rename_group(row, body.name)
+    if body.stateful is not UNSET:
+        operations.set_stateful(call.tx, row, body.stateful)
+    listing.set_texts(row, body)
     touch(call.tx, call.deps.changes, "security_group", row)
-    call.tx.flush()
-    return {"security_group": views(call, [row])[0]}
+    return listing.views_of_new(call, LISTING, [row])[0]
 
 
-def delete(call: Call[Any], group_id: str) -> None:
+def delete(call: Call[NetworkContext], group_id: str) -> None:
     unwritten.write(call, group_id)
     row = listing.load(call, LISTING, group_id)
     operations.delete_group(call.tx, call.deps, row, force_default=call.caller.is_admin)
 
 
-def create_rule(call: Call[Any], body: dict[str, Any]) -> dict[str, Any]:
-    wanted, bulk = listing.new_resources(body, RULE_LISTING, NewRule)
-    if len({new.security_group_id for new in wanted}) > 1:
+def create_rule(call: Call[NetworkContext], body: Document) -> NewRules:
+    new = new_resources(body, RULE_LISTING.names, NewRule)
+    if len({one.security_group_id for one in new.items}) > 1:
         raise errors.invalid(
             "Only allowed to update rules for one security profile at a time", "SecurityGroupNotSingleGroupRules"
         )
-    rows = [_create_rule(call, new) for new in wanted]
-    return listing.created(call, RULE_LISTING, rows, bulk=bulk)
+    made = listing.views_of_new(call, RULE_LISTING, [_create_rule(call, one) for one in new.items])
+    return NewRules(security_group_rules=made) if new.is_list else NewRules(security_group_rule=made[0])
 
 
-def _create_rule(call: Call[Any], new: NewRule) -> SecurityGroupRule:
+def _create_rule(call: Call[NetworkContext], new: NewRule) -> SecurityGroupRule:
     call.enforce("create_security_group_rule", **call.own_target())
     unwritten.write(call, new.security_group_id)
-    group: SecurityGroup = listing.load_within_reach(call, LISTING, new.security_group_id)
+    group = listing.load_within_reach(call, LISTING, new.security_group_id)
     project_id = listing.owner_of(call, listing.project_named(new) or group.project_id, "create_security_group_rule")
     rule = _checked(call, new)
     rule.project_id = project_id
@@ -247,7 +203,7 @@ def _create_rule(call: Call[Any], new: NewRule) -> SecurityGroupRule:
     return rule
 
 
-def _checked(call: Call[Any], new: NewRule) -> SecurityGroupRule:
+def _checked(call: Call[NetworkContext], new: NewRule) -> SecurityGroupRule:
     ethertype = "IPv4" if new.ethertype is None else ETHERTYPE(new.ethertype)
     if ethertype not in ("IPv4", "IPv6"):
         raise errors.invalid(
@@ -283,15 +239,15 @@ def _number(value: int | str | None) -> int | None:
     return None if value is None else int(value)
 
 
-def index_rules(call: Call[Any]) -> dict[str, Any]:
+def index_rules(call: Call[NetworkContext]) -> Listed[RuleView]:
     return listing.index(call, RULE_LISTING)
 
 
-def show_rule(call: Call[Any], rule_id: str) -> dict[str, Any]:
+def show_rule(call: Call[NetworkContext], rule_id: str) -> RuleView:
     return listing.show(call, RULE_LISTING, rule_id)
 
 
-def delete_rule(call: Call[Any], rule_id: str) -> None:
+def delete_rule(call: Call[NetworkContext], rule_id: str) -> None:
     unwritten.write(call, rule_id)
     operations.remove_rule(call.tx, call.deps, listing.load(call, RULE_LISTING, rule_id))
 
@@ -301,24 +257,38 @@ _ONE = _AT + "/{group_id}"
 _RULES_AT = "/v2.0/security-group-rules"
 _ONE_RULE = _RULES_AT + "/{rule_id}"
 ROUTES = (
-    Route("GET", _AT, index, "get_security_group", query=LISTING.query()),
+    Route("GET", _AT, index, "get_security_group", envelope="security_groups", query=LISTING.query()),
+    Route("POST", _AT, create, "create_security_group", 201, body=Document, described=CreateGroup, target="handler"),
+    Route("GET", _ONE, show, "get_security_group", envelope="security_group", query=listing.FIELDS),
     Route(
-        "POST", _AT, create, "create_security_group", 201, body=dict[str, Any], described=CreateGroup, target="handler"
+        "PUT",
+        _ONE,
+        update,
+        "update_security_group",
+        body=GroupChanges,
+        envelope="security_group",
+        target="handler",
+        also=(412,),
     ),
-    Route("GET", _ONE, show, "get_security_group", query=listing.FIELDS),
-    Route("PUT", _ONE, update, "update_security_group", body=UpdateGroup, target="handler", also=(412,)),
     Route("DELETE", _ONE, delete, "delete_security_group", 204, target="handler", also=(412,)),
-    Route("GET", _RULES_AT, index_rules, "get_security_group_rule", query=RULE_LISTING.query()),
+    Route(
+        "GET",
+        _RULES_AT,
+        index_rules,
+        "get_security_group_rule",
+        envelope="security_group_rules",
+        query=RULE_LISTING.query(),
+    ),
     Route(
         "POST",
         _RULES_AT,
         create_rule,
         "create_security_group_rule",
         201,
-        body=dict[str, Any],
+        body=Document,
         described=CreateRule,
         target="handler",
     ),
-    Route("GET", _ONE_RULE, show_rule, "get_security_group_rule", query=listing.FIELDS),
+    Route("GET", _ONE_RULE, show_rule, "get_security_group_rule", envelope="security_group_rule", query=listing.FIELDS),
     Route("DELETE", _ONE_RULE, delete_rule, "delete_security_group_rule", 204, target="handler", also=(412,)),
 )

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from msgspec import Struct
+
 from gureum.agents.hypervisor.protocol import NicSpec
 from gureum.services.network.ports.addresses import Range
-from gureum.services.network.ports.model import Port
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +31,22 @@ class NicRequest:
     security_groups: tuple[str, ...] = ()
 
 
+class NicNetwork(Struct, frozen=True, gc=False):
+    """What is read of the network of a new interface."""
+
+    id: str
+    project_id: str
+    port_security: bool
+
+
 @dataclass(frozen=True, slots=True)
 class NicPlan:
-    """A checked request. Good within the transaction that made it: it holds that transaction's rows."""
+    """A checked request. Good within the transaction that made it, in which what it names was there and free."""
 
     nics: tuple[NicWanted, ...] = ()
     groups: tuple[str, ...] = ()
-    networks: Mapping[str, Any] = field(default_factory=dict)
+    networks: Mapping[str, NicNetwork] = field(default_factory=dict)
     subnets: Mapping[str, Sequence[Range]] = field(default_factory=dict)
-    ports: Mapping[str, Port] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import bindparam, or_, select, update
 
+from gureum.foundation import clock
 from gureum.foundation.caller import Caller
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.db.prepared import Prepared, only, table_of
@@ -18,7 +19,7 @@ from gureum.services.network.ports.addresses import IpWish
 from gureum.services.network.ports.model import IpAllocation, Port, PortGroup
 from gureum.services.network.security_groups import operations as groups
 from gureum.services.network.security_groups.model import DEFAULT
-from gureum.services.network.server_ports.model import NicPlan
+from gureum.services.network.server_ports.model import NicPlan, NicWanted
 from gureum.services.network.server_ports.planning import group_named
 from gureum.services.network.standard import touch
 
@@ -26,12 +27,11 @@ from gureum.services.network.standard import touch
 def create(tx: Tx, ctx: NetworkContext, plan: NicPlan, server: tuple[str, str, str], start: int = 0) -> list[str]:
     """Make or adopt the plan's ports for `server`: (id, project, availability zone). Returns the port ids in order."""
     server_id, project_id, zone = server
-    found = []
+    made = []
     for place, nic in enumerate(plan.nics, start):
         if nic.port_id:
-            port = plan.ports[nic.port_id]
-            port.nic_tag = nic.tag or ""
-            found.append(_adopt(tx, ctx, port, server, place))
+            _adopt(tx, ctx, nic, server, place)
+            made.append(nic.port_id)
             continue
         network = plan.networks[nic.network_id or ""]
         new = ports.NewPort(
@@ -47,16 +47,32 @@ def create(tx: Tx, ctx: NetworkContext, plan: NicPlan, server: tuple[str, str, s
             nic_tag=nic.tag or "",
             announced=False,
         )
-        found.append(ports.create_port(tx, ctx, network, new, plan.subnets[network.id]).port.id)
-    return found
+        made.append(ports.create_port(tx, ctx, network.id, new, plan.subnets[network.id]).port.id)
+    return made
 
 
-def _adopt(tx: Tx, ctx: NetworkContext, port: Port, server: tuple[str, str, str], place: int) -> str:
+def _adopt(tx: Tx, ctx: NetworkContext, nic: NicWanted, server: tuple[str, str, str], place: int) -> None:
     server_id, _, zone = server
-    port.server_id, port.device_id, port.device_owner = server_id, server_id, f"compute:{zone}"
-    port.position, port.server_made, port.status = place, False, "DOWN"
-    touch(tx, ctx.changes, "port", port)
-    return port.id
+    named = {"to": server_id, "device": server_id, "owner": f"compute:{zone}", "tag": nic.tag or ""}
+    _ADOPT.run(tx, of=nic.port_id, **named, place=place, now=clock.utcnow())
+    ctx.changes.mark(tx, "port", (nic.port_id or "",))
+
+
+_ADOPT = Prepared(
+    update(table_of(Port))
+    .where(Port.id == bindparam("of"))
+    .values(
+        server_id=bindparam("to"),
+        device_id=bindparam("device"),
+        device_owner=bindparam("owner"),
+        position=bindparam("place"),
+        nic_tag=bindparam("tag"),
+        server_made=False,
+        status="DOWN",
+        revision=Port.revision + 1,
+        updated_at=bindparam("now"),
+    )
+)
 
 
 def bind(tx: Tx, ctx: NetworkContext, server_id: str, host: str | None) -> None:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Sequence
-from dataclasses import fields
-from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import ColumnElement, bindparam, or_, select, true
 
 from gureum.foundation.caller import Caller
 from gureum.foundation.db.engine import Tx
-from gureum.foundation.db.prepared import Prepared, table_of
+from gureum.foundation.db.prepared import Prepared
 from gureum.foundation.errors import BadRequest, Conflict, Forbidden, OverQuota
 from gureum.foundation.http.collections import NOBODY
 from gureum.foundation.quota import Overrun
@@ -27,7 +26,7 @@ from gureum.services.network.ports.model import IpAllocation, Port
 from gureum.services.network.ports.rules import is_multicast
 from gureum.services.network.security_groups import operations as groups
 from gureum.services.network.security_groups.model import DEFAULT, SecurityGroup
-from gureum.services.network.server_ports.model import NicPlan, NicRequest, NicWanted
+from gureum.services.network.server_ports.model import NicNetwork, NicPlan, NicRequest, NicWanted
 from gureum.services.network.subnets.model import Subnet
 
 
@@ -45,7 +44,7 @@ def plan(tx: Tx, ctx: NetworkContext, caller: Caller, request: NicRequest, count
         )
     if count > 1 and any(nic.fixed_ip for nic in wanted):
         raise BadRequest("Invalid fixed IP address in requested networks: one address cannot serve several instances.")
-    ports = _ports(tx, caller, [nic.port_id for nic in wanted if nic.port_id])
+    _check_ports(tx, caller, [nic.port_id for nic in wanted if nic.port_id])
     project_id = caller.project_id or ""
     networks, subnets, has_default = _networks(tx, caller, wanted)
     for nic in wanted:
@@ -59,7 +58,7 @@ def plan(tx: Tx, ctx: NetworkContext, caller: Caller, request: NicRequest, count
         groups.write_default(tx, ctx, project_id)
     members = _groups(tx, project_id, request.security_groups) if made else ()
     ctx.quotas.require(tx, project_id, {"port": made * count}, refusal=_too_many_ports)
-    return NicPlan(tuple(wanted), tuple(members), networks, subnets, ports)
+    return NicPlan(tuple(wanted), tuple(members), networks, subnets)
 
 
 def _too_many_ports(overruns: Sequence[Overrun]) -> OverQuota:
@@ -75,14 +74,15 @@ def _only_network(tx: Tx, caller: Caller) -> tuple[NicWanted, ...]:
     return tuple(NicWanted(network_id=network_id) for network_id in found)
 
 
-def _ports(tx: Tx, caller: Caller, port_ids: Sequence[str]) -> dict[str, Port]:
-    """The named ports, free and with an address each."""
+def _check_ports(tx: Tx, caller: Caller, port_ids: Sequence[str]) -> None:
+    """Raises BadRequest, Conflict unless the named ports are free and have an address each."""
     if not port_ids:
-        return {}
+        return
     if len(set(port_ids)) < len(port_ids):
         raise BadRequest("Duplicate ports are not allowed in the request.")
     mine: ColumnElement[bool] = true() if caller.is_admin else Port.project_id == (caller.project_id or NOBODY)
-    rows = {row.id: row for row in tx.scalars(select(Port).where(Port.id.in_(port_ids), mine))}
+    columns = select(Port.id, Port.mac, Port.server_id, Port.device_id, Port.device_owner)
+    rows = {row.id: row for row in tx.execute(columns.where(Port.id.in_(port_ids), mine))}
     with_address = set(tx.scalars(select(IpAllocation.owner_id).where(IpAllocation.owner_id.in_(port_ids))))
     for port_id in port_ids:
         row = rows.get(port_id)
@@ -94,27 +94,43 @@ def _ports(tx: Tx, caller: Caller, port_ids: Sequence[str]) -> dict[str, Port]:
             raise BadRequest(f"Port {port_id} has the multicast MAC address {row.mac}, which no interface can have.")
         if port_id not in with_address:
             raise BadRequest(f"Port {port_id} requires a FixedIP in order to be used.")
-    return rows
 
 
-_RANGE = tuple(item.name for item in fields(Range))
+class _NamedRow(Struct, frozen=True, gc=False):
+    """A network and one of its subnets, if it has any."""
+
+    id: str
+    project_id: str
+    port_security: bool
+    shared: bool
+    external: bool
+    subnet_id: str | None
+    ip_version: int
+    cidr: str
+    pools: list[tuple[str, str]]
+    ra_mode: str | None
+    address_mode: str | None
+    has_default: bool
+
+
 _NAMED = (
     select(
-        *table_of(Network).c,
-        *(table_of(Subnet).c[name].label(f"subnet_{name}") for name in _RANGE),
+        *(Network.id, Network.project_id, Network.port_security, Network.shared, Network.external),
+        *(Subnet.id.label("subnet_id"), Subnet.ip_version, Subnet.cidr, Subnet.pools),
+        *(Subnet.ra_mode, Subnet.address_mode),
         select(SecurityGroup.id).where(SecurityGroup.id == bindparam("default_group")).exists().label("has_default"),
     )
     .outerjoin_from(Network, Subnet, Subnet.network_id == Network.id)
     .where(Network.id.in_(bindparam("wanted", expanding=True)))
     .order_by(Subnet.created_at, Subnet.id)
 )
-_ANY = Prepared(_NAMED)
-_SEEN = Prepared(_NAMED.where(networks_seen_by(bindparam("project"))))
+_ANY = Prepared(_NAMED, _NamedRow)
+_SEEN = Prepared(_NAMED.where(networks_seen_by(bindparam("project"))), _NamedRow)
 
 
 def _networks(
     tx: Tx, caller: Caller, wanted: Iterable[NicWanted]
-) -> tuple[dict[str, Any], dict[str, list[Range]], bool]:
+) -> tuple[dict[str, NicNetwork], dict[str, list[Range]], bool]:
     """The named networks, within reach and for servers, the subnets of each, oldest first, and whether the project's
     default security group is real: one look for all that new ports need.
     """
@@ -133,11 +149,13 @@ def _networks(
     subnets: dict[str, list[Range]] = {network_id: [] for network_id in rows}
     for row in found:
         if row.subnet_id is not None:
-            subnets[row.id].append(Range(*(getattr(row, f"subnet_{name}") for name in _RANGE)))
-    return rows, subnets, bool(found[0].has_default)
+            subnet = Range(row.subnet_id, row.id, row.ip_version, row.cidr, row.pools, row.ra_mode, row.address_mode)
+            subnets[row.id].append(subnet)
+    networks = {row.id: NicNetwork(row.id, row.project_id, row.port_security) for row in rows.values()}
+    return networks, subnets, bool(found[0].has_default)
 
 
-def _require_owner(caller: Caller, network: Any) -> None:
+def _require_owner(caller: Caller, network: NicNetwork) -> None:
     """Addresses on another project's shared network are given, not chosen: as the rule create_port:fixed_ips has it."""
     if not caller.is_admin and network.project_id != caller.project_id:
         raise Forbidden(f"Addresses on network {network.id} are for its owner to choose.")

@@ -9,14 +9,15 @@ from __future__ import annotations
 import ipaddress
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import and_, bindparam, literal, or_, select
 
 from gureum.agents.hypervisor.protocol import NicSpec
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.db.prepared import Prepared
 from gureum.foundation.db.types import Id
+from gureum.foundation.http.views import JsonValue
 from gureum.services.network.floating_ips.model import FloatingIp
 from gureum.services.network.networks.model import Network
 from gureum.services.network.ports import metadata
@@ -28,6 +29,31 @@ from gureum.services.network.subnets.rules import resolvers_of
 
 _SERVER = bindparam("server_id", type_=Id)
 _SERVICE_DEVICES = select(literal(metadata.DEVICE).concat(Port.network_id)).where(Port.server_id == _SERVER)
+
+
+class WiredAddress(Struct, frozen=True, gc=False):
+    """An address of a port of the server, or of a metadata port of its networks, with all that is told of it.
+
+    A port without an address has one without: then what is of the subnet is None.
+    """
+
+    id: str
+    network_id: str
+    mac: str
+    server_id: str | None
+    down: bool
+    mtu: int
+    name: str
+    ip: str | None
+    cidr: str
+    ip_version: int
+    gateway_ip: str | None
+    enable_dhcp: bool
+    dns_servers: list[str]
+    host_routes: list[tuple[str, str]]
+    address_mode: str | None
+    floating_ip: str | None
+
 
 _PORTS = Prepared(
     select(
@@ -58,7 +84,8 @@ _PORTS = Prepared(
             and_(Port.device_id.in_(_SERVICE_DEVICES), Port.device_owner == METADATA),
         )
     )
-    .order_by(Port.position, Port.created_at, Port.id, IpAllocation.position)
+    .order_by(Port.position, Port.created_at, Port.id, IpAllocation.position),
+    WiredAddress,
 )
 """A row for each address of the server's ports, and of the metadata ports of their networks."""
 
@@ -68,8 +95,8 @@ def wiring(tx: Tx, server_id: str, dns_servers: Sequence[str] = ()) -> Wiring:
 
     `dns_servers` are the cloud's, for subnets without any.
     """
-    own: dict[str, list[Any]] = {}
-    service: dict[str, list[Any]] = defaultdict(list)
+    own: dict[str, list[WiredAddress]] = {}
+    service: dict[str, list[WiredAddress]] = defaultdict(list)
     for row in _PORTS.all(tx, server_id=server_id):
         if row.server_id == server_id:
             own.setdefault(row.id, []).append(row)
@@ -89,7 +116,7 @@ def wiring(tx: Tx, server_id: str, dns_servers: Sequence[str] = ()) -> Wiring:
     )
 
 
-def _nic(rows: Sequence[Any], service: Sequence[Any]) -> NicSpec:
+def _nic(rows: Sequence[WiredAddress], service: Sequence[WiredAddress]) -> NicSpec:
     first = rows[0]
     return NicSpec(
         port_id=first.id,
@@ -103,10 +130,10 @@ def _nic(rows: Sequence[Any], service: Sequence[Any]) -> NicSpec:
     )
 
 
-def _network_data(rows: Sequence[Any], dns_servers: Sequence[str]) -> dict[str, Any]:
+def _network_data(rows: Sequence[WiredAddress], dns_servers: Sequence[str]) -> dict[str, JsonValue]:
     """The network_data.json document."""
-    links: dict[str, dict[str, Any]] = {}
-    networks: list[dict[str, Any]] = []
+    links: dict[str, dict[str, JsonValue]] = {}
+    networks: list[dict[str, JsonValue]] = []
     services: list[dict[str, str]] = []
     for row in rows:
         link_id = f"tap{row.id[:11]}"
@@ -125,8 +152,8 @@ def _network_data(rows: Sequence[Any], dns_servers: Sequence[str]) -> dict[str, 
     return {"links": list(links.values()), "networks": networks, "services": services}
 
 
-def _network_entry(name: str, link_id: str, row: Any, services: list[dict[str, str]]) -> dict[str, Any]:
-    entry: dict[str, Any] = {"id": name, "link": link_id, "network_id": row.network_id}
+def _network_entry(name: str, link_id: str, row: WiredAddress, services: list[dict[str, str]]) -> dict[str, JsonValue]:
+    entry: dict[str, JsonValue] = {"id": name, "link": link_id, "network_id": row.network_id}
     if row.ip_version == 4 and row.enable_dhcp:
         return entry | {"type": "ipv4_dhcp"}
     net = ipaddress.ip_network(row.cidr)

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from msgspec import UNSET, Meta, Struct, UnsetType
-from sqlalchemy import ColumnElement, select
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+from sqlalchemy import ColumnElement, bindparam, select
 from sqlalchemy.orm import InstrumentedAttribute
 
+from gureum.foundation.db.prepared import Prepared, only
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route, Runs
+from gureum.foundation.http.views import Listed, View
 from gureum.foundation.policy import Rule
 from gureum.services.network import errors, listing
+from gureum.services.network.bulk import Document, new_resources
+from gureum.services.network.context import NetworkContext
 from gureum.services.network.listing import Listing
 from gureum.services.network.networks.api import MEMBER, NETWORK_OWNER, own_network
 from gureum.services.network.networks.model import Network
 from gureum.services.network.networks.rules import check_mtu
 from gureum.services.network.ports import metadata
-from gureum.services.network.standard import AddressText, IdText, NameText, ProjectText, standard_view, touch
+from gureum.services.network.standard import AddressText, IdText, NameText, ProjectText, touch
 from gureum.services.network.subnets import operations, rules
-from gureum.services.network.subnets.model import Subnet, seen_by
+from gureum.services.network.subnets.model import Subnet, SubnetRow, seen_by
+from gureum.services.network.views import StandardView, standard
 
 Mode = Literal["slaac", "dhcpv6-stateful", "dhcpv6-stateless"]
 
@@ -82,33 +87,66 @@ class CreateSubnet(Struct, forbid_unknown_fields=True):
     subnets: Annotated[list[NewSubnet], Meta(min_length=1, max_length=1000)] | UnsetType = UNSET
 
 
-class UpdateSubnet(Struct, forbid_unknown_fields=True):
-    subnet: SubnetChanges
+class PoolView(View):
+    start: str
+    end: str
 
 
-def views(call: Call[Any], rows: Sequence[Any]) -> list[dict[str, Any]]:
-    networks = {row.network_id for row in rows}
-    of_these = select(Network.id, Network.external).where(Network.id.in_(networks))
-    external = {row.id: row.external for row in call.tx.execute(of_these)} if networks else {}
-    return [_view(row, external=external.get(row.network_id, False)) for row in rows]
+class RouteView(View):
+    destination: str
+    nexthop: str
 
 
-def _view(row: Any, *, external: bool) -> dict[str, Any]:
-    return standard_view(row) | {
-        "network_id": row.network_id,
-        "ip_version": row.ip_version,
-        "cidr": row.cidr,
-        "gateway_ip": row.gateway_ip,
-        "enable_dhcp": row.enable_dhcp,
-        "allocation_pools": [{"start": start, "end": end} for start, end in row.pools],
-        "dns_nameservers": list(row.dns_servers),
-        "host_routes": [{"destination": destination, "nexthop": hop} for destination, hop in row.host_routes],
-        "ipv6_ra_mode": row.ra_mode,
-        "ipv6_address_mode": row.address_mode,
-        "subnetpool_id": None,
-        "service_types": [],
-        "router:external": external,
-    }
+class SubnetView(StandardView):
+    network_id: str
+    ip_version: int
+    cidr: str
+    gateway_ip: str | None
+    enable_dhcp: bool
+    allocation_pools: list[PoolView]
+    dns_nameservers: list[str]
+    host_routes: list[RouteView]
+    ipv6_ra_mode: str | None
+    ipv6_address_mode: str | None
+    external: bool = field(name="router:external")
+    subnetpool_id: None = None
+    service_types: list[str] = field(default_factory=list)
+
+
+class NewSubnets(View):
+    """One subnet or several, as they were asked for."""
+
+    subnet: SubnetView | UnsetType = UNSET
+    subnets: list[SubnetView] | UnsetType = UNSET
+
+
+def views(call: Call[NetworkContext], rows: Sequence[Subnet | SubnetRow]) -> list[SubnetView]:
+    network_ids = {row.network_id for row in rows}
+    external = set(_EXTERNAL.all(call.tx, networks=list(network_ids))) if rows else set()
+    return [_view(row, external=row.network_id in external) for row in rows]
+
+
+_EXTERNAL: Prepared[str] = Prepared(
+    select(Network.id).where(Network.id.in_(bindparam("networks", expanding=True)), Network.external.is_(True)),
+    make=only,
+)
+
+
+def _view(row: Subnet | SubnetRow, *, external: bool) -> SubnetView:
+    return SubnetView(
+        *standard(row),
+        network_id=row.network_id,
+        ip_version=row.ip_version,
+        cidr=row.cidr,
+        gateway_ip=row.gateway_ip,
+        enable_dhcp=row.enable_dhcp,
+        allocation_pools=[PoolView(start, end) for start, end in row.pools],
+        dns_nameservers=row.dns_servers,
+        host_routes=[RouteView(destination, hop) for destination, hop in row.host_routes],
+        ipv6_ra_mode=row.ra_mode,
+        ipv6_address_mode=row.address_mode,
+        external=external,
+    )
 
 
 def _as_network(name: str, column: InstrumentedAttribute[bool]) -> Callable[[list[str]], ColumnElement[bool]]:
@@ -125,6 +163,7 @@ LISTING = Listing(
     single="subnet",
     plural="subnets",
     model=Subnet,
+    record=SubnetRow,
     seen_by=seen_by,
     views=views,
     filters=listing.standard_filters(Subnet)
@@ -145,13 +184,13 @@ LISTING = Listing(
 )
 
 
-def create(call: Call[Any], body: dict[str, Any]) -> dict[str, Any]:
-    wanted, bulk = listing.new_resources(body, LISTING, NewSubnet)
-    rows = [_create_one(call, new) for new in wanted]
-    return listing.created(call, LISTING, rows, bulk=bulk)
+def create(call: Call[NetworkContext], body: Document) -> NewSubnets:
+    new = new_resources(body, LISTING.names, NewSubnet)
+    made = listing.views_of_new(call, LISTING, [_create_one(call, one) for one in new.items])
+    return NewSubnets(subnets=made) if new.is_list else NewSubnets(subnet=made[0])
 
 
-def _create_one(call: Call[Any], new: NewSubnet) -> Subnet:
+def _create_one(call: Call[NetworkContext], new: NewSubnet) -> Subnet:
     requested = listing.project_named(new)
     call.enforce("create_subnet", **call.own_target())
     network = own_network(call, new.network_id, for_what="A subnet")
@@ -202,57 +241,56 @@ def _routes(wanted: Sequence[RouteBody] | None) -> list[tuple[str, str]]:
     return rules.check_routes([(route.destination, route.nexthop) for route in wanted or ()])
 
 
-def index(call: Call[Any]) -> dict[str, Any]:
+def index(call: Call[NetworkContext]) -> Listed[SubnetView]:
     return listing.index(call, LISTING)
 
 
-def show(call: Call[Any], subnet_id: str) -> dict[str, Any]:
+def show(call: Call[NetworkContext], subnet_id: str) -> SubnetView:
     return listing.show(call, LISTING, subnet_id)
 
 
-def _load(call: Call[Any], subnet_id: str) -> Subnet:
+def _load(call: Call[NetworkContext], subnet_id: str) -> Subnet:
     """A subnet for a change, by its own project or its network's. Raises NotFound, Forbidden."""
-    row: Subnet = listing.load_within_reach(call, LISTING, subnet_id)
+    row = listing.load_within_reach(call, LISTING, subnet_id)
     network = call.tx.get_one(Network, row.network_id)
     call.enforce(project_id=row.project_id, tenant_id=row.project_id, network_project_id=network.project_id)
     listing.refuse_other_revision(call, row)
     return row
 
 
-def update(call: Call[Any], body: UpdateSubnet, subnet_id: str) -> dict[str, Any]:
-    wanted = body.subnet
+def update(call: Call[NetworkContext], body: SubnetChanges, subnet_id: str) -> SubnetView:
     row = _load(call, subnet_id)
     net = ipaddress.ip_network(row.cidr)
-    if wanted.allocation_pools is not UNSET:
-        gateway = row.gateway_ip if wanted.gateway_ip is UNSET else None
-        row.pools = rules.check_pools(net, [(pool.start, pool.end) for pool in wanted.allocation_pools], gateway)
-    if wanted.gateway_ip is not UNSET:
-        operations.set_gateway(call.tx, call.deps, row, wanted.gateway_ip)
-    if wanted.enable_dhcp is not UNSET:
-        operations.set_dhcp(call.tx, call.deps, row, wanted.enable_dhcp)
-    if wanted.dns_nameservers is not UNSET:
-        row.dns_servers = _servers(wanted.dns_nameservers)
-    if wanted.host_routes is not UNSET:
-        row.host_routes = _routes(wanted.host_routes)
-    listing.set_texts(row, wanted)
+    if body.allocation_pools is not UNSET:
+        gateway = row.gateway_ip if body.gateway_ip is UNSET else None
+        row.pools = rules.check_pools(net, [(pool.start, pool.end) for pool in body.allocation_pools], gateway)
+    if body.gateway_ip is not UNSET:
+        operations.set_gateway(call.tx, call.deps, row, body.gateway_ip)
+    if body.enable_dhcp is not UNSET:
+        operations.set_dhcp(call.tx, call.deps, row, body.enable_dhcp)
+    if body.dns_nameservers is not UNSET:
+        row.dns_servers = _servers(body.dns_nameservers)
+    if body.host_routes is not UNSET:
+        row.host_routes = _routes(body.host_routes)
+    listing.set_texts(row, body)
     touch(call.tx, call.deps.changes, "subnet", row)
     operations.touch_network(call.tx, call.deps, row)
     call.tx.flush()
     if operations.wants_metadata(row):
         metadata.join(call.tx, call.deps, row.project_id, row.network_id)
-    return {"subnet": views(call, [row])[0]}
+    return views(call, [row])[0]
 
 
-def delete(call: Call[Any], subnet_id: str) -> None:
+def delete(call: Call[NetworkContext], subnet_id: str) -> None:
     operations.delete_subnet(call.tx, call.deps, _load(call, subnet_id))
 
 
 _AT = "/v2.0/subnets"
 _ONE = _AT + "/{subnet_id}"
 ROUTES = (
-    Route("GET", _AT, index, "get_subnet", query=LISTING.query()),
-    Route("POST", _AT, create, "create_subnet", 201, body=dict[str, Any], described=CreateSubnet, target="handler"),
-    Route("GET", _ONE, show, "get_subnet", runs=Runs.LOOKUP, query=listing.FIELDS),
-    Route("PUT", _ONE, update, "update_subnet", body=UpdateSubnet, target="handler", also=(412,)),
+    Route("GET", _AT, index, "get_subnet", envelope="subnets", query=LISTING.query()),
+    Route("POST", _AT, create, "create_subnet", 201, body=Document, described=CreateSubnet, target="handler"),
+    Route("GET", _ONE, show, "get_subnet", envelope="subnet", runs=Runs.LOOKUP, query=listing.FIELDS),
+    Route("PUT", _ONE, update, "update_subnet", body=SubnetChanges, envelope="subnet", target="handler", also=(412,)),
     Route("DELETE", _ONE, delete, "delete_subnet", 204, target="handler", also=(412,)),
 )

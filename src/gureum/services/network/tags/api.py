@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated, TypeVar
 
 from msgspec import Meta, Struct
 
+from gureum.drivers.network.interface import Kind
 from gureum.foundation.errors import NotFound
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
+from gureum.foundation.http.views import View
 from gureum.foundation.policy import Rule
 from gureum.services.network import errors, listing
+from gureum.services.network.context import NetworkContext
 from gureum.services.network.floating_ips import api as floating_ips
 from gureum.services.network.listing import Listing
 from gureum.services.network.networks import api as networks
@@ -19,7 +22,7 @@ from gureum.services.network.ports import api as ports
 from gureum.services.network.routers import api as routers
 from gureum.services.network.security_groups import api as security_groups
 from gureum.services.network.security_groups import unwritten
-from gureum.services.network.standard import touch
+from gureum.services.network.standard import Standard, TaggedRow, touch
 from gureum.services.network.subnets import api as subnets
 
 MAX_TAGS = 50
@@ -32,14 +35,13 @@ class Tags(Struct, forbid_unknown_fields=True):
     tags: Annotated[list[Tag], Meta(max_length=MAX_TAGS)]
 
 
-_PLACES = {
-    "networks": (networks.LISTING, "network"),
-    "subnets": (subnets.LISTING, "subnet"),
-    "ports": (ports.LISTING, "port"),
-    "routers": (routers.LISTING, "router"),
-    "security-groups": (security_groups.LISTING, "security_group"),
-    "floatingips": (floating_ips.LISTING, "floatingip"),
-}
+class TagsView(View):
+    tags: list[str]
+
+
+Model = TypeVar("Model", bound=Standard)
+Record = TypeVar("Record", bound=TaggedRow)
+Shown = TypeVar("Shown", bound=View)
 
 
 def _check(tag: str) -> None:
@@ -47,7 +49,7 @@ def _check(tag: str) -> None:
         raise errors.invalid(f"Tag {tag[:MAX_LENGTH]!r} is empty, longer than {MAX_LENGTH} or has a comma")
 
 
-def _load(call: Call[Any], place: Listing, resource_id: str) -> Any:
+def _load(call: Call[NetworkContext], place: Listing[Model, Record, Shown], resource_id: str) -> Model:
     if place.single == "security_group":
         unwritten.write(call, resource_id)
     row = listing.load_within_reach(call, place, resource_id)
@@ -56,7 +58,9 @@ def _load(call: Call[Any], place: Listing, resource_id: str) -> Any:
     return row
 
 
-def _store(call: Call[Any], place: Listing, row: Any, tags: Iterable[str]) -> dict[str, Any]:
+def _store(
+    call: Call[NetworkContext], place: Listing[Model, Record, Shown], row: Model, tags: Iterable[str]
+) -> TagsView:
     """Tags are a set, kept in order. The revision rises: a request may be for the one that it saw (`If-Match`)."""
     ordered = sorted(set(tags))
     if len(ordered) > MAX_TAGS:
@@ -65,45 +69,53 @@ def _store(call: Call[Any], place: Listing, row: Any, tags: Iterable[str]) -> di
         _check(tag)
     if ordered != row.tags:
         row.tags = ordered
-        touch(call.tx, call.deps.changes, _KINDS.get(place.single, place.single), row)
-    return {"tags": ordered}
+        touch(call.tx, call.deps.changes, _KINDS[place.single], row)
+    return TagsView(ordered)
 
 
-_KINDS: dict[str, Any] = {"floatingip": "floating_ip"}
+_KINDS: dict[str, Kind] = {
+    "network": "network",
+    "subnet": "subnet",
+    "port": "port",
+    "router": "router",
+    "security_group": "security_group",
+    "floatingip": "floating_ip",
+}
+"""What the engine calls each noun."""
 
 
-def _routes(collection: str, place: Listing, noun: str) -> tuple[Route, ...]:
+def _routes(collection: str, place: Listing[Model, Record, Shown]) -> tuple[Route, ...]:
     """The seven routes of one noun; reading needs the rule to see it, writing the one to change it."""
 
-    def index(call: Call[Any], resource_id: str) -> dict[str, Any]:
-        return {"tags": list(listing.find(call, place, resource_id).tags)}
+    def index(call: Call[NetworkContext], resource_id: str) -> TagsView:
+        return TagsView(listing.find(call, place, resource_id).tags)
 
-    def confirm(call: Call[Any], resource_id: str, tag: str) -> None:
+    def confirm(call: Call[NetworkContext], resource_id: str, tag: str) -> None:
         if tag not in listing.find(call, place, resource_id).tags:
             raise NotFound(f"Tag {tag[:MAX_LENGTH]} could not be found.", code="TagNotFound")
 
-    def replace(call: Call[Any], body: Tags, resource_id: str) -> dict[str, Any]:
+    def replace(call: Call[NetworkContext], body: Tags, resource_id: str) -> TagsView:
         return _store(call, place, _load(call, place, resource_id), body.tags)
 
-    def create(call: Call[Any], body: Tags, resource_id: str) -> dict[str, Any]:
+    def create(call: Call[NetworkContext], body: Tags, resource_id: str) -> TagsView:
         row = _load(call, place, resource_id)
         return _store(call, place, row, [*row.tags, *body.tags])
 
-    def add(call: Call[Any], resource_id: str, tag: str) -> None:
+    def add(call: Call[NetworkContext], resource_id: str, tag: str) -> None:
         row = _load(call, place, resource_id)
         _store(call, place, row, [*row.tags, tag])
 
-    def remove(call: Call[Any], resource_id: str, tag: str) -> None:
+    def remove(call: Call[NetworkContext], resource_id: str, tag: str) -> None:
         row = _load(call, place, resource_id)
         if tag not in row.tags:
             raise NotFound(f"Tag {tag[:MAX_LENGTH]} could not be found.", code="TagNotFound")
         _store(call, place, row, [one for one in row.tags if one != tag])
 
-    def clear(call: Call[Any], resource_id: str) -> None:
+    def clear(call: Call[NetworkContext], resource_id: str) -> None:
         _store(call, place, _load(call, place, resource_id), [])
 
     at = f"/v2.0/{collection}/{{resource_id}}/tags"
-    see, change = f"get_{noun}", f"update_{noun}"
+    see, change = f"get_{place.single}", f"update_{place.single}"
     return (
         Route("GET", at, index, see),
         Route("PUT", at, replace, change, body=Tags, target="handler"),
@@ -115,4 +127,11 @@ def _routes(collection: str, place: Listing, noun: str) -> tuple[Route, ...]:
     )
 
 
-ROUTES = tuple(route for collection, (place, noun) in _PLACES.items() for route in _routes(collection, place, noun))
+ROUTES = (
+    *_routes("networks", networks.LISTING),
+    *_routes("subnets", subnets.LISTING),
+    *_routes("ports", ports.LISTING),
+    *_routes("routers", routers.LISTING),
+    *_routes("security-groups", security_groups.LISTING),
+    *_routes("floatingips", floating_ips.LISTING),
+)
