@@ -188,6 +188,8 @@ class Lanes:
     @staticmethod
     def _roll_back(connection: Connection) -> None:
         """SQLAlchemy rolls back, and finds it done: psycopg would forget what is prepared on the connection."""
+        if connection.invalidated:  # asking for its lane would connect anew
+            return
         lane = connection.info.get(_OURS)
         if lane is not None:
             lane.roll_back_first()
