@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Annotated
 
+from msgspec import UNSET, UnsetType
 from sqlalchemy import select
 
 from gureum.foundation import ids
 from gureum.foundation.errors import BadRequest
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Reply, Route
+from gureum.foundation.http.versioned import Since
+from gureum.foundation.http.views import View
 from gureum.foundation.policy import Rule
 from gureum.services.placement.allocations import bodies, operations
-from gureum.services.placement.answers import ADMIN, find_provider, fresh
+from gureum.services.placement.answers import ADMIN, Uuid, find_provider, fresh
 from gureum.services.placement.model import Allocation, Consumer, Provider
 
 _P = "placement:allocations:"
@@ -28,44 +30,67 @@ RULES = (
 )
 
 
-def show(call: Call[Any], consumer_id: str) -> Reply[Any]:
+class HeldOfProvider(View):
+    generation: int
+    resources: dict[str, int]
+
+
+class ConsumerView(View):
+    """What a consumer holds by provider; who it is, if it holds something."""
+
+    allocations: dict[str, HeldOfProvider]
+    project_id: Annotated[str | UnsetType, Since(1, 12)] = UNSET
+    user_id: Annotated[str | UnsetType, Since(1, 12)] = UNSET
+    consumer_generation: Annotated[int | UnsetType, Since(1, 28)] = UNSET
+    consumer_type: Annotated[str | UnsetType, Since(1, 38)] = UNSET
+
+
+class HeldByConsumer(View):
+    resources: dict[str, int]
+    consumer_generation: Annotated[int, Since(1, 28)]
+
+
+class ProviderAllocations(View):
+    """What is held of a provider by consumer."""
+
+    allocations: dict[str, HeldByConsumer]
+    resource_provider_generation: int
+
+
+def show(call: Call[None], consumer_id: str) -> Reply[ConsumerView]:
     statement = (
         select(Allocation.provider_id, Provider.generation, Allocation.resource_class, Allocation.used)
         .join(Provider, Provider.id == Allocation.provider_id)
         .where(Allocation.consumer_id == consumer_id)
         .order_by(Allocation.provider_id, Allocation.resource_class)
     )
-    held: dict[str, dict[str, Any]] = {}
+    held: dict[str, HeldOfProvider] = {}
     for provider_id, generation, name, amount in call.tx.execute(statement):
-        held.setdefault(provider_id, {"generation": generation, "resources": {}})["resources"][name] = amount
-    view: dict[str, Any] = {"allocations": held}
-    consumer = call.tx.get(Consumer, consumer_id) if held and call.at_least(1, 12) else None
-    if consumer is not None:
-        view |= {"project_id": consumer.project_id, "user_id": consumer.user_id}
-        if call.at_least(1, 28):
-            view["consumer_generation"] = consumer.generation
-        if call.at_least(1, 38):
-            view["consumer_type"] = consumer.type or bodies.UNKNOWN
-    return fresh(call, view)
+        held.setdefault(provider_id, HeldOfProvider(generation, {})).resources[name] = amount
+    consumer = call.tx.get(Consumer, consumer_id) if held else None
+    if consumer is None:
+        return fresh(call, ConsumerView(held))
+    kind = consumer.type or bodies.UNKNOWN
+    return fresh(call, ConsumerView(held, consumer.project_id, consumer.user_id, consumer.generation, kind))
 
 
-def update(call: Call[Any], body: Any, consumer_id: str) -> None:
+def update(call: Call[None], body: bodies.NewAllocations, consumer_id: str) -> None:
     if not ids.is_uuid(consumer_id):
         raise BadRequest(f"Malformed consumer uuid: {consumer_id[:64]}")
     operations.replace(call.tx, [bodies.write_of(consumer_id, body)])
 
 
-def manage(call: Call[Any], body: dict[str, Any]) -> None:
+def manage(call: Call[None], body: dict[Uuid, bodies.AllocationsOfOne]) -> None:
     if not body:
         raise BadRequest("JSON does not validate: the body must name at least one consumer.")
-    operations.replace(call.tx, [bodies.write_of(consumer_id, one) for consumer_id, one in body.items()])
+    operations.replace(call.tx, [bodies.write_of(consumer_id, new) for consumer_id, new in body.items()])
 
 
-def remove(call: Call[Any], consumer_id: str) -> None:
+def remove(call: Call[None], consumer_id: str) -> None:
     operations.remove(call.tx, consumer_id)
 
 
-def list_of(call: Call[Any], uuid: str) -> Reply[Any]:
+def list_of(call: Call[None], uuid: str) -> Reply[ProviderAllocations]:
     provider = find_provider(call.tx, uuid)
     statement = (
         select(Allocation.consumer_id, Consumer.generation, Allocation.resource_class, Allocation.used)
@@ -73,27 +98,18 @@ def list_of(call: Call[Any], uuid: str) -> Reply[Any]:
         .where(Allocation.provider_id == provider.id)
         .order_by(Allocation.consumer_id, Allocation.resource_class)
     )
-    held = _by_consumer(call, call.tx.execute(statement).all())
-    view = {"allocations": held, "resource_provider_generation": provider.generation}
-    return fresh(call, view, (provider.updated_at,))
-
-
-def _by_consumer(call: Call[Any], rows: Sequence[Any]) -> dict[str, dict[str, Any]]:
-    held: dict[str, dict[str, Any]] = {}
-    for consumer_id, generation, name, amount in rows:
-        entry = held.setdefault(consumer_id, {"resources": {}})
-        entry["resources"][name] = amount
-        if call.at_least(1, 28):
-            entry["consumer_generation"] = generation
-    return held
+    held: dict[str, HeldByConsumer] = {}
+    for consumer_id, generation, name, amount in call.tx.execute(statement):
+        held.setdefault(consumer_id, HeldByConsumer({}, generation)).resources[name] = amount
+    return fresh(call, ProviderAllocations(held, provider.generation), (provider.updated_at,))
 
 
 _ALL = "/allocations"
 _ONE = _ALL + "/{consumer_id}"
 ROUTES = (
-    Route("POST", _ALL, manage, _P + "manage", 204, body=bodies.POST, since=(1, 13)),
+    Route("POST", _ALL, manage, _P + "manage", 204, body=dict[Uuid, bodies.AllocationsOfOne], since=(1, 13)),
     Route("GET", _ONE, show, _P + "list"),
-    Route("PUT", _ONE, update, _P + "update", 204, body=bodies.PUT),
+    Route("PUT", _ONE, update, _P + "update", 204, body=bodies.NewAllocations),
     Route("DELETE", _ONE, remove, _P + "delete", 204),
     Route("GET", "/resource_providers/{uuid}/allocations", list_of, _OF),
 )

@@ -6,11 +6,12 @@ Source: placement API reference, "Manage allocations", "Update allocations".
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
-from msgspec import UNSET, Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gureum.foundation.errors import BadRequest
+from gureum.foundation.http.versioned import Since, Takes
 from gureum.services.placement.allocations.operations import INCOMPLETE, ConsumerWrite
 from gureum.services.placement.answers import MOST, ClassName, Uuid, dashed
 
@@ -32,15 +33,6 @@ class Listed(Struct, forbid_unknown_fields=True):
     resources: Resources
 
 
-class PutV10(Struct, forbid_unknown_fields=True, kw_only=True):
-    allocations: Annotated[list[Listed], Meta(min_length=1)]
-
-
-class PutV18(PutV10, forbid_unknown_fields=True, kw_only=True):
-    project_id: Owner
-    user_id: Owner
-
-
 class Held(Struct, forbid_unknown_fields=True):
     """`generation` may come back from a GET; it is not looked at."""
 
@@ -48,63 +40,64 @@ class Held(Struct, forbid_unknown_fields=True):
     generation: int | None = None
 
 
-class PutV112(Struct, forbid_unknown_fields=True, kw_only=True):
-    allocations: Annotated[dict[Uuid, Held], Meta(min_length=1)]
+Listing = Annotated[list[Listed], Meta(min_length=1)]
+ByProvider = dict[Uuid, Held]
+SomeByProvider = Annotated[ByProvider, Meta(min_length=1)]
+ShownOwner = Annotated[Owner, Since(1, 8), Takes((1, 8), Owner, required=True)]
+ConsumerGeneration = Annotated[int, Meta(ge=0, le=MOST)] | None
+SeenGeneration = Annotated[
+    ConsumerGeneration | UnsetType, Since(1, 28), Takes((1, 28), ConsumerGeneration, required=True)
+]
+KindOfConsumer = Annotated[ConsumerType | UnsetType, Since(1, 38), Takes((1, 38), ConsumerType, required=True)]
+
+
+class NewAllocations(Struct, forbid_unknown_fields=True, kw_only=True):
+    """What one consumer is to hold. Before 1.12 a list of providers; since 1.28 nothing takes everything from it.
+
+    `mappings` repeat what the candidates said; nothing depends on them here.
+    """
+
+    allocations: Annotated[
+        ByProvider | list[Listed], Takes((1, 0), Listing), Takes((1, 12), SomeByProvider), Takes((1, 28), ByProvider)
+    ]
+    project_id: ShownOwner = INCOMPLETE
+    user_id: ShownOwner = INCOMPLETE
+    consumer_generation: SeenGeneration = UNSET
+    mappings: Annotated[Mappings | None, Since(1, 34)] = None
+    consumer_type: KindOfConsumer = UNSET
+
+
+class AllocationsOfOne(Struct, forbid_unknown_fields=True, kw_only=True):
+    """What one consumer of several is to hold. Nothing takes everything from it."""
+
+    allocations: ByProvider
     project_id: Owner
     user_id: Owner
+    consumer_generation: SeenGeneration = UNSET
+    mappings: Annotated[Mappings | None, Since(1, 34)] = None
+    consumer_type: KindOfConsumer = UNSET
 
 
-class OneV113(Struct, forbid_unknown_fields=True, kw_only=True):
-    """One consumer of a POST; an empty object takes everything from it."""
-
-    allocations: dict[Uuid, Held]
-    project_id: Owner
-    user_id: Owner
-
-
-class OneV128(OneV113, forbid_unknown_fields=True, kw_only=True):
-    consumer_generation: Annotated[int, Meta(ge=0, le=MOST)] | None
-
-
-class OneV134(OneV128, forbid_unknown_fields=True, kw_only=True):
-    """`mappings` repeat what the candidates said; nothing depends on them here."""
-
-    mappings: Mappings | None = None
-
-
-class OneV138(OneV134, forbid_unknown_fields=True, kw_only=True):
-    consumer_type: ConsumerType
-
-
-PUT = {(1, 0): PutV10, (1, 8): PutV18, (1, 12): PutV112, (1, 28): OneV128, (1, 34): OneV134, (1, 38): OneV138}
-POST = {
-    (1, 13): dict[Uuid, OneV113],
-    (1, 28): dict[Uuid, OneV128],
-    (1, 34): dict[Uuid, OneV134],
-    (1, 38): dict[Uuid, OneV138],
-}
-
-
-def write_of(consumer_id: str, body: Any) -> ConsumerWrite:
-    """What any of the bodies asks of one consumer. Raises BadRequest."""
-    kind = getattr(body, "consumer_type", UNSET)
+def write_of(consumer_id: str, body: NewAllocations | AllocationsOfOne) -> ConsumerWrite:
+    """What a body asks of one consumer. Raises BadRequest."""
     return ConsumerWrite(
         consumer_id=dashed(consumer_id),
         amounts=_amounts(body.allocations),
-        project_id=getattr(body, "project_id", INCOMPLETE),
-        user_id=getattr(body, "user_id", INCOMPLETE),
-        generation=getattr(body, "consumer_generation", UNSET),
-        type=None if kind == UNKNOWN else kind,
+        project_id=body.project_id,
+        user_id=body.user_id,
+        generation=body.consumer_generation,
+        type=None if body.consumer_type == UNKNOWN else body.consumer_type,
     )
 
 
-def _amounts(given: list[Listed] | Mapping[str, Held]) -> dict[str, dict[str, int]]:
-    if isinstance(given, Mapping):
-        return {dashed(uuid): dict(held.resources) for uuid, held in given.items()}
-    found: dict[str, dict[str, int]] = {}
-    for entry in given:
+def _amounts(allocations: list[Listed] | Mapping[str, Held]) -> dict[str, dict[str, int]]:
+    """provider -> class -> amount. Raises BadRequest."""
+    if isinstance(allocations, Mapping):
+        return {dashed(uuid): dict(held.resources) for uuid, held in allocations.items()}
+    amounts: dict[str, dict[str, int]] = {}
+    for entry in allocations:
         uuid = dashed(entry.resource_provider.uuid)
-        if uuid in found:
+        if uuid in amounts:
             raise BadRequest(f"JSON does not validate: resource provider {uuid} is named twice.")
-        found[uuid] = dict(entry.resources)
-    return found
+        amounts[uuid] = dict(entry.resources)
+    return amounts

@@ -7,24 +7,23 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Reply, Route
 from gureum.foundation.policy import Rule
 from gureum.services.placement.answers import ADMIN, fresh
-from gureum.services.placement.candidates import views
 from gureum.services.placement.candidates.asking import PARAMETERS, Asked, asked_of
 from gureum.services.placement.candidates.few import few_supplies
 from gureum.services.placement.candidates.solver import Candidate, Supply, candidates, candidates_alone
 from gureum.services.placement.candidates.supplies import chunks_of, traits_of
+from gureum.services.placement.candidates.views import Candidates, answer
 
 _RULE = "placement:allocation_candidates:list"
 
 RULES = (Rule(_RULE, ADMIN, "Ask where a request would fit"),)
 
 
-def index(call: Call[Any]) -> Reply[Any]:
+def index(call: Call[None]) -> Reply[Candidates]:
     asked = asked_of(call)
     supplies: dict[str, Supply] = {}
     chosen = list(itertools.islice(_found(call, asked, supplies), asked.limit))
@@ -33,7 +32,7 @@ def index(call: Call[Any]) -> Reply[Any]:
     return _answer(call, chosen, shown, traits)
 
 
-def index_of_few(call: Call[Any]) -> Reply[Any] | None:
+def index_of_few(call: Call[None]) -> Reply[Candidates] | None:
     """On the event loop, when an embedded database holds only a few providers: cheaper than to change threads."""
     if not call.database.is_sqlite:
         return None
@@ -47,7 +46,7 @@ def index_of_few(call: Call[Any]) -> Reply[Any] | None:
     return _answer(call, chosen, _shown(call, few.supplies, chosen), few.traits)
 
 
-def _found(call: Call[Any], asked: Asked, supplies: dict[str, Supply]) -> Iterator[Candidate]:
+def _found(call: Call[None], asked: Asked, supplies: dict[str, Supply]) -> Iterator[Candidate]:
     """The candidates in order; `supplies` gathers the trees that were read for them."""
     nested = call.at_least(1, 29)
     for chunk in chunks_of(call.tx, asked, whole_stock=call.at_least(1, 27)):
@@ -63,7 +62,7 @@ def _nested(supplies: dict[str, Supply], candidate: Candidate) -> bool:
     return len(set(roots)) < len(roots)
 
 
-def _shown(call: Call[Any], supplies: dict[str, Supply], chosen: Sequence[Candidate]) -> list[Supply]:
+def _shown(call: Call[None], supplies: dict[str, Supply], chosen: Sequence[Candidate]) -> list[Supply]:
     """The providers that are summarised: those of the candidates, since 1.29 all of their trees."""
     used = {provider_id for candidate in chosen for provider_id in candidate.amounts}
     if call.at_least(1, 29):
@@ -73,9 +72,9 @@ def _shown(call: Call[Any], supplies: dict[str, Supply], chosen: Sequence[Candid
 
 
 def _answer(
-    call: Call[Any], chosen: Sequence[Candidate], shown: Sequence[Supply], traits: Mapping[str, list[str]]
-) -> Reply[Any]:
-    return fresh(call, views.answer(call.version, chosen, shown, traits))
+    call: Call[None], chosen: Sequence[Candidate], shown: Sequence[Supply], traits: Mapping[str, list[str]]
+) -> Reply[Candidates]:
+    return fresh(call, answer(call.version, chosen, shown, traits))
 
 
 ROUTES = (Route("GET", "/allocation_candidates", index, _RULE, since=(1, 10), fast=index_of_few, query=PARAMETERS),)

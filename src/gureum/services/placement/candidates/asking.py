@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
 
 from sqlalchemy import select
 
@@ -56,7 +55,7 @@ class Asked:
     trait_names: frozenset[str]
 
 
-def asked_of(call: Call[Any]) -> Asked:
+def asked_of(call: Call[None]) -> Asked:
     """Raises BadRequest."""
     asked = _parsed(tuple(call.query), call.version)
     if unknown := names.unknown_classes(call.tx, asked.resource_classes):

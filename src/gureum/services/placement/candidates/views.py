@@ -6,52 +6,57 @@ Source: placement API reference, "Allocation candidates"; version history 1.12, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-
-from msgspec import UNSET, Struct, UnsetType
+from typing import Annotated
 
 from gureum.foundation.http.microversions import Version
+from gureum.foundation.http.versioned import Since, Takes
+from gureum.foundation.http.views import View
 from gureum.services.placement.candidates.solver import Candidate, Supply
 
 
-class Held(Struct, gc=False):
+class Held(View):
     """What a summary tells of a class."""
 
     capacity: int
     used: int
 
 
-class Summary(Struct, gc=False):
+class Summary(View):
     """A provider that candidates name, or that is of its tree."""
 
     resources: dict[str, Held]
-    traits: list[str] | UnsetType = UNSET
-    parent_provider_uuid: str | UnsetType | None = UNSET
-    root_provider_uuid: str | UnsetType = UNSET
+    traits: Annotated[list[str], Since(1, 17)]
+    parent_provider_uuid: Annotated[str | None, Since(1, 29)]
+    root_provider_uuid: Annotated[str, Since(1, 29)]
 
 
-class ProviderId(Struct, gc=False):
+class ProviderId(View):
     uuid: str
 
 
-class Resources(Struct, gc=False):
+class Resources(View):
     """What is to be taken of a provider, by class."""
 
     resources: dict[str, int]
 
 
-class ListedResources(Struct, gc=False):
+class ListedResources(View):
     """The same in the form before 1.12."""
 
     resource_provider: ProviderId
     resources: dict[str, int]
 
 
-class AllocationRequest(Struct, gc=False):
-    allocations: dict[str, Resources] | list[ListedResources]
-    mappings: dict[str, list[str]] | UnsetType = UNSET
+class AllocationRequest(View):
+    allocations: Annotated[
+        dict[str, Resources] | list[ListedResources],
+        Takes((1, 0), list[ListedResources]),
+        Takes((1, 12), dict[str, Resources]),
+    ]
+    mappings: Annotated[dict[str, list[str]], Since(1, 34)]
 
 
-class Candidates(Struct, gc=False):
+class Candidates(View):
     allocation_requests: list[AllocationRequest]
     provider_summaries: dict[str, Summary]
 
@@ -60,15 +65,9 @@ def answer(
     version: Version, chosen: Sequence[Candidate], shown: Sequence[Supply], traits: Mapping[str, list[str]]
 ) -> Candidates:
     """The candidates and the summaries of `shown`; `traits` are those of each, by name."""
-    return Candidates(_requests(version, chosen), _summaries(version, shown, traits))
-
-
-def _requests(version: Version, chosen: Sequence[Candidate]) -> list[AllocationRequest]:
-    if version < (1, 12):
-        return [AllocationRequest(_listed(candidate)) for candidate in chosen]
-    if version < (1, 34):
-        return [AllocationRequest(_by_provider(candidate)) for candidate in chosen]
-    return [AllocationRequest(_by_provider(candidate), candidate.mappings) for candidate in chosen]
+    amounts_of = _by_provider if version >= (1, 12) else _listed
+    requests = [AllocationRequest(amounts_of(candidate), candidate.mappings) for candidate in chosen]
+    return Candidates(requests, {supply.id: _summary(supply, traits) for supply in shown})
 
 
 def _listed(candidate: Candidate) -> list[ListedResources]:
@@ -79,14 +78,6 @@ def _by_provider(candidate: Candidate) -> dict[str, Resources]:
     return {provider_id: Resources(classes) for provider_id, classes in candidate.amounts.items()}
 
 
-def _summaries(version: Version, shown: Sequence[Supply], traits: Mapping[str, list[str]]) -> dict[str, Summary]:
-    found: dict[str, Summary] = {}
-    for supply in shown:
-        summary = Summary({name: Held(stock.capacity, stock.used) for name, stock in supply.stock.items()})
-        if version >= (1, 17):
-            summary.traits = traits.get(supply.id, [])
-        if version >= (1, 29):
-            summary.parent_provider_uuid = supply.parent_id
-            summary.root_provider_uuid = supply.root_id
-        found[supply.id] = summary
-    return found
+def _summary(supply: Supply, traits: Mapping[str, list[str]]) -> Summary:
+    held = {name: Held(stock.capacity, stock.used) for name, stock in supply.stock.items()}
+    return Summary(held, traits.get(supply.id, []), supply.parent_id, supply.root_id)

@@ -6,15 +6,13 @@ inventories change, and everything is taken again, so that `used` is right at th
 
 from __future__ import annotations
 
-from typing import Any
-
 from msgspec import Struct
 
 from gureum.foundation.errors import BadRequest
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
 from gureum.foundation.policy import Rule
-from gureum.services.placement.allocations import bodies
+from gureum.services.placement.allocations.bodies import AllocationsOfOne, write_of
 from gureum.services.placement.allocations.operations import replace
 from gureum.services.placement.answers import PROVIDER_NOT_FOUND, ClassName, Generation, Uuid, dashed, grow
 from gureum.services.placement.inventories import operations as inventories
@@ -31,22 +29,12 @@ class Shape(Struct, forbid_unknown_fields=True):
     resource_provider_generation: Generation
 
 
-class ReshapeV130(Struct, forbid_unknown_fields=True):
+class Reshape(Struct, forbid_unknown_fields=True):
     inventories: dict[Uuid, Shape]
-    allocations: dict[Uuid, bodies.OneV128]
+    allocations: dict[Uuid, AllocationsOfOne]
 
 
-class ReshapeV134(Struct, forbid_unknown_fields=True):
-    inventories: dict[Uuid, Shape]
-    allocations: dict[Uuid, bodies.OneV134]
-
-
-class ReshapeV138(Struct, forbid_unknown_fields=True):
-    inventories: dict[Uuid, Shape]
-    allocations: dict[Uuid, bodies.OneV138]
-
-
-def reshape(call: Call[Any], body: Any) -> None:
+def reshape(call: Call[None], body: Reshape) -> None:
     if not body.inventories:
         raise BadRequest("JSON does not validate: inventories must name at least one resource provider.")
     shapes: list[tuple[Provider, Shape]] = []
@@ -59,12 +47,11 @@ def reshape(call: Call[Any], body: Any) -> None:
         shapes.append((provider, shape))
     for provider, shape in shapes:
         inventories.put(call.tx, provider, shape.inventories)
-    replace(call.tx, [bodies.write_of(consumer_id, one) for consumer_id, one in body.allocations.items()])
+    replace(call.tx, [write_of(consumer_id, new) for consumer_id, new in body.allocations.items()])
     for provider, shape in shapes:
         inventories.drop(call.tx, provider, inventories.held(call.tx, provider).keys() - shape.inventories.keys())
         call.tx.refresh(provider)
         grow(call.tx, provider)
 
 
-_BODIES = {(1, 30): ReshapeV130, (1, 34): ReshapeV134, (1, 38): ReshapeV138}
-ROUTES = (Route("POST", "/reshaper", reshape, _RULE, 204, body=_BODIES, since=(1, 30)),)
+ROUTES = (Route("POST", "/reshaper", reshape, _RULE, 204, body=Reshape, since=(1, 30)),)
