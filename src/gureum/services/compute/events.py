@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Self
 
 from gureum.foundation.events.event import Event
-from gureum.services.compute.servers.model import Server
+from gureum.services.compute.servers.model import Server, WantedServer
 
 
 class _OfServer(Event, frozen=True):
@@ -18,7 +18,7 @@ class _OfServer(Event, frozen=True):
     disk_gib: int
 
     @classmethod
-    def of(cls, server: Server) -> Self:
+    def of(cls, server: Server | WantedServer) -> Self:
         return cls(
             server.id,
             server.project_id,

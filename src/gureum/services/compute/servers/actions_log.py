@@ -24,8 +24,8 @@ from gureum.foundation.http.views import Link, View
 from gureum.foundation.policy import Rule
 from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.pages import PAGES, check_paging, only_parameters
-from gureum.services.compute.servers.model import ServerAction
-from gureum.services.compute.servers.seen import EVER, LIVING, ServerRecord
+from gureum.services.compute.servers.model import ServerAction, ServerRecord
+from gureum.services.compute.servers.seen import EVER, LIVING
 from gureum.services.compute.servers.views import host_id
 
 _PREFIX = "os_compute_api:os-instance-actions:"

@@ -18,8 +18,7 @@ from gureum.foundation.policy import Rule
 from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.servers import operations, seen
 from gureum.services.compute.servers.bodies import MOST_TAGS, Metadata, Tags
-from gureum.services.compute.servers.model import Server
-from gureum.services.compute.servers.seen import ServerRecord
+from gureum.services.compute.servers.model import Server, ServerRecord
 
 _META = "os_compute_api:server-metadata:"
 _TAGS = "os_compute_api:os-server-tags:"

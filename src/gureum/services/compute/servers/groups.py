@@ -16,7 +16,7 @@ from gureum.foundation import clock
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.db.types import Id, Json, Name, Row
 from gureum.services.compute.servers.hints import hosts_by_hints
-from gureum.services.compute.servers.model import Server
+from gureum.services.compute.servers.model import Server, WantedServer
 from gureum.services.compute.servers.rules import Wish
 
 
@@ -52,7 +52,7 @@ def living_members(tx: Tx, group_id: str) -> int:
     return tx.scalar(living) or 0
 
 
-def wish_of(tx: Tx, server: Any, tried: frozenset[str]) -> Wish:
+def wish_of(tx: Tx, server: WantedServer, tried: frozenset[str]) -> Wish:
     """Where the server may go, by its request and by its group."""
     asked = server.scheduling
     wish = Wish(asked.get("zone"), asked.get("host"), tried, **hosts_by_hints(tx, asked))
@@ -60,7 +60,7 @@ def wish_of(tx: Tx, server: Any, tried: frozenset[str]) -> Wish:
     return wish if group is None else _with_group(tx, server, group, wish)
 
 
-def _with_group(tx: Tx, server: Server, group: ServerGroup, wish: Wish) -> Wish:
+def _with_group(tx: Tx, server: WantedServer, group: ServerGroup, wish: Wish) -> Wish:
     found = tx.scalars(
         select(Server.host)
         .join(ServerGroupMember, ServerGroupMember.server_id == Server.id)

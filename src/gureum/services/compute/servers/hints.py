@@ -8,8 +8,8 @@ Source: compute API reference, "Servers", os:scheduler_hints.
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import asdict, dataclass
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated
 
 from msgspec import Meta, Struct
 from sqlalchemy import select
@@ -18,8 +18,9 @@ from gureum.foundation import ids
 from gureum.foundation.caller import Caller
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.errors import BadRequest
+from gureum.foundation.http.views import JsonValue
 from gureum.services.compute.hosts.model import Host
-from gureum.services.compute.servers.model import Server
+from gureum.services.compute.servers.model import Scheduling, Server
 
 _MOST_SERVERS = 100
 _NOT_OFFERED = ("query", "target_cell", "different_cell")
@@ -33,7 +34,7 @@ class SchedulerHints(Struct, forbid_unknown_fields=True):
     different_host: list[str] | str | None = None
     build_near_host_ip: Annotated[str, Meta(max_length=45)] | None = None
     cidr: Annotated[str, Meta(max_length=4, pattern=r"^/[0-9]{1,3}\Z")] | None = None
-    query: dict[str, Any] | list[Any] | str | None = None
+    query: dict[str, JsonValue] | list[JsonValue] | str | None = None
     target_cell: str | None = None
     different_cell: list[str] | str | None = None
 
@@ -46,9 +47,16 @@ class Hints:
     different_host: tuple[str, ...] = ()
     near: str = ""
 
-    def stored(self) -> dict[str, Any]:
+    def stored(self) -> Scheduling:
         """What a server's `scheduling` keeps of it."""
-        return {name: value for name, value in asdict(self).items() if value}
+        kept: Scheduling = {}
+        if self.same_host:
+            kept["same_host"] = list(self.same_host)
+        if self.different_host:
+            kept["different_host"] = list(self.different_host)
+        if self.near:
+            kept["near"] = self.near
+        return kept
 
 
 def hints_of(given: SchedulerHints | None) -> tuple[str | None, Hints]:
@@ -96,18 +104,23 @@ def within_reach(tx: Tx, caller: Caller, hints: Hints) -> Hints:
     return Hints(same, tuple(one for one in hints.different_host if one in seen), hints.near)
 
 
-def hosts_by_hints(tx: Tx, scheduling: dict[str, Any]) -> dict[str, frozenset[str]]:
+def hosts_by_hints(tx: Tx, scheduling: Scheduling) -> dict[str, frozenset[str]]:
     """For each hint that a server's `scheduling` keeps, by its name in `rules.Wish`, the hosts that it speaks of."""
-    found = {}
-    for name in ("same_host", "different_host"):
-        if scheduling.get(name):
-            where = (Server.id.in_(scheduling[name]), Server.host.isnot(None), Server.deleted_at.is_(None))
-            found[name] = frozenset(str(host) for host in tx.scalars(select(Server.host).where(*where)))
-    if scheduling.get("near"):
-        network = ipaddress.ip_network(scheduling["near"])
+    hosts = {}
+    if same := scheduling.get("same_host"):
+        hosts["same_host"] = _hosts_of(tx, same)
+    if different := scheduling.get("different_host"):
+        hosts["different_host"] = _hosts_of(tx, different)
+    if near := scheduling.get("near"):
+        network = ipaddress.ip_network(near)
         rows = tx.execute(select(Host.name, Host.resources))
-        found["within"] = frozenset(name for name, facts in rows if _is_in(facts.get("host_ip", ""), network))
-    return found
+        hosts["within"] = frozenset(name for name, facts in rows if _is_in(facts.get("host_ip", ""), network))
+    return hosts
+
+
+def _hosts_of(tx: Tx, server_ids: list[str]) -> frozenset[str]:
+    where = (Server.id.in_(server_ids), Server.host.isnot(None), Server.deleted_at.is_(None))
+    return frozenset(str(host) for host in tx.scalars(select(Server.host).where(*where)))
 
 
 def _is_in(address: str, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 from cryptography.fernet import InvalidToken
@@ -23,7 +22,7 @@ from sqlalchemy import bindparam, select, update
 from gureum.agents.hypervisor.protocol import ImageSource, ServerObserved, ServerSpec
 from gureum.foundation import clock
 from gureum.foundation.db.engine import Database, Tx
-from gureum.foundation.db.prepared import Prepared, row_type, table_of, update_of
+from gureum.foundation.db.prepared import Prepared, columns_of, table_of, update_of
 from gureum.foundation.events.outbox import Events
 from gureum.foundation.fleet.failure import AgentFailure
 from gureum.foundation.fleet.silence import Cause, Silence
@@ -52,7 +51,7 @@ from gureum.services.compute.servers.model import (
     TASK_KIND,
     Server,
     ServerAction,
-    Worded,
+    WantedServer,
 )
 from gureum.services.compute.servers.rules import resources_of, traits_of
 from gureum.services.compute.servers.spec import spec_of
@@ -142,16 +141,16 @@ class ServerLifecycle:
         """Come to rest; what was wanted meanwhile has signalled the task, and `rest` looks at it."""
         return Wait(AT_REST, step=self.rest, commit=commit)
 
-    def _built(self, tx: Tx, run: Run, seen: Any, observed: ServerObserved) -> None:
+    def _built(self, tx: Tx, run: Run, server: WantedServer, observed: ServerObserved) -> None:
         now = clock.utcnow()
         state = "active" if observed.power != "stopped" else "stopped"
         fixed = {"vm_state": state, "task_state": None, "fault": None, "launched_at": now, "updated_at": now}
         fixed["sealed_password"] = None  # it is on the config drive now
-        if not _BUILT.run(tx, of=seen.id, **_done(seen, observed), **fixed):
-            raise _gone(seen.id)
-        self.events.emit(tx, (ServerStarted if state == "active" else ServerStopped).of(seen))
+        if not _BUILT.run(tx, of=server.id, **_done(server, observed), **fixed):
+            raise _gone(server.id)
+        self.events.emit(tx, (ServerStarted if state == "active" else ServerStopped).of(server))
         run.data.clear()
-        _finish_action(tx, seen.id)
+        _finish_action(tx, server.id)
 
     # -- at rest -----------------------------------------------------------------------------------------
 
@@ -178,9 +177,9 @@ class ServerLifecycle:
             return Sleep(1.0, "the guest to shut down", spec.grace_s + 60.0, self.failed)
         return self._at_rest(lambda tx: self._changed(tx, run, server, answer))
 
-    def _changed(self, tx: Tx, run: Run, seen: Any, observed: ServerObserved) -> None:
-        server = _get(tx, seen.id)
-        for name, value in _done(seen, observed).items():
+    def _changed(self, tx: Tx, run: Run, asked: WantedServer, observed: ServerObserved) -> None:
+        server = _get(tx, asked.id)
+        for name, value in _done(asked, observed).items():
             setattr(server, name, value)
         server.updated_at = clock.utcnow()
         if server.task_state is not None or server.vm_state != "error":
@@ -245,7 +244,8 @@ class ServerLifecycle:
                 row.vm_state, row.sealed_password = "error", None
                 row.boot = row.done_boot = max(row.boot, 1)
                 row.done_spec = row.spec
-                _finish_action(tx, row.id, (row.fault or {}).get("message", ""), (row.fault or {}).get("details", ""))
+                fault = row.fault
+                _finish_action(tx, row.id, fault["message"] if fault else "", fault["details"] if fault else "")
 
         return Goto(self.place if again else self.rest, commit)
 
@@ -287,17 +287,17 @@ class ServerLifecycle:
 
     # -- the host ----------------------------------------------------------------------------------------
 
-    def _spec(self, run: Run) -> tuple[Any, ServerSpec, list[str]]:
+    def _spec(self, run: Run) -> tuple[WantedServer, ServerSpec, list[str]]:
         """The server as it is, as its host is to make it, and its ports that are not up yet."""
         with self.database.read() as tx:
             server = _read(tx, run.resource_id)
             wiring = self.network.wiring(tx, run.resource_id)
-            needed = server.image_id is not None and server.disk != server.done_disk
-            image = self._source(tx, run, server.image_id) if needed else None
-        password = self._password(server) if needed and server.config_drive else ""
+            image_id = None if server.disk == server.done_disk else server.image_id
+            image = None if image_id is None else self._source(tx, run, image_id)
+        password = self._password(server) if image_id is not None and server.config_drive else ""
         return server, spec_of(server, wiring, image, password), wiring.down
 
-    def _password(self, server: Any) -> str:
+    def _password(self, server: WantedServer) -> str:
         """For the config drive that is made with the disk."""
         try:
             return self.open_text(server.sealed_password) if server.sealed_password else ""
@@ -313,7 +313,7 @@ class ServerLifecycle:
         run.data["source"] = msgspec.to_builtins(source)
         return source
 
-    def _ensure(self, run: Run, server: Any, spec: ServerSpec) -> ServerObserved | Outcome:
+    def _ensure(self, run: Run, server: WantedServer, spec: ServerSpec) -> ServerObserved | Outcome:
         """What the host made true, or how to wait for it. Raises PermanentFailureError when it never will."""
         assert server.host is not None
         try:
@@ -330,7 +330,7 @@ class ServerLifecycle:
             return answer.wait(run)
         return answer.wait(run, self.host_timeout_s, self.failed)
 
-    def _remove(self, run: Run, server: Any) -> Outcome | None:
+    def _remove(self, run: Run, server: WantedServer) -> Outcome | None:
         """None when nothing is left on the host, or when the host is down: it is cleared when it returns."""
         if server.host is None:
             return None
@@ -340,7 +340,7 @@ class ServerLifecycle:
 
 _POWER_EVENTS = {"active": ServerStarted, "stopped": ServerStopped}
 _ONE = select(Server).where(Server.id == bindparam("server_id"))
-_READ = Prepared(_ONE, row_type(_ONE, Worded))
+_READ = Prepared(select(*columns_of(Server, WantedServer)).where(Server.id == bindparam("server_id")), WantedServer)
 _PLACED = update_of(Server, "host", "task_state")
 _DONE = ("power_state", "done_boot", "done_disk", "done_spec")
 _BUILT = update_of(Server, *_DONE, "vm_state", "task_state", "fault", "launched_at", "updated_at", "sealed_password")
@@ -361,8 +361,8 @@ def _get(tx: Tx, server_id: str) -> Server:
     return server
 
 
-def _read(tx: Tx, server_id: str) -> Any:
-    """The row's columns, to be read."""
+def _read(tx: Tx, server_id: str) -> WantedServer:
+    """What the task reads of the row."""
     server = _READ.first(tx, server_id=server_id)
     if server is None:
         raise _gone(server_id)
@@ -373,7 +373,7 @@ def _gone(server_id: str) -> PermanentFailureError:
     return PermanentFailureError(f"server {server_id} has no row")
 
 
-def _done(asked: Any, observed: ServerObserved) -> dict[str, Any]:
+def _done(asked: WantedServer, observed: ServerObserved) -> dict[str, int]:
     """The columns that note what the host reported for the wish that it was asked."""
     done = (POWER_STATES[observed.power], asked.boot, asked.disk, asked.spec)
     return dict(zip(_DONE, done, strict=True))

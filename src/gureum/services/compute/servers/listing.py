@@ -28,9 +28,9 @@ from gureum.foundation.http.collections import (
 )
 from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.pages import check_paging
-from gureum.services.compute.servers.model import STATUSES, UNKNOWN, Server, in_status
+from gureum.services.compute.servers.model import STATUSES, UNKNOWN, Server, ServerRecord, in_status
 from gureum.services.compute.servers.patterns import MAX_PATTERN, BadPattern, literal, matching
-from gureum.services.compute.servers.seen import EVERY_SERVER, ServerRecord
+from gureum.services.compute.servers.seen import EVERY_SERVER
 
 MAX_PAGE = 1000
 ALL_FILTERS = "os_compute_api:servers:allow_all_filters"

@@ -3,15 +3,17 @@
 `vm_state` is where the server is, `task_state` what is being done to it (null at rest), both in the words of
 the compute API; `status` is derived. `wanted_power`, `boot`, `disk` and `spec` are what the host is to make true
 (`spec` counts changes of anything else that the host holds: metadata, interfaces), `done_*` what it reported:
-the server is at rest when they agree.
+the server is at rest when they agree. `ServerRecord` is what is read of a row to be shown, `WantedServer` what the
+server's task reads.
 """
 
 from __future__ import annotations
 
 import secrets
 from datetime import datetime
-from typing import Any
+from typing import Literal, TypedDict
 
+from msgspec import Struct
 from sqlalchemy import ColumnElement, ForeignKey, Index, String, Text, and_, or_
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -92,6 +94,46 @@ class Worded:
         return f"instance-{self.id[:8]}"  # type: ignore[attr-defined]
 
 
+Power = Literal["running", "paused", "stopped"]
+
+
+class KeptFlavor(TypedDict):
+    """What a server keeps of its flavor, which may go: MiB of memory and swap, GiB of disks."""
+
+    id: str
+    original_name: str
+    vcpus: int
+    ram: int
+    disk: int
+    ephemeral: int
+    swap: int
+    extra_specs: dict[str, str]
+
+
+KeptImage = dict[str, str | int]
+"""What a server keeps of its image: its properties, `disk_format`, `min_disk`, `min_ram` and `virtual_size`."""
+
+
+class Scheduling(TypedDict, total=False):
+    """Where a request asked for: see `ServerRequest` and `Hints`."""
+
+    zone: str | None
+    host: str | None
+    group: str | None
+    same_host: list[str]
+    different_host: list[str]
+    near: str
+
+
+class KeptFault(TypedDict):
+    """Why a server is in ERROR; the details are for administrators."""
+
+    code: int
+    created: str
+    message: str
+    details: str
+
+
 class Server(Worded, Row):
     """A server, kept for a while after deletion so that lists of changes can name it."""
 
@@ -111,12 +153,12 @@ class Server(Worded, Row):
     reservation_id: Mapped[str] = mapped_column(String(32))
     launch_index: Mapped[int] = mapped_column(default=0)
 
-    flavor: Mapped[dict[str, Any]] = mapped_column(Json)
+    flavor: Mapped[KeptFlavor] = mapped_column(Json)
     flavor_id: Mapped[str] = mapped_column(Name)
     vcpus: Mapped[int]
     ram_mib: Mapped[int]
     image_id: Mapped[str | None] = mapped_column(Id)
-    image: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
+    image: Mapped[KeptImage] = mapped_column(Json, default=dict)
     key_name: Mapped[str | None] = mapped_column(Name)
     key_data: Mapped[str | None] = mapped_column(Text)
     user_data: Mapped[str | None] = mapped_column(Text)
@@ -133,12 +175,12 @@ class Server(Worded, Row):
 
     zone: Mapped[str | None] = mapped_column(Name)
     host: Mapped[str | None] = mapped_column(Name)
-    scheduling: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
+    scheduling: Mapped[Scheduling] = mapped_column(Json, default=dict)
 
     vm_state: Mapped[str] = mapped_column(String(16), default="building")
     task_state: Mapped[str | None] = mapped_column(String(32), default="scheduling")
     power_state: Mapped[int] = mapped_column(default=NO_STATE)
-    wanted_power: Mapped[str] = mapped_column(String(8), default="running")
+    wanted_power: Mapped[Power] = mapped_column(String(8), default="running")
     boot: Mapped[int] = mapped_column(default=1)
     done_boot: Mapped[int] = mapped_column(default=0)
     disk: Mapped[int] = mapped_column(default=1)
@@ -146,7 +188,7 @@ class Server(Worded, Row):
     spec: Mapped[int] = mapped_column(default=1)
     done_spec: Mapped[int] = mapped_column(default=0)
     grace_s: Mapped[int] = mapped_column(default=0)
-    fault: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    fault: Mapped[KeptFault | None] = mapped_column(Json)
     locked: Mapped[bool] = mapped_column(default=False)
     locked_by: Mapped[str | None] = mapped_column(String(8))
     locked_reason: Mapped[str | None] = mapped_column(Name)
@@ -156,6 +198,84 @@ class Server(Worded, Row):
     launched_at: Mapped[datetime | None]
     terminated_at: Mapped[datetime | None]
     deleted_at: Mapped[datetime | None]
+
+
+class ServerRecord(Worded, Struct, frozen=True, gc=False):
+    """What is read of a server to be shown. The last three fields are columns of other tables (`seen.py`)."""
+
+    id: str
+    project_id: str
+    user_id: str
+    name: str
+    hostname: str
+    description: str | None
+    reservation_id: str
+    launch_index: int
+    flavor: KeptFlavor
+    flavor_id: str
+    image_id: str | None
+    key_name: str | None
+    user_data: str | None
+    config_drive: bool
+    meta: dict[str, str]
+    tags: list[str]
+    disk_config: str
+    access_ip_v4: str
+    access_ip_v6: str
+    zone: str | None
+    host: str | None
+    scheduling: Scheduling
+    vm_state: str
+    task_state: str | None
+    power_state: int
+    fault: KeptFault | None
+    locked: bool
+    locked_reason: str | None
+    created_at: datetime
+    updated_at: datetime
+    launched_at: datetime | None
+    terminated_at: datetime | None
+    host_seen_at: float | None
+    host_forced_down: bool | None
+    group_id: str | None
+
+
+class WantedServer(Worded, Struct, frozen=True, gc=False):
+    """What the server's task reads of it: where it goes, and what its host is to make true (`spec.py`)."""
+
+    id: str
+    project_id: str
+    user_id: str
+    name: str
+    hostname: str
+    reservation_id: str
+    launch_index: int
+    flavor: KeptFlavor
+    flavor_id: str
+    vcpus: int
+    ram_mib: int
+    image_id: str | None
+    image: KeptImage
+    key_name: str | None
+    key_data: str | None
+    user_data: str | None
+    files: list[dict[str, str]]
+    sealed_password: str | None
+    seed: str
+    config_drive: bool
+    meta: dict[str, str]
+    zone: str | None
+    host: str | None
+    scheduling: Scheduling
+    vm_state: str
+    task_state: str | None
+    wanted_power: Power
+    boot: int
+    disk: int
+    done_disk: int
+    spec: int
+    grace_s: int
+    launched_at: datetime | None
 
 
 class ServerAction(Row):

@@ -12,15 +12,14 @@ import secrets
 import string
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 from sqlalchemy import bindparam, select
 
 from gureum.foundation import clock, ids, log
 from gureum.foundation.caller import Caller
 from gureum.foundation.db.engine import Tx
-from gureum.foundation.db.prepared import Prepared, insert_into, table_of, update_of
+from gureum.foundation.db.prepared import Prepared, columns_of, insert_into, update_of
 from gureum.foundation.errors import BadRequest, Conflict, Forbidden
 from gureum.services.compute.class_quotas import class_amounts
 from gureum.services.compute.deps import ComputeDeps
@@ -33,9 +32,18 @@ from gureum.services.compute.servers.bodies import File
 from gureum.services.compute.servers.groups import ServerGroup, ServerGroupMember, living_members
 from gureum.services.compute.servers.hints import Hints, within_reach
 from gureum.services.compute.servers.lifecycle import ServerLifecycle
-from gureum.services.compute.servers.model import LEGAL, TASK_KIND, Server, ServerAction
+from gureum.services.compute.servers.model import (
+    LEGAL,
+    TASK_KIND,
+    KeptFlavor,
+    KeptImage,
+    Scheduling,
+    Server,
+    ServerAction,
+    ServerRecord,
+)
 from gureum.services.compute.servers.rules import hostname_of, resources_of
-from gureum.services.compute.servers.seen import LIVING, ServerRecord
+from gureum.services.compute.servers.seen import LIVING
 from gureum.services.image.facade import BootImage
 from gureum.services.network.facade import NicRequest
 
@@ -94,7 +102,7 @@ def create_servers(deps: ComputeDeps, tx: Tx, caller: Caller, request: ServerReq
         used = {members: living_members(tx, group.id)}
         deps.quotas.require(tx, project_id, {members: request.count}, user_id=caller.user_id, used=used)
     hints = within_reach(tx, caller, request.hints)
-    wish = {"zone": request.zone, "host": request.host, "group": request.group_id, **hints.stored()}
+    wish: Scheduling = {"zone": request.zone, "host": request.host, "group": request.group_id, **hints.stored()}
     plan = deps.network.plan(tx, caller, request.nics, request.count)
     made = [ids.new_uuid() for _ in range(request.count)]
     common = {**_values(caller, request, flavor, image, key), "scheduling": wish}
@@ -120,11 +128,11 @@ def kept_password(deps: ComputeDeps, password: str, *, config_drive: bool) -> st
 _INSERT = insert_into(Server)
 
 
-def _size(flavor: dict[str, Any]) -> tuple[str, int, int, int]:
+def _size(flavor: KeptFlavor) -> tuple[str, int, int, int]:
     return flavor["id"], flavor["vcpus"], flavor["ram"], flavor["disk"]
 
 
-def _particular(request: ServerRequest, server_id: str, index: int) -> dict[str, Any]:
+def _particular(request: ServerRequest, server_id: str, index: int) -> dict[str, object]:
     """What differs between the servers of one request."""
     name = request.name if request.count == 1 else f"{request.name}-{index + 1}"
     hostname = request.hostname or hostname_of(name, server_id)
@@ -132,8 +140,8 @@ def _particular(request: ServerRequest, server_id: str, index: int) -> dict[str,
 
 
 def _values(
-    caller: Caller, request: ServerRequest, flavor: dict[str, Any], image: BootImage, key: Keypair | None
-) -> dict[str, Any]:
+    caller: Caller, request: ServerRequest, flavor: KeptFlavor, image: BootImage, key: Keypair | None
+) -> dict[str, object]:
     """What the servers of one request have in common."""
     now = clock.utcnow()
     return {
@@ -164,12 +172,29 @@ def _values(
     }
 
 
-_FLAVOR = Prepared(select(*table_of(Flavor).c).where(Flavor.id == bindparam("wanted")))
+class UsableFlavor(Struct, frozen=True, gc=False):
+    """What is read of a flavor for a new server."""
+
+    id: str
+    name: str
+    vcpus: int
+    ram_mib: int
+    root_gib: int
+    ephemeral_gib: int
+    swap_mib: int
+    is_public: bool
+    extra_specs: dict[str, str]
 
 
-def usable_flavor(tx: Tx, caller: Caller, flavor_id: str) -> dict[str, Any]:
+_FLAVOR = Prepared(
+    select(*columns_of(Flavor, UsableFlavor)).where(Flavor.id == bindparam("flavor_id")),
+    UsableFlavor,
+)
+
+
+def usable_flavor(tx: Tx, caller: Caller, flavor_id: str) -> KeptFlavor:
     """The flavor's copy that a server keeps. Raises BadRequest when the caller may not use it."""
-    row = _FLAVOR.first(tx, wanted=flavor_id)
+    row = _FLAVOR.first(tx, flavor_id=flavor_id)
     if row is not None and not row.is_public and not caller.is_admin:
         granted = select(FlavorAccess.flavor_id).where(
             FlavorAccess.flavor_id == flavor_id, FlavorAccess.project_id == caller.project_id
@@ -189,9 +214,9 @@ def usable_flavor(tx: Tx, caller: Caller, flavor_id: str) -> dict[str, Any]:
     }
 
 
-def kept_of(image: BootImage) -> dict[str, Any]:
+def kept_of(image: BootImage) -> KeptImage:
     """What a server keeps of its image, which may go; no property of an image has the name of one of its fields."""
-    facts = {"disk_format": image.disk_format, "min_disk": image.min_disk_gib, "min_ram": image.min_ram_mib}
+    facts: KeptImage = {"disk_format": image.disk_format, "min_disk": image.min_disk_gib, "min_ram": image.min_ram_mib}
     return {**image.properties, **facts, "virtual_size": _root_bytes(image)}
 
 
@@ -200,7 +225,7 @@ def _root_bytes(image: BootImage) -> int:
     return max(image.size_bytes, image.virtual_size_bytes)
 
 
-def _check_fit(flavor: dict[str, Any], image: BootImage, *, may_lack_disk: bool) -> None:
+def _check_fit(flavor: KeptFlavor, image: BootImage, *, may_lack_disk: bool) -> None:
     """Whether the flavor is large enough for the image. Raises BadRequest, Forbidden."""
     if not flavor["disk"] and not may_lack_disk:
         raise Forbidden(

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import wraps
-from typing import Any
 
 from gureum.foundation.errors import Forbidden
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
+from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.servers.operations import find_server
 
 SERVER = "/v2.1/servers/{server_id}"
 
 
-def enforce(call: Call[Any], rule: str, server_id: str) -> None:
+def enforce(call: Call[ComputeDeps], rule: str, server_id: str) -> None:
     """Raises NotFound for a server out of the caller's reach, else Forbidden when the rule says so."""
     try:
         call.enforce(rule, **call.own_target())
@@ -34,7 +34,7 @@ def looked_up_first(route: Route) -> Route:
         return route
 
     @wraps(route.handler)
-    def handle(call: Call[Any], *body: Any, server_id: str, **names: str) -> Any:
+    def handle(call: Call[ComputeDeps], *body: object, server_id: str, **names: str) -> object:
         enforce(call, route.policy, server_id)
         return route.handler(call, *body, server_id=server_id, **names)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from msgspec import Struct
 
 from gureum.services.compute.flavors.rules import named_resources
+from gureum.services.compute.servers.model import KeptFlavor, KeptImage
 from gureum.services.placement.facade import HostView, Snapshot
 
 GIB = 1 << 30
@@ -131,15 +131,14 @@ def hostname_of(name: str, server_id: str) -> str:
     return label or f"server-{server_id}"
 
 
-def resources_of(flavor: Mapping[str, Any], image: Mapping[str, Any]) -> dict[str, int]:
+def resources_of(flavor: KeptFlavor, image: KeptImage) -> dict[str, int]:
     """What a server claims of a host: VCPU, MEMORY_MB, DISK_GB and the classes that its flavor's extra specs name,
     without what is zero. A flavor without a disk makes one as large as the image, and that is claimed.
     Source: compute user guide, "Extra Specs", `resources`.
     """
-    root_gib = int(str(flavor["disk"])) or -(-int(image.get("virtual_size", 0)) // GIB)
-    swap_gib = -(-int(str(flavor["swap"])) // 1024)
-    disk = root_gib + int(str(flavor["ephemeral"])) + swap_gib
-    wanted = {"VCPU": int(str(flavor["vcpus"])), "MEMORY_MB": int(str(flavor["ram"])), "DISK_GB": disk}
+    root_gib = flavor["disk"] or -(-int(image.get("virtual_size", 0)) // GIB)
+    disk = root_gib + flavor["ephemeral"] + -(-flavor["swap"] // 1024)
+    wanted = {"VCPU": flavor["vcpus"], "MEMORY_MB": flavor["ram"], "DISK_GB": disk}
     named = named_resources(flavor.get("extra_specs") or {})
     return {name: amount for name, amount in (named | wanted).items() if amount > 0}
 

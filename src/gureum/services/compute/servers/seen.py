@@ -1,15 +1,12 @@
 """Servers as they are read to be shown: their columns, their host's state and their group, in one statement.
 
-`ServerRecord` says what is read: a field for each column. Records are never written back. Verbs find theirs in
-`operations.py`; what a host is told of a server is read as `spec.WantedServer`.
+`model.ServerRecord` says what is read: a field for each column. Verbs find theirs in `operations.py`.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
-from msgspec import Struct
 from sqlalchemy import Select, select
 
 from gureum.foundation.caller import Caller
@@ -18,48 +15,7 @@ from gureum.foundation.errors import NotFound
 from gureum.foundation.http.collections import Own
 from gureum.services.compute.hosts.model import Host
 from gureum.services.compute.servers.groups import ServerGroupMember
-from gureum.services.compute.servers.model import Server, Worded
-
-
-class ServerRecord(Worded, Struct, frozen=True, gc=False):
-    """What is shown of a server, its `status` and its `instance_name` too. The last three fields are not its own."""
-
-    id: str
-    project_id: str
-    user_id: str
-    name: str
-    hostname: str
-    description: str | None
-    reservation_id: str
-    launch_index: int
-    flavor: dict[str, Any]
-    flavor_id: str
-    image_id: str | None
-    key_name: str | None
-    user_data: str | None
-    config_drive: bool
-    meta: dict[str, str]
-    tags: list[str]
-    disk_config: str
-    access_ip_v4: str
-    access_ip_v6: str
-    zone: str | None
-    host: str | None
-    scheduling: dict[str, Any]
-    vm_state: str
-    task_state: str | None
-    power_state: int
-    fault: dict[str, Any] | None
-    locked: bool
-    locked_reason: str | None
-    created_at: datetime
-    updated_at: datetime
-    launched_at: datetime | None
-    terminated_at: datetime | None
-    host_seen_at: float | None
-    host_forced_down: bool | None
-    group_id: str | None
-
+from gureum.services.compute.servers.model import Server, ServerRecord
 
 _GROUP = select(ServerGroupMember.group_id).where(ServerGroupMember.server_id == Server.id).limit(1)
 _NOT_ITS_OWN: dict[str, Any] = {

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 from sqlalchemy import update
@@ -25,12 +25,13 @@ from gureum.foundation import clock
 from gureum.foundation.db.engine import Database, Tx
 from gureum.foundation.fleet.failure import AgentFailure
 from gureum.foundation.fleet.silence import Silence
+from gureum.foundation.http.views import JsonValue
 from gureum.foundation.shapes import converted
 from gureum.foundation.tasks.lifecycle import Done, Goto, Lifecycle, Outcome, PermanentFailureError, Run, Sleep
 from gureum.foundation.tasks.steps import step, steps_of, transactional
 from gureum.services.compute.hosts.states import HostStates
 from gureum.services.compute.servers.model import IMAGE_STATES, Server, ServerAction
-from gureum.services.image.facade import ImageFacade, Received
+from gureum.services.image.facade import Claim, ImageFacade, Received
 
 T = TypeVar("T")
 
@@ -52,9 +53,9 @@ class Job(msgspec.Struct, frozen=True):
     backup_type: str = ""
     rotation: int = -1
 
-    def data(self) -> dict[str, Any]:
-        found: dict[str, Any] = msgspec.to_builtins(self)
-        return found
+    def data(self) -> dict[str, JsonValue]:
+        fields: dict[str, JsonValue] = msgspec.to_builtins(self)
+        return fields
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class SnapshotLifecycle:
         if (silence := self.hosts.agents.silence(run.data["host"])) is not None:
             return self._wait_for(run, silence)
 
-        def claimed(tx: Tx) -> Any:
+        def claimed(tx: Tx) -> Claim:
             _living(tx, job)
             _show(tx, job.server_id, UPLOADING)
             return self.image.claim_snapshot(tx, run.resource_id)

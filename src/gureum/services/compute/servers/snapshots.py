@@ -7,8 +7,6 @@ the image properties are those that the field's clients look for ("Image propert
 
 from __future__ import annotations
 
-from typing import Any
-
 from gureum.foundation import clock, log
 from gureum.foundation.caller import Caller
 from gureum.foundation.db.engine import Tx
@@ -18,7 +16,7 @@ from gureum.foundation.http.routes import Reply
 from gureum.foundation.http.views import View
 from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.servers import bodies, operations
-from gureum.services.compute.servers.model import IMAGE_STATES, Server
+from gureum.services.compute.servers.model import IMAGE_STATES, KeptImage, Server
 from gureum.services.compute.servers.snapshot_lifecycle import KIND, Job, SnapshotLifecycle
 from gureum.services.image.facade import NewSnapshot
 
@@ -87,7 +85,7 @@ def _wake(deps: ComputeDeps, tx: Tx, image_id: str, job: Job, server: Server) ->
     deps.tasks.create(tx, KIND, image_id, SnapshotLifecycle.begin, job.data(), project_id=server.project_id)
 
 
-def inherited(image: dict[str, Any]) -> dict[str, str]:
+def inherited(image: KeptImage) -> dict[str, str]:
     """What an image of a server takes over from the image that the server was made of."""
     return {
         name: str(value)

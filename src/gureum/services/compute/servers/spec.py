@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from typing import Any
 
 import msgspec
 
 from gureum.agents.hypervisor.protocol import GuestData, ImageSource, ServerSpec
+from gureum.foundation.http.views import JsonValue
+from gureum.services.compute.servers.model import WantedServer
 from gureum.services.network.facade import Address, Wiring
 
 _HARDWARE = ("hw_disk_bus", "hw_vif_model", "hw_firmware_type", "hw_machine_type", "hw_qemu_guest_agent")
 
 
-def spec_of(server: Any, wiring: Wiring, image: ImageSource | None, password: str = "") -> ServerSpec:
+def spec_of(server: WantedServer, wiring: Wiring, image: ImageSource | None, password: str = "") -> ServerSpec:
     """The whole wanted server. `power` is the row's wish; a build asks for "paused" with `msgspec.structs.replace`.
     `password` is for the config drive, if that is to be made.
     """
@@ -42,7 +43,7 @@ def spec_of(server: Any, wiring: Wiring, image: ImageSource | None, password: st
     )
 
 
-def _guest(server: Any, wiring: Wiring, password: str) -> GuestData:
+def _guest(server: WantedServer, wiring: Wiring, password: str) -> GuestData:
     return GuestData(
         meta_data=msgspec.json.encode(meta_data(server)).decode(),
         network_data=msgspec.json.encode(wiring.network_data).decode(),
@@ -54,13 +55,13 @@ def _guest(server: Any, wiring: Wiring, password: str) -> GuestData:
     )
 
 
-def meta_data(server: Any) -> dict[str, Any]:
+def meta_data(server: WantedServer) -> dict[str, JsonValue]:
     """The meta_data.json document.
 
     Its random seed, 512 bytes, is drawn from 32 secret ones of the server: the same at each boot, told to nobody else.
     """
     seed = hashlib.shake_256(bytes.fromhex(server.seed)).digest(512)
-    document: dict[str, Any] = {
+    document: dict[str, JsonValue] = {
         "uuid": server.id,
         "name": server.name,
         "hostname": server.hostname,
@@ -72,7 +73,7 @@ def meta_data(server: Any) -> dict[str, Any]:
         "devices": [],
         "dedicated_cpus": [],
     }
-    if server.key_data:
+    if server.key_data and server.key_name:
         document["public_keys"] = {server.key_name: server.key_data}
         document["keys"] = [{"name": server.key_name, "type": "ssh", "data": server.key_data}]
     if server.files:
@@ -88,7 +89,7 @@ def _content_name(index: int) -> str:
     return f"{index:04}"
 
 
-def ec2_data(server: Any, addresses: list[Address]) -> dict[str, str]:
+def ec2_data(server: WantedServer, addresses: list[Address]) -> dict[str, str]:
     """EC2 paths below meta-data/ and their texts."""
     number = server.id.replace("-", "")[:8]
     fixed = [a.ip for a in addresses if a.kind == "fixed" and a.version == 4]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from msgspec import UNSET, UnsetType
 
@@ -18,7 +18,7 @@ from gureum.foundation.http.versioned import Since, Until
 from gureum.foundation.http.views import Link, View
 from gureum.services.compute.deps import ComputeDeps
 from gureum.services.compute.servers import seen
-from gureum.services.compute.servers.seen import ServerRecord
+from gureum.services.compute.servers.model import KeptFault, ServerRecord
 from gureum.services.network.facade import Address
 
 ADMIN = "os_compute_api:os-extended-server-attributes"
@@ -322,6 +322,6 @@ def short_addresses(addresses: list[Address]) -> dict[str, list[ShortAddress]]:
     return by_network
 
 
-def _fault(fault: dict[str, Any], *, privileged: bool) -> Fault:
+def _fault(fault: KeptFault, *, privileged: bool) -> Fault:
     details = fault["details"] if privileged else UNSET
     return Fault(fault["code"], fault["created"], fault["message"], details)
