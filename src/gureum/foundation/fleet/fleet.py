@@ -116,7 +116,8 @@ class Fleet:
                 if subscriber.record is not None:
                     subscriber.record(tx, beats)
 
-        self._database.write(write)
+        # Every process with workers writes the same rows: where they clash, they take turns among themselves.
+        self._database.write(write, "heartbeats")
         for subscriber in subscribers:
             if subscriber.compare is not None:
                 subscriber.compare(beats)
