@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 from sqlalchemy import select
@@ -18,7 +18,6 @@ from gureum.foundation import ids
 from gureum.foundation.caller import Caller
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.errors import BadRequest
-from gureum.foundation.http.views import JsonValue
 from gureum.services.compute.hosts.model import Host
 from gureum.services.compute.servers.model import Scheduling, Server
 
@@ -34,7 +33,7 @@ class SchedulerHints(Struct, forbid_unknown_fields=True):
     different_host: list[str] | str | None = None
     build_near_host_ip: Annotated[str, Meta(max_length=45)] | None = None
     cidr: Annotated[str, Meta(max_length=4, pattern=r"^/[0-9]{1,3}\Z")] | None = None
-    query: dict[str, JsonValue] | list[JsonValue] | str | None = None
+    query: dict[str, Any] | list[Any] | str | None = None
     target_cell: str | None = None
     different_cell: list[str] | str | None = None
 
