@@ -6,29 +6,38 @@ application credential, when it is unrestricted: and then for its own project an
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from datetime import datetime
 
-from msgspec import Meta, Struct
 from sqlalchemy import select
 
 from gureum.foundation import clock, ids
 from gureum.foundation.errors import BadRequest, Forbidden, NotFound
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
-from gureum.foundation.http.collections import Collection, Condition
+from gureum.foundation.http.collections import Condition
 from gureum.foundation.http.routes import Route
-from gureum.foundation.http.views import Listed
+from gureum.foundation.http.views import Extended, Listed
 from gureum.foundation.policy import Rule
 from gureum.services.identity import listing
 from gureum.services.identity.assignments.model import ancestors, direct_roles, with_implied
 from gureum.services.identity.deps import IdentityDeps
-from gureum.services.identity.fields import ADMIN_OR_SYSTEM_READER, PERSONAL, IdText, LongName
+from gureum.services.identity.fields import ADMIN_OR_SYSTEM_READER, PERSONAL
 from gureum.services.identity.finding import existing, existing_project
-from gureum.services.identity.listing import collection, declared, query, self_link
+from gureum.services.identity.listing import declared, query, whole
 from gureum.services.identity.roles.model import GLOBAL, Role
 from gureum.services.identity.tokens import revocations
+from gureum.services.identity.trusts.bodies import NewTrust
 from gureum.services.identity.trusts.model import Trust, chain_of
 from gureum.services.identity.trusts.rules import Parent, Wanted, terms
+from gureum.services.identity.trusts.views import (
+    TrustRole,
+    TrustRow,
+    TrustView,
+    WholeTrust,
+    role_view,
+    view_of,
+    whole_view,
+)
 from gureum.services.identity.users.model import User
 
 _TRUSTOR = " or user_id:%(target.trust.trustor_user_id)s"
@@ -56,61 +65,12 @@ RULES = (
 )
 
 
-class RoleRef(Struct, forbid_unknown_fields=True):
-    id: IdText | None = None
-    name: LongName | None = None
-
-
-class NewTrust(Struct):
-    trustor_user_id: IdText
-    trustee_user_id: IdText
-    impersonation: bool
-    project_id: IdText | None = None
-    roles: Annotated[list[RoleRef], Meta(max_length=256)] = []
-    expires_at: str | None = None
-    remaining_uses: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
-    allow_redelegation: bool = False
-    redelegation_count: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None = None
-    redelegated_trust_id: IdText | None = None
-
-
-class TrustBody(Struct, forbid_unknown_fields=True):
-    trust: NewTrust
-
-
-def _view(call: Call[Any], row: Trust) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "trustor_user_id": row.trustor_id,
-        "trustee_user_id": row.trustee_id,
-        "project_id": row.project_id,
-        "impersonation": row.impersonation,
-        "expires_at": clock.iso_micro(row.expires_at),
-        "remaining_uses": row.remaining_uses,
-        "redelegation_count": row.redelegation_count,
-        "redelegated_trust_id": row.redelegated_trust_id,
-        "deleted_at": None,
-        "links": self_link(call, "OS-TRUST/trusts", row.id),
-    }
-
-
-def _whole(call: Call[Any], row: Trust) -> dict[str, Any]:
-    """The view of one trust; lists leave its roles out."""
-    link = f"{call.base_url}/v3/OS-TRUST/trusts/{row.id}/roles"
-    roles = [_role_view(call, role) for role in _roles_of(call, row)]
-    return _view(call, row) | {"roles": roles, "roles_links": {"self": link, "next": None, "previous": None}}
-
-
-def _role_view(call: Call[Any], role: Role) -> dict[str, Any]:
-    return {"id": role.id, "name": role.name, "links": self_link(call, "roles", role.id)}
-
-
-def _roles_of(call: Call[Any], row: Trust) -> list[Role]:
+def _roles_of(call: Call[IdentityDeps], row: Trust) -> list[Role]:
     return list(call.tx.scalars(select(Role).where(Role.id.in_(row.role_ids)).order_by(Role.name)))
 
 
-def create(call: Call[IdentityDeps], body: TrustBody) -> dict[str, Any]:
-    new = body.trust
+def create(call: Call[IdentityDeps], body: Extended[NewTrust]) -> WholeTrust:
+    new = body.fields
     call.enforce(**{"target.trust.trustor_user_id": new.trustor_user_id})
     parent = _parent(call, new)
     role_ids = _roles(call, new)
@@ -138,14 +98,14 @@ def create(call: Call[IdentityDeps], body: TrustBody) -> dict[str, Any]:
         redelegated_trust_id=parent.id if parent else None,
     )
     call.tx.add(row)
-    return {"trust": _whole(call, row)}
+    return whole_view(call, row, _roles_of(call, row))
 
 
 def _terms_of(row: Trust) -> Parent:
     return Parent(row.impersonation, frozenset(row.role_ids), row.expires_at, row.redelegation_count)
 
 
-def _end(new: NewTrust) -> Any:
+def _end(new: NewTrust) -> datetime | None:
     if new.expires_at is None:
         return None
     end = filters.moment("expires_at", new.expires_at)
@@ -214,20 +174,21 @@ def _check_sides(call: Call[IdentityDeps], new: NewTrust, role_ids: list[str]) -
         raise Forbidden("The trustor does not have all the roles that the trust would give.")
 
 
-_TRUSTS: Collection[Any] = declared(
+_TRUSTS = declared(
     "trusts",
     Trust,
     {"trustor_user_id": Trust.trustor_id, "trustee_user_id": Trust.trustee_id},
+    TrustRow,
 )
 
 
-def index(call: Call[IdentityDeps]) -> Listed[Any]:
+def index(call: Call[IdentityDeps]) -> Listed[TrustView]:
     for side in ("trustor", "trustee"):
         for user_id in call.params(f"{side}_user_id"):  # each of them: the list holds the trusts of all
             call.enforce(f"identity:list_trusts_for_{side}", **{f"target.trust.{side}_user_id": user_id})
     if not call.enforced:
         call.enforce()
-    return listing.index(call, _TRUSTS, _view, *_reach(call))
+    return listing.index(call, _TRUSTS, view_of, *_reach(call))
 
 
 def _reach(call: Call[IdentityDeps]) -> list[Condition]:
@@ -242,8 +203,9 @@ def _find(call: Call[IdentityDeps], trust_id: str) -> Trust:
     return row
 
 
-def show(call: Call[IdentityDeps], trust_id: str) -> dict[str, Any]:
-    return {"trust": _whole(call, _find(call, trust_id))}
+def show(call: Call[IdentityDeps], trust_id: str) -> WholeTrust:
+    row = _find(call, trust_id)
+    return whole_view(call, row, _roles_of(call, row))
 
 
 def delete(call: Call[IdentityDeps], trust_id: str) -> None:
@@ -255,25 +217,35 @@ def delete(call: Call[IdentityDeps], trust_id: str) -> None:
     call.deps.tokens.revocations.add(call.tx, *stale)
 
 
-def list_roles(call: Call[IdentityDeps], trust_id: str) -> dict[str, Any]:
+def list_roles(call: Call[IdentityDeps], trust_id: str) -> Listed[TrustRole]:
     row = _find(call, trust_id)
-    return collection(call, "roles", [_role_view(call, role) for role in _roles_of(call, row)])
+    return whole(call, [role_view(call, role) for role in _roles_of(call, row)])
 
 
-def show_role(call: Call[IdentityDeps], trust_id: str, role_id: str) -> dict[str, Any]:
+def show_role(call: Call[IdentityDeps], trust_id: str, role_id: str) -> TrustRole:
     for role in _roles_of(call, _find(call, trust_id)):
         if role.id == role_id:
-            return {"role": _role_view(call, role)}
+            return role_view(call, role)
     raise NotFound(f"Could not find role: {role_id}.")
 
 
 _ALL = "/v3/OS-TRUST/trusts"
 _ONE = _ALL + "/{trust_id}"
+_ROLES = _ONE + "/roles"
 ROUTES = (
     Route("GET", _ALL, index, "identity:list_trusts", envelope="trusts", target="handler", query=query(_TRUSTS)),
-    Route("POST", _ALL, create, "identity:create_trust", 201, body=TrustBody, target="handler"),
-    Route("GET", _ONE, show, "identity:get_trust", target="handler"),
+    Route(
+        "POST",
+        _ALL,
+        create,
+        "identity:create_trust",
+        201,
+        body=Extended[NewTrust],
+        envelope="trust",
+        target="handler",
+    ),
+    Route("GET", _ONE, show, "identity:get_trust", envelope="trust", target="handler"),
     Route("DELETE", _ONE, delete, "identity:delete_trust", 204, target="handler"),
-    Route("GET", _ONE + "/roles", list_roles, "identity:list_roles_for_trust", target="handler"),
-    Route("GET", _ONE + "/roles/{role_id}", show_role, "identity:get_role_for_trust", target="handler"),
+    Route("GET", _ROLES, list_roles, "identity:list_roles_for_trust", envelope="roles", target="handler"),
+    Route("GET", _ROLES + "/{role_id}", show_role, "identity:get_role_for_trust", envelope="role", target="handler"),
 )
