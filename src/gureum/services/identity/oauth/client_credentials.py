@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Any
 from urllib.parse import parse_qs, unquote_plus
+
+import msgspec
 
 from gureum.foundation import clock
 from gureum.foundation.errors import ApiError
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import PUBLIC, Reply, Route, Runs
 from gureum.services.identity.deps import IdentityDeps
+from gureum.services.identity.oauth.views import BearerToken, GrantRefusal
 from gureum.services.identity.tokens.bodies import CredentialMethod, Identity
 from gureum.services.identity.tokens.granting import grant_token
 from gureum.services.identity.tokens.methods import proven
@@ -24,8 +26,9 @@ _LARGEST_BYTES = 16_384
 _CACHE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
-def grant(call: Call[IdentityDeps], form: bytes) -> Reply[Any]:
-    given = {name: values[-1] for name, values in parse_qs(form.decode("utf-8", "replace")).items()}
+def grant(call: Call[IdentityDeps], body: bytes) -> Reply[BearerToken | bytes]:
+    """The form in `body` says which grant is asked for; a refusal is encoded here, with the errors of the RFC."""
+    given = {name: values[-1] for name, values in parse_qs(body.decode("utf-8", "replace")).items()}
     if given.get("grant_type") != "client_credentials":
         error = "unsupported_grant_type" if "grant_type" in given else "invalid_request"
         return _refused(400, error, "The grant type client_credentials is the one that is offered.")
@@ -42,7 +45,7 @@ def grant(call: Call[IdentityDeps], form: bytes) -> Reply[Any]:
             raise
         return _refused(401, "invalid_client", "Client authentication failed.")
     lives = int(checked.payload.expires_at - clock.now())
-    return Reply({"access_token": token, "expires_in": lives, "token_type": "Bearer"}, headers=_CACHE)
+    return Reply(BearerToken(token, lives, "Bearer"), headers=_CACHE)
 
 
 def _client(authorization: str, given: dict[str, str]) -> tuple[str, str]:
@@ -57,9 +60,9 @@ def _client(authorization: str, given: dict[str, str]) -> tuple[str, str]:
     return unquote_plus(client_id), unquote_plus(secret)
 
 
-def _refused(status: int, error: str, description: str) -> Reply[Any]:
+def _refused(status: int, error: str, description: str) -> Reply[bytes]:
     headers = {**_CACHE, "WWW-Authenticate": 'Basic realm="gureum"'} if status == 401 else _CACHE
-    return Reply({"error": error, "error_description": description}, status=status, headers=headers)
+    return Reply(msgspec.json.encode(GrantRefusal(error, description)), status=status, headers=headers)
 
 
 _FORM = "application/x-www-form-urlencoded"

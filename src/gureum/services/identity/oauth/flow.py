@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from datetime import timedelta
-from typing import Annotated, Any
+from datetime import datetime, timedelta
+from typing import Annotated
 from urllib.parse import urlencode
 
 from msgspec import Meta, Struct
@@ -28,6 +28,7 @@ from gureum.services.identity.ec2.model import UsedSignature
 from gureum.services.identity.fields import PERSONAL, IdText, LongName
 from gureum.services.identity.oauth.model import AccessToken, Consumer, RequestToken
 from gureum.services.identity.oauth.signatures import OauthRequest, Unsigned, parsed
+from gureum.services.identity.oauth.views import Verifier, VerifierDocument
 from gureum.services.identity.projects.model import Project
 from gureum.services.identity.roles.model import GLOBAL, Role
 
@@ -90,12 +91,12 @@ def _check(call: Call[IdentityDeps], tx: Tx, request: OauthRequest, token: Reque
     return consumer.id
 
 
-def _form(token: str, secret: str, expires_at: Any) -> Reply[Any]:
+def _form(token: str, secret: str, expires_at: datetime) -> Reply[bytes]:
     fields = {"oauth_token": token, "oauth_token_secret": secret, "oauth_expires_at": clock.iso_micro(expires_at)}
     return Reply(urlencode(fields, safe=":").encode(), status=201, content_type=FORM)
 
 
-def make_request_token(call: Call[IdentityDeps]) -> Reply[Any]:
+def make_request_token(call: Call[IdentityDeps]) -> Reply[bytes]:
     """Step one: the program asks; it says for which project."""
     project_id = call.headers.get("requested-project-id", "")
     if not project_id:
@@ -121,7 +122,7 @@ def make_request_token(call: Call[IdentityDeps]) -> Reply[Any]:
     return _form(row.id, secret, row.expires_at)
 
 
-def authorize(call: Call[IdentityDeps], body: AuthorizeBody, request_token_id: str) -> dict[str, Any]:
+def authorize(call: Call[IdentityDeps], body: AuthorizeBody, request_token_id: str) -> VerifierDocument:
     """Step two: the user says yes, and which of its roles on the project the program gets."""
     caller, tx = call.caller, call.tx
     if caller.is_delegated:
@@ -135,7 +136,7 @@ def authorize(call: Call[IdentityDeps], body: AuthorizeBody, request_token_id: s
     if not held.issuperset(role_ids):
         raise Unauthorized("The user does not have all the roles on the requested project.")
     row.user_id, row.role_ids, row.verifier = caller.user_id, role_ids, secrets.token_hex(8)
-    return {"token": {"oauth_verifier": row.verifier}}
+    return VerifierDocument(Verifier(row.verifier))
 
 
 def _role_id(tx: Tx, ref: RoleRef) -> str:
@@ -148,7 +149,7 @@ def _role_id(tx: Tx, ref: RoleRef) -> str:
     return role_id
 
 
-def make_access_token(call: Call[IdentityDeps]) -> Reply[Any]:
+def make_access_token(call: Call[IdentityDeps]) -> Reply[bytes]:
     """Step three: the program shows the verifier that the user told it."""
     tx, secret = call.tx, secrets.token_hex(16)
     try:
