@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Struct
+from sqlalchemy import Select, select
 from sqlalchemy import delete as delete_from
-from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from gureum.foundation import clock, ids
@@ -23,18 +23,20 @@ from gureum.foundation.db.engine import Tx
 from gureum.foundation.errors import BadRequest, Unauthorized
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Reply, Route
+from gureum.foundation.http.views import JsonValue, Listed, View
 from gureum.foundation.policy import EVERY_SCOPE, Rule
-from gureum.services.identity.credentials.api import BINDINGS, access_digest, ec2_blob, refuse_delegated
+from gureum.services.identity.credentials.api import access_digest, ec2_blob, refuse_delegated
 from gureum.services.identity.credentials.model import Credential
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.ec2.model import UsedSignature
 from gureum.services.identity.ec2.signatures import Claim, Signed, Unsigned, ec2_claim, s3_claim
 from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, CLOUD, PERSONAL, IdText
 from gureum.services.identity.finding import existing
-from gureum.services.identity.listing import collection
+from gureum.services.identity.listing import SelfLink, self_link, whole
 from gureum.services.identity.projects.model import Project
 from gureum.services.identity.tokens.granting import grant_token
 from gureum.services.identity.tokens.methods import Proof
+from gureum.services.identity.tokens.views import EncodedToken
 from gureum.services.identity.users.model import User
 
 EC2 = "ec2"
@@ -90,17 +92,23 @@ class SignedBody(Struct):
     ec2_credentials: SignedRequest | None = msgspec.field(default=None, name="ec2Credentials")
 
 
-def _view(call: Call[IdentityDeps], row: Credential) -> dict[str, Any]:
-    blob = msgspec.json.decode(call.deps.secrets.open_text(row.sealed))
-    link = f"{call.base_url}/v3/users/{row.user_id}/credentials/OS-EC2/{blob['access']}"
-    return {
-        "access": blob["access"],
-        "secret": blob["secret"],
-        "user_id": row.user_id,
-        "tenant_id": row.project_id,
-        "trust_id": blob.get("trust_id"),
-        "links": {"self": link},
-    }
+class KeyView(View):
+    access: str
+    secret: str
+    user_id: str
+    tenant_id: str | None
+    trust_id: JsonValue
+    links: SelfLink
+
+
+class KeyDocument(View):
+    credential: KeyView
+
+
+def _view(call: Call[IdentityDeps], row: Credential) -> KeyView:
+    blob = ec2_blob(call.deps.secrets.open_text(row.sealed))
+    links = self_link(call, "users", f"{row.user_id}/credentials/OS-EC2/{blob.access}")
+    return KeyView(blob.access, blob.secret, row.user_id, row.project_id, blob.trust_id, links)
 
 
 def _enforce(call: Call[IdentityDeps], user_id: str) -> None:
@@ -108,12 +116,13 @@ def _enforce(call: Call[IdentityDeps], user_id: str) -> None:
     refuse_delegated(call)
 
 
-def create(call: Call[IdentityDeps], body: NewKey, user_id: str) -> dict[str, Any]:
+def create(call: Call[IdentityDeps], body: NewKey, user_id: str) -> KeyDocument:
     _enforce(call, user_id)
     existing(call.tx.get(User, user_id), "user", user_id)
     project = existing(call.tx.get(Project, body.tenant_id), "project", body.tenant_id)
-    blob = {"access": ids.new_hex(), "secret": ids.new_hex(), "trust_id": None}
-    digest = access_digest(str(blob["access"]))
+    access = ids.new_hex()
+    blob = {"access": access, "secret": ids.new_hex(), "trust_id": None}
+    digest = access_digest(access)
     row = Credential(
         id=digest,
         access_digest=digest,
@@ -124,40 +133,40 @@ def create(call: Call[IdentityDeps], body: NewKey, user_id: str) -> dict[str, An
         extra={},
     )
     call.tx.add(row)
-    return {"credential": _view(call, row)}
+    return KeyDocument(_view(call, row))
 
 
-def _with_access(access: str) -> Any:
+def _with_access(access: str) -> Select[Credential]:
     """The EC2 key of this access key."""
     return select(Credential).where(Credential.type == EC2, Credential.access_digest == access_digest(access))
 
 
-def index(call: Call[IdentityDeps], user_id: str) -> dict[str, Any]:
+def index(call: Call[IdentityDeps], user_id: str) -> Listed[KeyView]:
     _enforce(call, user_id)
     mine = select(Credential).where(Credential.type == EC2, Credential.user_id == user_id)
     rows = call.tx.scalars(mine.order_by(Credential.id))
-    return collection(call, "credentials", [_view(call, row) for row in rows])
+    return whole(call, [_view(call, row) for row in rows])
 
 
 def _find(call: Call[IdentityDeps], access: str) -> Credential:
     """The key, whose owner the rule is asked about, whatever user the path names. Raises NotFound before Forbidden."""
-    row: Credential = existing(call.tx.scalar(_with_access(access)), "credential", access)
+    row = existing(call.tx.scalar(_with_access(access)), "credential", access)
     _enforce(call, row.user_id)
     return row
 
 
-def show(call: Call[IdentityDeps], access: str, **_user: str) -> dict[str, Any]:
-    return {"credential": _view(call, _find(call, access))}
+def show(call: Call[IdentityDeps], user_id: str, access: str) -> KeyView:  # noqa: ARG001 the path has it
+    return _view(call, _find(call, access))
 
 
-def delete(call: Call[IdentityDeps], access: str, **_user: str) -> None:
+def delete(call: Call[IdentityDeps], user_id: str, access: str) -> None:  # noqa: ARG001 the path has it
     call.tx.delete(_find(call, access))
 
 
 # -- tokens ----------------------------------------------------------------------------------------------
 
 
-def ec2_token(call: Call[IdentityDeps], body: SignedBody) -> Reply[Any]:
+def ec2_token(call: Call[IdentityDeps], body: SignedBody) -> Reply[EncodedToken]:
     """POST /v3/ec2tokens: a signature is good once."""
     given = _given(body)
     request = Signed(given.signature, given.host, given.verb, given.path, given.params, given.headers, given.body_hash)
@@ -166,7 +175,7 @@ def ec2_token(call: Call[IdentityDeps], body: SignedBody) -> Reply[Any]:
     return _token(call, row)
 
 
-def s3_token(call: Call[IdentityDeps], body: SignedBody) -> Reply[Any]:
+def s3_token(call: Call[IdentityDeps], body: SignedBody) -> Reply[EncodedToken]:
     """POST /v3/s3tokens: clients fetch one object's parts with one signature, so it counts while it is timely."""
     given = _given(body)
     return _token(call, _proven(call, given, lambda secret: s3_claim(given.token, secret)))
@@ -182,11 +191,11 @@ def _given(body: SignedBody) -> SignedRequest:
 def _proven(call: Call[IdentityDeps], given: SignedRequest, claim_of: Callable[[str], Claim]) -> Credential:
     """The key whose secret made the signature. One answer for every reason against it."""
     with call.database.read() as tx:
-        row: Credential | None = tx.scalar(_with_access(given.access))
+        row = tx.scalar(_with_access(given.access))
     secret, bound = ids.new_hex(), False
     if row is not None:
         blob = ec2_blob(call.deps.secrets.open_text(row.sealed))
-        secret, bound = blob["secret"], any(blob.get(name) for name in BINDINGS)
+        secret, bound = blob.secret, any(blob.bindings().values())
     try:
         claim = claim_of(secret)
     except Unsigned as error:
@@ -218,7 +227,7 @@ def _use_once(call: Call[IdentityDeps], given: SignedRequest) -> None:
         raise Unauthorized(internal="the signature was used at the same moment") from error
 
 
-def _token(call: Call[IdentityDeps], row: Credential) -> Reply[Any]:
+def _token(call: Call[IdentityDeps], row: Credential) -> Reply[EncodedToken]:
     ends = clock.now() + call.deps.tokens.lifetime_s
     proof = Proof(row.user_id, (EC2_METHOD,), ends, project_id=row.project_id, delegated=True)
     token, checked = grant_token(call, proof, None)
@@ -228,9 +237,9 @@ def _token(call: Call[IdentityDeps], row: Credential) -> Reply[Any]:
 _ALL = "/v3/users/{user_id}/credentials/OS-EC2"
 _ONE = _ALL + "/{access}"
 ROUTES = (
-    Route("GET", _ALL, index, "identity:ec2_list_credentials", target="handler"),
+    Route("GET", _ALL, index, "identity:ec2_list_credentials", envelope="credentials", target="handler"),
     Route("POST", _ALL, create, "identity:ec2_create_credential", 201, body=NewKey, target="handler"),
-    Route("GET", _ONE, show, "identity:ec2_get_credential", target="handler"),
+    Route("GET", _ONE, show, "identity:ec2_get_credential", envelope="credential", target="handler"),
     Route("DELETE", _ONE, delete, "identity:ec2_delete_credential", 204, target="handler"),
     Route("POST", "/v3/ec2tokens", ec2_token, "identity:ec2tokens_validate", body=SignedBody, transaction="none"),
     Route("POST", "/v3/s3tokens", s3_token, "identity:s3tokens_validate", body=SignedBody, transaction="none"),
