@@ -6,7 +6,7 @@ Source: identity API reference, "Application credentials", access rules. The edg
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import Meta, Struct
 from sqlalchemy import select
@@ -16,16 +16,17 @@ from gureum.foundation.caller import AccessRule, Caller
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.errors import BadRequest, Forbidden, NotFound
 from gureum.foundation.http.call import Call
-from gureum.foundation.http.collections import Collection
 from gureum.foundation.http.routes import Route
 from gureum.foundation.http.views import Listed
 from gureum.foundation.policy import Rule
 from gureum.services.identity import listing
 from gureum.services.identity.application_credentials.model import ApplicationCredential, StoredAccessRule
+from gureum.services.identity.application_credentials.views import AccessRuleRow, AccessRuleView
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.fields import PERSONAL
 from gureum.services.identity.finding import existing
-from gureum.services.identity.listing import declared, query
+from gureum.services.identity.listing import declared, query, self_link
+from gureum.services.identity.tokens.views import BriefAccessRule
 
 _SYSTEM_READER = "(role:reader and system_scope:all)"
 _OWN = " or user_id:%(target.user.id)s"
@@ -87,22 +88,19 @@ def _value(row: StoredAccessRule) -> AccessRule:
     return AccessRule(row.service, row.method, row.path)
 
 
-def views_of(tx: Tx, rule_ids: list[str]) -> list[dict[str, Any]]:
+def views_of(tx: Tx, rule_ids: list[str]) -> list[BriefAccessRule]:
     """As an application credential shows its rules."""
-    found = {row.id: row for row in tx.scalars(select(StoredAccessRule).where(StoredAccessRule.id.in_(rule_ids)))}
-    return [_brief(found[id_]) for id_ in rule_ids if id_ in found]
+    rows = {row.id: row for row in tx.scalars(select(StoredAccessRule).where(StoredAccessRule.id.in_(rule_ids)))}
+    shown = [rows[id_] for id_ in rule_ids if id_ in rows]
+    return [BriefAccessRule(row.id, row.path, row.method, row.service) for row in shown]
 
 
-def _brief(row: StoredAccessRule) -> dict[str, Any]:
-    return {"id": row.id, "path": row.path, "method": row.method, "service": row.service}
+def _view(call: Call[IdentityDeps], row: StoredAccessRule | AccessRuleRow) -> AccessRuleView:
+    links = self_link(call, "users", f"{row.user_id}/access_rules/{row.id}")
+    return AccessRuleView(row.id, row.path, row.method, row.service, links)
 
 
-def _view(call: Call[Any], row: StoredAccessRule) -> dict[str, Any]:
-    link = f"{call.base_url}/v3/users/{row.user_id}/access_rules/{row.id}"
-    return {**_brief(row), "links": {"self": link}}
-
-
-_ACCESS_RULES: Collection[Any] = declared(
+_ACCESS_RULES = declared(
     "access_rules",
     StoredAccessRule,
     {
@@ -110,10 +108,11 @@ _ACCESS_RULES: Collection[Any] = declared(
         "path": StoredAccessRule.path,
         "method": StoredAccessRule.method,
     },
+    AccessRuleRow,
 )
 
 
-def index(call: Call[IdentityDeps], user_id: str) -> Listed[Any]:
+def index(call: Call[IdentityDeps], user_id: str) -> Listed[AccessRuleView]:
     call.enforce(**{"target.user.id": user_id})
     return listing.index(call, _ACCESS_RULES, _view, StoredAccessRule.user_id == user_id)
 
@@ -124,8 +123,8 @@ def _find(call: Call[IdentityDeps], user_id: str, rule_id: str) -> StoredAccessR
     return existing(call.tx.scalar(select(StoredAccessRule).where(*mine)), "access rule", rule_id)
 
 
-def show(call: Call[IdentityDeps], user_id: str, rule_id: str) -> dict[str, Any]:
-    return {"access_rule": _view(call, _find(call, user_id, rule_id))}
+def show(call: Call[IdentityDeps], user_id: str, rule_id: str) -> AccessRuleView:
+    return _view(call, _find(call, user_id, rule_id))
 
 
 def delete(call: Call[IdentityDeps], user_id: str, rule_id: str) -> None:
@@ -148,6 +147,6 @@ ROUTES = (
         target="handler",
         query=query(_ACCESS_RULES),
     ),
-    Route("GET", _ONE, show, "identity:get_access_rule", target="handler"),
+    Route("GET", _ONE, show, "identity:get_access_rule", envelope="access_rule", target="handler"),
     Route("DELETE", _ONE, delete, "identity:delete_access_rule", 204, target="handler"),
 )

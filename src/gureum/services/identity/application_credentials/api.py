@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import Meta, Struct
 from sqlalchemy import select
@@ -14,17 +14,17 @@ from gureum.foundation.db.engine import Tx
 from gureum.foundation.errors import BadRequest, Conflict, Forbidden
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
-from gureum.foundation.http.collections import Collection
 from gureum.foundation.http.routes import Route
-from gureum.foundation.http.views import Listed
+from gureum.foundation.http.views import Extended, Listed
 from gureum.foundation.policy import Rule
 from gureum.services.identity import listing
 from gureum.services.identity.application_credentials.access_rules import RuleRef, stored, views_of
 from gureum.services.identity.application_credentials.model import ApplicationCredential
+from gureum.services.identity.application_credentials.views import CredentialRow, CredentialView, GivenRole
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.fields import ADMIN_OR_SYSTEM_READER, PERSONAL, Description, LongName
 from gureum.services.identity.finding import existing
-from gureum.services.identity.listing import declared, query
+from gureum.services.identity.listing import declared, query, self_link
 from gureum.services.identity.roles.model import GLOBAL, Role
 from gureum.services.identity.tokens import revocations
 from gureum.services.identity.tokens.facts import CredentialFacts
@@ -70,24 +70,22 @@ class NewCredential(Struct):
     access_rules: Annotated[list[RuleRef], Meta(max_length=64)] | None = None
 
 
-class CredentialBody(Struct, forbid_unknown_fields=True):
-    application_credential: NewCredential
-
-
-def _view(call: Call[Any], row: ApplicationCredential) -> dict[str, Any]:
+def _view(call: Call[IdentityDeps], row: ApplicationCredential | CredentialRow) -> CredentialView:
     roles = call.tx.scalars(select(Role).where(Role.id.in_(row.role_ids)).order_by(Role.name)).all()
-    narrowed = {"access_rules": views_of(call.tx, row.access_rule_ids)} if row.access_rule_ids else {}
-    return narrowed | {
-        "id": row.id,
-        "name": row.name,
-        "description": row.description,
-        "project_id": row.project_id,
-        "user_id": row.user_id,
-        "unrestricted": row.unrestricted,
-        "expires_at": clock.iso_micro(row.expires_at, ""),
-        "roles": [{"id": role.id, "name": role.name, "domain_id": role.domain_id} for role in roles],
-        "links": {"self": f"{call.base_url}/v3/users/{row.user_id}/application_credentials/{row.id}"},
-    }
+    view = CredentialView(
+        row.id,
+        row.name,
+        row.description,
+        row.project_id,
+        row.user_id,
+        row.unrestricted,
+        clock.iso_micro(row.expires_at, ""),
+        [GivenRole(role.id, role.name, role.domain_id) for role in roles],
+        self_link(call, "users", f"{row.user_id}/application_credentials/{row.id}"),
+    )
+    if row.access_rule_ids:
+        view.access_rules = views_of(call.tx, row.access_rule_ids)
+    return view
 
 
 def _check_delegation(call: Call[IdentityDeps]) -> CredentialFacts | None:
@@ -114,10 +112,10 @@ def _end(text: str | None, own: CredentialFacts | None) -> datetime | None:
     return expires or latest
 
 
-def create(call: Call[IdentityDeps], body: CredentialBody, user_id: str) -> dict[str, Any]:
+def create(call: Call[IdentityDeps], body: Extended[NewCredential], user_id: str) -> CredentialView:
     call.enforce(**{"target.user.id": user_id})
     own = _check_delegation(call)
-    new = body.application_credential
+    new = body.fields
     if call.caller.project_id is None:
         raise BadRequest("An application credential needs a project-scoped token.")
     expires = _end(new.expires_at, own)
@@ -125,7 +123,7 @@ def create(call: Call[IdentityDeps], body: CredentialBody, user_id: str) -> dict
     passwords = call.deps.passwords
     hashed = passwords.hash(new.secret) if new.secret else passwords.hash_made_secret(secret)
 
-    def write(tx: Tx) -> dict[str, Any]:
+    def write(tx: Tx) -> CredentialView:
         call.tx = tx
         mine = (ApplicationCredential.user_id == user_id, ApplicationCredential.name == new.name)
         if tx.scalar(select(ApplicationCredential.id).where(*mine)):
@@ -143,7 +141,9 @@ def create(call: Call[IdentityDeps], body: CredentialBody, user_id: str) -> dict
             expires_at=expires,
         )
         tx.add(row)
-        return {"application_credential": {**_view(call, row), "secret": secret}}
+        view = _view(call, row)
+        view.secret = secret
+        return view
 
     return call.database.write(write)
 
@@ -165,12 +165,12 @@ def _roles(call: Call[IdentityDeps], wanted: list[RoleRef] | None) -> list[str]:
     return sorted(set(chosen))
 
 
-_CREDENTIALS: Collection[Any] = declared(
-    "application_credentials", ApplicationCredential, {"name": ApplicationCredential.name}
+_CREDENTIALS = declared(
+    "application_credentials", ApplicationCredential, {"name": ApplicationCredential.name}, CredentialRow
 )
 
 
-def index(call: Call[IdentityDeps], user_id: str) -> Listed[Any]:
+def index(call: Call[IdentityDeps], user_id: str) -> Listed[CredentialView]:
     call.enforce(**{"target.user.id": user_id})
     return listing.index(call, _CREDENTIALS, _view, ApplicationCredential.user_id == user_id)
 
@@ -183,8 +183,8 @@ def _find(call: Call[IdentityDeps], user_id: str, credential_id: str) -> Applica
     return row
 
 
-def show(call: Call[IdentityDeps], user_id: str, credential_id: str) -> dict[str, Any]:
-    return {"application_credential": _view(call, _find(call, user_id, credential_id))}
+def show(call: Call[IdentityDeps], user_id: str, credential_id: str) -> CredentialView:
+    return _view(call, _find(call, user_id, credential_id))
 
 
 def delete(call: Call[IdentityDeps], user_id: str, credential_id: str) -> None:
@@ -196,6 +196,7 @@ def delete(call: Call[IdentityDeps], user_id: str, credential_id: str) -> None:
 
 _ALL = "/v3/users/{user_id}/application_credentials"
 _ONE = _ALL + "/{credential_id}"
+_NAME = "application_credential"
 ROUTES = (
     Route(
         "GET",
@@ -212,10 +213,11 @@ ROUTES = (
         create,
         "identity:create_application_credential",
         201,
-        body=CredentialBody,
+        body=Extended[NewCredential],
+        envelope=_NAME,
         target="handler",
         transaction="none",
     ),
-    Route("GET", _ONE, show, "identity:get_application_credential", target="handler"),
+    Route("GET", _ONE, show, "identity:get_application_credential", envelope=_NAME, target="handler"),
     Route("DELETE", _ONE, delete, "identity:delete_application_credential", 204, target="handler"),
 )

@@ -17,7 +17,6 @@ from gureum.foundation.cache import Cache
 from gureum.foundation.caller import AccessRule, Caller
 from gureum.foundation.db.engine import Database
 from gureum.foundation.errors import Unauthorized
-from gureum.services.identity.application_credentials.views import BriefAccessRule
 from gureum.services.identity.config import IdentityConfig
 from gureum.services.identity.tokens import revocations
 from gureum.services.identity.tokens.facts import CredentialFacts, Facts, RoleFacts, ScopeFacts, TrustFacts, UserFacts
@@ -25,6 +24,7 @@ from gureum.services.identity.tokens.fernet import TokenKeys, TokenPayload
 from gureum.services.identity.tokens.revocations import Revocations
 from gureum.services.identity.tokens.views import (
     AccessTokenUse,
+    BriefAccessRule,
     EncodedToken,
     Named,
     NamedInDomain,

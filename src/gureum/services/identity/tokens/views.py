@@ -11,7 +11,6 @@ from msgspec import UNSET, UnsetType, field
 
 from gureum.foundation.http.collections.links import PageLinks
 from gureum.foundation.http.views import Encodes, View
-from gureum.services.identity.application_credentials.views import BriefAccessRule
 
 
 class Named(View):
@@ -36,6 +35,15 @@ class TokenUser(View):
 
 class WholeSystem(View):
     all: Literal[True] = True
+
+
+class BriefAccessRule(View):
+    """An access rule as the credentials and tokens that it narrows show it."""
+
+    id: str
+    path: str
+    method: str
+    service: str
 
 
 class TokenCredential(View):
