@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
-from sqlalchemy import and_, or_, select
+from sqlalchemy import Select, and_, or_, select
 
 from gureum.foundation import ids
 from gureum.foundation.errors import BadRequest, Conflict
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.collections import Collection, Condition
 from gureum.foundation.http.routes import Route
+from gureum.foundation.http.views import Listed, View
 from gureum.foundation.policy import EVERY_SCOPE, Rule
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.fields import ADMIN, ADMIN_OR_SYSTEM_READER, CLOUD, Description, IdText
@@ -19,7 +20,7 @@ from gureum.services.identity.finding import existing
 from gureum.services.identity.limits import rules
 from gureum.services.identity.limits.model import Limit, RegisteredLimit
 from gureum.services.identity.limits.registered import Amount, Short, find_registered, stale
-from gureum.services.identity.listing import collection, declared, self_link
+from gureum.services.identity.listing import SelfLink, declared, self_link, whole
 from gureum.services.identity.projects.model import Project
 
 RULES = (
@@ -64,39 +65,53 @@ class LimitChange(Struct, forbid_unknown_fields=True):
     description: Description | UnsetType = UNSET
 
 
-class NewBody(Struct, forbid_unknown_fields=True):
-    limits: Annotated[list[NewLimit], Meta(min_length=1, max_length=256)]
+NewLimits = Annotated[list[NewLimit], Meta(min_length=1, max_length=256)]
 
 
-class ChangeBody(Struct, forbid_unknown_fields=True):
-    limit: LimitChange
+class LimitView(View):
+    """Of a project or of a domain: the other one is null."""
+
+    id: str
+    project_id: str | None
+    domain_id: str | None
+    service_id: str
+    region_id: str | None
+    resource_name: str
+    resource_limit: int
+    description: str | None
+    links: SelfLink
 
 
-def _view(call: Call[Any], row: Limit, registered: RegisteredLimit) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "project_id": None if row.of_domain else row.owner_id,
-        "domain_id": row.owner_id if row.of_domain else None,
-        "service_id": registered.service_id,
-        "region_id": registered.region or None,
-        "resource_name": registered.resource_name,
-        "resource_limit": row.resource_limit,
-        "description": row.description,
-        "links": self_link(call, "limits", row.id),
-    }
+class LimitModelView(View):
+    name: str
+    description: str
 
 
-def show_model(call: Call[IdentityDeps]) -> dict[str, Any]:
+def _view(call: Call[IdentityDeps], row: Limit, registered: RegisteredLimit) -> LimitView:
+    return LimitView(
+        row.id,
+        None if row.of_domain else row.owner_id,
+        row.owner_id if row.of_domain else None,
+        registered.service_id,
+        registered.region or None,
+        registered.resource_name,
+        row.resource_limit,
+        row.description,
+        self_link(call, "limits", row.id),
+    )
+
+
+def show_model(call: Call[IdentityDeps]) -> LimitModelView:
     name = call.deps.options.limit_model
-    return {"model": {"name": name, "description": rules.DESCRIPTIONS[name]}}
+    return LimitModelView(name, rules.DESCRIPTIONS[name])
 
 
-def create(call: Call[IdentityDeps], body: NewBody) -> dict[str, Any]:
+def create(call: Call[IdentityDeps], body: NewLimits) -> list[LimitView]:
     stale(call)
-    return {"limits": [_create(call, new) for new in body.limits]}
+    return [_create(call, new) for new in body]
 
 
-def _create(call: Call[IdentityDeps], new: NewLimit) -> dict[str, Any]:
+def _create(call: Call[IdentityDeps], new: NewLimit) -> LimitView:
     owner = _owner(call, new)
     registered = find_registered(call, new.service_id, new.region_id or "", new.resource_name)
     if registered is None:
@@ -122,7 +137,7 @@ def _owner(call: Call[IdentityDeps], new: NewLimit) -> Project:
     owner_id = new.project_id or new.domain_id
     if owner_id is None or (new.project_id is not None and new.domain_id is not None):
         raise BadRequest("A limit has either a project_id or a domain_id.")
-    owner: Project | None = call.tx.get(Project, owner_id)
+    owner = call.tx.get(Project, owner_id)
     if owner is None or owner.is_domain != (new.domain_id is not None):
         kind = "project" if new.project_id else "domain"
         raise BadRequest(f"Could not find {kind}: {owner_id}.")
@@ -147,7 +162,7 @@ def _owned(owner_id: str, *, by_domain: bool) -> Condition:
     return and_(Limit.owner_id == owner_id, Limit.of_domain.is_(by_domain))
 
 
-_LIMITS: Collection[Any] = declared(
+_LIMITS: Collection[Limit] = declared(
     "limits",
     Limit,
     {
@@ -163,10 +178,10 @@ _LIMITS: Collection[Any] = declared(
 """Listed whole, with what they limit."""
 
 
-_ALL_LIMITS: Any = select(Limit, RegisteredLimit).join(RegisteredLimit, RegisteredLimit.id == Limit.registered_limit_id)
+_ALL_LIMITS = select(Limit, RegisteredLimit).join(RegisteredLimit, RegisteredLimit.id == Limit.registered_limit_id)
 
 
-def _reach(call: Call[IdentityDeps]) -> Any:
+def _reach(call: Call[IdentityDeps]) -> Select[Limit, RegisteredLimit]:
     """Everybody's limits for administrators and readers of the system, else those of the caller's own scope."""
     statement, caller = _ALL_LIMITS, call.caller
     if caller.is_admin or (caller.system and "reader" in caller.roles):
@@ -177,9 +192,9 @@ def _reach(call: Call[IdentityDeps]) -> Any:
     return statement.where(Limit.owner_id == caller.project_id)
 
 
-def index(call: Call[IdentityDeps]) -> dict[str, Any]:
+def index(call: Call[IdentityDeps]) -> Listed[LimitView]:
     rows = call.tx.execute(_reach(call).where(*_LIMITS.conditions(call)).order_by(Limit.id)).all()
-    return collection(call, "limits", [_view(call, limit, registered) for limit, registered in rows])
+    return whole(call, [_view(call, limit, registered) for limit, registered in rows])
 
 
 def _find(call: Call[IdentityDeps], limit_id: str) -> tuple[Limit, RegisteredLimit]:
@@ -193,22 +208,21 @@ def _find(call: Call[IdentityDeps], limit_id: str) -> tuple[Limit, RegisteredLim
     return row, registered
 
 
-def show(call: Call[IdentityDeps], limit_id: str) -> dict[str, Any]:
-    return {"limit": _view(call, *_find(call, limit_id))}
+def show(call: Call[IdentityDeps], limit_id: str) -> LimitView:
+    return _view(call, *_find(call, limit_id))
 
 
-def update(call: Call[IdentityDeps], body: ChangeBody, limit_id: str) -> dict[str, Any]:
+def update(call: Call[IdentityDeps], body: LimitChange, limit_id: str) -> LimitView:
     row, registered = _find(call, limit_id)
-    wanted = body.limit
     stale(call)
-    if wanted.resource_limit is not UNSET:
+    if body.resource_limit is not UNSET:
         owner = call.tx.get(Project, row.owner_id)
         if owner is not None:
-            _check_amount(call, owner, registered, wanted.resource_limit)
-        row.resource_limit = wanted.resource_limit
-    if wanted.description is not UNSET:
-        row.description = wanted.description
-    return {"limit": _view(call, row, registered)}
+            _check_amount(call, owner, registered, body.resource_limit)
+        row.resource_limit = body.resource_limit
+    if body.description is not UNSET:
+        row.description = body.description
+    return _view(call, row, registered)
 
 
 def delete(call: Call[IdentityDeps], limit_id: str) -> None:
@@ -219,10 +233,10 @@ def delete(call: Call[IdentityDeps], limit_id: str) -> None:
 _ALL = "/v3/limits"
 _ONE = _ALL + "/{limit_id}"
 ROUTES = (
-    Route("GET", _ALL + "/model", show_model, "identity:get_limit_model"),
-    Route("GET", _ALL, index, "identity:list_limits", query=_LIMITS.parameters()),
-    Route("POST", _ALL, create, "identity:create_limits", 201, body=NewBody),
-    Route("GET", _ONE, show, "identity:get_limit", target="handler"),
-    Route("PATCH", _ONE, update, "identity:update_limit", body=ChangeBody, target="handler"),
+    Route("GET", _ALL + "/model", show_model, "identity:get_limit_model", envelope="model"),
+    Route("GET", _ALL, index, "identity:list_limits", envelope="limits", query=_LIMITS.parameters()),
+    Route("POST", _ALL, create, "identity:create_limits", 201, body=NewLimits, envelope="limits"),
+    Route("GET", _ONE, show, "identity:get_limit", envelope="limit", target="handler"),
+    Route("PATCH", _ONE, update, "identity:update_limit", body=LimitChange, envelope="limit", target="handler"),
     Route("DELETE", _ONE, delete, "identity:delete_limit", 204, target="handler"),
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from msgspec import Struct
 from sqlalchemy import BindParameter, Select, bindparam, select, union_all
 
 from gureum.foundation.cache import Cache
@@ -27,17 +28,33 @@ CACHED_PROJECTS = 4_096
 _ALL = ""
 """The one key of the cache of registered limits."""
 
+
+class _RegisteredRow(Struct, frozen=True, gc=False):
+    type: str
+    resource_name: str
+    id: str
+    default_limit: int
+
+
+class _LimitRow(Struct, frozen=True, gc=False):
+    owner_id: str
+    registered_limit_id: str
+    resource_limit: int
+
+
 _REGISTERED = Prepared(
     select(Service.type, RegisteredLimit.resource_name, RegisteredLimit.id, RegisteredLimit.default_limit)
     .join(Service, Service.id == RegisteredLimit.service_id)
     .where(RegisteredLimit.region.in_(bindparam("regions", expanding=True)))
-    .order_by(RegisteredLimit.region, Service.id.desc())
+    .order_by(RegisteredLimit.region, Service.id.desc()),
+    _RegisteredRow,
 )
-_DOMAIN = Prepared(select(Project.domain_id).where(Project.id == bindparam("project")), only)
+_DOMAIN: Prepared[str] = Prepared(select(Project.domain_id).where(Project.id == bindparam("project")), only)
 _LIMITS = Prepared(
     select(Limit.owner_id, Limit.registered_limit_id, Limit.resource_limit).where(
         Limit.owner_id.in_(bindparam("owners", expanding=True))
-    )
+    ),
+    _LimitRow,
 )
 
 
@@ -98,14 +115,15 @@ class LimitMemory:
         found: dict[str, dict[str, _Registered]] = {}
         with self._database.read() as tx:
             rows = _REGISTERED.all(tx, regions=self._regions)
-        for type_, resource, id_, default in rows:
-            found.setdefault(type_, {})[resource] = _Registered(id_, default)
+        for row in rows:
+            found.setdefault(row.type, {})[row.resource_name] = _Registered(row.id, row.default_limit)
         return found
 
     def _concluded(self, tx: Tx, registered: dict[str, _Registered], project_id: str) -> UnifiedLimits:
         tree_id = _DOMAIN.first(tx, project=project_id) if self._strict else None
-        set_: dict[tuple[str, str], int] = {
-            (owner, id_): limit for owner, id_, limit in _LIMITS.all(tx, owners=(project_id, tree_id or project_id))
+        set_ = {
+            (row.owner_id, row.registered_limit_id): row.resource_limit
+            for row in _LIMITS.all(tx, owners=(project_id, tree_id or project_id))
         }
         found = {}
         for name, one in registered.items():
