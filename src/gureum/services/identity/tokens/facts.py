@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import bindparam, select
@@ -134,16 +134,16 @@ class Facts:
 
     def _remembered(self, key: tuple[str, ...], read: Callable[[Tx], Fact]) -> Fact:
         """The cached fact, or what `read` finds in a transaction of its own; None is not cached."""
-        fact = self._cache.get(key)
+        fact: Fact | None = self._cache.get(key)
         if fact is not None:
-            return cast("Fact", fact)
+            return fact
         if _ONLY_REMEMBERED.get():
             raise NotRememberedError
         generation = self._cache.generation
         with self._database.read() as tx:
-            fact = read(tx)
-        self._cache.put(key, fact, generation)
-        return fact
+            read_fact = read(tx)
+        self._cache.put(key, read_fact, generation)
+        return read_fact
 
     def user(self, user_id: str) -> UserFacts | None:
         return self._remembered(("user", user_id), lambda tx: _user(tx, user_id, self._options))

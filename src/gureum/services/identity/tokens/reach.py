@@ -5,37 +5,40 @@ Source: identity API reference, "Authentication and token management".
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 from sqlalchemy import select
 
 from gureum.foundation.errors import Forbidden
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Reply, Route
+from gureum.foundation.http.views import Extended, Listed
 from gureum.services.identity.assignments.model import SYSTEM, Assignment, direct_roles
 from gureum.services.identity.deps import IdentityDeps
+from gureum.services.identity.domains.api import DomainView
+from gureum.services.identity.domains.api import view_of as domain_view
 from gureum.services.identity.groups.model import GroupMember
-from gureum.services.identity.listing import collection, self_link
+from gureum.services.identity.listing import whole
 from gureum.services.identity.projects.hierarchy import projects_of
 from gureum.services.identity.projects.model import Project
+from gureum.services.identity.projects.views import ProjectView
 from gureum.services.identity.projects.views import view_of as project_view
-from gureum.services.identity.tokens.views import EncodedCatalog
+from gureum.services.identity.tokens.views import EncodedCatalog, WholeSystem
 
 RULES = ()
 
 
-def list_projects(call: Call[IdentityDeps]) -> dict[str, Any]:
+def list_projects(call: Call[IdentityDeps]) -> Listed[Extended[ProjectView]]:
     rows = projects_of(call.tx, call.caller.user_id)
     if call.caller.is_delegated:
         rows = [row for row in rows if row.id == call.caller.project_id]
-    return collection(call, "projects", [project_view(call, row) for row in rows])
+    return whole(call, [project_view(call, row) for row in rows])
 
 
-def list_domains(call: Call[IdentityDeps]) -> dict[str, Any]:
+def list_domains(call: Call[IdentityDeps]) -> Listed[DomainView]:
+    """Without the properties that clients chose."""
     user_id = call.caller.user_id
     if call.caller.is_delegated:
-        return collection(call, "domains", [])
+        return whole(call, [])
     groups = select(GroupMember.group_id).where(GroupMember.user_id == user_id)
     held = select(Assignment.target_id).where(
         Assignment.target_kind == "domain",
@@ -43,24 +46,13 @@ def list_domains(call: Call[IdentityDeps]) -> dict[str, Any]:
         (Assignment.actor_id == user_id) | Assignment.actor_id.in_(groups),
     )
     statement = select(Project).where(Project.id.in_(held), Project.is_domain.is_(True), Project.enabled.is_(True))
-    views = [
-        {
-            "id": row.id,
-            "name": row.name,
-            "description": row.description,
-            "enabled": row.enabled,
-            "tags": row.tags,
-            "options": row.options,
-            "links": self_link(call, "domains", row.id),
-        }
-        for row in call.tx.scalars(statement.order_by(Project.name))
-    ]
-    return collection(call, "domains", views)
+    rows = call.tx.scalars(statement.order_by(Project.name))
+    return whole(call, [domain_view(call, row).fields for row in rows])
 
 
-def show_system(call: Call[IdentityDeps]) -> dict[str, Any]:
+def show_system(call: Call[IdentityDeps]) -> Listed[WholeSystem]:
     held = None if call.caller.is_delegated else direct_roles(call.tx, call.caller.user_id, "system", SYSTEM)
-    return collection(call, "system", [{"all": True}] if held else [])
+    return whole(call, [WholeSystem()] if held else [])
 
 
 def show_catalog(call: Call[IdentityDeps]) -> Reply[EncodedCatalog]:
@@ -73,8 +65,8 @@ def show_catalog(call: Call[IdentityDeps]) -> Reply[EncodedCatalog]:
 
 
 ROUTES = (
-    Route("GET", "/v3/auth/projects", list_projects, "identity:get_auth_projects"),
-    Route("GET", "/v3/auth/domains", list_domains, "identity:get_auth_domains"),
-    Route("GET", "/v3/auth/system", show_system, "identity:get_auth_system"),
+    Route("GET", "/v3/auth/projects", list_projects, "identity:get_auth_projects", envelope="projects"),
+    Route("GET", "/v3/auth/domains", list_domains, "identity:get_auth_domains", envelope="domains"),
+    Route("GET", "/v3/auth/system", show_system, "identity:get_auth_system", envelope="system"),
     Route("GET", "/v3/auth/catalog", show_catalog, "identity:get_auth_catalog"),
 )

@@ -5,18 +5,18 @@ Source: identity API reference, OS-REVOKE.
 
 from __future__ import annotations
 
-from typing import Any
-
+from msgspec import UNSET, UnsetType
 from sqlalchemy import select
 
 from gureum.foundation import clock
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
+from gureum.foundation.http.views import Listed, View
 from gureum.foundation.policy import Rule
 from gureum.services.identity.deps import IdentityDeps
 from gureum.services.identity.fields import CLOUD
-from gureum.services.identity.listing import collection
+from gureum.services.identity.listing import whole
 from gureum.services.identity.tokens import revocations
 from gureum.services.identity.tokens.revocations import Revocation
 
@@ -31,15 +31,27 @@ _NAMES = {
 """Kinds of revocations as events name them; the others only say that what was remembered is stale."""
 
 
-def index(call: Call[IdentityDeps]) -> dict[str, Any]:
+class RevocationEvent(View):
+    """One of the ids says what was revoked, of tokens that were made before a moment."""
+
+    issued_before: str
+    audit_id: str | UnsetType = UNSET
+    audit_chain_id: str | UnsetType = UNSET
+    user_id: str | UnsetType = UNSET
+    project_id: str | UnsetType = UNSET
+    domain_id: str | UnsetType = UNSET
+
+
+def index(call: Call[IdentityDeps]) -> Listed[RevocationEvent]:
     statement = select(Revocation).where(Revocation.kind.in_(_NAMES)).order_by(Revocation.id)
     if (since := call.param("since")) is not None:
         statement = statement.where(Revocation.created_at >= filters.moment("since", since))
     events = [
-        {_NAMES[row.kind]: row.value, "issued_before": clock.iso_micro(clock.from_seconds(row.before))}
+        RevocationEvent(clock.iso_micro(clock.from_seconds(row.before)), **{_NAMES[row.kind]: row.value})
         for row in call.tx.scalars(statement)
     ]
-    return collection(call, "events", events)
+    return whole(call, events)
 
 
-ROUTES = (Route("GET", "/v3/OS-REVOKE/events", index, "identity:list_revoke_events", query=("since",)),)
+_AT = "/v3/OS-REVOKE/events"
+ROUTES = (Route("GET", _AT, index, "identity:list_revoke_events", envelope="events", query=("since",)),)
