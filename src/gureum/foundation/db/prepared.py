@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 import msgspec
-from sqlalchemy import Column, Executable, Float, Insert, Table, Update, bindparam, insert, update
+from sqlalchemy import Column, Executable, Float, Insert, Table, Update, bindparam, insert, inspect, update
 from sqlalchemy.dialects.postgresql import insert as insert_of_postgresql  # both databases have ON CONFLICT DO NOTHING
 from sqlalchemy.engine import Dialect
 
@@ -34,10 +34,20 @@ def table_of(model: type[Row]) -> Table:
 
 
 def columns_of(model: type[Row], record: Any) -> list[Any]:
-    """The columns of a model that a record, a Struct, has fields for; without one all of the table's."""
+    """The columns of a model that a record, a Struct, has fields for; without one all of the table's.
+
+    Those of the table, not the model's attributes: SQLAlchemy compares attributes with those of the statement that it
+    compiled, which takes 8 us for each column of a statement that is built anew.
+    """
     if isinstance(record, type) and issubclass(record, msgspec.Struct):
-        return [getattr(model, name) for name in record.__struct_fields__]
+        columns = inspect(model).columns
+        return [_named(columns[name], name) for name in record.__struct_fields__]
     return list(table_of(model).c)
+
+
+def _named(column: Column[Any], name: str) -> Any:
+    """The column by the name that the model's attribute has."""
+    return column if column.key == name else column.label(name)
 
 
 def row_type(statement: Any, *mixins: type) -> Callable[..., Any]:
