@@ -7,11 +7,12 @@ rotations stay: nothing is ever sealed with a key that is gone. A rotation that 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from sqlalchemy import select
+from sqlalchemy.orm import InstrumentedAttribute
 
 from gureum.foundation.db.engine import Database, Tx
 from gureum.services.identity.credentials.model import Credential
@@ -19,7 +20,9 @@ from gureum.services.identity.domain_configs.model import DomainConfig
 from gureum.services.identity.oauth.model import AccessToken, Consumer, RequestToken
 from gureum.services.identity.tokens.fernet import SealingKeys
 
-SEALED: tuple[tuple[Any, Any], ...] = (
+Sealed = Credential | Consumer | RequestToken | AccessToken | DomainConfig
+Key = InstrumentedAttribute[str]
+SEALED: tuple[tuple[type[Sealed], Key], ...] = (
     (Credential, Credential.id),
     (Consumer, Consumer.id),
     (RequestToken, RequestToken.id),
@@ -42,7 +45,7 @@ def rotate_secret_keys(database: Database, folder: Path) -> int:
     return sum(_seal_anew(database, keys, model, key) for model, key in SEALED)
 
 
-def _seal_anew(database: Database, keys: SealingKeys, model: Any, key: Any) -> int:
+def _seal_anew(database: Database, keys: SealingKeys, model: type[Sealed], key: Key) -> int:
     count, last = 0, ""
     while True:
         ids = database.write(_batch(keys, model, key, last))
@@ -51,11 +54,12 @@ def _seal_anew(database: Database, keys: SealingKeys, model: Any, key: Any) -> i
         count, last = count + len(ids), ids[-1]
 
 
-def _batch(keys: SealingKeys, model: Any, key: Any, last: str) -> Callable[[Tx], list[str]]:
+def _batch(keys: SealingKeys, model: type[Sealed], key: Key, last: str) -> Callable[[Tx], list[str]]:
     """One transaction over the next rows by their keys."""
 
     def seal(tx: Tx) -> list[str]:
-        rows = tx.scalars(select(model).where(key > last).order_by(key).limit(BATCH)).all()
+        statement = select(model).where(key > last).order_by(key).limit(BATCH)
+        rows = cast("Sequence[Sealed]", tx.scalars(statement).all())
         for row in rows:
             if row.sealed is not None:
                 row.sealed = keys.seal_text(keys.open_text(row.sealed))

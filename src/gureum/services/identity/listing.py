@@ -126,11 +126,6 @@ def whole(call: Call[IdentityDeps], items: Sequence[Shown]) -> Listed[Shown]:
     return Listed(items, links.own_links(call))
 
 
-def collection(call: Call[Any], name: str, items: list[Any]) -> dict[str, Any]:
-    """The same as a document."""
-    return {name: items} | links.own_links(call)
-
-
 def self_link(call: Call[IdentityDeps], kind: str, id_: str) -> SelfLink:
     """The address of one resource."""
     return SelfLink(f"{call.base_url}/v3/{kind}/{id_}")

@@ -230,7 +230,7 @@ class Tokens:
         elif payload.domain_id and scope:
             view.domain = Named(scope.id, scope.name)
         elif payload.system:
-            view.system = WholeSystem()
+            view.system = WholeSystem(all=True)
         if roles:
             view.roles = [Named(role.id, role.name) for role in roles]
         if payload.application_credential_id and (

@@ -52,7 +52,7 @@ def list_domains(call: Call[IdentityDeps]) -> Listed[DomainView]:
 
 def show_system(call: Call[IdentityDeps]) -> Listed[WholeSystem]:
     held = None if call.caller.is_delegated else direct_roles(call.tx, call.caller.user_id, "system", SYSTEM)
-    return whole(call, [WholeSystem()] if held else [])
+    return whole(call, [WholeSystem(all=True)] if held else [])
 
 
 def show_catalog(call: Call[IdentityDeps]) -> Reply[EncodedCatalog]:

@@ -34,7 +34,7 @@ class TokenUser(View):
 
 
 class WholeSystem(View):
-    all: Literal[True] = True
+    all: Literal[True]
 
 
 class BriefAccessRule(View):
