@@ -17,6 +17,7 @@ from gureum.foundation.db.types import Json
 from gureum.foundation.errors import BadRequest
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.collections import Collection, Pages, links, of_project, tags
+from gureum.foundation.http.views import Link
 
 
 class Tables(DeclarativeBase):
@@ -256,7 +257,7 @@ def test_links_of_each_form(tx):
     here, following = "http://cloud/list/v1/things", f"name=name-1&limit=2&marker={page.last}"
     assert THINGS.answer(call, page, []) == {
         "things": [],
-        "things_links": [{"rel": "next", "href": f"{here}?{following}"}],
+        "things_links": [Link("next", f"{here}?{following}")],
     }
     assert links.links_object(call, page)["links"] == {
         "next": f"{here}?{following}",
