@@ -36,7 +36,8 @@ class Schemas:
     def _kinds(self, route: Route) -> Iterator[Any]:
         """Every type that the operation takes or shows, without its envelope."""
         if route.described is not None:
-            yield from route.described.values() if isinstance(route.described, Mapping) else [route.described]
+            kinds = route.described.values() if isinstance(route.described, Mapping) else [route.described]
+            yield from (closed(kind, self._version) for kind in kinds)
         elif route.body not in (None, bytes):
             for version in (*body_starts(self._api, route), self._version):
                 if (kind := route.body_type(version)) is not None:
@@ -52,9 +53,10 @@ class Schemas:
     def of_body(self, route: Route, version: Version | None) -> dict[str, Any] | None:
         """The schema of the body at a version, the newest for None. None for plain bytes and routes without a body."""
         if isinstance(route.described, Mapping):
-            return {"oneOf": [_object({name: self._of(kind)}) for name, kind in route.described.items()]}
+            kinds = {name: closed(kind, self._version) for name, kind in route.described.items()}
+            return {"oneOf": [_object({name: self._of(kind)}) for name, kind in kinds.items()]}
         if route.described is not None:
-            return self._of(route.described)
+            return self._of(closed(route.described, self._version))
         kind = route.body_type(version or self._version)
         if kind in (None, bytes):
             return None
