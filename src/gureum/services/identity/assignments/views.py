@@ -76,22 +76,24 @@ def views_of(call: Call[IdentityDeps], rows: Sequence[AssignmentRow], *, names: 
 
 
 def _names(tx: Tx, rows: Sequence[AssignmentRow], within: str | None) -> Names:
-    projects = {project.id: project for project in tx.scalars(select(Project))}
+    """Columns and not objects: projects are many."""
+    columns = select(Project.id, Project.name, Project.domain_id, Project.is_domain)
+    projects = {id_: (name, domain_id, is_domain) for id_, name, domain_id, is_domain in tx.execute(columns)}
+    domains = {id_: NamedDomain(id_, name) for id_, (name, _, is_domain) in projects.items() if is_domain}
 
     def domain(id_: str) -> NamedDomain:
-        return NamedDomain(id_, projects[id_].name) if id_ in projects else NamedDomain()
+        return domains.get(id_) or NamedDomain()
 
     names = {
-        project.id: Named(project.id, project.name, UNSET if project.is_domain else domain(project.domain_id))
-        for project in projects.values()
+        id_: Named(id_, name, UNSET if is_domain else domain(domain_id))
+        for id_, (name, domain_id, is_domain) in projects.items()
     }
     actors = sorted({row.actor_id for row in rows})
-    for user in tx.scalars(select(User).where(User.id.in_(actors))):
-        if within in (None, user.domain_id):
-            names[user.id] = Named(user.id, user.name, domain(user.domain_id))
-    for group in tx.scalars(select(Group).where(Group.id.in_(actors))):
-        if within in (None, group.domain_id):
-            names[group.id] = Named(group.id, group.name, domain(group.domain_id))
+    users = select(User.id, User.name, User.domain_id).where(User.id.in_(actors))
+    groups = select(Group.id, Group.name, Group.domain_id).where(Group.id.in_(actors))
+    for id_, name, domain_id in (*tx.execute(users), *tx.execute(groups)):
+        if within in (None, domain_id):
+            names[id_] = Named(id_, name, domain(domain_id))
     for role in tx.scalars(select(Role)):
         names[role.id] = Named(role.id, role.name, domain(role.domain_id) if role.domain_id else UNSET)
     return names
