@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -12,10 +12,7 @@ from gureum.foundation.errors import BadRequest, Conflict, Forbidden
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.views import JsonValue, shown
 from gureum.foundation.policy import Scope
-from gureum.foundation.shapes import converted
 from gureum.services.identity.deps import IdentityDeps
-
-T = TypeVar("T")
 
 ProjectName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"\S")]
 LongName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"\S")]
@@ -52,14 +49,6 @@ def extra_of(
     if changed and len(msgspec.json.encode(extra)) > 16_384:
         raise BadRequest("The additional attributes are larger than 16 KiB.")
     return extra
-
-
-def typed(kind: type[T], body: Mapping[str, JsonValue]) -> T:
-    """The known part of an open body as its type. Raises BadRequest."""
-    try:
-        return converted(body, kind)
-    except msgspec.ValidationError as error:
-        raise BadRequest(f"Invalid input: {str(error).replace('`$.', '`').replace('`$`', 'the body')}") from error
 
 
 class ResourceOptions(Struct, forbid_unknown_fields=True, frozen=True):

@@ -76,7 +76,7 @@ def declared(
     )
 
 
-def query(listed: Collection[Any], *more: str) -> tuple[str, ...]:
+def query(listed: Collection[Record], *more: str) -> tuple[str, ...]:
     """The query parameters of a list; the inexact forms go without saying."""
     return (*PARAMETERS, *listed.parameters(*more))
 
