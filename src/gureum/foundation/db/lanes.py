@@ -119,6 +119,10 @@ class Lane:
                 self._wire.roll_back()
                 self._wire.settle()
 
+    def forget(self) -> None:
+        """Let go of what is prepared here: what comes next on this connection knows of none of it."""
+        self._run(self._wire.forget)
+
     def settle(self) -> None:
         """Wait until the connection is at rest."""
         self._run(self._wire.settle)
@@ -247,7 +251,7 @@ class Lanes:
         try:
             lane.settle()
             driver: Any = lane.connection.connection.driver_connection
-            driver.execute("DEALLOCATE ALL")  # what comes next on this connection knows of none of it
+            lane.forget()
             driver.autocommit = False
             del lane.connection.info[_OURS]
             lane.connection.close()

@@ -35,6 +35,9 @@ class Wire(Protocol):
     def settle(self) -> None:
         """Wait until everything is answered that was said."""
 
+    def forget(self) -> None:
+        """Let go of what is prepared, between transactions: others use the connection from now on."""
+
     def rows(self, sql: str, values: Values) -> list[tuple[Any, ...]]: ...
 
     def change(self, sql: str, values: Values) -> int:
@@ -64,6 +67,9 @@ class SqliteWire:
         self._driver.execute("ROLLBACK")
 
     def settle(self) -> None:
+        return
+
+    def forget(self) -> None:
         return
 
     def rows(self, sql: str, values: Values) -> list[tuple[Any, ...]]:
@@ -138,19 +144,19 @@ class PostgresqlWire:
             self._prepared[key] = b""
             return self._check(self._libpq.exec_params(sql.encode(), written, adapt.types, adapt.formats, 0))
         if self._number >= MOST_PREPARED:
-            self._forget()
+            self.forget()  # statements in use are prepared anew; this is rare
         self._number += 1
         name = b"gureum_%d" % self._number
         self._check(self._libpq.prepare(name, sql.encode(), adapt.types))
         self._prepared[key] = name
         return self._check(self._libpq.exec_prepared(name, written, adapt.formats, 0))
 
-    def _forget(self) -> None:
-        """Statements in use are prepared anew; this is rare."""
-        for name in filter(None, self._prepared.values()):
-            self.say(f"DEALLOCATE {name.decode()}")
+    def forget(self) -> None:
+        names = [name.decode() for name in self._prepared.values() if name]
         self._prepared.clear()
         self._number = 0
+        if names:
+            self.say("; ".join(f"DEALLOCATE {name}" for name in names))
 
     def _check(self, result: Any) -> Any:
         """The result, unless it is an error; raises it as psycopg's."""
