@@ -13,7 +13,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from gureum.foundation.db.engine import Database
 from gureum.foundation.db.prepared import insert_unless_there
-from gureum.foundation.db.turns import ALONE_AFTER
+from gureum.foundation.db.turns import ALONE_AFTER, TURN_AFTER
 from gureum.foundation.db.types import Row
 from gureum.foundation.tasks.model import Lease
 
@@ -145,7 +145,7 @@ def test_a_row_that_another_process_holds_meanwhile_is_seen_at_the_second_try(pr
 def test_a_new_write_of_a_crowded_kind_waits_for_its_turn(processes):
     one, other = processes
     for database in processes:
-        database.turns.clashed("things")
+        database.turns.clashed("things", TURN_AFTER)
     entered = threading.Event()
 
     def enter():

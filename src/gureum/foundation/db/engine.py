@@ -247,9 +247,8 @@ class Database:
 
     def _before_repetition(self, error: DBAPIError, kind: str, attempt: int) -> None:
         """A clash of PostgreSQL ends when the write has its turn; anything else takes a while."""
-        if not self.is_sqlite and is_busy(error):
-            self.turns.clashed(kind)
-        else:
+        clash = not self.is_sqlite and is_busy(error)
+        if not (clash and self.turns.clashed(kind, attempt + 1)):
             time.sleep(random.uniform(0, 0.005 * 2 ** min(attempt, 6)))  # noqa: S311 spreading, not secrecy
 
     def _commit(self, tx: Tx) -> None:

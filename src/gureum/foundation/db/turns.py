@@ -1,7 +1,7 @@
 """Turns of writers that clash on PostgreSQL: how a write that was refused gets done at last.
 
-A write is tried beside all others first. One that clashed takes its turn among the writes of its kind, of all
-processes; for a while after a clash, new writes of that kind do so at once, since those would clash next. One that
+A write is tried beside all others first, and once more. One that clashed twice takes its turn among the writes of its
+kind, of all processes; for a while after that, new writes of the kind do so at once: they would clash next. One that
 clashes even so is made alone: every transaction that writes holds a lock together with the others (`BESIDE_OTHERS`),
 and who is alone holds it exclusively. Then no other transaction of ours writes: there is none that it could clash with.
 The invariant: a lock is taken before the transaction begins, whose snapshot would otherwise be older than the turn; so
@@ -26,10 +26,12 @@ from gureum.foundation.db.failures import in_words
 
 log = logging.getLogger("gureum.db")
 
-ALONE_AFTER = 2
+TURN_AFTER = 2
+"""After so many clashes a write takes its turn. Most are over with one repetition, which costs less than a turn."""
+ALONE_AFTER = 3
 """After so many clashes a write is made alone."""
 CROWDED_S = 2.0
-"""How long writes of a kind take turns after a clash among them. A clash costs a repetition, a turn two statements."""
+"""How long all writes of a kind take turns after one had to."""
 _ALONE = 0x67757265756E
 """An advisory lock's number, any that nobody else uses. Those of kinds begin with its last half."""
 _KINDS = _ALONE & 0x7FFFFFFF
@@ -46,15 +48,18 @@ class Turns:
         self._of_kind: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._crowded_until: dict[str, float] = {}
 
-    def clashed(self, kind: str) -> None:
-        """A write of this kind was refused because of others."""
-        self._crowded_until[kind] = time.monotonic() + CROWDED_S
+    def clashed(self, kind: str, failures: int) -> bool:
+        """A write of this kind was refused because of others so often. Whether it takes a turn now."""
+        takes_turn = failures >= TURN_AFTER
+        if takes_turn and kind:
+            self._crowded_until[kind] = time.monotonic() + CROWDED_S
+        return takes_turn
 
     @contextmanager
     def turn(self, kind: str, failures: int) -> Iterator[str]:
         """Wait until a write that failed so often may be tried; yields the statement that begins its transaction."""
         with ExitStack() as held:
-            if failures or self._crowded_until.get(kind, 0.0) > time.monotonic():
+            if kind and (failures >= TURN_AFTER or self._crowded_until.get(kind, 0.0) > time.monotonic()):
                 held.enter_context(self._among(kind))
             if failures >= ALONE_AFTER:
                 held.enter_context(self.alone())
