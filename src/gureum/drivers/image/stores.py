@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from gureum.drivers.image.interface import ImageStore
 
@@ -21,7 +22,7 @@ class NamedStore:
     description: str = ""
     weight: int = 0
     read_only: bool = False
-    properties: dict[str, object] = field(default_factory=dict)
+    properties: dict[str, Any] = field(default_factory=dict)
 
 
 class Stores:

@@ -6,6 +6,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from msgspec import UnsetType
+
 from gureum.foundation.http.collections import links
 from gureum.foundation.http.routes import Api
 from gureum.foundation.service import CatalogEntry, Mounted, Room, Service, Start, Stop, Where
@@ -70,7 +72,7 @@ def mounted(deps: ImageDeps) -> Mounted:
         deps,
         strict_slash=True,
         error_page=error_page,
-        beside_lists=links.FIRST_AND_NEXT,
+        beside_lists={**links.FIRST_AND_NEXT, "schema": str | UnsetType},
     )
 
     def keep_cache() -> Stop:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlalchemy import select, update
 
 from gureum.foundation import clock
 from gureum.foundation.errors import BadRequest, NotFound
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Reply, Route
+from gureum.foundation.http.views import View
 from gureum.foundation.policy import Rule
 from gureum.services.image.access import seen
 from gureum.services.image.cache.model import CachedImage
@@ -30,26 +29,35 @@ def _require_cache(call: Call[ImageDeps]) -> NodeCache:
     return call.deps.cache
 
 
-def index(call: Call[ImageDeps]) -> dict[str, Any]:
+class CachedView(View):
+    """Times are seconds since 1970."""
+
+    image_id: str
+    hits: int
+    last_accessed: float
+    last_modified: float
+    size: int
+
+
+class CacheView(View):
+    cached_images: list[CachedView]
+    queued_images: list[str]
+
+
+def index(call: Call[ImageDeps]) -> CacheView:
     here = select(CachedImage).where(CachedImage.node == _require_cache(call).node, CachedImage.wanted)
     rows = call.tx.scalars(here.order_by(CachedImage.modified_at)).all()
-    return {
-        "cached_images": [
-            {
-                "image_id": row.image_id,
-                "hits": row.hits,
-                "last_accessed": row.accessed_at,
-                "last_modified": row.modified_at,
-                "size": row.size_bytes,
-            }
+    return CacheView(
+        [
+            CachedView(row.image_id, row.hits, row.accessed_at, row.modified_at, row.size_bytes)
             for row in rows
             if row.location is not None
         ],
-        "queued_images": [row.image_id for row in rows if row.location is None],
-    }
+        [row.image_id for row in rows if row.location is None],
+    )
 
 
-def queue(call: Call[ImageDeps], image_id: str) -> Reply[Any]:
+def queue(call: Call[ImageDeps], image_id: str) -> Reply[None]:
     cache = _require_cache(call)
     image = seen(call, image_id)
     if image.status != "active":

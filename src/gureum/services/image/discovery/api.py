@@ -5,11 +5,11 @@ Source: image API reference, "Image service versions"; v2, "Image service info (
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Literal
 
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import PUBLIC, Route
+from gureum.foundation.http.views import JsonValue, Link, View
 from gureum.foundation.policy import Rule
 from gureum.services.image.deps import ImageDeps
 from gureum.services.image.discovery import schemas
@@ -33,24 +33,35 @@ RULES = (
 )
 
 
-def versions(call: Call[ImageDeps]) -> dict[str, Any]:
-    links = [{"rel": "self", "href": f"{call.base_url}/v2/"}]
+class VersionView(View):
+    id: str
+    status: Literal["CURRENT", "SUPPORTED"]
+    links: list[Link]
+
+
+class ImportMethods(View):
+    value: list[str]
+    description: str = "Import methods available."
+    type: Literal["array"] = "array"
+
+
+def versions(call: Call[ImageDeps]) -> list[VersionView]:
+    links = [Link("self", f"{call.base_url}/v2/")]
     minors = range(NEWEST_MINOR, -1, -1)
-    status = {NEWEST_MINOR: "CURRENT"}
-    return {
-        "versions": [
-            {"id": f"v2.{minor}", "status": status.get(minor, "SUPPORTED"), "links": links} for minor in minors
-        ]
-    }
+    return [VersionView(f"v2.{minor}", "CURRENT" if minor == NEWEST_MINOR else "SUPPORTED", links) for minor in minors]
 
 
-def import_info(_call: Call[ImageDeps]) -> dict[str, Any]:
-    methods = {"description": "Import methods available.", "type": "array", "value": list(METHODS)}
-    return {"import-methods": methods}
+def import_info(_call: Call[ImageDeps]) -> ImportMethods:
+    return ImportMethods(list(METHODS))
 
 
-def _document(schema: schemas.Schema) -> Callable[[Call[ImageDeps]], schemas.Schema]:
-    return lambda _call: schema
+def document_route(path: str, schema: schemas.Schema) -> Route:
+    """The route of a JSON schema."""
+
+    def document(_call: Call[ImageDeps]) -> dict[str, JsonValue]:
+        return schema
+
+    return Route("GET", path, document, "get_schemas", transaction="none")
 
 
 _SCHEMAS = {
@@ -62,11 +73,8 @@ _SCHEMAS = {
     "tasks": schemas.TASKS,
 }
 ROUTES = (
-    Route("GET", "/", versions, PUBLIC, 300, transaction="none"),
-    Route("GET", "/versions", versions, PUBLIC, transaction="none"),
-    Route("GET", "/v2/info/import", import_info, "get_image_info", transaction="none"),
-    *(
-        Route("GET", f"/v2/schemas/{name}", _document(schema), "get_schemas", transaction="none")
-        for name, schema in _SCHEMAS.items()
-    ),
+    Route("GET", "/", versions, PUBLIC, 300, transaction="none", envelope="versions"),
+    Route("GET", "/versions", versions, PUBLIC, transaction="none", envelope="versions"),
+    Route("GET", "/v2/info/import", import_info, "get_image_info", transaction="none", envelope="import-methods"),
+    *(document_route(f"/v2/schemas/{name}", schema) for name, schema in _SCHEMAS.items()),
 )

@@ -10,6 +10,7 @@ from gureum.foundation.db.engine import Tx
 from gureum.foundation.errors import Forbidden
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Reply, Route
+from gureum.foundation.http.views import Listed
 from gureum.foundation.policy import Rule
 from gureum.services.image.access import MEMBER, READER, READER_WHO_SEES, find, target_of
 from gureum.services.image.deps import ImageDeps
@@ -17,7 +18,7 @@ from gureum.services.image.images import listing, operations
 from gureum.services.image.images.fields import Described, check_amounts, split
 from gureum.services.image.images.model import Image
 from gureum.services.image.images.patch import RFC_6902, Change, Operation, changes_of
-from gureum.services.image.images.views import View, view_of, views_of
+from gureum.services.image.images.views import ImageView, view_of, views_of
 from gureum.services.image.imports.request import METHODS
 from gureum.services.image.locations.patching import with_sizes
 from gureum.services.image.usage import checks
@@ -36,7 +37,7 @@ RULES = (
 _WIDER = {"public": "publicize_image", "community": "communitize_image"}
 
 
-def create(call: Call[ImageDeps], body: dict[str, Any]) -> Reply[Any]:
+def create(call: Call[ImageDeps], body: dict[str, Any]) -> Reply[ImageView]:
     new = split(body)
     owner = call.caller.project_id
     for name in new.properties:
@@ -62,21 +63,21 @@ def require_visibility(call: Call[ImageDeps], image: Image) -> None:
         call.enforce(_WIDER[image.visibility], **target_of(image))
 
 
-def index(call: Call[ImageDeps]) -> dict[str, Any]:
+def index(call: Call[ImageDeps]) -> Listed[ImageView]:
     page = listing.page_of(call)
-    return listing.IMAGES.answer(call, page, views_of(call, page.rows), schema="/v2/schemas/images")
+    return listing.IMAGES.listed(call, page, views_of(call, page.rows), schema="/v2/schemas/images")
 
 
-def show(call: Call[ImageDeps], image_id: str) -> View:
+def show(call: Call[ImageDeps], image_id: str) -> ImageView:
     return view_of(call, find(call, image_id))
 
 
-def update(call: Call[ImageDeps], body: list[Any], image_id: str) -> View:
+def update(call: Call[ImageDeps], body: list[Any], image_id: str) -> ImageView:
     """Places of data that a patch adds are looked at before the transaction: they may answer slowly."""
     changes = changes_of(body, call.headers.get("content-type", ""), locations=call.deps.config.show_locations)
     changes = with_sizes(call, image_id, changes)
 
-    def change(tx: Tx) -> View:
+    def change(tx: Tx) -> ImageView:
         call.tx = tx
         image = find(call, image_id)
         for one in changes:
@@ -112,7 +113,7 @@ def reactivate(call: Call[ImageDeps], image_id: str) -> None:
 _ALL = "/v2/images"
 _ONE = _ALL + "/{image_id}"
 ROUTES = (
-    Route("GET", _ALL, index, "get_images", query=listing.PARAMETERS),
+    Route("GET", _ALL, index, "get_images", envelope="images", query=listing.PARAMETERS),
     Route("POST", _ALL, create, "add_image", 201, body=dict[str, Any], target="handler", described=Described),
     Route("GET", _ONE, show, "get_image", target="handler"),
     Route(

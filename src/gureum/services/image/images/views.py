@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from msgspec import UNSET, Struct, UnsetType, field, to_builtins
+from msgspec import UNSET, UnsetType, field
 from sqlalchemy import BindParameter, bindparam, select, type_coerce
 
 from gureum.drivers.image.stores import Stores
@@ -17,6 +17,7 @@ from gureum.foundation.db.engine import Tx
 from gureum.foundation.db.prepared import Prepared
 from gureum.foundation.db.types import IsoSeconds
 from gureum.foundation.http.call import Call
+from gureum.foundation.http.views import Extended, JsonValue, View
 from gureum.services.image.deps import ImageDeps
 from gureum.services.image.images.model import Image, ImageProperty, ImageTag
 from gureum.services.image.locations.model import ImageLocation, locations_of, locations_of_all
@@ -38,15 +39,19 @@ _PLAIN = (
     Image.md5,
     Image.hash_algorithm,
     Image.hash_value,
-    Image.stores,
-    Image.import_task_id,
-    Image.importing_to,
-    Image.failed_import,
 )
 _MOMENTS = (Image.created_at, Image.updated_at)
+_SOMETIMES = (Image.stores, Image.import_task_id, Image.importing_to, Image.failed_import)
 
 
-class Document(Struct, gc=False):
+class LocationView(View):
+    """One place of an image's data. `metadata` has the name of its store, and what a client wrote beside it."""
+
+    url: str
+    metadata: dict[str, JsonValue]
+
+
+class Document(View):
     """An image in the API's fields, made of a row with COLUMNS; what is unset is left out."""
 
     id: str
@@ -65,17 +70,17 @@ class Document(Struct, gc=False):
     checksum: str | None
     os_hash_algo: str | None
     os_hash_value: str | None
-    stores: str | UnsetType
-    os_glance_import_task: str | None | UnsetType
-    os_glance_importing_to_stores: str | None | UnsetType
-    os_glance_failed_import: str | None | UnsetType
     created_at: str
     updated_at: str
+    stores: str | UnsetType = UNSET
+    os_glance_import_task: str | None | UnsetType = UNSET
+    os_glance_importing_to_stores: str | None | UnsetType = UNSET
+    os_glance_failed_import: str | None | UnsetType = UNSET
     tags: Sequence[str] = ()
     link: str = field(name="self", default="")
     file: str = ""
     schema: str = "/v2/schemas/image"
-    locations: list[dict[str, Any]] | UnsetType = UNSET
+    locations: list[LocationView] | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         self.link = f"/v2/images/{self.id}"
@@ -90,17 +95,15 @@ class Document(Struct, gc=False):
             self.os_glance_failed_import = ""
 
 
+_STORED = (*_PLAIN, *(type_coerce(column, IsoSeconds) for column in _MOMENTS), *_SOMETIMES)
 COLUMNS: tuple[Any, ...] = tuple(
-    column.label(name)
-    for column, name in zip(
-        (*_PLAIN, *(type_coerce(column, IsoSeconds) for column in _MOMENTS)), Document.__struct_fields__, strict=False
-    )
+    column.label(name) for column, name in zip(_STORED, Document.__struct_fields__, strict=False)
 )
 """What a `Document` is made of: a column for each of its first fields."""
 
 
-View = Document | dict[str, Any]
-"""A document, or one with the image's own properties beside its fields."""
+ImageView = Extended[Document]
+"""A document with the image's own properties beside its fields."""
 
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 _PROPERTIES = Prepared(
@@ -112,16 +115,16 @@ _TAGS = Prepared(
 )
 
 
-def view_of(call: Call[ImageDeps], image: Image) -> View:
+def view_of(call: Call[ImageDeps], image: Image) -> ImageView:
     """One image, with its properties that the caller may read."""
     document = _document(image)
     if call.deps.config.show_locations and may_see_locations(call, image):
-        document.locations = _places(call.deps.stores, locations_of(call.tx, image.id))
+        document.locations = places_of(call.deps.stores, locations_of(call.tx, image.id))
     properties = call.deps.protections.readable(call.caller, image.properties)
     return _view(document, properties, list(image.tags), call.deps.stores)
 
 
-def views_of(call: Call[ImageDeps], documents: Sequence[Document]) -> list[View]:
+def views_of(call: Call[ImageDeps], documents: Sequence[Document]) -> list[ImageView]:
     """A page of documents, with what their rows do not hold."""
     ids = [document.id for document in documents]
     properties, tags = _relations(call.tx, ids)
@@ -132,7 +135,7 @@ def views_of(call: Call[ImageDeps], documents: Sequence[Document]) -> list[View]
         places = locations_of_all(call.tx, ids)
         for document in documents:
             if may_see_locations(call, document):
-                document.locations = _places(stores, places[document.id])
+                document.locations = places_of(stores, places[document.id])
     return [_view(one, properties.get(one.id), tags.get(one.id, ()), stores) for one in documents]
 
 
@@ -143,8 +146,8 @@ def may_see_locations(call: Call[ImageDeps], image: Image | Document) -> bool:
     return call.allows("get_image_location", project_id=image.owner, tenant_id=image.owner, owner=image.owner)
 
 
-def _places(stores: Stores, rows: Sequence[ImageLocation]) -> list[dict[str, Any]]:
-    return [{"url": url_of(stores, row), "metadata": {**row.facts, "store": row.store}} for row in rows]
+def places_of(stores: Stores, rows: Sequence[ImageLocation]) -> list[LocationView]:
+    return [LocationView(url_of(stores, row), {**row.facts, "store": row.store}) for row in rows]
 
 
 def url_of(stores: Stores, row: ImageLocation) -> str:
@@ -170,11 +173,12 @@ def _relations(tx: Tx, ids: list[str]) -> tuple[dict[str, dict[str, str]], dict[
 def _document(image: Image) -> Document:
     values = [getattr(image, column.key) for column in _PLAIN]
     values += [clock.iso(getattr(image, column.key)) for column in _MOMENTS]
+    values += [getattr(image, column.key) for column in _SOMETIMES]
     return Document(*values)
 
 
-def _view(document: Document, properties: Mapping[str, str] | None, tags: Sequence[str], stores: Stores) -> View:
+def _view(document: Document, properties: Mapping[str, str] | None, tags: Sequence[str], stores: Stores) -> ImageView:
     document.tags = tags
     if document.stores and "," in document.stores:
         document.stores = ",".join(stores.ordered(document.stores.split(",")))
-    return {**properties, **to_builtins(document)} if properties else document
+    return Extended(document, properties or {})

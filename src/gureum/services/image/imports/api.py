@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from gureum.foundation.errors import Conflict, Forbidden
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Reply, Route
@@ -28,7 +26,7 @@ _NEEDED_STATUS = {
 }
 
 
-def begin(call: Call[ImageDeps], body: ImportRequest, image_id: str) -> Reply[Any]:
+def begin(call: Call[ImageDeps], body: ImportRequest, image_id: str) -> Reply[None]:
     checked_method(body, call.deps.fetcher)
     image = find(call, image_id)
     method = body.method.name

@@ -5,7 +5,7 @@ Reading them is for services: where data lies is not the tenants' business.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import Meta, Struct
 
@@ -19,7 +19,7 @@ from gureum.services.image.access import MEMBER, READER, find, target_of
 from gureum.services.image.data.claim import require_formats
 from gureum.services.image.deps import ImageDeps
 from gureum.services.image.images.model import Image, living
-from gureum.services.image.images.views import url_of
+from gureum.services.image.images.views import LocationView, places_of
 from gureum.services.image.imports.operations import Job
 from gureum.services.image.imports.starting import start
 from gureum.services.image.locations.model import attach, detach, locations_of
@@ -46,10 +46,8 @@ class NewLocation(Struct, forbid_unknown_fields=True):
     validation_data: Validation | None = None
 
 
-def index(call: Call[ImageDeps], image_id: str) -> list[dict[str, Any]]:
-    image = _found(call, image_id)
-    rows = locations_of(call.tx, image.id)
-    return [{"url": url_of(call.deps.stores, row), "metadata": {**row.facts, "store": row.store}} for row in rows]
+def index(call: Call[ImageDeps], image_id: str) -> list[LocationView]:
+    return places_of(call.deps.stores, locations_of(call.tx, _found(call, image_id).id))
 
 
 def _found(call: Call[ImageDeps], image_id: str) -> Image:
@@ -63,7 +61,7 @@ def _found(call: Call[ImageDeps], image_id: str) -> Image:
     return image
 
 
-def add(call: Call[ImageDeps], body: NewLocation, image_id: str) -> Reply[Any]:
+def add(call: Call[ImageDeps], body: NewLocation, image_id: str) -> Reply[None]:
     promise = body.validation_data or Validation()
     if (promise.os_hash_algo is None) != (promise.os_hash_value is None):
         raise BadRequest("os_hash_algo and os_hash_value are given together or not at all.")

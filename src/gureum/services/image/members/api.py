@@ -6,7 +6,7 @@ no other member.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 from sqlalchemy import func, select
@@ -15,6 +15,7 @@ from gureum.foundation import clock
 from gureum.foundation.errors import Conflict, Forbidden, NotFound, TooLarge
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
+from gureum.foundation.http.views import Listed, View
 from gureum.foundation.policy import Rule
 from gureum.services.image.access import MEMBER, seen, target_of
 from gureum.services.image.deps import ImageDeps
@@ -39,7 +40,16 @@ class MemberChange(Struct):
     status: Literal["pending", "accepted", "rejected"]
 
 
-def add(call: Call[ImageDeps], body: NewMember, image_id: str) -> dict[str, Any]:
+class MemberView(View):
+    member_id: str
+    image_id: str
+    status: str
+    created_at: str
+    updated_at: str
+    schema: str = "/v2/schemas/member"
+
+
+def add(call: Call[ImageDeps], body: NewMember, image_id: str) -> MemberView:
     image = _shared(call, image_id)
     call.enforce(**target_of(image))
     if call.tx.get(ImageMember, (image.id, body.member)) is not None:
@@ -57,21 +67,21 @@ def add(call: Call[ImageDeps], body: NewMember, image_id: str) -> dict[str, Any]
     return _view(member)
 
 
-def index(call: Call[ImageDeps], image_id: str) -> dict[str, Any]:
+def index(call: Call[ImageDeps], image_id: str) -> Listed[MemberView]:
     image = _shared(call, image_id)
     call.enforce(**target_of(image, member_id=call.caller.project_id))
     statement = select(ImageMember).where(ImageMember.image_id == image.id)
     statement = statement.order_by(ImageMember.created_at, ImageMember.member_id)
     if not _is_owners(call, image):
         statement = statement.where(ImageMember.member_id == call.caller.project_id)
-    return {"members": [_view(member) for member in call.tx.scalars(statement)], "schema": "/v2/schemas/members"}
+    return Listed([_view(member) for member in call.tx.scalars(statement)], {"schema": "/v2/schemas/members"})
 
 
-def show(call: Call[ImageDeps], image_id: str, member_id: str) -> dict[str, Any]:
+def show(call: Call[ImageDeps], image_id: str, member_id: str) -> MemberView:
     return _view(_find(call, image_id, member_id))
 
 
-def update(call: Call[ImageDeps], body: MemberChange, image_id: str, member_id: str) -> dict[str, Any]:
+def update(call: Call[ImageDeps], body: MemberChange, image_id: str, member_id: str) -> MemberView:
     member = _find(call, image_id, member_id)
     member.status, member.updated_at = body.status, clock.utcnow()
     return _view(member)
@@ -105,21 +115,15 @@ def _find(call: Call[ImageDeps], image_id: str, member_id: str) -> ImageMember:
     return member
 
 
-def _view(member: ImageMember) -> dict[str, Any]:
-    return {
-        "member_id": member.member_id,
-        "image_id": member.image_id,
-        "status": member.status,
-        "created_at": clock.iso(member.created_at),
-        "updated_at": clock.iso(member.updated_at),
-        "schema": "/v2/schemas/member",
-    }
+def _view(member: ImageMember) -> MemberView:
+    times = clock.iso(member.created_at), clock.iso(member.updated_at)
+    return MemberView(member.member_id, member.image_id, member.status, *times)
 
 
 _ALL = "/v2/images/{image_id}/members"
 _ONE = _ALL + "/{member_id}"
 ROUTES = (
-    Route("GET", _ALL, index, "get_members", target="handler"),
+    Route("GET", _ALL, index, "get_members", target="handler", envelope="members"),
     Route("POST", _ALL, add, "add_member", body=NewMember, target="handler"),
     Route("GET", _ONE, show, "get_member", target="handler"),
     Route("PUT", _ONE, update, "modify_member", body=MemberChange, target="handler"),

@@ -6,16 +6,17 @@ still not change (403), and a protected one loses nothing (403).
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import quote
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 from sqlalchemy import select
 
 from gureum.foundation.errors import Forbidden, NotFound
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.collections import Pages, Viewer, of_project
 from gureum.foundation.policy import Rule
+from gureum.services.image.deps import ImageDeps
 from gureum.services.image.metadefs.model import NAME_CHARACTERS, Namespace, visible_to
 
 Name80 = Annotated[str, Meta(min_length=1, max_length=NAME_CHARACTERS)]
@@ -44,7 +45,7 @@ PAGES = Pages(most=1000, direction="desc")
 NEWEST_FIRST = (("created_at", True),)
 
 
-def find(call: Call[Any], name: str) -> Namespace:
+def find(call: Call[ImageDeps], name: str) -> Namespace:
     """The namespace, if the caller sees it and the route's rule allows. Raises NotFound or Forbidden."""
     within = REACH.conditions(call, Viewer.of(call.caller))
     found: Namespace | None = call.tx.scalar(select(Namespace).where(Namespace.namespace == name, *within))
@@ -54,7 +55,7 @@ def find(call: Call[Any], name: str) -> Namespace:
     return found
 
 
-def find_open(call: Call[Any], name: str) -> Namespace:
+def find_open(call: Call[ImageDeps], name: str) -> Namespace:
     """A namespace that may lose something. Raises NotFound, Forbidden for a protected one."""
     namespace = find(call, name)
     if namespace.protected:
@@ -67,5 +68,6 @@ def path_of(namespace: str, *rest: str) -> str:
     return "/".join([ROOT, quote(namespace, safe=":"), *(quote(part, safe=":") for part in rest)])
 
 
-def without_nulls(view: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in view.items() if value is not None}
+def or_unset(text: str | None) -> str | UnsetType:
+    """What a definition does not have is not shown."""
+    return UNSET if text is None else text

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from gureum.foundation.http.call import Call
-from gureum.foundation.http.routes import Route
-
-Schema = dict[str, Any]
+from gureum.services.image.discovery.api import document_route
+from gureum.services.image.discovery.schemas import Schema
 
 _TYPES = ["array", "boolean", "integer", "number", "object", "string", None]
 _COUNT: Schema = {"$ref": "#/definitions/positiveInteger"}
@@ -130,12 +127,5 @@ SCHEMAS = {
 }
 
 
-def _document(schema: Schema) -> Callable[[Call[Any]], Schema]:
-    return lambda _call: schema
-
-
-ROUTES = tuple(
-    Route("GET", f"/v2/schemas/metadefs/{name}", _document(schema), "get_schemas", transaction="none")
-    for name, schema in SCHEMAS.items()
-)
+ROUTES = tuple(document_route(f"/v2/schemas/metadefs/{name}", schema) for name, schema in SCHEMAS.items())
 RULES = ()

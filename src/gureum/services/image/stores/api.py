@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal
 
+from msgspec import UNSET, UnsetType, field
+
+from gureum.drivers.image.stores import NamedStore, Stores
 from gureum.foundation.errors import Conflict, Forbidden, NotFound
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
+from gureum.foundation.http.views import JsonValue, Listed, View
 from gureum.foundation.policy import Rule
 from gureum.services.image.access import find
 from gureum.services.image.deps import ImageDeps
@@ -19,31 +23,52 @@ RULES = (
 )
 
 
-def index(call: Call[ImageDeps]) -> dict[str, Any]:
-    return {"stores": [_view(call.deps, store.name) for store in call.deps.stores]}
+class StoreView(View):
+    """A store in the list for everybody; what is not so is left out."""
+
+    id: str
+    description: str | UnsetType = UNSET
+    weight: int | UnsetType = UNSET
+    default: Literal["true"] | UnsetType = UNSET
+    read_only: Literal["true"] | UnsetType = field(name="read-only", default=UNSET)
 
 
-def detail(call: Call[ImageDeps]) -> dict[str, Any]:
-    found = []
-    for store in call.deps.stores:
-        more = {"type": store.kind, "weight": store.weight, "properties": dict(store.properties)}
-        found.append(_view(call.deps, store.name) | more)
-    return {"stores": found}
+class StoreDetail(StoreView, kw_only=True):
+    """A store with what it is made of."""
+
+    type: str
+    properties: dict[str, JsonValue]
 
 
-def _view(deps: ImageDeps, name: str) -> dict[str, Any]:
-    store = deps.stores.get(name)
-    assert store is not None
-    view: dict[str, Any] = {"id": name}
-    if store.description:
-        view["description"] = store.description
-    if any(one.weight for one in deps.stores):
-        view["weight"] = store.weight
-    if store is deps.stores.default:
-        view["default"] = "true"
-    if store.read_only:
-        view["read-only"] = "true"
-    return view
+def index(call: Call[ImageDeps]) -> Listed[StoreView]:
+    return Listed([_view(call.deps.stores, store) for store in call.deps.stores])
+
+
+def detail(call: Call[ImageDeps]) -> Listed[StoreDetail]:
+    return Listed([_detail(call.deps.stores, store) for store in call.deps.stores])
+
+
+def _view(stores: Stores, store: NamedStore) -> StoreView:
+    return StoreView(
+        store.name,
+        store.description or UNSET,
+        store.weight if any(other.weight for other in stores) else UNSET,
+        "true" if store is stores.default else UNSET,
+        "true" if store.read_only else UNSET,
+    )
+
+
+def _detail(stores: Stores, store: NamedStore) -> StoreDetail:
+    view = _view(stores, store)
+    return StoreDetail(
+        view.id,
+        view.description,
+        store.weight,
+        view.default,
+        view.read_only,
+        type=store.kind,
+        properties=dict(store.properties),
+    )
 
 
 def remove(call: Call[ImageDeps], store_id: str, image_id: str) -> None:
@@ -69,7 +94,7 @@ def remove(call: Call[ImageDeps], store_id: str, image_id: str) -> None:
 
 
 ROUTES = (
-    Route("GET", "/v2/info/stores", index, "get_image_info", transaction="none"),
-    Route("GET", "/v2/info/stores/detail", detail, "stores_info_detail", transaction="none"),
+    Route("GET", "/v2/info/stores", index, "get_image_info", transaction="none", envelope="stores"),
+    Route("GET", "/v2/info/stores/detail", detail, "stores_info_detail", transaction="none", envelope="stores"),
     Route("DELETE", "/v2/stores/{store_id}/{image_id}", remove, "delete_image_location", 204, target="handler"),
 )

@@ -5,9 +5,10 @@ The tasks API is for administrators; what happens to an image its owner sees at 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from datetime import datetime
+from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 from sqlalchemy import select
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -17,6 +18,7 @@ from gureum.foundation.errors import BadRequest, NotFound
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.collections import PARAMETERS, Collection, Condition, Pages, Special, links
 from gureum.foundation.http.routes import Reply, Route
+from gureum.foundation.http.views import JsonValue, Listed, View
 from gureum.foundation.policy import Rule
 from gureum.services.image.access import READER, find, target_of
 from gureum.services.image.deps import ImageDeps
@@ -39,7 +41,7 @@ RULES = (
 class ImportInput(Struct, forbid_unknown_fields=True):
     import_from: Annotated[str, Meta(min_length=1, max_length=2048)]
     import_from_format: Annotated[str, Meta(min_length=1, max_length=32)]
-    image_properties: dict[str, Any]
+    image_properties: dict[str, JsonValue]
 
 
 class NewTask(Struct, forbid_unknown_fields=True):
@@ -47,7 +49,56 @@ class NewTask(Struct, forbid_unknown_fields=True):
     input: ImportInput
 
 
-def create(call: Call[ImageDeps], body: NewTask) -> Reply[Any]:
+class TaskRow(Struct, frozen=True, gc=False):
+    """What a list reads of a task."""
+
+    id: str
+    type: str
+    status: str
+    owner: str | None
+    created_at: datetime
+    updated_at: datetime
+    expires_at: datetime | None
+
+
+class TaskView(View):
+    """A task. Lists leave out what went in and what came of it."""
+
+    id: str
+    type: str
+    status: str
+    owner: str | None
+    created_at: str
+    updated_at: str
+    link: str = field(name="self")
+    schema: str = "/v2/schemas/task"
+    expires_at: str | UnsetType = UNSET
+    input: dict[str, JsonValue] | None | UnsetType = UNSET
+    result: dict[str, JsonValue] | None | UnsetType = UNSET
+    message: str | None | UnsetType = UNSET
+
+
+class TaskOfImage(View):
+    """A task as its image shows it: with who asked, and times to the microsecond."""
+
+    id: str
+    image_id: str | None
+    request_id: str | None
+    user_id: str | None
+    type: str
+    status: str
+    owner: str | None
+    input: dict[str, JsonValue] | None
+    result: dict[str, JsonValue] | None
+    message: str | None
+    created_at: str | None
+    updated_at: str | None
+    expires_at: str | None
+    deleted_at: None = None
+    deleted: Literal[False] = False
+
+
+def create(call: Call[ImageDeps], body: NewTask) -> Reply[TaskView]:
     """An image that is made and filled from a URL."""
     asked = body.input
     try:
@@ -76,7 +127,7 @@ def create(call: Call[ImageDeps], body: NewTask) -> Reply[Any]:
 def _one_of(name: str, column: InstrumentedAttribute[str], known: tuple[str, ...]) -> Special:
     """A filter by a word that must be known."""
 
-    def condition(_call: Call[Any], values: list[str]) -> Condition:
+    def condition(_call: Call[ImageDeps], values: list[str]) -> Condition:
         if values[-1] not in known:
             raise BadRequest(f"Invalid {name} value: {values[-1][:32]}")
         return column == values[-1]
@@ -84,7 +135,7 @@ def _one_of(name: str, column: InstrumentedAttribute[str], known: tuple[str, ...
     return condition
 
 
-_TASKS: Collection[Any] = Collection(
+_TASKS = Collection(
     name="tasks",
     model=ImageTask,
     special={
@@ -101,70 +152,69 @@ _TASKS: Collection[Any] = Collection(
     order=(("created_at", True),),
     pages=Pages(most=1000, direction="desc"),
     links=links.first_and_next_at("/v2/tasks"),
+    record=TaskRow,
 )
 
 
-def index(call: Call[ImageDeps]) -> dict[str, Any]:
+def index(call: Call[ImageDeps]) -> Listed[TaskView]:
     page = _TASKS.page(call)
-    return _TASKS.answer(call, page, [_summary(row) for row in page.rows], schema="/v2/schemas/tasks")
+    return _TASKS.listed(call, page, [_summary(row) for row in page.rows], schema="/v2/schemas/tasks")
 
 
-def show(call: Call[ImageDeps], task_id: str) -> dict[str, Any]:
+def show(call: Call[ImageDeps], task_id: str) -> TaskView:
     task = call.tx.get(ImageTask, task_id)
     if task is None:
         raise NotFound(f"No task found with ID {task_id[:64]}")
     return _view(task)
 
 
-def of_image(call: Call[ImageDeps], image_id: str) -> dict[str, Any]:
+def of_image(call: Call[ImageDeps], image_id: str) -> Listed[TaskOfImage]:
     image = find(call, image_id)
     call.enforce("get_task", **target_of(image))
     statement = select(ImageTask).where(ImageTask.image_id == image.id).order_by(ImageTask.created_at, ImageTask.id)
-    return {"tasks": [_whole(row) for row in call.tx.scalars(statement)]}
+    return Listed([_whole(row) for row in call.tx.scalars(statement)])
 
 
-def _summary(task: ImageTask) -> dict[str, Any]:
-    view = {
-        "id": task.id,
-        "type": task.type,
-        "status": task.status,
-        "owner": task.owner,
-        "created_at": clock.iso(task.created_at),
-        "updated_at": clock.iso(task.updated_at),
-        "self": f"/v2/tasks/{task.id}",
-        "schema": "/v2/schemas/task",
-    }
-    return view | ({"expires_at": clock.iso(task.expires_at)} if task.expires_at else {})
+def _summary(row: TaskRow | ImageTask) -> TaskView:
+    return TaskView(
+        row.id,
+        row.type,
+        row.status,
+        row.owner,
+        clock.iso(row.created_at),
+        clock.iso(row.updated_at),
+        f"/v2/tasks/{row.id}",
+        expires_at=clock.iso(row.expires_at) if row.expires_at else UNSET,
+    )
 
 
-def _view(task: ImageTask) -> dict[str, Any]:
-    return _summary(task) | {"input": task.input, "result": task.result, "message": task.message}
+def _view(task: ImageTask) -> TaskView:
+    view = _summary(task)
+    view.input, view.result, view.message = task.input, task.result, task.message
+    return view
 
 
-def _whole(task: ImageTask) -> dict[str, Any]:
-    """As the image shows it: with who asked, and times to the microsecond."""
-    return {
-        "id": task.id,
-        "image_id": task.image_id,
-        "request_id": task.request_id,
-        "user_id": task.user_id,
-        "type": task.type,
-        "status": task.status,
-        "owner": task.owner,
-        "input": task.input,
-        "result": task.result,
-        "message": task.message,
-        "created_at": clock.iso_micro(task.created_at, ""),
-        "updated_at": clock.iso_micro(task.updated_at, ""),
-        "expires_at": clock.iso_micro(task.expires_at, ""),
-        "deleted_at": None,
-        "deleted": False,
-    }
+def _whole(task: ImageTask) -> TaskOfImage:
+    return TaskOfImage(
+        task.id,
+        task.image_id,
+        task.request_id,
+        task.user_id,
+        task.type,
+        task.status,
+        task.owner,
+        task.input,
+        task.result,
+        task.message,
+        clock.iso_micro(task.created_at, ""),
+        clock.iso_micro(task.updated_at, ""),
+        clock.iso_micro(task.expires_at, ""),
+    )
 
 
 ROUTES = (
-    Route("GET", "/v2/tasks", index, "tasks_api_access", query=(*PARAMETERS, *_TASKS.parameters())),
+    Route("GET", "/v2/tasks", index, "tasks_api_access", envelope="tasks", query=(*PARAMETERS, *_TASKS.parameters())),
     Route("POST", "/v2/tasks", create, "tasks_api_access", 201, body=NewTask),
     Route("GET", "/v2/tasks/{task_id}", show, "tasks_api_access"),
-    Route("GET", "/v2/images/{image_id}/tasks", of_image, "get_image", target="handler"),
+    Route("GET", "/v2/images/{image_id}/tasks", of_image, "get_image", target="handler", envelope="tasks"),
 )

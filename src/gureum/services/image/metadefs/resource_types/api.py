@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 from sqlalchemy import select
 
 from gureum.foundation import clock
 from gureum.foundation.errors import Conflict, NotFound
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Route
-from gureum.services.image.metadefs.access import ONE, Name80, find, find_open, rules, without_nulls
+from gureum.foundation.http.views import Listed, View
+from gureum.services.image.deps import ImageDeps
+from gureum.services.image.metadefs.access import ONE, Name80, find, find_open, or_unset, rules
 from gureum.services.image.metadefs.model import Association, Namespace, ResourceType
 
 RULES = rules(
@@ -33,7 +35,21 @@ class AssociationBody(Struct):
     properties_target: _Prefix | None = None
 
 
-def prefix_of(call: Call[Any], namespace: Namespace, resource_type: str) -> str:
+class AssociationView(View):
+    name: str
+    created_at: str
+    updated_at: str
+    prefix: str | UnsetType = UNSET
+    properties_target: str | UnsetType = UNSET
+
+
+class TypeView(View):
+    name: str
+    created_at: str
+    updated_at: str
+
+
+def prefix_of(call: Call[ImageDeps], namespace: Namespace, resource_type: str) -> str:
     """What names of the namespace begin with for this type. Raises NotFound without an association."""
     row = call.tx.get(Association, (namespace.id, resource_type))
     if row is None:
@@ -41,27 +57,21 @@ def prefix_of(call: Call[Any], namespace: Namespace, resource_type: str) -> str:
     return row.prefix or ""
 
 
-def associations_of(call: Call[Any], namespace_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+def associations_of(call: Call[ImageDeps], namespace_ids: Sequence[str]) -> dict[str, list[AssociationView]]:
     """Views by namespace, for a whole page in one statement."""
-    found: dict[str, list[dict[str, Any]]] = {}
+    views: dict[str, list[AssociationView]] = {}
     statement = select(Association).where(Association.namespace_id.in_(namespace_ids))
     for row in call.tx.scalars(statement.order_by(Association.resource_type)) if namespace_ids else ():
-        found.setdefault(row.namespace_id, []).append(view_of(row))
-    return found
+        views.setdefault(row.namespace_id, []).append(view_of(row))
+    return views
 
 
-def view_of(row: Association) -> dict[str, Any]:
-    view = {
-        "name": row.resource_type,
-        "prefix": row.prefix,
-        "properties_target": row.properties_target,
-        "created_at": clock.iso(row.created_at),
-        "updated_at": clock.iso(row.updated_at),
-    }
-    return without_nulls(view)
+def view_of(row: Association) -> AssociationView:
+    times = clock.iso(row.created_at), clock.iso(row.updated_at)
+    return AssociationView(row.resource_type, *times, or_unset(row.prefix), or_unset(row.properties_target))
 
 
-def add_row(call: Call[Any], namespace: Namespace, body: AssociationBody) -> Association:
+def add_row(call: Call[ImageDeps], namespace: Namespace, body: AssociationBody) -> Association:
     """A type that is not known yet is made. Raises Conflict."""
     now = clock.utcnow()
     if call.tx.get(ResourceType, body.name) is None:
@@ -81,26 +91,21 @@ def add_row(call: Call[Any], namespace: Namespace, body: AssociationBody) -> Ass
     return row
 
 
-def types(call: Call[Any]) -> dict[str, Any]:
+def types(call: Call[ImageDeps]) -> Listed[TypeView]:
     rows = call.tx.scalars(select(ResourceType).order_by(ResourceType.name))
-    return {
-        "resource_types": [
-            {"name": row.name, "created_at": clock.iso(row.created_at), "updated_at": clock.iso(row.updated_at)}
-            for row in rows
-        ]
-    }
+    return Listed([TypeView(row.name, clock.iso(row.created_at), clock.iso(row.updated_at)) for row in rows])
 
 
-def index(call: Call[Any], namespace_name: str) -> dict[str, Any]:
+def index(call: Call[ImageDeps], namespace_name: str) -> Listed[AssociationView]:
     namespace = find(call, namespace_name)
-    return {"resource_type_associations": associations_of(call, [namespace.id]).get(namespace.id, [])}
+    return Listed(associations_of(call, [namespace.id]).get(namespace.id, []))
 
 
-def create(call: Call[Any], body: AssociationBody, namespace_name: str) -> dict[str, Any]:
+def create(call: Call[ImageDeps], body: AssociationBody, namespace_name: str) -> AssociationView:
     return view_of(add_row(call, find(call, namespace_name), body))
 
 
-def remove(call: Call[Any], namespace_name: str, name: str) -> None:
+def remove(call: Call[ImageDeps], namespace_name: str, name: str) -> None:
     namespace = find_open(call, namespace_name)
     row = call.tx.get(Association, (namespace.id, name))
     if row is None:
@@ -110,8 +115,8 @@ def remove(call: Call[Any], namespace_name: str, name: str) -> None:
 
 _ALL = ONE + "/resource_types"
 ROUTES = (
-    Route("GET", "/v2/metadefs/resource_types", types, "list_metadef_resource_types"),
-    Route("GET", _ALL, index, "get_metadef_resource_type", target="handler"),
+    Route("GET", "/v2/metadefs/resource_types", types, "list_metadef_resource_types", envelope="resource_types"),
+    Route("GET", _ALL, index, "get_metadef_resource_type", target="handler", envelope="resource_type_associations"),
     Route("POST", _ALL, create, "add_metadef_resource_type_association", 201, body=AssociationBody, target="handler"),
     Route("DELETE", _ALL + "/{name}", remove, "remove_metadef_resource_type_association", 204, target="handler"),
 )

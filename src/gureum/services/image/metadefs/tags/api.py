@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import Meta, Struct
 from sqlalchemy import delete, select
@@ -13,6 +13,8 @@ from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.collections import PARAMETERS, Collection
 from gureum.foundation.http.routes import Route
+from gureum.foundation.http.views import Listed, View
+from gureum.services.image.deps import ImageDeps
 from gureum.services.image.metadefs import access
 from gureum.services.image.metadefs.access import ONE, Name80, find, find_open, rules
 from gureum.services.image.metadefs.model import Namespace, NamespaceTag
@@ -27,7 +29,16 @@ RULES = rules(
     ("delete_metadef_tag", "Delete"),
     ("delete_metadef_tags", "Delete all"),
 )
-_TAGS: Collection[Any] = Collection(
+
+
+class TagRow(Struct, frozen=True, gc=False):
+    """What a list reads of a tag."""
+
+    id: str
+    name: str
+
+
+_TAGS = Collection(
     name="tags",
     model=NamespaceTag,
     sort_keys={
@@ -38,6 +49,7 @@ _TAGS: Collection[Any] = Collection(
     order=access.NEWEST_FIRST,
     marker=NamespaceTag.name,
     pages=access.PAGES,
+    record=TagRow,
 )
 
 
@@ -45,21 +57,30 @@ class Tag(Struct, forbid_unknown_fields=True):
     name: Name80
 
 
-class Tags(Struct, forbid_unknown_fields=True):
-    tags: Annotated[list[Tag], Meta(max_length=1000)]
+Tags = Annotated[list[Tag], Meta(max_length=1000)]
 
 
-def index(call: Call[Any], namespace_name: str) -> dict[str, Any]:
+class TagName(View):
+    name: str
+
+
+class TagView(View):
+    name: str
+    created_at: str
+    updated_at: str
+
+
+def index(call: Call[ImageDeps], namespace_name: str) -> Listed[TagName]:
     namespace = find(call, namespace_name)
     page = _TAGS.page(call, NamespaceTag.namespace_id == namespace.id)
-    return _TAGS.answer(call, page, [{"name": row.name} for row in page.rows])
+    return _TAGS.listed(call, page, [TagName(row.name) for row in page.rows])
 
 
-def set_all(call: Call[Any], body: Tags, namespace_name: str) -> dict[str, Any]:
+def set_all(call: Call[ImageDeps], body: Tags, namespace_name: str) -> Listed[TagName]:
     """Replaces the namespace's tags, or adds to them with X-Openstack-Append."""
     namespace = find(call, namespace_name)
-    names = list(dict.fromkeys(tag.name for tag in body.tags))
-    if len(names) != len(body.tags):
+    names = list(dict.fromkeys(tag.name for tag in body))
+    if len(names) != len(body):
         raise Conflict("A tag is named twice.")
     append = filters.boolean("X-Openstack-Append", call.headers.get("x-openstack-append", "false"))
     if append:
@@ -69,10 +90,10 @@ def set_all(call: Call[Any], body: Tags, namespace_name: str) -> dict[str, Any]:
     else:
         call.tx.execute(delete(NamespaceTag).where(NamespaceTag.namespace_id == namespace.id))
     add_rows(call, namespace, names)
-    return {"tags": [{"name": name} for name in names]}
+    return Listed([TagName(name) for name in names])
 
 
-def add_rows(call: Call[Any], namespace: Namespace, names: list[str]) -> None:
+def add_rows(call: Call[ImageDeps], namespace: Namespace, names: list[str]) -> None:
     now = clock.utcnow()
     for name in names:
         call.tx.add(
@@ -80,12 +101,12 @@ def add_rows(call: Call[Any], namespace: Namespace, names: list[str]) -> None:
         )
 
 
-def remove_all(call: Call[Any], namespace_name: str) -> None:
+def remove_all(call: Call[ImageDeps], namespace_name: str) -> None:
     namespace = find_open(call, namespace_name)
     call.tx.execute(delete(NamespaceTag).where(NamespaceTag.namespace_id == namespace.id))
 
 
-def create(call: Call[Any], namespace_name: str, tag_name: str) -> dict[str, Any]:
+def create(call: Call[ImageDeps], namespace_name: str, tag_name: str) -> TagView:
     namespace = find(call, namespace_name)
     if not 0 < len(tag_name) <= 80:
         raise BadRequest("The name of a tag has 1 to 80 characters.")
@@ -96,11 +117,11 @@ def create(call: Call[Any], namespace_name: str, tag_name: str) -> dict[str, Any
     return show(call, namespace_name, tag_name)
 
 
-def show(call: Call[Any], namespace_name: str, tag_name: str) -> dict[str, Any]:
+def show(call: Call[ImageDeps], namespace_name: str, tag_name: str) -> TagView:
     return _view(_found(call, find(call, namespace_name), tag_name))
 
 
-def update(call: Call[Any], body: Tag, namespace_name: str, tag_name: str) -> dict[str, Any]:
+def update(call: Call[ImageDeps], body: Tag, namespace_name: str, tag_name: str) -> TagView:
     namespace = find(call, namespace_name)
     row = _found(call, namespace, tag_name)
     if body.name != row.name and _row(call, namespace, body.name) is not None:
@@ -109,31 +130,31 @@ def update(call: Call[Any], body: Tag, namespace_name: str, tag_name: str) -> di
     return _view(row)
 
 
-def remove(call: Call[Any], namespace_name: str, tag_name: str) -> None:
+def remove(call: Call[ImageDeps], namespace_name: str, tag_name: str) -> None:
     call.tx.delete(_found(call, find_open(call, namespace_name), tag_name))
 
 
-def _row(call: Call[Any], namespace: Namespace, name: str) -> NamespaceTag | None:
+def _row(call: Call[ImageDeps], namespace: Namespace, name: str) -> NamespaceTag | None:
     where = (NamespaceTag.namespace_id == namespace.id, NamespaceTag.name == name)
     return call.tx.scalar(select(NamespaceTag).where(*where))
 
 
-def _found(call: Call[Any], namespace: Namespace, name: str) -> NamespaceTag:
+def _found(call: Call[ImageDeps], namespace: Namespace, name: str) -> NamespaceTag:
     row = _row(call, namespace, name)
     if row is None:
         raise NotFound(f"The tag {name[:80]} was not found in namespace {namespace.namespace}.")
     return row
 
 
-def _view(row: NamespaceTag) -> dict[str, Any]:
-    return {"name": row.name, "created_at": clock.iso(row.created_at), "updated_at": clock.iso(row.updated_at)}
+def _view(row: NamespaceTag) -> TagView:
+    return TagView(row.name, clock.iso(row.created_at), clock.iso(row.updated_at))
 
 
 _ALL = ONE + "/tags"
 _TAG = _ALL + "/{tag_name}"
 ROUTES = (
-    Route("GET", _ALL, index, "get_metadef_tags", query=PARAMETERS, target="handler"),
-    Route("POST", _ALL, set_all, "add_metadef_tags", 201, body=Tags, target="handler"),
+    Route("GET", _ALL, index, "get_metadef_tags", query=PARAMETERS, target="handler", envelope="tags"),
+    Route("POST", _ALL, set_all, "add_metadef_tags", 201, body=Tags, target="handler", envelope="tags"),
     Route("DELETE", _ALL, remove_all, "delete_metadef_tags", 204, target="handler"),
     Route("GET", _TAG, show, "get_metadef_tag", target="handler"),
     Route("POST", _TAG, create, "add_metadef_tag", 201, target="handler"),
