@@ -8,6 +8,7 @@ has no schema.
 from __future__ import annotations
 
 import types
+from collections.abc import AsyncIterator, Iterator
 from functools import cache, partial
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
@@ -27,7 +28,7 @@ def views_of(route: Route) -> list[Any]:
 
 def is_typed(route: Route) -> bool:
     """Whether the handler returns views and nothing else, but for answers without a body or with bytes."""
-    return all(_is_view(kind) or kind in (type(None), bytes) for kind in _returned(route))
+    return all(_is_view(kind) or kind in _OTHER for kind in _returned(route))
 
 
 def _returned(route: Route) -> list[Any]:
@@ -85,5 +86,7 @@ def _is_view(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, Struct)
 
 
+_OTHER = (type(None), bytes, Iterator[bytes], AsyncIterator[bytes])
+"""Answers without a body, and with bytes that are no JSON."""
 _VALUES = (str, int, float, bool, JsonValue)
 """What a list or a dictionary may hold beside views."""

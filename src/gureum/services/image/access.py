@@ -6,11 +6,10 @@ Invariant: an image that the caller may not see, by its visibility or by the rul
 
 from __future__ import annotations
 
-from typing import Any
-
 from gureum.foundation import ids
 from gureum.foundation.errors import NotFound
 from gureum.foundation.http.call import Call
+from gureum.services.image.deps import ImageDeps
 from gureum.services.image.images.model import Image, visible
 
 READER = "rule:project_reader_or_admin"
@@ -23,13 +22,13 @@ READER_WHO_SEES = f"rule:admin or (role:reader and ({_SEEN}))"
 MEMBER_WHO_SEES = f"rule:admin or (role:member and ({_SEEN}))"
 
 
-def target_of(image: Image, **more: str | None) -> dict[str, Any]:
+def target_of(image: Image, **more: str | None) -> dict[str, str | None]:
     """The image as a policy target, in upstream's keys."""
     owner = {"project_id": image.owner, "tenant_id": image.owner, "owner": image.owner}
     return {**owner, "visibility": image.visibility, **more}
 
 
-def find(call: Call[Any], image_id: str, rule: str | None = None) -> Image:
+def find(call: Call[ImageDeps], image_id: str, rule: str | None = None) -> Image:
     """The image, if the caller sees it and `rule` (by default the route's own) allows.
 
     Raises NotFound or Forbidden.
@@ -39,7 +38,7 @@ def find(call: Call[Any], image_id: str, rule: str | None = None) -> Image:
     return image
 
 
-def seen(call: Call[Any], image_id: str) -> Image:
+def seen(call: Call[ImageDeps], image_id: str) -> Image:
     """The image, if the caller sees it; the handler enforces. Raises NotFound."""
     found = call.tx.scalar(visible(call.caller).where(Image.id == image_id.lower())) if ids.is_uuid(image_id) else None
     if found is None or not call.allows("get_image", **target_of(found)):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import html
-from typing import Any
 
 from gureum.foundation.errors import ApiError
 
 
-def error_body(error: ApiError, _request_id: str) -> dict[str, Any]:
+def error_body(error: ApiError, _request_id: str) -> dict[str, str]:
     return {"message": error.public, "code": f"{error.status} {error.title}", "title": error.title}
 
 

@@ -7,8 +7,8 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import bindparam, select
 
 from gureum.agents.hypervisor.protocol import ImageSource
@@ -72,8 +72,40 @@ _BOOTABLE = (
     .outerjoin(ImageProperty, ImageProperty.image_id == Image.id)
     .where(_WANTED, Image.deleted_at.is_(None))
 )
-_BOOT_ANY = Prepared(_BOOTABLE)
-_BOOT_VISIBLE = Prepared(_BOOTABLE.where(visible_to(bindparam("project"))))
+
+
+class _BootRow(Struct, frozen=True, gc=False):
+    """An image and one of its properties."""
+
+    id: str
+    name: str | None
+    status: str
+    disk_format: str | None
+    size_bytes: int | None
+    virtual_size_bytes: int | None
+    min_disk_gib: int
+    min_ram_mib: int
+    hash_value: str | None
+    hash_algorithm: str | None
+    property_name: str | None
+    property_value: str | None
+
+
+class _PlaceRow(Struct, frozen=True, gc=False):
+    """An image and one of the places of its data."""
+
+    id: str
+    disk_format: str | None
+    size_bytes: int | None
+    hash_value: str | None
+    hash_algorithm: str | None
+    store: str
+    location: str
+    position: int
+
+
+_BOOT_ANY = Prepared(_BOOTABLE, _BootRow)
+_BOOT_VISIBLE = Prepared(_BOOTABLE.where(visible_to(bindparam("project"))), _BootRow)
 _SOURCE = Prepared(
     select(
         *(Image.id, Image.disk_format, Image.size_bytes, Image.hash_value, Image.hash_algorithm),
@@ -81,11 +113,12 @@ _SOURCE = Prepared(
     )
     .join(ImageLocation, ImageLocation.image_id == Image.id)
     .where(_WANTED, Image.deleted_at.is_(None))
-    .order_by(ImageLocation.position)
+    .order_by(ImageLocation.position),
+    _PlaceRow,
 )
 
 
-def _sha512(image: Any) -> str:
+def _sha512(image: Image | _BootRow | _PlaceRow) -> str:
     return image.hash_value or "" if image.hash_algorithm == "sha512" else ""
 
 
@@ -114,7 +147,7 @@ class ImageFacade:
             row.min_disk_gib,
             row.min_ram_mib,
             _sha512(row),
-            {one.property_name: one.property_value for one in rows if one.property_name is not None},
+            {row.property_name: row.property_value or "" for row in rows if row.property_name is not None},
         )
 
     def source(self, tx: Tx, image_id: str) -> ImageSource | None:

@@ -9,9 +9,8 @@ places of one project take half of these threads at most.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 from weakref import WeakValueDictionary
 
 from gureum.drivers.image.errors import BlobNotFound, ImageStoreError
@@ -24,7 +23,7 @@ from gureum.services.image.data.memory import keep_for_streams
 from gureum.services.image.data.ranges import Piece, piece_of
 from gureum.services.image.deps import ImageDeps
 from gureum.services.image.images.model import Image
-from gureum.services.image.locations.model import locations_of
+from gureum.services.image.locations.model import ImageLocation, locations_of
 from gureum.services.image.locations.reading import Opened, asking_outside, open_data
 
 OCTETS = "application/octet-stream"
@@ -34,7 +33,7 @@ _turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 """Project -> how many more of the threads it may take. On the event loop alone."""
 
 
-def download(call: Call[ImageDeps], image_id: str) -> Reply[Any]:
+def download(call: Call[ImageDeps], image_id: str) -> Reply[Iterator[bytes] | AsyncIterator[bytes]]:
     with call.database.read() as tx:
         call.tx = tx
         image = find(call, image_id)
@@ -48,7 +47,7 @@ def download(call: Call[ImageDeps], image_id: str) -> Reply[Any]:
         cached = cached_blob(call.deps, tx, image.id, piece.start, piece.length)
         rows = locations_of(tx, image.id)
     keep_for_streams()
-    body = iter(cached) if cached is not None else _data(call, image, rows, piece)
+    body = cached if cached is not None else _data(call, image, rows, piece)
     return Reply(body, status=206 if piece.partial else 200, headers=_headers(image, piece), content_type=OCTETS)
 
 
@@ -61,7 +60,9 @@ def _headers(image: Image, piece: Piece) -> dict[str, str]:
     return headers
 
 
-def _data(call: Call[ImageDeps], image: Image, rows: Sequence[Any], piece: Piece) -> object:
+def _data(
+    call: Call[ImageDeps], image: Image, rows: Sequence[ImageLocation], piece: Piece
+) -> Iterator[bytes] | AsyncIterator[bytes]:
     project_id = call.caller.project_id or ""
     try:
         opened = _opened(call.deps, image, rows, piece, project_id)
@@ -72,7 +73,7 @@ def _data(call: Call[ImageDeps], image: Image, rows: Sequence[Any], piece: Piece
     return _from_outside(opened.chunks, project_id) if opened.outside else iter(opened.chunks)
 
 
-def _opened(deps: ImageDeps, image: Image, rows: Sequence[Any], piece: Piece, project_id: str) -> Opened:
+def _opened(deps: ImageDeps, image: Image, rows: Sequence[ImageLocation], piece: Piece, project_id: str) -> Opened:
     """Raises BlobNotFound, ImageStoreError; Unavailable when too many outside places are asked already."""
     web = deps.stores.of_kind("web")
     if web is None or all(row.store != web.name for row in rows):

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from msgspec import UNSET
 
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.errors import Forbidden
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Reply, Route
-from gureum.foundation.http.views import Listed
+from gureum.foundation.http.views import JsonValue, Listed
 from gureum.foundation.policy import Rule
 from gureum.services.image.access import MEMBER, READER, READER_WHO_SEES, find, target_of
 from gureum.services.image.deps import ImageDeps
@@ -37,7 +35,7 @@ RULES = (
 _WIDER = {"public": "publicize_image", "community": "communitize_image"}
 
 
-def create(call: Call[ImageDeps], body: dict[str, Any]) -> Reply[ImageView]:
+def create(call: Call[ImageDeps], body: dict[str, JsonValue]) -> Reply[ImageView]:
     new = split(body)
     owner = call.caller.project_id
     for name in new.properties:
@@ -72,7 +70,7 @@ def show(call: Call[ImageDeps], image_id: str) -> ImageView:
     return view_of(call, find(call, image_id))
 
 
-def update(call: Call[ImageDeps], body: list[Any], image_id: str) -> ImageView:
+def update(call: Call[ImageDeps], body: list[JsonValue], image_id: str) -> ImageView:
     """Places of data that a patch adds are looked at before the transaction: they may answer slowly."""
     changes = changes_of(body, call.headers.get("content-type", ""), locations=call.deps.config.show_locations)
     changes = with_sizes(call, image_id, changes)
@@ -114,14 +112,14 @@ _ALL = "/v2/images"
 _ONE = _ALL + "/{image_id}"
 ROUTES = (
     Route("GET", _ALL, index, "get_images", envelope="images", query=listing.PARAMETERS),
-    Route("POST", _ALL, create, "add_image", 201, body=dict[str, Any], target="handler", described=Described),
+    Route("POST", _ALL, create, "add_image", 201, body=dict[str, JsonValue], target="handler", described=Described),
     Route("GET", _ONE, show, "get_image", target="handler"),
     Route(
         "PATCH",
         _ONE,
         update,
         "modify_image",
-        body=list[Any],
+        body=list[JsonValue],
         target="handler",
         transaction="none",
         media=RFC_6902,

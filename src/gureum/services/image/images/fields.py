@@ -15,6 +15,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gureum.foundation.errors import BadRequest, Forbidden, TooLarge
 from gureum.foundation.http.body import converted
+from gureum.foundation.http.views import JsonValue
 from gureum.services.image.config import ImageConfig
 
 MAX_VALUE_CHARACTERS = 65535
@@ -107,7 +108,7 @@ def checked(values: Mapping[str, Any]) -> Fields:
     return fields
 
 
-def checked_property(name: str, value: Any) -> str:
+def checked_property(name: str, value: JsonValue) -> str:
     """The value of one of the image's own properties. Raises BadRequest."""
     if not (0 < len(name) <= 255 and name.isprintable()):
         raise BadRequest("The name of a custom property has 1 to 255 printable characters.")

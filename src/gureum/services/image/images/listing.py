@@ -18,6 +18,7 @@ from gureum.foundation.errors import BadRequest
 from gureum.foundation.http import filters
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.collections import Collection, Condition, Page, Pages, Reach, Viewer, links
+from gureum.services.image.deps import ImageDeps
 from gureum.services.image.images.fields import VISIBILITIES
 from gureum.services.image.images.model import Image, ImageProperty, ImageTag, listed
 from gureum.services.image.images.views import COLUMNS, Document
@@ -57,7 +58,7 @@ PARAMETERS = (*sorted(_NOT_FILTERS), *_EQUAL, *_ONE_OR_SOME, *_MOMENTS, "tag", "
 """Any other is a filter on the images' own properties."""
 
 
-def _condition(call: Call[Any], name: str, value: str) -> Condition:
+def _condition(call: Call[ImageDeps], name: str, value: str) -> Condition:
     if name == "tag":
         return Image.id.in_(select(ImageTag.image_id).where(ImageTag.tag == value))
     if name in ("size_min", "size_max", "size"):
@@ -111,7 +112,7 @@ def _one_or_some(name: str, value: str) -> Condition:
 # -- the list --------------------------------------------------------------------------------------------
 
 
-def _visibility(call: Call[Any]) -> str | None:
+def _visibility(call: Call[ImageDeps]) -> str | None:
     """What a list asks for: one of those that there are, "all" or nothing. Raises BadRequest."""
     visibility = call.param("visibility")
     if visibility not in (None, "all", *VISIBILITIES):
@@ -119,7 +120,7 @@ def _visibility(call: Call[Any]) -> str | None:
     return visibility
 
 
-def _member_status(call: Call[Any]) -> str:
+def _member_status(call: Call[ImageDeps]) -> str:
     """Of which shared images a list asks. Raises BadRequest."""
     status = call.param("member_status") or "accepted"
     if status not in ("all", *STATUSES):
@@ -127,21 +128,21 @@ def _member_status(call: Call[Any]) -> str:
     return status
 
 
-def _hidden(call: Call[Any]) -> bool:
+def _hidden(call: Call[ImageDeps]) -> bool:
     return filters.boolean("os_hidden", call.param("os_hidden") or "false")
 
 
-def _reach(call: Call[Any], viewer: Viewer) -> Iterator[Condition]:
+def _reach(call: Call[ImageDeps], viewer: Viewer) -> Iterator[Condition]:
     return listed(call.caller, viewer.project_id, visibility=_visibility(call), member_status=_member_status(call))
 
 
-def _kind(call: Call[Any]) -> Hashable:
+def _kind(call: Call[ImageDeps]) -> Hashable:
     caller = call.caller
     return caller.is_admin, bool(caller.project_id), _visibility(call), _member_status(call), _hidden(call)
 
 
 _SOURCE: Any = select(*COLUMNS)
-IMAGES: Collection[Any] = Collection(
+IMAGES = Collection(
     name="images",
     model=Image,
     reach=Reach(_reach, _kind, frozenset({"visibility", "member_status", "os_hidden"})),
@@ -165,7 +166,7 @@ IMAGES: Collection[Any] = Collection(
 )
 
 
-def page_of(call: Call[Any]) -> Page[Any]:
+def page_of(call: Call[ImageDeps]) -> Page[Document]:
     """The page's documents. Raises BadRequest that names the parameter."""
     if call.param("sort") and (call.param("sort_key") or call.param("sort_dir")):
         raise BadRequest("Old and new sorting syntax cannot be combined")

@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from gureum.foundation.errors import BadRequest, Forbidden, UnsupportedMediaType
+from gureum.foundation.http.views import JsonValue
 from gureum.services.image.images.fields import (
     KNOWN,
     MADE_BY_THE_CLOUD,
@@ -33,19 +34,21 @@ _BAD_ESCAPE = re.compile(r"~(?![01])")
 MAX_CHANGES = 1024
 
 
-def _operation_schema(path: dict[str, Any], *ops: str, value: dict[str, Any] | None = None) -> dict[str, Any]:
-    properties: dict[str, Any] = {"op": {"enum": list(ops)}, "path": path}
+def _operation_schema(
+    path: dict[str, JsonValue], *ops: str, value: dict[str, JsonValue] | None = None
+) -> dict[str, JsonValue]:
+    properties: dict[str, JsonValue] = {"op": {"enum": list(ops)}, "path": path}
     if value is not None:
         properties["value"] = value
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
 
-def _described() -> list[dict[str, Any]]:
+def _described() -> list[dict[str, JsonValue]]:
     """JSON schemas of what an entry of a v2.1 body may be: a change of each writable field, and of a property."""
     _, components = msgspec.json.schema_components([Fields])
     fields = components["Fields"]["properties"]
     taken = [f"/{name}" for name in sorted({*KNOWN, *MADE_BY_THE_CLOUD, *RESERVED})]
-    own = {"type": "string", "pattern": "^/[A-Za-z0-9_:.-]{1,255}$", "not": {"enum": taken}}
+    own: dict[str, JsonValue] = {"type": "string", "pattern": "^/[A-Za-z0-9_:.-]{1,255}$", "not": {"enum": taken}}
     return [
         *(
             _operation_schema({"const": f"/{name}"}, "add", "replace", value=fields[name])
@@ -72,13 +75,13 @@ class Change:
 
     op: str
     name: str
-    value: Any
+    value: JsonValue
     only_new: bool
     place: str | None = None
     size: int | None = None
 
 
-def changes_of(body: list[Any], content_type: str, *, locations: bool = False) -> list[Change]:
+def changes_of(body: list[JsonValue], content_type: str, *, locations: bool = False) -> list[Change]:
     """`locations` may be changed only where the operator shows them.
 
     Raises BadRequest, Forbidden for fields that are not the client's, UnsupportedMediaType.
@@ -92,7 +95,7 @@ def changes_of(body: list[Any], content_type: str, *, locations: bool = False) -
     return [_change(raw, old=media == _DRAFT_4, locations=locations) for raw in body]
 
 
-def _change(raw: Any, *, old: bool, locations: bool) -> Change:
+def _change(raw: JsonValue, *, old: bool, locations: bool) -> Change:
     if not isinstance(raw, Mapping):
         raise BadRequest("Operations must be JSON objects.")
     op, pointer = _old_operation(raw) if old else _operation(raw)
@@ -109,7 +112,7 @@ def _change(raw: Any, *, old: bool, locations: bool) -> Change:
     return Change(op, name, raw.get("value"), only_new=old and op == "add")
 
 
-def _operation(raw: Mapping[str, Any]) -> tuple[str, Any]:
+def _operation(raw: Mapping[str, JsonValue]) -> tuple[str, JsonValue]:
     op = raw.get("op")
     if op not in _OPERATIONS:
         raise BadRequest(f"Invalid operation: it must be one of the following: {', '.join(_OPERATIONS)}.")
@@ -118,14 +121,14 @@ def _operation(raw: Mapping[str, Any]) -> tuple[str, Any]:
     return str(op), raw["path"]
 
 
-def _old_operation(raw: Mapping[str, Any]) -> tuple[str, Any]:
+def _old_operation(raw: Mapping[str, JsonValue]) -> tuple[str, JsonValue]:
     found = [op for op in _OPERATIONS if op in raw]
     if len(found) != 1:
         raise BadRequest('Operation objects must contain exactly one member named "add", "remove", or "replace".')
     return found[0], raw[found[0]]
 
 
-def _location_change(raw: Mapping[str, Any], op: str, rest: list[str], *, allowed: bool) -> Change:
+def _location_change(raw: Mapping[str, JsonValue], op: str, rest: list[str], *, allowed: bool) -> Change:
     if not allowed:
         raise Forbidden("It's not allowed to update locations if locations are invisible.")
     place = rest[0] if rest else None
@@ -138,7 +141,7 @@ def _location_change(raw: Mapping[str, Any], op: str, rest: list[str], *, allowe
     return Change(op, "locations", raw.get("value"), only_new=False, place=place)
 
 
-def _parts(pointer: Any) -> list[str]:
+def _parts(pointer: JsonValue) -> list[str]:
     """The names that a JSON pointer goes through, at least one."""
     if not isinstance(pointer, str) or not pointer.startswith("/"):
         raise BadRequest(f'The `path` {str(pointer)[:64]!r} is no pointer: it does not start with "/".')

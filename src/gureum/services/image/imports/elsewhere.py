@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 from cryptography.fernet import InvalidToken
@@ -20,6 +19,7 @@ from gureum.drivers.image.errors import ImageStoreError, UrlRefused
 from gureum.drivers.image.interface import Look, Stream
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.http.call import Call
+from gureum.foundation.http.views import JsonValue
 from gureum.foundation.tasks.lifecycle import PermanentFailureError
 from gureum.services.image.deps import ImageDeps
 
@@ -67,7 +67,7 @@ def _endpoint(deps: ImageDeps, tx: Tx, place: tuple[str, str], project_id: str |
     return None if url is None else url.rstrip("/").removesuffix("/v2")
 
 
-def document_of(deps: ImageDeps, place: Place, look: Look) -> dict[str, Any]:
+def document_of(deps: ImageDeps, place: Place, look: Look) -> dict[str, JsonValue]:
     """What the other service says of the image, with string values as they came. Raises PermanentFailureError."""
     found = b""
     stream = _opened(deps, place, "", look)
@@ -76,7 +76,7 @@ def document_of(deps: ImageDeps, place: Place, look: Look) -> dict[str, Any]:
             found += chunk
             if len(found) > _MOST_DOCUMENT_BYTES:
                 raise _unusable("its description is too long")
-        return msgspec.json.decode(found, type=dict[str, Any])
+        return msgspec.json.decode(found, type=dict[str, JsonValue])
     except (ImageStoreError, msgspec.DecodeError) as error:
         raise _unusable("its description makes no sense") from error
     finally:

@@ -6,13 +6,14 @@ its own name there changes nothing and removes what it brought.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 import msgspec
 
 from gureum.foundation import clock
 from gureum.foundation.db.engine import Tx
 from gureum.foundation.events.outbox import Events
+from gureum.foundation.http.views import JsonValue
 from gureum.foundation.shapes import converted
 from gureum.services.image.deps import ImageDeps
 from gureum.services.image.events import ImageActivated
@@ -37,16 +38,16 @@ class Job(msgspec.Struct):
     source: dict[str, str] = {}
     sealed_token: str = ""
     room_bytes: int = 0
-    result: dict[str, Any] | None = None
+    result: dict[str, JsonValue] | None = None
     hash_algorithm: str = ""
     hash_value: str = ""
 
-    def data(self) -> dict[str, Any]:
-        found: dict[str, Any] = msgspec.to_builtins(self)
-        return found
+    def data(self) -> dict[str, JsonValue]:
+        data: dict[str, JsonValue] = msgspec.to_builtins(self)
+        return data
 
 
-def job_of(data: dict[str, Any]) -> Job:
+def job_of(data: Mapping[str, JsonValue]) -> Job:
     """The steps' data, without what the engine keeps beside it."""
     return converted({name: data[name] for name in Job.__struct_fields__ if name in data}, Job)
 

@@ -5,7 +5,7 @@ Source: image API reference v2, "Import an image"; image service administration 
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Struct
@@ -15,6 +15,7 @@ from gureum.drivers.image.interface import Fetcher
 from gureum.drivers.image.stores import Stores
 from gureum.foundation import ids
 from gureum.foundation.errors import BadRequest, Conflict
+from gureum.foundation.http.views import JsonValue
 
 METHODS = ("glance-direct", "web-download", "copy-image", "glance-download")
 Text255 = Annotated[str, Meta(max_length=255)]
@@ -74,12 +75,12 @@ def wanted_stores(request: ImportRequest, stores: Stores, header: str) -> list[s
     return names or [stores.default.name]
 
 
-def as_input(image_id: str, request: ImportRequest, stores: list[str]) -> dict[str, Any]:
+def as_input(image_id: str, request: ImportRequest, stores: list[str]) -> dict[str, JsonValue]:
     """What the task shows as its input."""
     method = {name: value for name, value in msgspec.structs.asdict(request.method).items() if value is not None}
     if request.method.name != "glance-download":
         method.pop("glance_service_interface", None)
-    body: dict[str, Any] = {"method": method, "all_stores_must_succeed": request.all_stores_must_succeed}
+    body: dict[str, JsonValue] = {"method": method, "all_stores_must_succeed": request.all_stores_must_succeed}
     if request.all_stores:
         body["all_stores"] = True
     if request.stores is not None:

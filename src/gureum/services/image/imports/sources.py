@@ -70,8 +70,8 @@ def _facts_elsewhere(deps: ImageDeps, job: Job, look: Look) -> Facts:
         check_amounts(deps.config, checked, 0)
     except ApiError as error:
         raise PermanentFailureError(error.public, public=error.public) from error
-    known = said.get("os_hash_algo") == HASH_ALGORITHM and isinstance(hash_value, str)
-    return Facts(disk, container, checked, hash_value if known else None)
+    is_sha512 = said.get("os_hash_algo") == HASH_ALGORITHM
+    return Facts(disk, container, checked, hash_value if is_sha512 and isinstance(hash_value, str) else None)
 
 
 def chunks_of(deps: ImageDeps, job: Job, look: Look) -> Iterator[bytes]:

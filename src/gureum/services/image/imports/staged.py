@@ -11,6 +11,7 @@ import msgspec
 
 from gureum.drivers.image.ingest import Ingested
 from gureum.drivers.image.inspector import Inspection, mismatch
+from gureum.foundation.http.views import JsonValue
 from gureum.foundation.shapes import converted
 
 
@@ -51,9 +52,9 @@ class Staged(msgspec.Struct, frozen=True):
     def inspection(self) -> Inspection:
         return Inspection(self.format, self.virtual_size, self.problems, self.table)
 
-    def as_json(self) -> dict[str, Any]:
-        found: dict[str, Any] = msgspec.to_builtins(self)
-        return found
+    def as_json(self) -> dict[str, JsonValue]:
+        document: dict[str, JsonValue] = msgspec.to_builtins(self)
+        return document
 
 
 def staged_of(data: dict[str, Any] | None) -> Staged | None:

@@ -5,10 +5,9 @@ Read next: `lifecycle.py` for the durable task that follows, `operations.py` for
 
 from __future__ import annotations
 
-from typing import Any
-
 from gureum.foundation import clock, ids
 from gureum.foundation.http.call import Call
+from gureum.foundation.http.views import JsonValue
 from gureum.services.image.deps import ImageDeps
 from gureum.services.image.images.model import Image
 from gureum.services.image.imports.elsewhere import sealed_token
@@ -46,7 +45,7 @@ def start_import(
     start(call, image, "api_image_import", as_input(image.id, request, stores), job)
 
 
-def start(call: Call[ImageDeps], image: Image, kind: str, asked: dict[str, Any], job: Job) -> ImageTask:
+def start(call: Call[ImageDeps], image: Image, kind: str, asked: dict[str, JsonValue], job: Job) -> ImageTask:
     """Record the task and give it to the workers."""
     now = clock.utcnow()
     task = ImageTask(

@@ -14,6 +14,7 @@ from gureum.foundation import ids
 from gureum.foundation.errors import BadRequest, Conflict, NotFound
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Reply, Route
+from gureum.foundation.http.views import JsonValue
 from gureum.foundation.policy import Rule
 from gureum.services.image.access import MEMBER, READER, find, target_of
 from gureum.services.image.data.claim import require_formats
@@ -91,7 +92,7 @@ def add(call: Call[ImageDeps], body: NewLocation, image_id: str) -> Reply[None]:
         hash_algorithm=algorithm,
         hash_value=value.lower(),
     )
-    asked = {
+    asked: dict[str, JsonValue] = {
         "image_id": image.id,
         "loc_url": body.url,
         "validation_data": {"os_hash_algo": algorithm, "os_hash_value": value},

@@ -17,6 +17,7 @@ from gureum.drivers.image.errors import ImageStoreError
 from gureum.drivers.image.stores import NamedStore
 from gureum.foundation.errors import BadRequest, Conflict, Forbidden
 from gureum.foundation.http.call import Call
+from gureum.foundation.http.views import JsonValue
 from gureum.foundation.shapes import converted
 from gureum.services.image.access import find, target_of
 from gureum.services.image.deps import ImageDeps
@@ -94,7 +95,7 @@ def looked_at(deps: ImageDeps, url: str, project_id: str) -> int | None:
         raise BadRequest(f"Invalid location: the URL does not pass filtering or gives no data: {error}") from error
 
 
-def _place(value: Any) -> Place:
+def _place(value: JsonValue) -> Place:
     try:
         return converted(value, Place)
     except msgspec.ValidationError as error:
@@ -152,7 +153,7 @@ def require_hash(algorithm: str, value: str) -> None:
         raise BadRequest(f"os_hash_value of {algorithm} is {digits} hexadecimal digits.")
 
 
-def _replace(call: Call[ImageDeps], image: Image, value: Any) -> None:
+def _replace(call: Call[ImageDeps], image: Image, value: JsonValue) -> None:
     """The same places with other facts about them; places come and go one by one."""
     if not isinstance(value, list):
         raise BadRequest("Invalid locations: a list is expected.")

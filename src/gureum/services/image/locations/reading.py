@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Protocol, TypeVar
 
 from gureum.drivers.image.errors import BlobNotFound, ImageStoreError
 from gureum.drivers.image.stores import Stores
@@ -44,7 +44,23 @@ def asking_outside(project_id: str) -> Iterator[None]:
                 del _asking[project_id]
 
 
-def by_weight(stores: Stores, rows: Sequence[Any]) -> list[Any]:
+class StoredAt(Protocol):
+    """Where a copy of an image's data lies."""
+
+    @property
+    def store(self) -> str: ...
+
+    @property
+    def location(self) -> str: ...
+
+    @property
+    def position(self) -> int: ...
+
+
+S = TypeVar("S", bound=StoredAt)
+
+
+def by_weight(stores: Stores, rows: Sequence[S]) -> list[S]:
     """Rows of configured stores, those of the heaviest store first."""
     rank = {name: index for index, name in enumerate(stores.ordered({row.store for row in rows}))}
     return sorted((row for row in rows if stores.get(row.store)), key=lambda row: (rank[row.store], row.position))
@@ -58,7 +74,9 @@ class Opened:
     outside: bool
 
 
-def open_data(stores: Stores, image_id: str, rows: Sequence[Any], offset: int = 0, length: int | None = None) -> Opened:
+def open_data(
+    stores: Stores, image_id: str, rows: Sequence[StoredAt], offset: int = 0, length: int | None = None
+) -> Opened:
     """The data from the best of its places. Call it outside of transactions: a place may take long to answer.
 
     Raises BlobNotFound when no place has it, ImageStoreError when one is silent.
@@ -85,7 +103,7 @@ class Place:
     url: str = ""
 
 
-def place_for_hosts(stores: Stores, image_id: str, places: Sequence[Any]) -> Place:
+def place_for_hosts(stores: Stores, image_id: str, places: Sequence[StoredAt]) -> Place:
     """The best place; `places` have the columns of locations. Waits for no store that is not on this machine.
 
     Raises BlobNotFound when no place has the data.

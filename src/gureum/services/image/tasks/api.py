@@ -115,7 +115,7 @@ def create(call: Call[ImageDeps], body: NewTask) -> Reply[TaskView]:
     room = checks.room_bytes(call.deps, call.tx, image.owner, SIZE, Coming(image.id))
     job = Job(image.id, "web-download", [call.deps.stores.default.name], uri=asked.import_from, room_bytes=room)
     job.result = {"image_id": image.id}
-    given = {
+    given: dict[str, JsonValue] = {
         "import_from": asked.import_from,
         "import_from_format": asked.import_from_format,
         "image_properties": asked.image_properties,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import insert, select
 
 from gureum.foundation import clock, ids
 from gureum.foundation.db.engine import Tx
+from gureum.foundation.db.types import Row
 from gureum.services.image.metadefs.common.compute import COMPUTE
 from gureum.services.image.metadefs.common.images import IMAGES
 from gureum.services.image.metadefs.common.shape import RESOURCE_TYPES, Common
@@ -40,12 +42,12 @@ def load_common(tx: Tx) -> None:
     _insert(tx, Association, [row | common for one, common in of_each for row in _associations(one)])
 
 
-def _insert(tx: Tx, model: Any, rows: list[dict[str, Any]]) -> None:
+def _insert(tx: Tx, model: type[Row], rows: Sequence[Mapping[str, Any]]) -> None:
     if rows:
         tx.execute(insert(model), rows)
 
 
-def _namespace(one: Common, namespace_id: str) -> dict[str, Any]:
+def _namespace(one: Common, namespace_id: str) -> dict[str, str | bool | None]:
     return {
         "id": namespace_id,
         "namespace": one.namespace,

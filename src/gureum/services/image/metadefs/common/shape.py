@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from gureum.foundation.http.views import JsonValue
+from gureum.services.image.metadefs.definition import Described
+
 IMAGE, FLAVOR, VOLUME = "OS::Glance::Image", "OS::Nova::Flavor", "OS::Cinder::Volume"
 AGGREGATE, SERVER, SHARED_TYPE = "OS::Nova::Aggregate", "OS::Nova::Server", "OS::Cinder::Volumetype"
 RESOURCE_TYPES = (IMAGE, FLAVOR, VOLUME, AGGREGATE, SERVER, SHARED_TYPE)
@@ -24,19 +27,19 @@ class Common:
     objects: dict[str, tuple[str, Definitions]] = field(default_factory=dict)
 
 
-def text(title: str, description: str, **more: Any) -> dict[str, Any]:
+def text(title: str, description: str, **more: JsonValue) -> Described:
     return {"title": title, "description": description, "type": "string", **more}
 
 
-def choice(title: str, description: str, *values: str) -> dict[str, Any]:
+def choice(title: str, description: str, *values: str) -> Described:
     return text(title, description, enum=list(values))
 
 
-def number(title: str, description: str, **more: Any) -> dict[str, Any]:
+def number(title: str, description: str, **more: JsonValue) -> Described:
     return {"title": title, "description": description, "type": "integer", **more}
 
 
-def yes_or_no(title: str, description: str) -> dict[str, Any]:
+def yes_or_no(title: str, description: str) -> Described:
     return {"title": title, "description": description, "type": "boolean"}
 
 
