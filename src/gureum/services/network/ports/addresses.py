@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
+from msgspec import Struct
 from sqlalchemy import bindparam, delete, select
 from sqlalchemy.exc import DBAPIError
 
 from gureum.drivers.network.addresses import automatic_address
 from gureum.foundation.db.engine import Tx
-from gureum.foundation.db.prepared import Prepared, as_tuple, insert_into, insert_unless_there, only, table_of
+from gureum.foundation.db.prepared import Prepared, as_tuple, columns_of, insert_into, insert_unless_there, only
 from gureum.services.network import errors
 from gureum.services.network.context import NetworkContext
 from gureum.services.network.ports import rules
@@ -33,23 +33,21 @@ class IpWish:
     ip: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(Struct, frozen=True, gc=False):
     """An address chosen for an owner."""
 
     subnet_id: str
     ip: str
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
+class Range(Struct, frozen=True, gc=False):
     """What allocation needs to know of a subnet."""
 
     id: str
     network_id: str
     ip_version: int
     cidr: str
-    pools: list[Any]
+    pools: list[tuple[str, str]]
     ra_mode: str | None
     address_mode: str | None
 
@@ -68,10 +66,10 @@ class Claim:
 
 
 _OF_NETWORKS = Prepared(
-    select(*(table_of(Subnet).c[column.name] for column in fields(Range)))
+    select(*columns_of(Subnet, Range))
     .where(Subnet.network_id.in_(bindparam("networks", expanding=True)))
     .order_by(Subnet.created_at, Subnet.id),
-    make=Range,
+    Range,
 )
 _HOLD = insert_into(IpAllocation)
 _HOLD_FREE = insert_unless_there(IpAllocation, "subnet_id", "ip")
