@@ -140,3 +140,29 @@ def test_ec2_keys_are_made_for_whatever_is_shown_as_a_project(admin):
     keys = f"{V3}/users/{own(admin)['user']['id']}/credentials/OS-EC2"
     assert admin.get(f"{V3}/projects/default").status == 200
     assert admin.post(keys, {"tenant_id": "default"}).json()["credential"]["tenant_id"] == "default"
+
+
+def test_a_domain_keeps_what_only_projects_have_as_a_property_of_its_own(admin):
+    body = {"name": "x", "domain_id": "other", "parent_id": None, "id": "chosen", "links": 1, "colour": ["red"]}
+    domain = admin.post(f"{V3}/domains", {"domain": body}).json()["domain"]
+    assert domain.items() >= {"domain_id": "other", "parent_id": None, "colour": ["red"]}.items()
+    assert domain["id"] != "chosen"
+    assert "is_domain" not in domain
+    assert admin.get(f"{V3}/domains/{domain['id']}").json()["domain"] == domain
+    assert domain in admin.get(f"{V3}/domains").json()["domains"]
+    assert admin.post(f"{V3}/domains", {"domain": {"name": "y", "parent_id": 5}}).status == 400
+
+
+def test_only_a_change_of_nothing_else_lifts_immutability(admin):
+    project = made(admin, "projects", "project", {"name": "x", "options": {"immutable": True}})
+    at = f"{V3}/projects/{project}"
+    for options, more, status in (
+        ({"immutable": False}, {"colour": "red"}, 403),
+        ({"immutable": None}, {"name": "y"}, 403),
+        ({}, {}, 403),
+        ({"immutable": True}, {}, 403),
+        ({"immutable": None}, {}, 200),
+        ({}, {"colour": "red"}, 200),
+    ):
+        assert admin.patch(at, {"project": {"options": options, **more}}).status == status, (options, more)
+    assert admin.get(at).json()["project"].items() >= {"options": {}, "colour": "red", "name": "x"}.items()
