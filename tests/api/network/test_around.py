@@ -109,6 +109,13 @@ def test_extensions_are_listed_and_shown_alike(alice):
     assert alice.get(f"{AT}/extensions/magic").status == 404
 
 
+def test_fields_that_one_request_chose_are_not_those_of_the_next(alice):
+    whole = alice.get(f"{AT}/extensions").json()
+    chosen = alice.get(f"{AT}/extensions?fields=alias").json()["extensions"]
+    assert {tuple(extension) for extension in chosen} == {("alias",)}
+    assert alice.get(f"{AT}/extensions").json() == whole
+
+
 def test_agents_are_the_hosts(cloud, alice, root):
     assert alice.get(f"{AT}/agents").json() == {"agents": []}
     cloud.driver.set_host("h2", alive=False)
