@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from typing import get_origin
 
 import pytest
 from tests.api.client import Client
@@ -114,8 +115,8 @@ def test_bodies_that_no_route_accepts(cloud, things, method):
             kind = {"content_type": "application/openstack-images-v2.1-json-patch"}
         for version in versions_of(api, route)[-1:]:
             for name, raw in [*BODIES.items(), *numbers(url)]:
-                if kind and name == "a list":
-                    continue  # a patch that changes nothing
+                if name == "a list" and (kind or get_origin(route.body) is list):
+                    continue  # a patch that changes nothing, or none of what the route takes a list of
                 before = cloud.control.database.counters.commits
                 answer = admin.request(method, url, raw=raw, **version, **kind)
                 where = (method, url, name, answer.status, answer.content[:300])
