@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -195,3 +196,53 @@ def test_a_write_that_is_to_be_alone_waits_for_that_of_another_process(postgresq
     thread.join()
     one.close()
     two.close()
+
+
+@pytest.mark.postgresql
+def test_a_write_that_is_alone_needs_no_connection_of_those_who_wait_for_it(processes):
+    """They hold all connections of the pool, and wait for the lock that it has."""
+    one, other = processes
+    is_open, is_over = threading.Event(), threading.Event()
+    tries = []
+
+    def work(tx):
+        tries.append("try")
+        if len(tries) <= ALONE_AFTER:
+            tx.execute(text("DO $$ BEGIN RAISE EXCEPTION 'clash' USING ERRCODE = '40001'; END $$"))
+        tx.execute(text("INSERT INTO things VALUES (0, 'alone')"))
+
+    def stay_open(tx):
+        tx.execute(text("SELECT 1"))
+        is_open.set()
+        is_over.wait(30)
+
+    def waiting(mode):
+        with other.engine.connect() as connection:
+            statement = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND mode = :mode"
+            return connection.execute(text(statement), {"mode": mode}).scalar()
+
+    def wait_for(mode, number):
+        for _ in range(1000):
+            if waiting(mode) >= number:
+                return
+            time.sleep(0.01)
+        raise AssertionError(f"{number} do not wait for {mode}")
+
+    with ThreadPoolExecutor(2 * THREADS + 2) as pool:
+        open_write = pool.submit(other.write, stay_open)
+        try:
+            assert is_open.wait(10)
+            alone = pool.submit(one.write, work)
+            wait_for("ExclusiveLock", 1)
+            others = [
+                pool.submit(
+                    one.write, lambda tx, n=number: tx.execute(text("INSERT INTO things VALUES (:n, '')"), {"n": n})
+                )
+                for number in range(1, 2 * THREADS + 1)
+            ]
+            wait_for("ShareLock", 2 * THREADS - 1)
+        finally:
+            is_over.set()
+        for each in (open_write, alone, *others):
+            each.result(timeout=10)
+    assert len(tries) == ALONE_AFTER + 1

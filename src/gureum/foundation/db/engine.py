@@ -37,7 +37,7 @@ from gureum.foundation.db.failures import (
     was_refused,
 )
 from gureum.foundation.db.lanes import KEPT, Counters, Lane, Lanes
-from gureum.foundation.db.turns import BESIDE_OTHERS, Turns
+from gureum.foundation.db.turns import BESIDE_OTHERS, SERIALIZABLE, Turns
 from gureum.foundation.errors import ApiError, Unavailable
 from gureum.foundation.private import make_private
 
@@ -105,7 +105,7 @@ class Database:
         self._writer = threading.Lock()
         self._trouble = ""
         self._tried = 0.0
-        self._reads, self._writes = self._engines(url, pool_size)
+        self._reads, self._writes, self._apart = self._engines(url, pool_size)
         self._lanes: dict[Engine, Lanes] = {}
         if self.is_sqlite:
             self._lanes[self._reads] = Lanes(self._reads, "BEGIN", self.counters)
@@ -114,35 +114,41 @@ class Database:
             kept = min(KEPT, pool_size // 2)  # both take from one pool of twice its size: half of it stays free
             self._lanes[self._reads] = Lanes(self._reads, SNAPSHOT, self.counters, kept)
             self._lanes[self._writes] = Lanes(self._writes, BESIDE_OTHERS, self.counters, kept)
-        self.turns = Turns(self._writes)
-        for engine in {self._reads, self._writes}:
+            self._lanes[self._apart] = Lanes(self._apart, SERIALIZABLE, self.counters, kept=1)
+        self.turns = Turns(self._apart)
+        for engine in {self._reads, self._writes, self._apart}:
             event.listen(engine, "before_cursor_execute", self._count_statement)
             event.listen(engine, "commit", self._count_commit)
             if not self.is_sqlite:
                 event.listen(engine, "handle_error", _distrust)
 
-    def _engines(self, url: str, pool_size: int) -> tuple[Engine, Engine]:
+    def _engines(self, url: str, pool_size: int) -> tuple[Engine, Engine, Engine]:
+        """For reads, for writes, and for turns: who has one needs connections that nobody who waits for it holds."""
         usual: dict[str, Any] = {"pool_size": pool_size, "max_overflow": pool_size, "hide_parameters": True}
         if not self.is_sqlite:
             limits = {name: value for name, value in _TCP_LIMITS.items() if name not in make_url(url).query}
             engine = create_engine(url, pool_pre_ping=True, connect_args=limits, **usual)
-            event.listen(engine, "connect", partial(_prepare_postgresql, self._durability))
+            few = {**usual, "pool_size": 2, "max_overflow": -1}  # as many as threads have turns, seldom more than two
+            apart = create_engine(url, pool_pre_ping=True, connect_args=limits, **few)
+            for each in (engine, apart):
+                event.listen(each, "connect", partial(_prepare_postgresql, self._durability))
             return (
                 engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True),
                 engine.execution_options(isolation_level="SERIALIZABLE"),
+                apart.execution_options(isolation_level="SERIALIZABLE"),
             )
         waits = {"timeout": 30, "check_same_thread": False}
         engines = [create_engine(url, connect_args=waits, **usual) for _ in range(2)]
         for engine in engines:
             event.listen(engine, "do_connect", _keep_private)
             event.listen(engine, "connect", partial(_prepare_sqlite, self._durability))
-        return engines[0], engines[1]
+        return engines[0], engines[1], engines[1]
 
     def _count_statement(self, *_execution: Any) -> None:
         self.counters.statements += 1
 
     def _count_commit(self, connection: Any) -> None:
-        if connection.engine is self._writes:
+        if connection.engine in (self._writes, self._apart):
             self.counters.commits += 1
 
     @property
@@ -172,10 +178,10 @@ class Database:
             raise self._answer(error) from error
 
     @contextmanager
-    def _transaction(self, engine: Engine, start: str = "", **options: Any) -> Iterator[Tx]:
-        """One that is rolled back unless the block commits it. `start` begins it where that is not as always."""
+    def _transaction(self, engine: Engine, **options: Any) -> Iterator[Tx]:
+        """One that is rolled back unless the block commits it."""
         lanes = self._lanes.get(engine)
-        lane = lanes.take(start) if lanes else None
+        lane = lanes.take() if lanes else None
         tx = Tx(lane, bind=lane.connection if lane else engine, expire_on_commit=False, **options)
         keep = True
         try:
@@ -228,22 +234,22 @@ class Database:
         raise AssertionError("unreachable")
 
     def _write_once(
-        self, work: Callable[[Tx], T], turn: AbstractContextManager[str]
+        self, work: Callable[[Tx], T], turn: AbstractContextManager[bool]
     ) -> tuple[T, list[Callable[[], None]]]:
-        with turn as start, self._transaction(self._writes, start) as tx:
+        with turn as is_alone, self._transaction(self._apart if is_alone else self._writes) as tx:
             result = work(tx)
             tx.flush()
             self._commit(tx)
             return result, tx.take_callbacks()
 
-    def _turn(self, kind: str, failures: int) -> AbstractContextManager[str]:
+    def _turn(self, kind: str, failures: int) -> AbstractContextManager[bool]:
         return self._in_line() if self.is_sqlite else self.turns.turn(kind, failures)
 
     @contextmanager
-    def _in_line(self) -> Iterator[str]:
+    def _in_line(self) -> Iterator[bool]:
         """One writer of SQLite at a time."""
         with self._writer:
-            yield ""
+            yield False
 
     def _before_repetition(self, error: DBAPIError, kind: str, attempt: int) -> None:
         """A clash of PostgreSQL ends when the write has its turn; anything else takes a while."""
@@ -305,6 +311,7 @@ class Database:
             lanes.close()
         self._reads.dispose()
         self._writes.dispose()
+        self._apart.dispose()
 
 
 def _distrust(context: ExceptionContext) -> None:

@@ -187,7 +187,7 @@ class Lanes:
         if lane is not None:
             lane.begin()
         elif not self._may_break:
-            self._lane_of(connection, self._start).begin()
+            self._lane_of(connection).begin()
 
     @staticmethod
     def _roll_back(connection: Connection) -> None:
@@ -198,17 +198,16 @@ class Lanes:
         if lane is not None:
             lane.roll_back_first()
 
-    def _lane_of(self, connection: Connection, start: str) -> Lane:
-        return Lane(connection, start, self._counters, self._plain_dialect)
+    def _lane_of(self, connection: Connection) -> Lane:
+        return Lane(connection, self._start, self._counters, self._plain_dialect)
 
-    def take(self, start: str = "") -> Lane:
-        """A lane to work on, whose transaction `start` begins. Raises SQLAlchemy's errors where none can be made."""
+    def take(self) -> Lane:
+        """A lane to work on. Raises SQLAlchemy's errors where none can be made."""
         while True:
             try:
                 lane = self._idle.popleft() if self._may_break else self._idle.pop()
             except IndexError:
-                return self._new(start or self._start)
-            lane.start = start or self._start
+                return self._new()
             if not self._may_break or self._begins(lane):
                 return lane
 
@@ -223,12 +222,12 @@ class Lanes:
             return False
         return True
 
-    def _new(self, start: str) -> Lane:
+    def _new(self) -> Lane:
         connection = self._engine.connect()
         if self._may_break:
             driver: Any = connection.connection.driver_connection
             driver.autocommit = True  # transactions begin where we say so
-        lane = self._lane_of(connection, start)
+        lane = self._lane_of(connection)
         connection.info[_OURS] = lane
         return lane
 

@@ -5,7 +5,8 @@ kind, of all processes; for a while after that, new writes of the kind do so at 
 clashes even so is made alone: every transaction that writes holds a lock together with the others (`BESIDE_OTHERS`),
 and who is alone holds it exclusively. Then no other transaction of ours writes: there is none that it could clash with.
 The invariant: a lock is taken before the transaction begins, whose snapshot would otherwise be older than the turn; so
-nobody waits for a turn with a transaction open, and no two wait for each other.
+nobody waits for a turn with a transaction open, and no two wait for each other. Locks, and transactions that are alone,
+have connections of their own: those of the pool may all be held by writers that wait for them.
 Source: PostgreSQL's documentation, "Serializable Isolation Level" and "Advisory Locks".
 """
 
@@ -56,14 +57,14 @@ class Turns:
         return takes_turn
 
     @contextmanager
-    def turn(self, kind: str, failures: int) -> Iterator[str]:
-        """Wait until a write that failed so often may be tried; yields the statement that begins its transaction."""
+    def turn(self, kind: str, failures: int) -> Iterator[bool]:
+        """Wait until a write that failed so often may be tried; yields whether it is alone then."""
         with ExitStack() as held:
             if kind and (failures >= TURN_AFTER or self._crowded_until.get(kind, 0.0) > time.monotonic()):
                 held.enter_context(self._among(kind))
             if failures >= ALONE_AFTER:
                 held.enter_context(self.alone())
-            yield SERIALIZABLE if failures >= ALONE_AFTER else BESIDE_OTHERS
+            yield failures >= ALONE_AFTER
 
     @contextmanager
     def _among(self, kind: str) -> Iterator[None]:
