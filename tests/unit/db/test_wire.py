@@ -187,3 +187,21 @@ def test_statements_stay_prepared_when_a_flush_fails(database):
         with pytest.raises(IntegrityError):
             database.write(work)
         assert database.write(lambda tx: NAMES.all(tx, ids=[1])) == ["n1"]
+
+
+def test_statements_stay_prepared_when_a_savepoint_is_rolled_back(database):
+    """psycopg, which prepares what comes often, deallocated all statements of the connection then, ours included."""
+    add(database, 1)
+
+    def work(tx):
+        for _ in range(8):
+            tx.execute(text("SELECT 1"))
+            NAMES.all(tx, ids=[1])
+        savepoint = tx.begin_nested()
+        tx.execute(text("SELECT 2"))
+        savepoint.rollback()
+        tx.execute(text("SELECT 1"))
+        return NAMES.all(tx, ids=[1])
+
+    for _ in range(3):
+        assert database.write(work) == ["n1"]

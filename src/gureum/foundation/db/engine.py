@@ -335,7 +335,12 @@ def _keep_private(_dialect: Any, _record: Any, words: list[Any], _options: Any) 
 
 
 def _prepare_postgresql(durability: Durability, connection: Any, _record: Any) -> None:
-    """Whatever waits for more than the server's own disk (replicas) stays as its administrator set it."""
+    """Whatever waits for more than the server's own disk (replicas) stays as its administrator set it.
+
+    psycopg prepares nothing by itself: when a savepoint is rolled back, it deallocates all that is prepared on the
+    connection, what the lanes prepared included (`wire.py`).
+    """
+    connection.prepare_threshold = None
     ask = "SELECT set_config('synchronous_commit', %s, false) WHERE current_setting('synchronous_commit') = ANY(%s)"
     off, others = ["off"], ["on", "local", "remote_write", "remote_apply"]
     connection.autocommit = True
