@@ -3,8 +3,8 @@
 SQLite runs in WAL mode; a write begins IMMEDIATE behind a process lock, so writers queue instead of failing.
 PostgreSQL runs writes SERIALIZABLE, and `Database.write` repeats the function when the database reports a
 serialization failure (`turns.py`): the function must have no effect but on its transaction. Effects go to `on_commit`.
-Invariants: a failure of the database leaves no connection behind that the next transaction stumbles over; nothing is
-written twice: what may have been committed is never repeated. `docs/decisions/0022-failures-of-the-database.md`.
+Invariants: after a failure of the database no broken connection is used again; what may have been committed is never
+repeated. `docs/decisions/0022-failures-of-the-database.md`.
 Read next: `failures.py`, then `tasks/engine.py` for what happens after the commit.
 """
 
@@ -123,7 +123,9 @@ class Database:
                 event.listen(engine, "handle_error", _distrust)
 
     def _engines(self, url: str, pool_size: int) -> tuple[Engine, Engine, Engine]:
-        """For reads, for writes, and for turns: who has one needs connections that nobody who waits for it holds."""
+        """For reads, for writes, and for turns, which need connections of their own: waiting writers may hold the whole
+        pool.
+        """
         usual: dict[str, Any] = {"pool_size": pool_size, "max_overflow": pool_size, "hide_parameters": True}
         if not self.is_sqlite:
             limits = {name: value for name, value in _TCP_LIMITS.items() if name not in make_url(url).query}
@@ -158,7 +160,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Tx]:
-        """A snapshot; whatever the block does to it is thrown away. Raises DatabaseFailure."""
+        """A snapshot, which is always rolled back. Raises DatabaseFailure."""
         try:
             with self._transaction(self._reads, autoflush=False) as tx:
                 yield tx
@@ -169,7 +171,7 @@ class Database:
 
     @contextmanager
     def in_words(self) -> Iterator[None]:
-        """For those who use `engine` itself: a failure of the database within is raised as DatabaseFailure."""
+        """For callers that use `engine` itself: raise a failure of the database as DatabaseFailure."""
         try:
             yield
         except SQLAlchemyError as error:
@@ -195,7 +197,7 @@ class Database:
                 lanes.give(lane, keep=keep)
 
     def _is_mistake(self, error: SQLAlchemyError) -> bool:
-        """Whether the statement is to blame, not the database: such an error passes as it is."""
+        """Whether the statement is wrong, not the database: such an error is raised unchanged."""
         busy = isinstance(error, DBAPIError) and is_busy(error)
         return not busy and failure_of(error, self._folder) is None
 
@@ -252,14 +254,14 @@ class Database:
             yield False
 
     def _before_repetition(self, error: DBAPIError, kind: str, attempt: int) -> None:
-        """A clash of PostgreSQL ends when the write has its turn; anything else takes a while."""
+        """Sleep for a short random time, unless the write waits for its turn next."""
         clash = not self.is_sqlite and is_busy(error)
         if not (clash and self.turns.clashed(kind, attempt + 1)):
             time.sleep(random.uniform(0, 0.005 * 2 ** min(attempt, 6)))  # noqa: S311 spreading, not secrecy
 
     def _commit(self, tx: Tx) -> None:
-        """Commit what is flushed. A server that was lost meanwhile may have done it: that must not look like a failure
-        that is safe to repeat. An embedded database says itself that it did not.
+        """Commit what is flushed. When the server is lost meanwhile, it may have committed: raise OutcomeUnknown, so
+        that nobody repeats the write. An embedded database reports whether it committed.
         """
         try:
             tx.commit()
@@ -303,7 +305,7 @@ class Database:
         tx.execute(text(f"PRAGMA user_version = {int(number)}"))
 
     def answers(self) -> bool:
-        """Whether the database works, for whoever watches."""
+        """Whether the database works, for health checks."""
         return not self.trouble()
 
     def close(self) -> None:
@@ -328,14 +330,14 @@ def _distrust(context: ExceptionContext) -> None:
 
 
 def _keep_private(_dialect: Any, _record: Any, words: list[Any], _options: Any) -> None:
-    """SQLite gives the log and the index beside a database the database's mode."""
+    """Make the file private. SQLite gives its -wal and -shm files the same mode."""
     if words and words[0] != ":memory:" and not str(words[0]).startswith("file:"):
         with suppress(OSError):  # SQLite says itself, and as its own error, that it cannot open the file
             make_private(Path(words[0]))
 
 
 def _prepare_postgresql(durability: Durability, connection: Any, _record: Any) -> None:
-    """Whatever waits for more than the server's own disk (replicas) stays as its administrator set it.
+    """Turn synchronous_commit off for "fast", and on for "full" where it is off: one that waits for replicas stays.
 
     psycopg prepares nothing by itself: when a savepoint is rolled back, it deallocates all that is prepared on the
     connection, what the lanes prepared included (`wire.py`).

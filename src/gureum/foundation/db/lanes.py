@@ -88,14 +88,14 @@ class Lane:
             self._run(_refuse, "COMMIT")
 
     def commit(self) -> None:
-        """Make durable what SQLAlchemy, which knows of its own statements only, has not."""
+        """Commit what is still open: SQLAlchemy commits only when it ran statements itself."""
         if self._wire.is_open():
             self._run(self._wire.say, "COMMIT")
             self._counters.commits += 1
 
     def roll_back(self) -> bool:
-        """Throw away what is still open. False when that fails, or when SQLAlchemy still takes a transaction for open,
-        as it does after a COMMIT that failed: then the connection is of no more use.
+        """Roll back what is open. False when that fails, or when SQLAlchemy still has a transaction open, as after a
+        COMMIT that failed: then the connection must be closed.
         """
         if self.connection.invalidated:
             return False
@@ -113,18 +113,18 @@ class Lane:
         return True
 
     def roll_back_first(self) -> None:
-        """Roll back before the driver does. That it failed, the driver's own attempt tells."""
+        """Roll back before the driver does. A failure is ignored: the driver's own rollback raises it."""
         with contextlib.suppress(self.driver_error):
             if self._wire.is_open():
                 self._wire.roll_back()
                 self._wire.settle()
 
     def forget(self) -> None:
-        """Let go of what is prepared here: what comes next on this connection knows of none of it."""
+        """Deallocate the prepared statements: the next user of the connection does not know them."""
         self._run(self._wire.forget)
 
     def settle(self) -> None:
-        """Wait until the connection is at rest."""
+        """Wait until everything that was sent is answered."""
         self._run(self._wire.settle)
 
     def _run(self, call: Any, sql: str = "", *values: Any) -> Any:
@@ -182,7 +182,7 @@ class Lanes:
             event.listen(engine, "rollback", self._roll_back)
 
     def _begin(self, connection: Connection) -> None:
-        """SQLAlchemy begins: on a lane, the transaction may be open already. psycopg begins by itself elsewhere."""
+        """On SQLAlchemy's begin. A lane's transaction may be open already; without a lane psycopg begins by itself."""
         lane = connection.info.get(_OURS)
         if lane is not None:
             lane.begin()
@@ -191,7 +191,7 @@ class Lanes:
 
     @staticmethod
     def _roll_back(connection: Connection) -> None:
-        """SQLAlchemy rolls back, and finds it done: psycopg would forget what is prepared on the connection."""
+        """On SQLAlchemy's rollback: roll back first, since psycopg's would deallocate what the lane prepared."""
         if connection.invalidated:  # asking for its lane would connect anew
             return
         lane = connection.info.get(_OURS)
@@ -212,7 +212,7 @@ class Lanes:
                 return lane
 
     def _begins(self, lane: Lane) -> bool:
-        """Whether a kept lane still lives: it begins its transaction. One that does not is closed."""
+        """Begin a kept lane's transaction. False when its connection is lost; the lane is closed then."""
         try:
             lane.settle()
             lane.begin()
@@ -232,8 +232,8 @@ class Lanes:
         return lane
 
     def give(self, lane: Lane, *, keep: bool) -> None:
-        """Back for the next transaction, unless it is not to be kept or cannot be brought to rest. Never raises: what
-        the transaction did is decided, and an error here would hide it.
+        """Keep the lane for the next transaction; close it when `keep` is false or its rollback fails. Never raises: an
+        error here would hide how the transaction ended.
         """
         if not lane.roll_back() or not keep:
             lane.close()
@@ -246,7 +246,7 @@ class Lanes:
 
     @staticmethod
     def _return(lane: Lane) -> None:
-        """Back to the pool, as it came from it."""
+        """Give the connection back to the pool, in the state in which it came."""
         try:
             lane.settle()
             driver: Any = lane.connection.connection.driver_connection

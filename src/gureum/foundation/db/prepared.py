@@ -70,8 +70,8 @@ def insert_into(model: type[Row], *left_out: str) -> Prepared[Any]:
 def insert_unless_there(model: type[Row], *key: str) -> Prepared[Any]:
     """An INSERT of every column, as the parameters `new_<column>`, unless a row has the same `key`: then it says 0.
 
-    It reads no row. Looking for one that is not there would count, in PostgreSQL, as reading all near it in the index,
-    and any two transactions that look and write there clash. Two that write the same key do, and one is repeated.
+    It reads no row. In PostgreSQL, looking for a missing row counts as reading its neighbours in the index, so any two
+    transactions that look and write there would clash. Two that write the same key do, and one is repeated.
     """
     table = table_of(model)
     new = {column.key: bindparam(f"new_{column.key}", type_=column.type) for column in table.c}
@@ -106,7 +106,7 @@ def update_of(model: type[Row], *columns: str) -> Prepared[Any]:
 
 
 def as_tuple(*columns: Any) -> tuple[Any, ...]:
-    """For `make`: rows that are taken apart at once need no names."""
+    """For `make`: plain tuples, for rows that are unpacked at once."""
     return columns
 
 
@@ -283,11 +283,11 @@ _FLOAT8 = 701
 
 
 def _rounded(length: int) -> int:
-    """The next power of two; none for none."""
+    """The next power of two; 0 for 0."""
     return 1 << (length - 1).bit_length() if length else 0
 
 
 def _padded(values: Sequence[Any]) -> list[Any]:
-    """Filled up with the last value, which a list of alternatives may name as often as it likes."""
+    """Repeat the last value up to a power of two: that changes no IN, and there are fewer different texts."""
     found = list(values)
     return found + found[-1:] * (_rounded(len(found)) - len(found))

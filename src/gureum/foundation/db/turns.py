@@ -1,11 +1,11 @@
-"""Turns of writers that clash on PostgreSQL: how a write that was refused gets done at last.
+"""Turns of writers that clash on PostgreSQL: how a write that the database refused is made.
 
 A write is tried beside all others first, and once more. One that clashed twice takes its turn among the writes of its
 kind, of all processes; for a while after that, new writes of the kind do so at once: they would clash next. One that
-clashes even so is made alone: every transaction that writes holds a lock together with the others (`BESIDE_OTHERS`),
-and who is alone holds it exclusively. Then no other transaction of ours writes: there is none that it could clash with.
-The invariant: a lock is taken before the transaction begins, whose snapshot would otherwise be older than the turn; so
-nobody waits for a turn with a transaction open, and no two wait for each other. Locks, and transactions that are alone,
+clashes again is made alone: every transaction that writes holds a shared lock (`BESIDE_OTHERS`), and the one that is
+alone holds it exclusively. No other transaction of ours writes then, so nothing can clash with it.
+Invariant: a lock is taken before the transaction begins, whose snapshot would otherwise be older than the turn; so no
+writer waits for a turn with a transaction open, and no two wait for each other. Locks, and transactions that are alone,
 have connections of their own: those of the pool may all be held by writers that wait for them.
 Source: PostgreSQL's documentation, "Serializable Isolation Level" and "Advisory Locks".
 """
@@ -50,7 +50,7 @@ class Turns:
         self._crowded_until: dict[str, float] = {}
 
     def clashed(self, kind: str, failures: int) -> bool:
-        """A write of this kind was refused because of others so often. Whether it takes a turn now."""
+        """Note that a write of this kind has clashed so often. Returns whether it takes a turn next."""
         takes_turn = failures >= TURN_AFTER
         if takes_turn and kind:
             self._crowded_until[kind] = time.monotonic() + CROWDED_S
@@ -68,7 +68,9 @@ class Turns:
 
     @contextmanager
     def _among(self, kind: str) -> Iterator[None]:
-        """The turn of one kind. Threads of this process wait here, so that only one of them holds a connection."""
+        """Hold the turn of one kind. Threads of this process wait at a local lock first: only one of them holds a
+        connection.
+        """
         number = (_KINDS << 32) | zlib.crc32(kind.encode())
         with self._of_kind[kind], _advisory_lock(self._engine, number):
             yield
@@ -92,8 +94,8 @@ def _advisory_lock(engine: Engine, number: int) -> Iterator[None]:
 
 
 def unlock(connection: Connection, number: int) -> None:
-    """Give an advisory lock of PostgreSQL back. Never raises: what the lock was held for is decided, and a connection
-    that is lost takes the lock with it.
+    """Release an advisory lock of PostgreSQL. Never raises: the work under the lock is done, and PostgreSQL releases
+    the locks of a lost connection.
     """
     try:
         connection.execute(text("SELECT pg_advisory_unlock(:number)"), {"number": number})

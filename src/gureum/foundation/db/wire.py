@@ -1,9 +1,9 @@
-"""What a lane says to its database: the driver without cursors, so that a statement costs little more than it takes.
+"""How a lane sends statements to its database: by the driver's own calls, without cursors.
 
 psycopg's cursors cost 45 us of processor time for a statement, and give up the interpreter four times while it runs;
 libpq's own call, which psycopg offers as `pq`, costs 10 us and gives it up once. Parameters and columns are still
 written and read by psycopg. Not here: transactions and what an error means, which are the lane's (`lanes.py`).
-The invariant: nothing that was sent waits for its answer when another statement is sent.
+Invariant: every answer is read before the next statement is sent.
 Source: psycopg's documentation, "pq: libpq wrapper module"; PostgreSQL's, "libpq: Command Execution Functions".
 """
 
@@ -24,19 +24,19 @@ class Wire(Protocol):
         """Whether a transaction is open, as the driver knows without asking."""
 
     def has_failed(self) -> bool:
-        """Whether a statement of the open transaction failed, after which its COMMIT would roll it back in silence."""
+        """Whether a statement of the open transaction failed: its COMMIT would then roll back without an error."""
 
     def say(self, sql: str) -> None:
         """BEGIN, COMMIT or ROLLBACK; may be several statements."""
 
     def roll_back(self) -> None:
-        """Roll back; that it failed may come out at `settle` only."""
+        """Roll back; `settle` may be the first to raise its failure."""
 
     def settle(self) -> None:
-        """Wait until everything is answered that was said."""
+        """Wait until everything that was sent is answered."""
 
     def forget(self) -> None:
-        """Let go of what is prepared, between transactions: others use the connection from now on."""
+        """Deallocate the prepared statements, between transactions, before others use the connection."""
 
     def rows(self, sql: str, values: Values) -> list[tuple[Any, ...]]: ...
 
@@ -109,7 +109,7 @@ class PostgresqlWire:
         self._check(self._libpq.exec_(sql.encode()))
 
     def roll_back(self) -> None:
-        """Sent, and not waited for: what a transaction read is of no less worth when its end fails."""
+        """Send it without waiting: what a transaction read stays valid when its ROLLBACK fails."""
         self._libpq.send_query(b"ROLLBACK")
         self._libpq.flush()
         self._waits = True

@@ -1,7 +1,7 @@
 """The agents of one kind, as a process of the control plane knows them: who was heard lately, and how one is asked.
 
 Liveness is this process's own: a host is silent when no report of it arrived within `timeout_s`. A process that is
-younger than that has had no time to hear and gives every host the benefit of the doubt.
+younger than that has had no time to hear any, and takes every host for up.
 Invariant: nothing here raises for silence; it is an answer (`silence.py`). Read next: `fleet.py`, which listens.
 """
 
@@ -67,7 +67,7 @@ class Agents(Generic[A, R]):
     # -- asking ------------------------------------------------------------------------------------------
 
     def ask(self, host: str, call: Callable[[A], T], run: Run | None = None) -> T | Silence:
-        """The answer to `call(agent)`, or that there is none. Raises AgentFailure, which is an answer too.
+        """The answer to `call(agent)`, or a Silence. Raises AgentFailure, which is an answer too.
 
         A host that is silent already is not asked. A step passes its `run`, so that its next silence counts anew.
         """
@@ -84,7 +84,7 @@ class Agents(Generic[A, R]):
         return answer
 
     def silence(self, host: str) -> Silence | None:
-        """What `ask` would answer without asking: that the host is down."""
+        """A Silence when the host is down, else None."""
         return None if self.answers(host) else Silence(host, Cause.DOWN)
 
     def _agent(self, host: str) -> A:

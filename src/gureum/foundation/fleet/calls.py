@@ -31,7 +31,7 @@ _OPTIONS = "__remote_call__"
 
 
 class AgentTooOld(BusError):
-    """The agent does not know the call: it waits for an upgrade, as for an agent that is not there."""
+    """The agent does not know the call. Callers wait for its upgrade, as for an agent that does not answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,7 @@ def _subject(params: Any) -> str:
 
 
 def watched(protocol: type[P], agent: P, observe: Callable[[AgentCall, float, Exception | None], None]) -> P:
-    """The same agent; `observe(call, seconds, error)` hears of each call at its end, `error` None when it answered."""
+    """The same agent; `observe(call, seconds, error)` is called after each call, with `error` None when it answered."""
 
     class Watched:
         def __getattr__(self, name: str) -> Any:

@@ -1,8 +1,8 @@
 """The directory of hosts: which agents run where, of which version, since when, and when each was heard.
 
-Heartbeats write it, one row for an agent; an agent that is silent for `KEEP` is forgotten. It is for people and for
-processes that have heard nobody yet. Not here: liveness, which is each process's own (`agents.py`), and what a service
-notes of its hosts (whether servers may be placed there, say), which is in its own tables.
+Heartbeats write it, one row for an agent; an agent that is silent for `KEEP` is forgotten. It is for operators: no
+decision depends on it. Not here: liveness, which is each process's own (`agents.py`), and what a service notes of its
+hosts (whether servers may be placed there, say), which is in its own tables.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Directory:
         note_heard(tx, AgentRow.host, AgentRow.seen_at, beats, AgentRow.kind == kind)
 
     def _is_news(self, beat: Heartbeat[Any]) -> bool:
-        """Said again now and then, since another process may have forgotten the row."""
+        """Whether it says something new, or was last written long ago: another process may have deleted the row."""
         said, at = self._written.get(_key(beat), (None, 0.0))
         return said != _said(beat) or beat.heard_at - at > _SAID_AGAIN_S
 

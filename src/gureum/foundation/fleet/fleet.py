@@ -1,7 +1,7 @@
 """The hosts of a cloud: the kinds of agents whose heartbeats this process hears, and who handles their reports.
 
-Heartbeats arrive often and from many; they are gathered in memory and taken in once a second. Processes that run tasks
-take them in; the others only note who lives. Losing heartbeats costs latency only.
+Heartbeats arrive often and from many; they are gathered in memory and written once a second. Processes that run tasks
+write them; the others only note which hosts are up. Losing heartbeats costs latency only.
 Invariant: kinds do not disturb each other; what fails for one is logged, and the next heartbeat tells it again.
 Read next: `agents.py`, `directory.py`; `gureum/foundation/service.py`, where a service subscribes.
 """

@@ -1,4 +1,4 @@
-"""An OpenAPI 3.1 document of one API, made from its routes: no fact stands here that a route does not hold.
+"""An OpenAPI 3.1 document of one API, made from its routes: every fact comes from a route.
 
 Bodies and answers have the schemas of the Structs that handlers take and return. Where a body changes with the
 microversion, the operation shows the newest and `x-openstack-variants` names all of them with the version each begins

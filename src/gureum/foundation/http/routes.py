@@ -1,10 +1,10 @@
 """What a service declares: an `Api` with its `Route`s. Start-up fails on a route without a policy rule.
 
 A path is literal segments and `{names}`. A handler is a plain function `(call, **path_parameters)`, or
-`(call, body, **path_parameters)` when the route names a body type; it returns a JSON-able view, a `Reply`,
-or None. Reads get `call.tx` on a snapshot, writes get it in one transaction that commits when the handler
-returns and rolls back when it raises; a write handler may run again after a serialization failure, so its
-only effects are on `call.tx` and in `call.tx.on_commit`.
+`(call, body, **path_parameters)` when the route names a body type; it returns a view (`views.py`), a `Reply`, or None.
+Reads get `call.tx` on a snapshot, writes get it in one transaction that commits when the handler returns and rolls back
+when it raises; a write handler may run again after a serialization failure, so its only effects are on `call.tx` and in
+`call.tx.on_commit`.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Route:
     A `body` of bytes is given to the handler as it came: a form, say.
     `described` shows the body where the handler itself decodes it: a type, or a table of which a body holds one key.
     A route `without_access_rules` answers GET whatever the access rules of the token's application credential name.
-    Of what a `hidden` route names, tokens of a scope that its rule is not for are told that it is not there (404).
+    A `hidden` route answers 404 instead of 403 to tokens of a scope that its rule excludes.
     A handler that runs as a `STREAM` is async and gets `(call, request_stream, **parameters)`.
     """
 
@@ -106,7 +106,7 @@ class Route:
 class Api:
     """One API under one prefix. `deps` is what its handlers find in `call.deps`.
 
-    `strict_slash`: a path below the version's that ends in a slash names a thing without a name, which is not there.
+    `strict_slash`: a path below the version's that ends in a slash is answered with 404.
     `elder_errors(body, version)` turns the newest form of an error into that of an older microversion.
     `project_in_path` names the versions below which a path may begin with the caller's project: for "v2.1",
     `/v2.1/{project_id}/servers` is `/v2.1/servers`. No other path of these versions begins with hexadecimal digits.

@@ -46,7 +46,7 @@ class Until(NamedTuple):
 class Takes:
     """What the field takes from a version on, where that is narrower than its annotation, which handlers see.
 
-    It is `required` as the field is, if nothing is said.
+    `required` None means as the field is.
     """
 
     since: Version
@@ -60,13 +60,13 @@ Marker = Since | Until | Takes
 def closed(kind: Any, version: Version | None) -> Any:
     """The type as `version` has it, for bytes: `kind` itself where it is the same. None is the newest version.
 
-    An `Extended` Struct is one that takes other names too.
+    The Struct of an `Extended` accepts unknown names.
     """
     return _at(kind, floor(kind, version))
 
 
 def floor(kind: Any, version: Version | None) -> Version:
-    """The version that stands for all those between which the type does not change."""
+    """The newest of `starts` up to `version`: the type is the same from there to `version`."""
     begins = starts(kind)
     if version is None or not begins:
         return _NEVER
@@ -75,7 +75,7 @@ def floor(kind: Any, version: Version | None) -> Version:
 
 @cache
 def starts(kind: Any) -> tuple[Version, ...]:
-    """The versions from which on the type is another than before."""
+    """The versions at which the type changes, in order."""
     return tuple(sorted({version for struct in _structs(kind, set()) for version in _own_starts(struct)}))
 
 
@@ -85,7 +85,7 @@ def upgraded(value: Any, kind: Any) -> Any:
 
 
 def narrow(view: Any, version: Version) -> None:
-    """Take from a view, in place, what its version does not have. A view is made anew for each request."""
+    """Remove from a view, in place, what `version` does not have. Safe because each request makes its own view."""
     if isinstance(view, Struct):
         plan = _plan(type(view), version)
         for name in plan.absent:
@@ -118,7 +118,7 @@ def _upgraded(value: Any) -> Any:
 
 @cache
 def _versioned_fields(struct: type[Struct]) -> frozenset[str]:
-    """The fields whose values may be of types of one version."""
+    """The fields whose values may be decoded as a type of one version."""
     return frozenset(field.name for field in msgspec.structs.fields(struct) if starts(field.type))
 
 

@@ -1,4 +1,4 @@
-"""What handlers return, and bodies that hold properties of the client's own: types around a noun's Structs.
+"""The types around a noun's Structs: what handlers return, and bodies with properties that clients chose.
 
 A handler returns a Struct, which the route's `envelope` names in the answer: `{"keypair": {...}}`. A list is `Listed`;
 a Struct with properties beside its fields that a client chose is `Extended`, as a body and as a view; an answer with
@@ -24,7 +24,7 @@ class View(Struct, forbid_unknown_fields=True, gc=False):
 
 
 class Link(View):
-    """One entry of `links`. `type` in the form of some APIs."""
+    """One entry of `links`."""
 
     rel: str
     href: str
@@ -52,13 +52,13 @@ class Extended(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Encodes:
-    """Says of bytes of which view they are the JSON: of the whole document, its envelope included."""
+    """Names the view of which the bytes are the JSON: the whole document, with its envelope."""
 
     view: Any
 
 
 def encoded(value: Any) -> Any:
-    """For msgspec's `enc_hook`: what stands for a type that it does not know. Raises TypeError."""
+    """For msgspec's `enc_hook`: what to encode in place of a type that it does not know. Raises TypeError."""
     if isinstance(value, Extended):
         return {**value.extra, **shown(value.fields)} if value.extra else value.fields
     raise TypeError(f"{type(value).__name__} cannot be shown as JSON")

@@ -112,7 +112,7 @@ class Runner:
     def _fail(
         self, lifecycle: Lifecycle, task: Claimed, run: Run, step: Step, error: Exception
     ) -> tuple[Outcome, bool]:
-        """Commit what follows the error. What the step noted was to commit with its outcome: it is forgotten."""
+        """Commit what follows the error. What the step wanted to commit with its outcome is dropped."""
         failure = after_failure(lifecycle, step, run.attempts, error)
         run.data, run.attempts = dict(task.data), failure.attempts
         if failure.problem:

@@ -1,4 +1,4 @@
-"""What the compute API's handlers stand on; `call.deps` of every compute route."""
+"""The dependencies of the compute API's handlers: `call.deps` of every compute route."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def _version(call: Call[IdentityDeps]) -> VersionView:
 
 
 def _home(call: Call[IdentityDeps], prefix: str) -> Reply[Home] | None:
-    """The JSON home document, for whoever accepts that and nothing plainer."""
+    """The JSON home document, for clients that prefer it to plain JSON; None for others."""
     if not json_home.is_asked_for(call.headers.get("accept", "")):
         return None
     routes = (route for noun in NOUNS for route in noun.ROUTES)

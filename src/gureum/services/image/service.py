@@ -61,7 +61,7 @@ def build(room: Room) -> Mounted:
 
 
 def mounted(deps: ImageDeps) -> Mounted:
-    """The service over what it stands on."""
+    """The service with these dependencies."""
     facade, keeper = ImageFacade(deps), Keeper(deps)
     routes = tuple(replace(route, hidden=_OF_AN_IMAGE in route.path) for noun in NOUNS for route in noun.ROUTES)
     api = Api(

@@ -149,7 +149,7 @@ class PlacementFacade:
     def roomiest(self, tx: Tx, wanted: Wanted, by: tuple[str, ...], most: int) -> list[HostView]:
         """At most `most` providers that fit, ordered by room of the classes `by`, then by name: the largest first.
 
-        None of them when traits are named: `candidates` looks at those.
+        Empty when traits are named: `candidates` looks at those.
         """
         if wanted.required or wanted.forbidden:
             return []

@@ -1,6 +1,6 @@
 """The few providers with the most room, without reading all of them: what most choices among thousands need.
 
-Their order is that of `room` by the classes named first, so whoever weighs providers so finds the best one among them.
+They are ordered by what is free of the classes in `by`: a choice by the same order finds the best of all among them.
 `facade.candidates` reads every provider, and says of each that does not fit why.
 """
 

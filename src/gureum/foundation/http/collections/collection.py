@@ -3,7 +3,7 @@
 A noun declares a `Collection` and asks it for `page(call)`. Two ways lead to the same rows. A request that gives no
 more than a limit is answered by a statement that was made once for all callers of a kind (`Prepared`); for any other
 the statement is built from its parameters. Invariant: what a caller may see (`Reach`) is part of every statement, that
-of the marker too. Rows are records, named tuples of columns that nothing watches: a list never writes.
+of the marker too. Rows are records or named tuples, never ORM objects: a list never writes.
 Read next: `pages.py` (limits, markers, sort keys), `links.py`, `tags.py`.
 """
 
@@ -212,7 +212,7 @@ class Collection(Generic[Record]):
         return {}
 
     def _read(self, call: Call[Any], statement: Select[Any]) -> list[Record]:
-        """Beside the session, whose own loading of rows costs as much as reading them."""
+        """Read on the connection: loading rows through the session would double the cost."""
         call.tx.flush()
         make = self._record
         return [make(*row) for row in call.tx.connection().execute(statement).all()]
@@ -225,7 +225,7 @@ class Collection(Generic[Record]):
 
     @cached_property
     def _record(self) -> Callable[..., Record]:
-        """Named tuples: a view of SQLAlchemy's rows, which look each name up, takes four times as long."""
+        """By default a named tuple: reading attributes of SQLAlchemy's own rows takes four times as long."""
         return row_type(self._source) if self.record is None else self.record
 
     @cached_property

@@ -1,4 +1,4 @@
-"""One resource within the caller's reach, or 404: what a caller may not see is not there for it.
+"""One resource within the caller's reach; 404 for what does not exist and for what the caller may not see.
 
 `find` reads a record with a prepared statement, for views; `load` an ORM object, for changes. Invariant: the project
 predicate is part of both statements.

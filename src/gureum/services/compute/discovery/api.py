@@ -1,6 +1,6 @@
 """Version documents and the list of extensions. Sources: compute API reference, "API versions", "Extensions".
 
-The extensions are a thing of the past: each is always there, and the list only says so to clients that ask.
+Extensions are obsolete: all are always enabled, and the list is for clients that still ask for it.
 """
 
 from __future__ import annotations

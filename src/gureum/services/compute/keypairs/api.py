@@ -93,7 +93,7 @@ class ListedKeypair(View):
 
 
 class ListEntry(View):
-    """The API names each entry of its list once more."""
+    """An entry of the list: each keypair is under a key of its own."""
 
     keypair: ListedKeypair
 

@@ -15,7 +15,7 @@ ROOMIEST = 16
 
 
 def choice_of(tx: Tx, placement: PlacementFacade, hosts: HostStates, wanted: Wanted, wish: Wish) -> Choice:
-    """Two statements for most servers; as many rows as there are hosts where that leads nowhere."""
+    """The chosen host, or why there is none. Reads `ROOMIEST` hosts; all hosts only when none of these will do."""
     if wish.suits_most() and (views := placement.roomiest(tx, wanted, WEIGHED, ROOMIEST)):
         choice = choose(Snapshot(views), hosts.facts(tx, [view.name for view in views]), wish)
         if choice.host is not None:

@@ -1,7 +1,7 @@
 """Scheduler hints of POST /servers: which there are, which are offered, and where they let a server go.
 
 What is not offered is refused (400), never taken and ignored. A hint names other servers only within the caller's
-reach: where a stranger's server is, nobody learns from it.
+reach, so that it does not reveal where others' servers are.
 Source: compute API reference, "Servers", os:scheduler_hints.
 """
 

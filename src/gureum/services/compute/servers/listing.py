@@ -44,7 +44,7 @@ def _lower(_name: str, value: str) -> str:
 
 
 def _address(_name: str, value: str) -> str:
-    """As addresses are stored; what is none equals no stored one."""
+    """An address as it is stored. Text that is no address is unchanged, and equals no stored one."""
     try:
         return str(ipaddress.ip_address(value))
     except ValueError:
@@ -154,7 +154,7 @@ def _is_ignored(call: Call[ComputeDeps], sort_key: str) -> bool:
 
 
 def _sortable(call: Call[ComputeDeps]) -> dict[str, InstrumentedAttribute[Any]]:
-    """The keys that the caller may sort by: an order tells of what it orders."""
+    """The keys that the caller may sort by: an order reveals the values that it sorts."""
     mine = {**_SORTABLE, "locked": Server.locked} if call.at_least(2, 73) else _SORTABLE
     if call.caller.is_admin:
         return {**mine, **_SORTABLE_FOR_ADMIN}

@@ -29,7 +29,7 @@ _QUERY = (*_FILTERS, *_PAGE, *(name for names in _SINCE.values() for name in nam
 
 
 class Migration(View):
-    """Of which there is none."""
+    """An entry of the list, which is always empty."""
 
 
 def index(call: Call[ComputeDeps]) -> list[Migration]:

@@ -80,7 +80,7 @@ def in_status(status: str) -> ColumnElement[bool]:
 
 
 class Worded:
-    """What a server's columns mean in the words of others."""
+    """Names that the API and the host derive from a server's columns."""
 
     __slots__ = ()
 
@@ -90,7 +90,7 @@ class Worded:
 
     @property
     def instance_name(self) -> str:
-        """What the host calls it."""
+        """The name of its machine on the host."""
         return f"instance-{self.id[:8]}"  # type: ignore[attr-defined]
 
 

@@ -311,7 +311,7 @@ def begin(caller: Caller, server: Server, verb: str) -> None:
 
 
 def check_legal(server: Server, verb: str) -> None:
-    """The same for a verb that a lock does not bar."""
+    """The same for a verb that is allowed on a locked server."""
     if verb == "start" and server.task_state == "powering-off":
         return  # it follows the stop under way, so that `stop; start` needs no wait between them
     if server.vm_state not in LEGAL[verb]:
@@ -423,7 +423,7 @@ def lock(tx: Tx, server: Server, caller: Caller, reason: str | None) -> None:
 
 
 def locker(server: Server, caller: Caller) -> str:
-    """As whom the caller locks a server."""
+    """Who locks a server, in the API's words: its owner or an administrator."""
     return "owner" if caller.project_id == server.project_id else "admin"
 
 

@@ -1,4 +1,4 @@
-"""404 before 403: whom a rule refuses learns first whether the server is there for it at all.
+"""404 before 403: a caller whom a rule refuses gets 404 when the server is out of its reach.
 
 The reference looks a server up before it asks whether the caller may act on it. Only a refused request pays for the
 look-up here; one that is allowed finds the server in its handler.

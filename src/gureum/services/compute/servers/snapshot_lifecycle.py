@@ -178,7 +178,7 @@ def _job(run: Run) -> Job:
 
 
 def _given_up(failure: AgentFailure) -> Exception:
-    """The failure itself where a repetition may help."""
+    """Return a retryable failure unchanged, any other as PermanentFailureError."""
     return failure if failure.retry else PermanentFailureError(str(failure), public=failure.public)
 
 
@@ -192,13 +192,13 @@ def _living(tx: Tx, job: Job) -> Server:
 
 
 def _show(tx: Tx, server_id: str, task_state: str | None) -> None:
-    """What is done to the server now; whoever does something else to it meanwhile shows that."""
+    """Set the server's task state, unless another operation has set its own meanwhile."""
     mine = (Server.id == server_id, Server.task_state.in_(IMAGE_STATES))
     tx.execute(update(Server).where(*mine).values(task_state=task_state, updated_at=clock.utcnow()))
 
 
 def _end(tx: Tx, job: Job, message: str | None, details: str = "") -> None:
-    """The server is at rest and the action has its end."""
+    """Clear the server's task state and note how the action ended."""
     _show(tx, job.server_id, None)
     now = clock.utcnow()
     mine = (

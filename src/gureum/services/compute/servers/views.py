@@ -97,7 +97,7 @@ _NAMES = {
 
 
 class ServerFacts(View, kw_only=True, rename=_NAMES):
-    """What every answer says that shows a server."""
+    """The fields of every answer that shows a server."""
 
     id: str
     name: str
@@ -228,7 +228,7 @@ def detail(call: Call[ComputeDeps], server_id: str) -> ServerView:
 
 
 def _view(call: Call[ComputeDeps], server: ServerRecord, addresses: list[Address]) -> ServerView:
-    """What everybody sees who sees the server, without its groups and faults."""
+    """The fields that every caller who may see the server sees, without its groups and faults."""
     status = server.status
     view = ServerView(
         id=server.id,

@@ -65,7 +65,7 @@ class Console(Struct, forbid_unknown_fields=True):
 
 
 def gone(_call: Call[ComputeDeps], server_id: str = "", name: str = "", key: str = "") -> None:  # noqa: ARG001
-    """Whatever the path names."""
+    """Answer 410, whatever the path names."""
     raise Gone("This part of the API was withdrawn and has no successor in it.")
 
 

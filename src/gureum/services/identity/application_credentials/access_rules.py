@@ -53,7 +53,7 @@ class RuleRef(Struct, forbid_unknown_fields=True):
 
 
 def stored(tx: Tx, caller: Caller, user_id: str, wanted: list[RuleRef]) -> list[str]:
-    """The ids of the wanted rules, made where they are new. A narrowed caller gives on its own rules alone."""
+    """The ids of the wanted rules, made where they are new. A caller with access rules may grant only these."""
     mine = select(StoredAccessRule).where(StoredAccessRule.user_id == user_id)
     rows = list(tx.scalars(mine))
     by_id = {row.id: row for row in rows}

@@ -176,7 +176,7 @@ def index(call: Call[IdentityDeps], user_id: str) -> Listed[CredentialView]:
 
 
 def _find(call: Call[IdentityDeps], user_id: str, credential_id: str) -> ApplicationCredential:
-    """The credential, if the caller may see that of the path's user, and of the user whose it really is."""
+    """The credential, if the rule allows it both for the user of the path and for the credential's owner."""
     call.enforce(**{"target.user.id": user_id})
     row = existing(call.tx.get(ApplicationCredential, credential_id), "Application Credential", credential_id)
     call.enforce(**{"target.user.id": row.user_id})

@@ -76,7 +76,7 @@ def cloud_wide_roles(tx: Tx) -> frozenset[str]:
 def check_reach(call: Call[IdentityDeps], *actors: User | Group) -> None:
     """Raises Forbidden for a user or a group that holds a role which the caller may not grant.
 
-    Nobody is out of its own reach: what it holds, it has.
+    A caller is always within its own reach.
     """
     if all(call.allows(f"identity:create_system_grant_for_{kind}") for kind in ("user", "group")):
         return

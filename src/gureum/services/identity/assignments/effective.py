@@ -1,4 +1,4 @@
-"""What assignments amount to: groups taken apart, inheritance followed, implied roles added."""
+"""Effective assignments: groups expanded to their members, inheritance followed, implied roles added."""
 
 from __future__ import annotations
 

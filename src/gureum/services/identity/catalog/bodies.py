@@ -1,6 +1,6 @@
 """Bodies of regions, services and endpoints: they take properties of the client's own beside their fields.
 
-One for a creation and for changes. What a creation requires is the handler's to ask for.
+One for a creation and for changes. The handler checks what a creation requires.
 """
 
 from __future__ import annotations

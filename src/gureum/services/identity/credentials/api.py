@@ -1,6 +1,6 @@
 """Routes of credentials. Source: identity API reference, "Credentials".
 
-The secret text changes after creation, and a type that is not ec2: an id, an owner and a project are for life. A
+The secret text changes after creation, and a type that is not ec2: an id, an owner and a project never change. A
 delegated token (application credential, trust, OAuth, EC2 key) neither makes nor changes nor sees any: a secret read
 here signs with all the roles of its owner, whatever the token was narrowed to.
 """
@@ -157,7 +157,7 @@ def ec2_blob(text: str) -> Ec2Blob:
 
 
 def access_digest(access: str) -> str:
-    """What an EC2 key is found by."""
+    """The digest by which an EC2 key is looked up."""
     return hashlib.sha256(access.encode()).hexdigest()
 
 
@@ -169,7 +169,7 @@ def _check_unused(call: Call[IdentityDeps], digest: str) -> None:
 
 
 def _replace_key(call: Call[IdentityDeps], row: Credential, blob: str) -> None:
-    """A new secret for an EC2 key, or another pair. What it is bound to is for life. Raises BadRequest, Conflict."""
+    """A new secret for an EC2 key, or another pair. What it is bound to never changes. Raises BadRequest, Conflict."""
     present, changed = ec2_blob(call.deps.secrets.open_text(row.sealed)), ec2_blob(blob)
     bound = present.bindings()
     for name, value in changed.bindings().items():

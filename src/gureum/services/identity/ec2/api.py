@@ -176,7 +176,9 @@ def ec2_token(call: Call[IdentityDeps], body: SignedBody) -> Reply[EncodedToken]
 
 
 def s3_token(call: Call[IdentityDeps], body: SignedBody) -> Reply[EncodedToken]:
-    """POST /v3/s3tokens: clients fetch one object's parts with one signature, so it counts while it is timely."""
+    """POST /v3/s3tokens: clients fetch the parts of an object with one signature, so it may be repeated while its time
+    is valid.
+    """
     given = _given(body)
     return _token(call, _proven(call, given, lambda secret: s3_claim(given.token, secret)))
 

@@ -102,7 +102,7 @@ def _view(call: Call[IdentityDeps], row: EndpointGroup | EndpointGroupRow) -> En
 
 
 def _stale(call: Call[IdentityDeps], id_: str) -> None:
-    """Catalogs are part of what tokens are remembered with."""
+    """Drop all cached tokens: they are cached with their catalogs."""
     call.deps.tokens.revocations.add(call.tx, revocations.STALE_ALL, id_)
 
 

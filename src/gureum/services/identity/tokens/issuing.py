@@ -1,6 +1,6 @@
 """Tokens made and checked: from a payload to its `Caller` and its JSON, in memory where it can be.
 
-The invariant: a token is worth what its user may do now. A payload says who and where; names, enabled flags and
+Invariant: a token allows what its user may do now. A payload says who and where; names, enabled flags and
 roles come from `facts.py`, and an event of `revocations.py` drops what was concluded from older ones.
 """
 
@@ -93,7 +93,7 @@ class Tokens:
         return found
 
     def check(self, token: str, *, allow_expired: bool = False) -> Checked:
-        """A token's worth now, read from the database when it is not remembered. Raises Unauthorized."""
+        """What a token allows now, read from the database when it is not cached. Raises Unauthorized."""
         found = self._checked.get(token)
         if found is not None and found.payload.expires_at > clock.now():
             return found
@@ -106,12 +106,12 @@ class Tokens:
         return self._conclude(token, payload, generation)
 
     def issue(self, payload: TokenPayload) -> tuple[str, Checked]:
-        """Seal a payload. Raises Unauthorized when its user has nothing to do in its scope."""
+        """Seal a payload. Raises Unauthorized when its user has no role in its scope."""
         token = self._keys.seal(payload)
         return token, self._conclude(token, payload, self._checked.generation)
 
     def _conclude(self, token: str, payload: TokenPayload, generation: int) -> Checked:
-        """What a token is worth; cached only when no event came since `generation` was read.
+        """What a token allows; cached only when no event came since `generation` was read.
 
         What was read before an event may be what the event made stale.
         """

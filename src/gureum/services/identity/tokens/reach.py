@@ -1,4 +1,4 @@
-"""Where a token's user may go: /v3/auth/projects, /domains, /system and /catalog.
+"""The scopes that a token's user may ask for, and the catalog: /v3/auth/projects, /domains, /system and /catalog.
 
 Source: identity API reference, "Authentication and token management".
 """

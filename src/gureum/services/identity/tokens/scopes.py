@@ -66,7 +66,7 @@ def _is_own(call: Call[IdentityDeps], scope: Scope | str, proof: Proof) -> bool:
 
 
 def _default_project(call: Call[IdentityDeps], proof: Proof) -> str | None:
-    """The user's default project when it may be used, else no scope. A token keeps its own scope's absence."""
+    """The user's default project when it may be used, else no scope. A token without a scope stays without one."""
     facts = call.deps.tokens.facts
     user = facts.user(proof.user_id)
     if user is None or not user.default_project_id or "token" in proof.methods:

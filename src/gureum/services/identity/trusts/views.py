@@ -31,7 +31,7 @@ class TrustRow(Struct, frozen=True, gc=False):
 
 
 class TrustView(View):
-    """`deleted_at` is in the reference; a trust that was deleted is not there."""
+    """`deleted_at` is always null: the reference has it, and a deleted trust is not shown."""
 
     id: str
     trustor_user_id: str

@@ -89,7 +89,7 @@ def lockout_is_over(rules: IdentityConfig, failed_at: datetime, now: datetime) -
 
 
 def is_enabled(rules: IdentityConfig, user: Standing, now: datetime) -> bool:
-    """Enabled, and not asleep for longer than the rules allow."""
+    """Enabled, and not inactive for longer than the rules allow."""
     days = rules.disable_user_account_days_inactive
     if not days or not user.enabled or user.options.get("ignore_user_inactivity"):
         return user.enabled

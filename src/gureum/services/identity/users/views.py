@@ -66,5 +66,5 @@ def view_of(call: Call[IdentityDeps], row: User | UserRow, now: datetime | None 
 
 
 def _set(text: str | None) -> str | UnsetType:
-    """A user's page does not name what it does not have."""
+    """The text, or UNSET: a user's page leaves out what the user does not have."""
     return UNSET if text is None else text

@@ -75,7 +75,9 @@ def mine(tx: Tx, job: Job, task_id: str) -> Image | None:
 
 
 def bring(tx: Tx, image: Image, job: Job, staged: Staged, place: tuple[str, str]) -> bool:
-    """One store holds the data: `place` is (store, location). True when that is enough for the image to be active."""
+    """Note that one store holds the data: `place` is (store, location). True when that is enough for the image to be
+    active.
+    """
     store, location = place
     attach(tx, image, store, location)
     left = left_of(image, job)
@@ -89,14 +91,14 @@ def bring(tx: Tx, image: Image, job: Job, staged: Staged, place: tuple[str, str]
 
 
 def activate(events: Events, tx: Tx, image: Image) -> None:
-    """The image can be used, from now on or already."""
+    """Make the image active, unless it is."""
     if image.status != "active":
         image.status = "active"
         events.emit(tx, ImageActivated(image.id, image.owner, image.size_bytes))
 
 
 def succeed(deps: ImageDeps, tx: Tx, job: Job, task_id: str) -> None:
-    """The data is where it was asked for; the stage is cleared."""
+    """End the import: the data is in the stores that were asked for. Clears the stage."""
     image = mine(tx, job, task_id)
     if image is not None:
         _clear_stage(deps, tx, image)

@@ -58,7 +58,7 @@ def facts_of(deps: ImageDeps, job: Job, look: Look) -> Facts:
 
 
 def _facts_elsewhere(deps: ImageDeps, job: Job, look: Look) -> Facts:
-    """What another service says is taken as little on trust as what a client says."""
+    """What another service says is checked like what a client says."""
     said = elsewhere.document_of(deps, elsewhere.place_of(deps, job.source, job.sealed_token), look)
     disk, container, hash_value = said.get("disk_format"), said.get("container_format"), said.get("os_hash_value")
     if said.get("status") != "active" or disk not in DISK_FORMATS or container not in CONTAINER_FORMATS:

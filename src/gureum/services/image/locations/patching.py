@@ -132,7 +132,7 @@ def _add(call: Call[ImageDeps], image: Image, place: Place, size: int | None) ->
 
 
 def _believe(image: Image, promise: Promise | None) -> None:
-    """The promised hashes become the image's, or are the image's."""
+    """Give the image the promised hashes. Raises Conflict when it has other ones, BadRequest for what is no hash."""
     if promise is None:
         return
     promised = (promise.checksum, promise.os_hash_algo, promise.os_hash_value)

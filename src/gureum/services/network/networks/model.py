@@ -14,7 +14,7 @@ OVERLAY = "geneve"
 
 
 class Network(Standard):
-    """A network is ACTIVE from its row on: the writer brings it to the engine, ports wait for that, not clients."""
+    """A network is ACTIVE as soon as its row is there. The writer makes it in the engine later; ports wait for that."""
 
     __tablename__ = "networks"
 

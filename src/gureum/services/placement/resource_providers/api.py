@@ -223,7 +223,7 @@ def _parent(tx: Tx, uuid: str, what: str) -> Provider:
 
 
 def _adopt(call: Call[None], row: Provider, parent_id: str | None) -> None:
-    """Hang a provider with all below it under another parent; since 1.37 also away from one that it had."""
+    """Move a provider with all below it under another parent; since 1.37 also away from one that it had."""
     if parent_id == row.parent_id:
         return
     what = f'Unable to update resource provider "{row.name}", {row.id}'

@@ -117,7 +117,7 @@ PROVIDERS = Collection(
 
 
 def providers_asked(call: Call[None]) -> Sequence[ProviderRow]:
-    """The API knows no pages."""
+    """All providers that the query asks for: the API has no pages."""
     check_query(call, PARAMETERS)
     return PROVIDERS.page(call).rows
 
