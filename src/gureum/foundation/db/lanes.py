@@ -67,8 +67,8 @@ class Lane:
         """All rows of a statement."""
         self.begin()
         self._counters.statements += 1
-        found: list[tuple[Any, ...]] = self._run(self._wire.rows, sql, values)
-        return found
+        rows: list[tuple[Any, ...]] = self._run(self._wire.rows, sql, values)
+        return rows
 
     def change(self, sql: str, values: Sequence[Any]) -> int:
         """How many rows a statement changed."""

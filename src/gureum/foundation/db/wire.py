@@ -73,8 +73,8 @@ class SqliteWire:
         return
 
     def rows(self, sql: str, values: Values) -> list[tuple[Any, ...]]:
-        found: list[tuple[Any, ...]] = self._driver.execute(sql, values).fetchall()
-        return found
+        loaded: list[tuple[Any, ...]] = self._driver.execute(sql, values).fetchall()
+        return loaded
 
     def change(self, sql: str, values: Values) -> int:
         return int(self._driver.execute(sql, values).rowcount)
@@ -123,8 +123,8 @@ class PostgresqlWire:
     def rows(self, sql: str, values: Values) -> list[tuple[Any, ...]]:
         result = self._execute(sql, values)
         self._adapt.set_pgresult(result)
-        found: list[tuple[Any, ...]] = self._adapt.load_rows(0, result.ntuples, tuple)
-        return found
+        loaded: list[tuple[Any, ...]] = self._adapt.load_rows(0, result.ntuples, tuple)
+        return loaded
 
     def change(self, sql: str, values: Values) -> int:
         return self._execute(sql, values).command_tuples or 0

@@ -89,11 +89,11 @@ class Fleet:
 
     def _hearer(self, agents: AnyAgents, *, keep: bool) -> Callable[[Any], None]:
         subscribers = self._subscribers.get(agents.kind.name, [])
-        told = [subscriber.arrived for subscriber in subscribers if subscriber.arrived is not None]
+        handlers = [subscriber.arrived for subscriber in subscribers if subscriber.arrived is not None]
 
         def heard(report: Any) -> None:
             beat = agents.arrived(report, keep=keep)
-            for arrived in told:
+            for arrived in handlers:
                 arrived(beat)
 
         return heard

@@ -54,7 +54,12 @@ def document(
     for (path, method), same in _grouped(routes).items():
         paths.setdefault(path, {})[method] = _operation(known, path, same)
     statuses = sorted(
-        {int(status) for found in paths.values() for one in found.values() for status in one["responses"]}
+        {
+            int(status)
+            for methods in paths.values()
+            for operation in methods.values()
+            for status in operation["responses"]
+        }
     )
     return {
         "openapi": "3.1.0",

@@ -115,8 +115,8 @@ def _inexact(columns: Mapping[str, Column]) -> Other:
         field, _, how = name.partition("__")
         if how not in _INEXACT or field not in columns or columns[field].type.python_type is not str:
             return None
-        found: Condition = _INEXACT[how](columns[field], value)
-        return found
+        clause: Condition = _INEXACT[how](columns[field], value)
+        return clause
 
     return condition
 

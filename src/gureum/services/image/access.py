@@ -40,7 +40,7 @@ def find(call: Call[ImageDeps], image_id: str, rule: str | None = None) -> Image
 
 def seen(call: Call[ImageDeps], image_id: str) -> Image:
     """The image, if the caller sees it; the handler enforces. Raises NotFound."""
-    found = call.tx.scalar(visible(call.caller).where(Image.id == image_id.lower())) if ids.is_uuid(image_id) else None
-    if found is None or not call.allows("get_image", **target_of(found)):
+    image = call.tx.scalar(visible(call.caller).where(Image.id == image_id.lower())) if ids.is_uuid(image_id) else None
+    if image is None or not call.allows("get_image", **target_of(image)):
         raise NotFound(f"No image found with ID {image_id[:64]}")
-    return found
+    return image

@@ -147,8 +147,8 @@ def always(word: str, model: type[Owned]) -> Values:
     """The filter of an attribute that has the same value everywhere, a word in any case."""
 
     def predicate(values: list[str]) -> Condition:
-        asked = word.lower() in {value.lower() for value in values}
-        return model.id.isnot(None) if asked else model.id.is_(None)
+        matches = word.lower() in {value.lower() for value in values}
+        return model.id.isnot(None) if matches else model.id.is_(None)
 
     return predicate
 
@@ -163,11 +163,11 @@ def reader_of(column: Column) -> filters.Convert:
 
 def is_asked_for(call: Call[NetworkContext], listing: Listing[Model, Record, Shown], row: Record) -> bool:
     """Whether the plain filters of the query let a row through that no table holds yet."""
-    asked: dict[str, list[object]] = {}
+    filtered: dict[str, list[object]] = {}
     for name, value in call.query:
         if name in listing.filters:
-            asked.setdefault(name, []).append(listing.compared[name][1](name, value))
-    return all(getattr(row, listing.filters[name].key) in values for name, values in asked.items())
+            filtered.setdefault(name, []).append(listing.compared[name][1](name, value))
+    return all(getattr(row, listing.filters[name].key) in values for name, values in filtered.items())
 
 
 def own(model: type[Owned]) -> Reach:

@@ -33,8 +33,8 @@ def spelled(spelling: Spelling) -> dict[Any, Any]:
 
 def spelling_of(column: InstrumentedAttribute[Any]) -> Spelling | None:
     """The spelling that a mapped column names."""
-    found: Spelling | None = column.info.get(_KEY)
-    return found
+    spelling: Spelling | None = column.info.get(_KEY)
+    return spelling
 
 
 def address(text: str) -> str:

@@ -62,12 +62,12 @@ def neighbours_in(key: str) -> Links:
         full = len(rows) >= paging.limit
         first, last = (page.marker_of(rows[0]), page.marker_of(rows[-1])) if rows else (None, None)
         kept = _beside(call, "marker", "page_reverse")
-        found = []
+        entries = []
         if full or paging.backwards:
-            found.append({"rel": "next", "href": _href(call, kept, last)})
+            entries.append({"rel": "next", "href": _href(call, kept, last)})
         if full or not paging.backwards:
-            found.append({"rel": "previous", "href": _href(call, kept, first, ("page_reverse", "True"))})
-        return {key: found}
+            entries.append({"rel": "previous", "href": _href(call, kept, first, ("page_reverse", "True"))})
+        return {key: entries}
 
     return links
 
@@ -93,10 +93,10 @@ def first_and_next_at(at: str) -> Links:
 
     def links(call: Call[Any], page: Page[Any]) -> dict[str, Any]:
         kept = _beside(call, "marker")
-        found = {"first": _with_query(at, kept)}
+        addresses = {"first": _with_query(at, kept)}
         if page.last is not None:
-            found["next"] = _with_query(at, [*kept, ("marker", page.last)])
-        return found
+            addresses["next"] = _with_query(at, [*kept, ("marker", page.last)])
+        return addresses
 
     return links
 

@@ -227,10 +227,10 @@ def _all_zones_of(call: Call[ComputeDeps], hosts: Sequence[str]) -> dict[str, se
         .join(Aggregate, Aggregate.id == AggregateHost.aggregate_id)
         .where(AggregateHost.host.in_(hosts), Aggregate.zone.isnot(None))
     )
-    found: dict[str, set[str]] = {}
+    zones: dict[str, set[str]] = {}
     for host, zone in call.tx.execute(statement):
-        found.setdefault(host, set()).add(str(zone))
-    return found
+        zones.setdefault(host, set()).add(str(zone))
+    return zones
 
 
 def _zones_of(call: Call[ComputeDeps], hosts: Sequence[str]) -> dict[str, str]:

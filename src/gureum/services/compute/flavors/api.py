@@ -67,19 +67,19 @@ class Change(Struct, forbid_unknown_fields=True):
 
 def _wanted(call: Call[ComputeDeps]) -> bool | None:
     """Which flavors an administrator asks for: public ones by default, None with `is_public=none` for both kinds."""
-    asked = call.param("is_public")
-    if asked is None:
+    is_public = call.param("is_public")
+    if is_public is None:
         return True
-    return None if asked.lower() == "none" else _public(asked)
+    return None if is_public.lower() == "none" else _public(is_public)
 
 
 def _shown(call: Call[ComputeDeps], viewer: Viewer) -> list[Condition]:
     if not call.caller.is_admin:
         return [Flavor.disabled.is_(False)]
-    wanted = _wanted(call)
-    if wanted is None:
+    is_public = _wanted(call)
+    if is_public is None:
         return []
-    return [open_to(viewer.project_id) if wanted else Flavor.is_public.is_(False)]
+    return [open_to(viewer.project_id) if is_public else Flavor.is_public.is_(False)]
 
 
 def _at_least(name: str, column: InstrumentedAttribute[int]) -> Special:

@@ -82,10 +82,10 @@ def uptime(call: Call[ComputeDeps], hypervisor_id: str) -> HypervisorUptime:
     host = _find(call, hypervisor_id)
     if not is_up(call, host):
         raise BadRequest(f"Compute service of {host.name} is unavailable at this time.")
-    told = told_uptime(call, host)
-    if not told:
+    uptime_text = told_uptime(call, host)
+    if not uptime_text:
         raise NotImplementedHere("The hypervisor does not report how long it is up.")
-    return uptime_of(call, host, told)
+    return uptime_of(call, host, uptime_text)
 
 
 def statistics(call: Call[ComputeDeps]) -> Statistics:

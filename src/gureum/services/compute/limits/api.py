@@ -56,10 +56,10 @@ class LimitsView(View):
 
 def show(call: Call[ComputeDeps]) -> LimitsView:
     project_id = call.caller.project_id or ""
-    asked = call.param("tenant_id")
-    if asked is not None and asked != project_id:
-        call.enforce(_OTHER, project_id=asked)
-        project_id = asked
+    tenant_id = call.param("tenant_id")
+    if tenant_id is not None and tenant_id != project_id:
+        call.enforce(_OTHER, project_id=tenant_id)
+        project_id = tenant_id
     limits = call.deps.quotas.limits(call.tx, project_id)
     used = call.deps.quotas.usage(call.tx, project_id)
     absolute = AbsoluteLimits(

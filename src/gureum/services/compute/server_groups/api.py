@@ -165,10 +165,10 @@ def _members(call: Call[ComputeDeps], group_ids: Sequence[str]) -> dict[str, lis
         .where(ServerGroupMember.group_id.in_(group_ids), Server.deleted_at.is_(None))
         .order_by(ServerGroupMember.server_id)
     )
-    found: dict[str, list[str]] = {}
+    members: dict[str, list[str]] = {}
     for group_id, server_id in call.tx.execute(statement):
-        found.setdefault(group_id, []).append(server_id)
-    return found
+        members.setdefault(group_id, []).append(server_id)
+    return members
 
 
 def _view(row: ServerGroup, members: list[str]) -> GroupView:

@@ -138,12 +138,12 @@ def _nics(call: Call[ComputeDeps], new: NewServer) -> NicRequest:
         if networks is not None and call.at_least(2, 37):
             raise BadRequest("Invalid input for field/attribute networks: it must not be empty.")
         return NicRequest(mode="auto", nics=(), security_groups=groups)
-    wanted = []
+    nics = []
     for nic in networks:
         if not nic.uuid and not nic.port:
             raise BadRequest("Invalid input for field/attribute networks: an entry needs a uuid or a port.")
-        wanted.append(NicWanted(None if nic.port else nic.uuid, nic.port, nic.fixed_ip or None, nic.tag or None))
-    return NicRequest(mode="listed", nics=tuple(wanted), security_groups=groups)
+        nics.append(NicWanted(None if nic.port else nic.uuid, nic.port, nic.fixed_ip or None, nic.tag or None))
+    return NicRequest(mode="listed", nics=tuple(nics), security_groups=groups)
 
 
 def _zone_and_host(call: Call[ComputeDeps], new: NewServer) -> tuple[str | None, str | None]:

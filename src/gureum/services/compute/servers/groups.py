@@ -54,14 +54,14 @@ def living_members(tx: Tx, group_id: str) -> int:
 
 def wish_of(tx: Tx, server: WantedServer, tried: frozenset[str]) -> Wish:
     """Where the server may go, by its request and by its group."""
-    asked = server.scheduling
-    wish = Wish(asked.get("zone"), asked.get("host"), tried, **hosts_by_hints(tx, asked))
-    group = tx.get(ServerGroup, asked["group"]) if asked.get("group") else None
+    scheduling = server.scheduling
+    wish = Wish(scheduling.get("zone"), scheduling.get("host"), tried, **hosts_by_hints(tx, scheduling))
+    group = tx.get(ServerGroup, scheduling["group"]) if scheduling.get("group") else None
     return wish if group is None else _with_group(tx, server, group, wish)
 
 
 def _with_group(tx: Tx, server: WantedServer, group: ServerGroup, wish: Wish) -> Wish:
-    found = tx.scalars(
+    names = tx.scalars(
         select(Server.host)
         .join(ServerGroupMember, ServerGroupMember.server_id == Server.id)
         .where(
@@ -72,8 +72,8 @@ def _with_group(tx: Tx, server: WantedServer, group: ServerGroup, wish: Wish) ->
         )
     ).all()
     most = int(group.rules.get("max_server_per_host", 1))
-    hosts = frozenset(name for name in found if name)
-    crowded = frozenset(name for name in hosts if found.count(name) >= most)
+    hosts = frozenset(name for name in names if name)
+    crowded = frozenset(name for name in hosts if names.count(name) >= most)
     match group.policy:
         case "affinity":
             return replace(wish, near=hosts)

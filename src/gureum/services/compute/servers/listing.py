@@ -187,8 +187,8 @@ def _statuses(call: Call[ComputeDeps]) -> list[str]:
 
 
 def _everywhere(call: Call[ComputeDeps]) -> bool:
-    wanted = call.param("all_tenants")
-    return wanted is not None and (wanted == "" or filters.boolean("all_tenants", wanted))
+    all_tenants = call.param("all_tenants")
+    return all_tenants is not None and (all_tenants == "" or filters.boolean("all_tenants", all_tenants))
 
 
 def _admits(call: Call[ComputeDeps], name: str) -> bool:

@@ -138,9 +138,9 @@ def resources_of(flavor: KeptFlavor, image: KeptImage) -> dict[str, int]:
     """
     root_gib = flavor["disk"] or -(-int(image.get("virtual_size", 0)) // GIB)
     disk = root_gib + flavor["ephemeral"] + -(-flavor["swap"] // 1024)
-    wanted = {"VCPU": flavor["vcpus"], "MEMORY_MB": flavor["ram"], "DISK_GB": disk}
+    sizes = {"VCPU": flavor["vcpus"], "MEMORY_MB": flavor["ram"], "DISK_GB": disk}
     named = named_resources(flavor.get("extra_specs") or {})
-    return {name: amount for name, amount in (named | wanted).items() if amount > 0}
+    return {name: amount for name, amount in (named | sizes).items() if amount > 0}
 
 
 def traits_of(extra_specs: Mapping[str, str]) -> tuple[frozenset[str], frozenset[str]]:

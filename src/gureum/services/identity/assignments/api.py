@@ -183,12 +183,12 @@ def _routes(form: Form) -> list[Route]:
     noun = f"system_grant_for_{form.actor_kind}" if of_system else "grant"
     nouns = f"system_grants_for_{form.actor_kind}" if of_system else "grants"
     path = form.path + ("/inherited_to_projects" if form.inherited else "")
-    one = form.path + "/{role_id}" + ("/inherited_to_projects" if form.inherited else "")
+    with_role = form.path + "/{role_id}" + ("/inherited_to_projects" if form.inherited else "")
     return [
         Route("GET", path, calls["index"], f"identity:list_{nouns}", target="handler", envelope="roles"),
-        Route("PUT", one, calls["grant"], f"identity:create_{noun}", 204, target="handler"),
-        Route("GET", one, calls["check"], f"identity:check_{noun}", 204, target="handler"),
-        Route("DELETE", one, calls["revoke"], f"identity:revoke_{noun}", 204, target="handler"),
+        Route("PUT", with_role, calls["grant"], f"identity:create_{noun}", 204, target="handler"),
+        Route("GET", with_role, calls["check"], f"identity:check_{noun}", 204, target="handler"),
+        Route("DELETE", with_role, calls["revoke"], f"identity:revoke_{noun}", 204, target="handler"),
     ]
 
 

@@ -58,7 +58,7 @@ def effective(tx: Tx, rows: Iterable[AssignmentRow]) -> list[AssignmentRow]:
         implies.setdefault(upper, []).append(lower)
     # A domain's own role has no effect but through what it implies.
     of_domains = set(tx.scalars(select(Role.id).where(Role.scope != GLOBAL)))
-    found: dict[tuple[str, str, str, str], AssignmentRow] = {}
+    assignments: dict[tuple[str, str, str, str], AssignmentRow] = {}
     below: dict[str, list[str]] = {}
     for row in rows:
         actors = members.get(row.actor_id, []) if row.actor_kind == "group" else [row.actor_id]
@@ -75,8 +75,8 @@ def effective(tx: Tx, rows: Iterable[AssignmentRow]) -> list[AssignmentRow]:
                     if role_id in of_domains:
                         continue
                     item = AssignmentRow("user", actor, kind, target, role_id, False, through, source, prior)
-                    found.setdefault((actor, kind, target, role_id), item)
-    return list(found.values())
+                    assignments.setdefault((actor, kind, target, role_id), item)
+    return list(assignments.values())
 
 
 def _closure(role_id: str, implies: dict[str, list[str]]) -> list[tuple[str, str | None]]:

@@ -168,10 +168,12 @@ def delete(call: Call[IdentityDeps], user_id: str, access: str) -> None:  # noqa
 
 def ec2_token(call: Call[IdentityDeps], body: SignedBody) -> Reply[EncodedToken]:
     """POST /v3/ec2tokens: a signature is good once."""
-    given = _given(body)
-    request = Signed(given.signature, given.host, given.verb, given.path, given.params, given.headers, given.body_hash)
-    row = _proven(call, given, lambda secret: ec2_claim(request, secret))
-    _use_once(call, given)
+    signed = _given(body)
+    request = Signed(
+        signed.signature, signed.host, signed.verb, signed.path, signed.params, signed.headers, signed.body_hash
+    )
+    row = _proven(call, signed, lambda secret: ec2_claim(request, secret))
+    _use_once(call, signed)
     return _token(call, row)
 
 
@@ -179,8 +181,8 @@ def s3_token(call: Call[IdentityDeps], body: SignedBody) -> Reply[EncodedToken]:
     """POST /v3/s3tokens: clients fetch the parts of an object with one signature, so it may be repeated while its time
     is valid.
     """
-    given = _given(body)
-    return _token(call, _proven(call, given, lambda secret: s3_claim(given.token, secret)))
+    signed = _given(body)
+    return _token(call, _proven(call, signed, lambda secret: s3_claim(signed.token, secret)))
 
 
 def _given(body: SignedBody) -> SignedRequest:

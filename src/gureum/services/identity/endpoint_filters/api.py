@@ -162,8 +162,8 @@ def list_group_endpoints(call: Call[IdentityDeps], group_id: str) -> Listed[Exte
 
 def list_group_projects(call: Call[IdentityDeps], group_id: str) -> Listed[Extended[ProjectView]]:
     group = _group(call, group_id)
-    given = select(ProjectEndpointGroup.project_id).where(ProjectEndpointGroup.group_id == group.id)
-    rows = call.tx.scalars(select(Project).where(Project.id.in_(given)).order_by(Project.id))
+    project_ids = select(ProjectEndpointGroup.project_id).where(ProjectEndpointGroup.group_id == group.id)
+    rows = call.tx.scalars(select(Project).where(Project.id.in_(project_ids)).order_by(Project.id))
     return whole(call, [project_view(call, row) for row in rows])
 
 
@@ -198,16 +198,16 @@ def take_group(call: Call[IdentityDeps], group_id: str, project_id: str) -> None
 
 def list_project_groups(call: Call[IdentityDeps], project_id: str) -> Listed[EndpointGroupView]:
     project = existing_project(call.tx, project_id)
-    given = select(ProjectEndpointGroup.group_id).where(ProjectEndpointGroup.project_id == project.id)
-    rows = call.tx.scalars(select(EndpointGroup).where(EndpointGroup.id.in_(given)).order_by(EndpointGroup.id))
+    group_ids = select(ProjectEndpointGroup.group_id).where(ProjectEndpointGroup.project_id == project.id)
+    rows = call.tx.scalars(select(EndpointGroup).where(EndpointGroup.id.in_(group_ids)).order_by(EndpointGroup.id))
     return whole(call, [_view(call, row) for row in rows])
 
 
 def _endpoint_gift(call: Call[IdentityDeps], endpoint_id: str, project_id: str) -> ProjectEndpoint | None:
     existing_project(call.tx, project_id)
     existing_row(call.tx, Endpoint, "endpoint", endpoint_id)
-    found: ProjectEndpoint | None = call.tx.get(ProjectEndpoint, (project_id, endpoint_id))
-    return found
+    row: ProjectEndpoint | None = call.tx.get(ProjectEndpoint, (project_id, endpoint_id))
+    return row
 
 
 def give_endpoint(call: Call[IdentityDeps], project_id: str, endpoint_id: str) -> None:
@@ -237,8 +237,8 @@ def list_project_endpoints(call: Call[IdentityDeps], project_id: str) -> Listed[
 
 def list_endpoint_projects(call: Call[IdentityDeps], endpoint_id: str) -> Listed[Extended[ProjectView]]:
     existing_row(call.tx, Endpoint, "endpoint", endpoint_id)
-    given = select(ProjectEndpoint.project_id).where(ProjectEndpoint.endpoint_id == endpoint_id)
-    rows = call.tx.scalars(select(Project).where(Project.id.in_(given)).order_by(Project.id))
+    project_ids = select(ProjectEndpoint.project_id).where(ProjectEndpoint.endpoint_id == endpoint_id)
+    rows = call.tx.scalars(select(Project).where(Project.id.in_(project_ids)).order_by(Project.id))
     return whole(call, [project_view(call, row) for row in rows])
 
 

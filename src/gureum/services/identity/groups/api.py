@@ -160,15 +160,15 @@ def show(call: Call[IdentityDeps], group_id: str) -> Extended[GroupView]:
 
 
 def update(call: Call[IdentityDeps], body: Extended[GroupChange], group_id: str) -> Extended[GroupView]:
-    row, wanted = _find(call, group_id), body.fields
+    row, change = _find(call, group_id), body.fields
     check_reach(call, row)
-    if wanted.domain_id is not UNSET and wanted.domain_id != row.domain_id:
+    if change.domain_id is not UNSET and change.domain_id != row.domain_id:
         raise BadRequest("The domain_id of a group may not be changed.")
-    if wanted.name is not UNSET and wanted.name != row.name:
-        _check_name(call, row.domain_id, wanted.name, row.id)
-        row.name = wanted.name
-    if wanted.description is not UNSET:
-        row.description = wanted.description or ""
+    if change.name is not UNSET and change.name != row.name:
+        _check_name(call, row.domain_id, change.name, row.id)
+        row.name = change.name
+    if change.description is not UNSET:
+        row.description = change.description or ""
     row.extra = extra_of(body.extra, present=row.extra)
     return view_of(call, row)
 
@@ -188,8 +188,8 @@ def list_users(call: Call[IdentityDeps], group_id: str) -> Listed[Extended[UserV
     statement = select(User).join(GroupMember).where(GroupMember.group_id == row.id).order_by(User.name)
     if call.caller.domain_id:
         statement = statement.where(User.domain_id == call.caller.domain_id)
-    found = call.tx.scalars(statement.where(users.expiring(call.params("password_expires_at"))))
-    return whole(call, [user_view(call, user) for user in found])
+    rows = call.tx.scalars(statement.where(users.expiring(call.params("password_expires_at"))))
+    return whole(call, [user_view(call, user) for user in rows])
 
 
 def groups_of_user(call: Call[IdentityDeps], user_id: str) -> Listed[Extended[GroupView]]:

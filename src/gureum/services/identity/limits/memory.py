@@ -112,12 +112,12 @@ class LimitMemory:
 
     def _all_registered(self) -> dict[str, dict[str, _Registered]]:
         """Service type -> resource -> its registered limit."""
-        found: dict[str, dict[str, _Registered]] = {}
+        limits: dict[str, dict[str, _Registered]] = {}
         with self._database.read() as tx:
             rows = _REGISTERED.all(tx, regions=self._regions)
         for row in rows:
-            found.setdefault(row.type, {})[row.resource_name] = _Registered(row.id, row.default_limit)
-        return found
+            limits.setdefault(row.type, {})[row.resource_name] = _Registered(row.id, row.default_limit)
+        return limits
 
     def _concluded(self, tx: Tx, registered: dict[str, _Registered], project_id: str) -> UnifiedLimits:
         tree_id = _DOMAIN.first(tx, project=project_id) if self._strict else None
@@ -125,8 +125,8 @@ class LimitMemory:
             (row.owner_id, row.registered_limit_id): row.resource_limit
             for row in _LIMITS.all(tx, owners=(project_id, tree_id or project_id))
         }
-        found = {}
-        for name, one in registered.items():
-            together = UNLIMITED if tree_id is None else set_.get((tree_id, one.id), one.default)
-            found[name] = UnifiedLimit(one.default, set_.get((project_id, one.id)), together)
-        return UnifiedLimits(found, tree_id)
+        limits = {}
+        for name, limit in registered.items():
+            together = UNLIMITED if tree_id is None else set_.get((tree_id, limit.id), limit.default)
+            limits[name] = UnifiedLimit(limit.default, set_.get((project_id, limit.id)), together)
+        return UnifiedLimits(limits, tree_id)

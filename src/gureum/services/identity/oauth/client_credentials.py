@@ -28,11 +28,11 @@ _CACHE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 def grant(call: Call[IdentityDeps], body: bytes) -> Reply[BearerToken | bytes]:
     """The form in `body` says which grant is asked for; a refusal is encoded here, with the errors of the RFC."""
-    given = {name: values[-1] for name, values in parse_qs(body.decode("utf-8", "replace")).items()}
-    if given.get("grant_type") != "client_credentials":
-        error = "unsupported_grant_type" if "grant_type" in given else "invalid_request"
+    form = {name: values[-1] for name, values in parse_qs(body.decode("utf-8", "replace")).items()}
+    if form.get("grant_type") != "client_credentials":
+        error = "unsupported_grant_type" if "grant_type" in form else "invalid_request"
         return _refused(400, error, "The grant type client_credentials is the one that is offered.")
-    client_id, secret = _client(call.headers.get("authorization", ""), given)
+    client_id, secret = _client(call.headers.get("authorization", ""), form)
     if not client_id or not secret:
         return _refused(401, "invalid_client", "Client authentication failed.")
     identity = Identity(

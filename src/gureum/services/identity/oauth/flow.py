@@ -154,25 +154,30 @@ def make_access_token(call: Call[IdentityDeps]) -> Reply[bytes]:
     tx, secret = call.tx, secrets.token_hex(16)
     try:
         request = _request(call)
-        asked = tx.get(RequestToken, request.parameter("oauth_token"))
-        if asked is None or asked.user_id is None or asked.verifier is None or asked.expires_at <= clock.utcnow():
+        request_token = tx.get(RequestToken, request.parameter("oauth_token"))
+        if (
+            request_token is None
+            or request_token.user_id is None
+            or request_token.verifier is None
+            or request_token.expires_at <= clock.utcnow()
+        ):
             raise Unauthorized(internal="no such OAuth request token, or not authorized")
-        if not secrets.compare_digest(request.parameter("oauth_verifier").encode(), asked.verifier.encode()):
+        if not secrets.compare_digest(request.parameter("oauth_verifier").encode(), request_token.verifier.encode()):
             raise Unauthorized(internal="the OAuth verifier is another one")
-        _check(call, tx, request, asked)
+        _check(call, tx, request, request_token)
     except Unsigned as error:
         raise Unauthorized(internal=f"no OAuth signature: {error}") from error
     row = AccessToken(
         id=ids.new_hex(),
         sealed=call.deps.secrets.seal_text(secret),
-        consumer_id=asked.consumer_id,
-        project_id=asked.project_id,
-        user_id=asked.user_id,
-        role_ids=asked.role_ids,
+        consumer_id=request_token.consumer_id,
+        project_id=request_token.project_id,
+        user_id=request_token.user_id,
+        role_ids=request_token.role_ids,
         expires_at=clock.utcnow() + ACCESS_TOKEN_LIFE,
     )
     tx.add(row)
-    tx.delete(asked)
+    tx.delete(request_token)
     return _form(row.id, secret, row.expires_at)
 
 

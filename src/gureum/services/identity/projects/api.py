@@ -189,22 +189,22 @@ def update(call: Call[IdentityDeps], body: Extended[ProjectChange], project_id: 
 
 def change(call: Call[IdentityDeps], row: Project, body: Extended[ProjectChange]) -> Project:
     """Apply a PATCH to a project or domain."""
-    wanted = body.fields
-    check_mutable("project", row.options, wanted, body.extra)
-    _check_fixed(row, wanted)
-    if wanted.name is not UNSET and wanted.name != row.name:
+    fields = body.fields
+    check_mutable("project", row.options, fields, body.extra)
+    _check_fixed(row, fields)
+    if fields.name is not UNSET and fields.name != row.name:
         others = (Project.domain_id == row.domain_id, Project.id != row.id)
-        if call.tx.scalar(select(Project.id).where(*others, Project.is_named(wanted.name))):
-            raise taken("project", wanted.name)
-        row.name = wanted.name
-    if wanted.description is not UNSET:
-        row.description = wanted.description or ""
-    if wanted.enabled is not UNSET and wanted.enabled != row.enabled:
-        row.enabled = wanted.enabled
+        if call.tx.scalar(select(Project.id).where(*others, Project.is_named(fields.name))):
+            raise taken("project", fields.name)
+        row.name = fields.name
+    if fields.description is not UNSET:
+        row.description = fields.description or ""
+    if fields.enabled is not UNSET and fields.enabled != row.enabled:
+        row.enabled = fields.enabled
         _tokens_end(call, row)
-    if wanted.tags is not UNSET:
-        row.tags = distinct(wanted.tags)
-    row.options = options_of(row.options, wanted.options)
+    if fields.tags is not UNSET:
+        row.tags = distinct(fields.tags)
+    row.options = options_of(row.options, fields.options)
     row.extra = extra_of(body.extra, present=row.extra)
     call.deps.tokens.revocations.add(call.tx, revocations.STALE_ALL, row.id)
     return row

@@ -153,17 +153,17 @@ def show(call: Call[IdentityDeps], role_id: str) -> Extended[RoleView]:
 
 
 def update(call: Call[IdentityDeps], body: Extended[RoleChange], role_id: str) -> Extended[RoleView]:
-    row, wanted = _found(call, "update", role_id), body.fields
-    check_mutable("role", row.options, wanted, body.extra)
-    if wanted.name is not UNSET and wanted.name != row.name:
+    row, fields = _found(call, "update", role_id), body.fields
+    check_mutable("role", row.options, fields, body.extra)
+    if fields.name is not UNSET and fields.name != row.name:
         others = (Role.scope == row.scope, Role.id != row.id)
-        if call.tx.scalar(select(Role.id).where(*others, Role.is_named(wanted.name))):
-            raise taken("role", wanted.name)
-        row.name = wanted.name
+        if call.tx.scalar(select(Role.id).where(*others, Role.is_named(fields.name))):
+            raise taken("role", fields.name)
+        row.name = fields.name
         call.deps.tokens.revocations.add(call.tx, revocations.STALE_ALL, row.id)
-    if wanted.description is not UNSET:
-        row.description = wanted.description
-    row.options = options_of(row.options, wanted.options)
+    if fields.description is not UNSET:
+        row.description = fields.description
+    row.options = options_of(row.options, fields.options)
     row.extra = extra_of(body.extra, _NEVER_CHANGED, row.extra)
     return view_of(call, row)
 

@@ -50,8 +50,8 @@ def authenticate_fast(call: Call[IdentityDeps], body: AuthBody) -> Reply[Encoded
         return None
     try:
         with only_remembered():
-            given = identity.application_credential
-            if given is not None and not _is_made(call, given):
+            credential = identity.application_credential
+            if credential is not None and not _is_made(call, credential):
                 return None
             return authenticate(call, body)
     except NotRememberedError:

@@ -75,7 +75,7 @@ def create(call: Call[IdentityDeps], body: Extended[NewTrust]) -> WholeTrust:
     parent = _parent(call, new)
     role_ids = _roles(call, new)
     _check_sides(call, new, role_ids)
-    wanted = Wanted(
+    request = Wanted(
         new.impersonation,
         frozenset(role_ids),
         _end(new),
@@ -84,7 +84,7 @@ def create(call: Call[IdentityDeps], body: Extended[NewTrust]) -> WholeTrust:
         new.redelegation_count,
     )
     chain = [_terms_of(link) for link in chain_of(call.tx, parent)] if parent else []
-    agreed = terms(wanted, chain, deepest=call.deps.options.trust_depth)
+    agreed = terms(request, chain, deepest=call.deps.options.trust_depth)
     row = Trust(
         id=ids.new_hex(),
         trustor_id=new.trustor_user_id,

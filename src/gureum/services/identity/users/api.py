@@ -169,11 +169,11 @@ def show(call: Call[IdentityDeps], user_id: str) -> Extended[UserView]:
 
 
 def update(call: Call[IdentityDeps], body: Extended[UserChange], user_id: str) -> Extended[UserView]:
-    wanted = body.fields
+    fields = body.fields
     with call.database.read() as tx:
         call.tx = tx
         check_reach(call, find(call, user_id))
-    password = wanted.password if wanted.password is not UNSET else None
+    password = fields.password if fields.password is not UNSET else None
     if password is not None:
         compliance.check_strength(call.deps.options, password)
     hashed = call.deps.passwords.hash(password) if password is not None else None
@@ -182,7 +182,7 @@ def update(call: Call[IdentityDeps], body: Extended[UserChange], user_id: str) -
         call.tx = tx
         row = find(call, user_id)
         check_reach(call, row)
-        _apply(call, row, wanted, hashed)
+        _apply(call, row, fields, hashed)
         row.extra = extra_of(body.extra, _NEVER_KEPT, row.extra)
         return view_of(call, row)
 

@@ -78,8 +78,8 @@ def update(call: Call[ImageDeps], body: list[JsonValue], image_id: str) -> Image
     def change(tx: Tx) -> ImageView:
         call.tx = tx
         image = find(call, image_id)
-        for one in changes:
-            _authorise(call, image, one)
+        for entry in changes:
+            _authorise(call, image, entry)
         operations.change_image(call, image, changes)
         return view_of(call, image)
 

@@ -122,10 +122,10 @@ def _operation(raw: Mapping[str, JsonValue]) -> tuple[str, JsonValue]:
 
 
 def _old_operation(raw: Mapping[str, JsonValue]) -> tuple[str, JsonValue]:
-    found = [op for op in _OPERATIONS if op in raw]
-    if len(found) != 1:
+    operations = [op for op in _OPERATIONS if op in raw]
+    if len(operations) != 1:
         raise BadRequest('Operation objects must contain exactly one member named "add", "remove", or "replace".')
-    return found[0], raw[found[0]]
+    return operations[0], raw[operations[0]]
 
 
 def _location_change(raw: Mapping[str, JsonValue], op: str, rest: list[str], *, allowed: bool) -> Change:
@@ -133,8 +133,8 @@ def _location_change(raw: Mapping[str, JsonValue], op: str, rest: list[str], *, 
         raise Forbidden("It's not allowed to update locations if locations are invisible.")
     place = rest[0] if rest else None
     whole = place is None and op == "replace"
-    one = place is not None and op in ("add", "remove") and _PLACE.fullmatch(place) is not None
-    if len(rest) > 1 or not (whole or one) or (op == "remove" and place == "-"):
+    is_one_place = place is not None and op in ("add", "remove") and _PLACE.fullmatch(place) is not None
+    if len(rest) > 1 or not (whole or is_one_place) or (op == "remove" and place == "-"):
         raise BadRequest(f"Invalid operation {op!r} on the locations of an image.")
     if op != "remove" and "value" not in raw:
         raise BadRequest(f'Operation "{op}" requires a member named "value".')

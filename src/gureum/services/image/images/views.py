@@ -130,13 +130,13 @@ def views_of(call: Call[ImageDeps], documents: Sequence[Document]) -> list[Image
     properties, tags = _relations(call.tx, ids)
     protections, stores = call.deps.protections, call.deps.stores
     if protections:
-        properties = {key: protections.readable(call.caller, found) for key, found in properties.items()}
+        properties = {key: protections.readable(call.caller, values) for key, values in properties.items()}
     if call.deps.config.show_locations:
         places = locations_of_all(call.tx, ids)
         for document in documents:
             if may_see_locations(call, document):
                 document.locations = places_of(stores, places[document.id])
-    return [_view(one, properties.get(one.id), tags.get(one.id, ()), stores) for one in documents]
+    return [_view(image, properties.get(image.id), tags.get(image.id, ()), stores) for image in documents]
 
 
 def may_see_locations(call: Call[ImageDeps], image: Image | Document) -> bool:

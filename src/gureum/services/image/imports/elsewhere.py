@@ -69,14 +69,14 @@ def _endpoint(deps: ImageDeps, tx: Tx, place: tuple[str, str], project_id: str |
 
 def document_of(deps: ImageDeps, place: Place, look: Look) -> dict[str, JsonValue]:
     """What the other service says of the image, with string values as they came. Raises PermanentFailureError."""
-    found = b""
+    content = b""
     stream = _opened(deps, place, "", look)
     try:
         for chunk in stream:
-            found += chunk
-            if len(found) > _MOST_DOCUMENT_BYTES:
+            content += chunk
+            if len(content) > _MOST_DOCUMENT_BYTES:
                 raise _unusable("its description is too long")
-        return msgspec.json.decode(found, type=dict[str, JsonValue])
+        return msgspec.json.decode(content, type=dict[str, JsonValue])
     except (ImageStoreError, msgspec.DecodeError) as error:
         raise _unusable("its description makes no sense") from error
     finally:

@@ -92,12 +92,12 @@ def add(call: Call[ImageDeps], body: NewLocation, image_id: str) -> Reply[None]:
         hash_algorithm=algorithm,
         hash_value=value.lower(),
     )
-    asked: dict[str, JsonValue] = {
+    shown_input: dict[str, JsonValue] = {
         "image_id": image.id,
         "loc_url": body.url,
         "validation_data": {"os_hash_algo": algorithm, "os_hash_value": value},
     }
-    start(call, image, "location_import", asked, job)
+    start(call, image, "location_import", shown_input, job)
     return Reply(status=202)
 
 

@@ -157,7 +157,7 @@ def _replace(call: Call[ImageDeps], image: Image, value: JsonValue) -> None:
     """The same places with other facts about them; places come and go one by one."""
     if not isinstance(value, list):
         raise BadRequest("Invalid locations: a list is expected.")
-    places = [_place(one) for one in value]
+    places = [_place(entry) for entry in value]
     rows = locations_of(call.tx, image.id)
     if [place.url for place in places] != [url_of(call.deps.stores, row) for row in rows]:
         raise BadRequest("Original locations are not empty: places are added and removed one at a time.")

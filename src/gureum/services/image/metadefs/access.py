@@ -48,11 +48,13 @@ NEWEST_FIRST = (("created_at", True),)
 def find(call: Call[ImageDeps], name: str) -> Namespace:
     """The namespace, if the caller sees it and the route's rule allows. Raises NotFound or Forbidden."""
     within = REACH.conditions(call, Viewer.of(call.caller))
-    found: Namespace | None = call.tx.scalar(select(Namespace).where(Namespace.namespace == name, *within))
-    if found is None:
+    namespace: Namespace | None = call.tx.scalar(select(Namespace).where(Namespace.namespace == name, *within))
+    if namespace is None:
         raise NotFound(f"Metadata definition namespace={name[:NAME_CHARACTERS]} was not found.")
-    call.enforce(project_id=found.owner, tenant_id=found.owner, owner=found.owner, visibility=found.visibility)
-    return found
+    call.enforce(
+        project_id=namespace.owner, tenant_id=namespace.owner, owner=namespace.owner, visibility=namespace.visibility
+    )
+    return namespace
 
 
 def find_open(call: Call[ImageDeps], name: str) -> Namespace:

@@ -15,6 +15,6 @@ def wanted_store(call: Call[ImageDeps]) -> NamedStore:
         return call.deps.stores.default
     store = call.deps.stores.get(name)
     if store is None or store.read_only:
-        known = ", ".join(repr(one.name) for one in call.deps.stores.writable)
+        known = ", ".join(repr(writable.name) for writable in call.deps.stores.writable)
         raise BadRequest(f"The image store {name[:64]!r} is not known; there is {known}.")
     return store

@@ -100,12 +100,12 @@ class TaskOfImage(View):
 
 def create(call: Call[ImageDeps], body: NewTask) -> Reply[TaskView]:
     """An image that is made and filled from a URL."""
-    asked = body.input
+    source = body.input
     try:
-        call.deps.fetcher.check(asked.import_from)
+        call.deps.fetcher.check(source.import_from)
     except ImageStoreError as error:
         raise BadRequest(f"import_from does not pass filtering: {error}") from error
-    new = split({"disk_format": asked.import_from_format, "container_format": "bare", **asked.image_properties})
+    new = split({"disk_format": source.import_from_format, "container_format": "bare", **source.image_properties})
     for name in new.properties:
         call.deps.protections.require(call.caller, name, "create")
     check_amounts(call.deps.config, new.properties, len(set(new.fields.tags or [])))
@@ -113,14 +113,14 @@ def create(call: Call[ImageDeps], body: NewTask) -> Reply[TaskView]:
     image = operations.create_image(call.deps.events, call.tx, new, call.caller.project_id)
     require_visibility(call, image)
     room = checks.room_bytes(call.deps, call.tx, image.owner, SIZE, Coming(image.id))
-    job = Job(image.id, "web-download", [call.deps.stores.default.name], uri=asked.import_from, room_bytes=room)
+    job = Job(image.id, "web-download", [call.deps.stores.default.name], uri=source.import_from, room_bytes=room)
     job.result = {"image_id": image.id}
-    given: dict[str, JsonValue] = {
-        "import_from": asked.import_from,
-        "import_from_format": asked.import_from_format,
-        "image_properties": asked.image_properties,
+    shown_input: dict[str, JsonValue] = {
+        "import_from": source.import_from,
+        "import_from_format": source.import_from_format,
+        "image_properties": source.image_properties,
     }
-    task = start(call, image, "import", given, job)
+    task = start(call, image, "import", shown_input, job)
     return Reply(_view(task), headers={"Location": f"{call.base_url}/v2/tasks/{task.id}"})
 
 

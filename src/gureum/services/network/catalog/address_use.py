@@ -110,10 +110,10 @@ def _network_view(network: NetworkName, subnets: list[SubnetUse]) -> NetworkUse:
         used_ips=sum(subnet.used_ips for subnet in subnets),
         total_ips=sum(subnet.total_ips for subnet in subnets),
         ip_availability_details=Details(
-            sum(one.total_ips_in_subnet for one in details),
-            sum(one.total_ips_in_allocation_pool for one in details),
-            sum(one.used_ips_in_subnet for one in details),
-            sum(one.used_ips_in_allocation_pool for one in details),
+            sum(use.total_ips_in_subnet for use in details),
+            sum(use.total_ips_in_allocation_pool for use in details),
+            sum(use.used_ips_in_subnet for use in details),
+            sum(use.used_ips_in_allocation_pool for use in details),
         ),
     )
 

@@ -132,8 +132,8 @@ def agents(call: Call[NetworkContext]) -> list[AgentView]:
     shown = [_agent(host, alive=alive) for host, alive in sorted(hosts.items())]
     for name, value in call.query:
         if name in _AGENT_FILTERS:
-            asked = filters.boolean(name, value) if name in ("alive", "admin_state_up") else value
-            shown = [agent for agent in shown if getattr(agent, name) == asked]
+            expected = filters.boolean(name, value) if name in ("alive", "admin_state_up") else value
+            shown = [agent for agent in shown if getattr(agent, name) == expected]
     select_fields(call, shown)
     return shown
 
@@ -171,8 +171,8 @@ def availability_zones(call: Call[NetworkContext]) -> list[ZoneView]:
     shown = [ZoneView(name, kind, "available") for name in zones.NAMES for kind in kinds]
     for name, value in call.query:
         if name in _OF_ZONES:
-            asked = value if name == "name" else value.lower()
-            shown = [zone for zone in shown if getattr(zone, name) == asked]
+            expected = value if name == "name" else value.lower()
+            shown = [zone for zone in shown if getattr(zone, name) == expected]
     return shown
 
 

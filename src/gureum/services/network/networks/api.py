@@ -187,7 +187,7 @@ LISTING = Listing(
 
 def create(call: Call[NetworkContext], body: Document) -> NewNetworks:
     new = new_resources(body, LISTING.names, NewNetwork)
-    made = listing.views_of_new(call, LISTING, [_create_one(call, one) for one in new.items])
+    made = listing.views_of_new(call, LISTING, [_create_one(call, item) for item in new.items])
     return NewNetworks(networks=made) if new.is_list else NewNetworks(network=made[0])
 
 

@@ -197,15 +197,15 @@ def take_free(tx: Tx, ctx: NetworkContext, claim: Claim, subnets: Iterable[Range
     """
     for subnet in subnets:
         for ip in _to_try(tx, subnet, ctx.cursors.get(subnet.id)):
-            given = Given(subnet.id, ip)
+            address = Given(subnet.id, ip)
             ctx.cursors.put(subnet.id, rules.after(ip), ctx.cursors.generation)  # other threads try the next one
             try:
-                is_held = _hold_free(tx, claim.owner_id, given, position)
+                is_held = _hold_free(tx, claim.owner_id, address, position)
             except DBAPIError:  # another process took it meanwhile, and would be met at each of the next addresses too
                 ctx.cursors.put(subnet.id, rules.anywhere(subnet.pools), ctx.cursors.generation)
                 raise
             if is_held:
-                return given
+                return address
     return None
 
 

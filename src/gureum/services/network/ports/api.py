@@ -118,10 +118,10 @@ LISTING = Listing(
 
 def create(call: Call[NetworkContext], body: Document) -> NewPorts:
     new = new_resources(body, LISTING.names, NewPortBody)
-    made = [_create_one(call, one) for one in new.items]
+    made = [_create_one(call, item) for item in new.items]
     call.tx.flush()
     binding = shows_binding(call)
-    shown = [view_of(one.port, one.given, one.groups, binding=binding) for one in made]
+    shown = [view_of(new_port.port, new_port.given, new_port.groups, binding=binding) for new_port in made]
     return NewPorts(ports=shown) if new.is_list else NewPorts(port=shown[0])
 
 
@@ -264,8 +264,8 @@ def _set_security(call: Call[NetworkContext], row: Port, wanted: PortChanges) ->
         named = wanted.security_groups or []
         operations.set_groups(call.tx, row, _members_of(call, row.project_id, named, security=security))
     elif not security and row.port_security:
-        found = select(PortGroup.group_id).where(PortGroup.port_id == row.id).limit(1)
-        _members_of(call, row.project_id, list(call.tx.scalars(found)), security=False)
+        statement = select(PortGroup.group_id).where(PortGroup.port_id == row.id).limit(1)
+        _members_of(call, row.project_id, list(call.tx.scalars(statement)), security=False)
     if wanted.allowed_address_pairs is not UNSET:
         row.pairs = _pairs(call, row.network_id, wanted.allowed_address_pairs, row.mac, security=security)
     elif row.pairs and not security:

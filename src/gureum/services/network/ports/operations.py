@@ -84,11 +84,11 @@ def create_port(
         _refuse_mac_in_use(tx, network_id, new.mac)
     port = _row(new, network_id, new.mac or rules.new_mac(ctx.config.base_mac))
     if new.fixed_ips is not None and not new.fixed_ips:
-        given: list[Given] = []
+        chosen: list[Given] = []
     else:
         known = addresses.subnets_of(tx, network_id) if subnets is None else subnets
         claim = addresses.Claim(port.id, network_id, port.mac, is_router=new.device_owner in OF_ROUTERS)
-        given = addresses.allocate(tx, ctx, claim, known, new.fixed_ips)
+        chosen = addresses.allocate(tx, ctx, claim, known, new.fixed_ips)
     server = {"server_id": new.server_id, "server_made": new.server_made}
     _INSERT.run(tx, **structs.asdict(port), **server, position=new.position, nic_tag=new.nic_tag)
     _join_groups(tx, port.id, new.groups)
@@ -96,7 +96,7 @@ def create_port(
         ctx.changes.mark(tx, "port", (port.id,))
     if new.project_id:
         ctx.events.emit(tx, PortCreated(port.id, new.project_id, network_id, new.server_id or ""))
-    return Made(port, given, list(new.groups))
+    return Made(port, chosen, list(new.groups))
 
 
 def _row(new: NewPort, network_id: str, mac: str) -> PortRow:

@@ -66,12 +66,12 @@ class NewPorts(View):
 
 def views(call: Call[NetworkContext], rows: Sequence[Port | PortRow]) -> list[PortView]:
     port_ids = [row.id for row in rows]
-    given = addresses.held(call.tx, port_ids)
+    addresses_of = addresses.held(call.tx, port_ids)
     groups: dict[str, list[str]] = {port_id: [] for port_id in port_ids}
     for port_id, group_id in _GROUPS.all(call.tx, ports=port_ids) if rows else ():
         groups[port_id].append(group_id)
     binding = shows_binding(call)
-    return [view_of(row, given[row.id], groups[row.id], binding=binding) for row in rows]
+    return [view_of(row, addresses_of[row.id], groups[row.id], binding=binding) for row in rows]
 
 
 _GROUPS = Prepared(

@@ -113,8 +113,8 @@ class LegView(View):
 
 
 def views(call: Call[NetworkContext], rows: Sequence[Router | RouterRow]) -> list[RouterView]:
-    given = addresses.held(call.tx, [row.gateway_port_id for row in rows if row.gateway_port_id])
-    return [_view(row, given.get(row.gateway_port_id or "", [])) for row in rows]
+    addresses_of = addresses.held(call.tx, [row.gateway_port_id for row in rows if row.gateway_port_id])
+    return [_view(row, addresses_of.get(row.gateway_port_id or "", [])) for row in rows]
 
 
 def _view(row: Router | RouterRow, given: Sequence[Given]) -> RouterView:
@@ -185,7 +185,7 @@ def _set_gateway(call: Call[NetworkContext], router: Router, wanted: GatewayBody
     if wanted.external_fixed_ips is not UNSET:
         current = addresses.held(call.tx, [router.gateway_port_id or "-"])
         wishes = fixed_ip_wishes(wanted.external_fixed_ips)
-        held = {(one.subnet_id, one.ip) for one in next(iter(current.values()))}
+        held = {(address.subnet_id, address.ip) for address in next(iter(current.values()))}
         if any(wish.ip is not None and (wish.subnet_id, wish.ip) not in held for wish in wishes):
             call.enforce(f"{verb}_router:external_gateway_info:external_fixed_ips", project_id=router.project_id)
         wishes = wishes or None

@@ -54,7 +54,7 @@ def add_subnet(tx: Tx, ctx: NetworkContext, router: Router, subnet: Subnet) -> L
             addresses.take(tx, shared, Given(subnet.id, subnet.gateway_ip), len(legs))
             touch(tx, ctx.changes, "router", router)
             return Leg(shared, subnet.network_id, [subnet.id])
-    wanted = ports.NewPort(
+    leg = ports.NewPort(
         project_id=router.project_id,
         fixed_ips=[IpWish(subnet.id, subnet.gateway_ip)],
         port_security=False,
@@ -62,7 +62,7 @@ def add_subnet(tx: Tx, ctx: NetworkContext, router: Router, subnet: Subnet) -> L
         device_owner=ROUTER_LEG,
         status="ACTIVE",
     )
-    made = ports.create_port(tx, ctx, subnet.network_id, wanted)
+    made = ports.create_port(tx, ctx, subnet.network_id, leg)
     touch(tx, ctx.changes, "router", router)
     return Leg(made.port.id, subnet.network_id, [subnet.id])
 
@@ -172,7 +172,7 @@ def set_gateway(tx: Tx, ctx: NetworkContext, router: Router, wish: GatewayWish) 
         return
     clear_gateway(tx, ctx, router)
     _refuse_external_overlap(tx, router, network)
-    wanted = ports.NewPort(
+    gateway = ports.NewPort(
         project_id="",
         fixed_ips=wish.fixed_ips,
         port_security=False,
@@ -180,7 +180,7 @@ def set_gateway(tx: Tx, ctx: NetworkContext, router: Router, wish: GatewayWish) 
         device_owner=ROUTER_GATEWAY,
         status="ACTIVE",
     )
-    made = ports.create_port(tx, ctx, network.id, wanted)
+    made = ports.create_port(tx, ctx, network.id, gateway)
     router.external_network_id, router.gateway_port_id = network.id, made.port.id
 
 

@@ -141,7 +141,7 @@ RULE_LISTING: Listing[SecurityGroupRule, RuleRow, RuleView] = Listing(
 
 def create(call: Call[NetworkContext], body: Document) -> NewGroups:
     new = new_resources(body, LISTING.names, NewGroup)
-    made = listing.views_of_new(call, LISTING, [_create_group(call, one) for one in new.items])
+    made = listing.views_of_new(call, LISTING, [_create_group(call, item) for item in new.items])
     return NewGroups(security_groups=made) if new.is_list else NewGroups(security_group=made[0])
 
 
@@ -183,11 +183,11 @@ def delete(call: Call[NetworkContext], group_id: str) -> None:
 
 def create_rule(call: Call[NetworkContext], body: Document) -> NewRules:
     new = new_resources(body, RULE_LISTING.names, NewRule)
-    if len({one.security_group_id for one in new.items}) > 1:
+    if len({rule.security_group_id for rule in new.items}) > 1:
         raise errors.invalid(
             "Only allowed to update rules for one security profile at a time", "SecurityGroupNotSingleGroupRules"
         )
-    made = listing.views_of_new(call, RULE_LISTING, [_create_rule(call, one) for one in new.items])
+    made = listing.views_of_new(call, RULE_LISTING, [_create_rule(call, rule) for rule in new.items])
     return NewRules(security_group_rules=made) if new.is_list else NewRules(security_group_rule=made[0])
 
 

@@ -53,8 +53,8 @@ def group(call: Call[NetworkContext], group_id: str) -> UnwrittenGroup | None:
 
 def rule(call: Call[NetworkContext], rule_id: str) -> RuleRow | None:
     """The rule of this id of an unwritten group, if it is within the caller's reach."""
-    shown = (one for row in _groups(call, _projects(call, [rule_id])) for one in row.rules)
-    return next((one for one in shown if one.id == rule_id), None)
+    shown = (record for row in _groups(call, _projects(call, [rule_id])) for record in row.rules)
+    return next((record for record in shown if record.id == rule_id), None)
 
 
 def write(call: Call[NetworkContext], resource_id: str) -> None:
@@ -71,7 +71,7 @@ def _projects(call: Call[NetworkContext], ids: Iterable[str]) -> list[str]:
     if not call.caller.is_admin:
         return own
     named = [*call.params("project_id"), *call.params("tenant_id")]
-    sought = {one for one in ids if operations.may_be_default(one)}
+    sought = {id_ for id_ in ids if operations.may_be_default(id_)}
     if sought:
         every = call.deps.project_ids(call.tx)
         named += [project_id for project_id in every if not sought.isdisjoint(operations.default_ids(project_id))]

@@ -34,31 +34,31 @@ def plan(tx: Tx, ctx: NetworkContext, caller: Caller, request: NicRequest, count
     """The checked request. Raises BadRequest, Forbidden, Conflict with what the compute API says."""
     if request.mode == "none":
         return NicPlan()
-    wanted = request.nics if request.mode == "listed" else _only_network(tx, caller)
-    if not wanted:
+    nics = request.nics if request.mode == "listed" else _only_network(tx, caller)
+    if not nics:
         return NicPlan()
-    if count > 1 and any(nic.port_id for nic in wanted):
+    if count > 1 and any(nic.port_id for nic in nics):
         raise BadRequest(
             "Unable to launch multiple instances with a single configured port ID. "
             "Please launch your instances one by one with different ports."
         )
-    if count > 1 and any(nic.fixed_ip for nic in wanted):
+    if count > 1 and any(nic.fixed_ip for nic in nics):
         raise BadRequest("Invalid fixed IP address in requested networks: one address cannot serve several instances.")
-    _check_ports(tx, caller, [nic.port_id for nic in wanted if nic.port_id])
+    _check_ports(tx, caller, [nic.port_id for nic in nics if nic.port_id])
     project_id = caller.project_id or ""
-    networks, subnets, has_default = _networks(tx, caller, wanted)
-    for nic in wanted:
+    networks, subnets, has_default = _networks(tx, caller, nics)
+    for nic in nics:
         if not nic.port_id and not subnets[nic.network_id or ""]:
             raise BadRequest(f"Network {nic.network_id} requires a subnet in order to boot instances on.")
         if nic.fixed_ip and not nic.port_id:
             _require_owner(caller, networks[nic.network_id or ""])
             _check_address(tx, nic, subnets[nic.network_id or ""])
-    made = sum(not nic.port_id for nic in wanted)
+    made = sum(not nic.port_id for nic in nics)
     if made and not has_default:
         groups.write_default(tx, ctx, project_id)
     members = _groups(tx, project_id, request.security_groups) if made else ()
     ctx.quotas.require(tx, project_id, {"port": made * count}, refusal=_too_many_ports)
-    return NicPlan(tuple(wanted), tuple(members), networks, subnets)
+    return NicPlan(tuple(nics), tuple(members), networks, subnets)
 
 
 def _too_many_ports(overruns: Sequence[Overrun]) -> OverQuota:
@@ -138,8 +138,8 @@ def _networks(
     if not named:
         return {}, {}, False
     values = {"wanted": list(named), "default_group": groups.default_id(caller.project_id or "")}
-    found = _ANY.all(tx, **values) if caller.is_admin else _SEEN.all(tx, **values, project=caller.project_id or NOBODY)
-    rows = {row.id: row for row in found}
+    pairs = _ANY.all(tx, **values) if caller.is_admin else _SEEN.all(tx, **values, project=caller.project_id or NOBODY)
+    rows = {row.id: row for row in pairs}
     for network_id in sorted(named):
         row = rows.get(network_id)
         if row is None:
@@ -147,12 +147,12 @@ def _networks(
         if row.external and not row.shared and not caller.is_admin:
             raise Forbidden(f"It is not allowed to create an interface on external network {network_id}")
     subnets: dict[str, list[Range]] = {network_id: [] for network_id in rows}
-    for row in found:
+    for row in pairs:
         if row.subnet_id is not None:
             subnet = Range(row.subnet_id, row.id, row.ip_version, row.cidr, row.pools, row.ra_mode, row.address_mode)
             subnets[row.id].append(subnet)
     networks = {row.id: NicNetwork(row.id, row.project_id, row.port_security) for row in rows.values()}
-    return networks, subnets, bool(found[0].has_default)
+    return networks, subnets, bool(pairs[0].has_default)
 
 
 def _require_owner(caller: Caller, network: NicNetwork) -> None:

@@ -186,7 +186,7 @@ LISTING = Listing(
 
 def create(call: Call[NetworkContext], body: Document) -> NewSubnets:
     new = new_resources(body, LISTING.names, NewSubnet)
-    made = listing.views_of_new(call, LISTING, [_create_one(call, one) for one in new.items])
+    made = listing.views_of_new(call, LISTING, [_create_one(call, item) for item in new.items])
     return NewSubnets(subnets=made) if new.is_list else NewSubnets(subnet=made[0])
 
 
@@ -203,11 +203,11 @@ def _create_one(call: Call[NetworkContext], new: NewSubnet) -> Subnet:
     rules.check_dhcp_room(net, dhcp=new.enable_dhcp)
     rules.check_modes(net, new.ipv6_ra_mode, new.ipv6_address_mode, dhcp=new.enable_dhcp)
     gateway = rules.gateway_of(net, rules.first_host(net) if new.gateway_ip is UNSET else new.gateway_ip)
-    given = None if new.allocation_pools in (UNSET, None) else [(pool.start, pool.end) for pool in new.allocation_pools]
-    if given is None:
+    named = None if new.allocation_pools in (UNSET, None) else [(pool.start, pool.end) for pool in new.allocation_pools]
+    if named is None:
         pools = rules.default_pools(net, gateway)
     else:
-        pools = rules.check_pools(net, given, None if new.gateway_ip is UNSET else gateway)
+        pools = rules.check_pools(net, named, None if new.gateway_ip is UNSET else gateway)
         if new.gateway_ip is UNSET and gateway is not None:
             rules.refuse_gateway_in(gateway, pools)
     subnet = Subnet(

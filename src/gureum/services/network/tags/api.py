@@ -109,7 +109,7 @@ def _routes(collection: str, place: Listing[Model, Record, Shown]) -> tuple[Rout
         row = _load(call, place, resource_id)
         if tag not in row.tags:
             raise NotFound(f"Tag {tag[:MAX_LENGTH]} could not be found.", code="TagNotFound")
-        _store(call, place, row, [one for one in row.tags if one != tag])
+        _store(call, place, row, [kept for kept in row.tags if kept != tag])
 
     def clear(call: Call[NetworkContext], resource_id: str) -> None:
         _store(call, place, _load(call, place, resource_id), [])

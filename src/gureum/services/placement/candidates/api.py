@@ -24,9 +24,9 @@ RULES = (Rule(_RULE, ADMIN, "Ask where a request would fit"),)
 
 
 def index(call: Call[None]) -> Reply[Candidates]:
-    asked = asked_of(call)
+    query = asked_of(call)
     supplies: dict[str, Supply] = {}
-    chosen = list(itertools.islice(_found(call, asked, supplies), asked.limit))
+    chosen = list(itertools.islice(_found(call, query, supplies), query.limit))
     shown = _shown(call, supplies, chosen)
     traits = traits_of(call.tx, [supply.id for supply in shown]) if call.at_least(1, 17) else {}
     return _answer(call, chosen, shown, traits)
@@ -38,11 +38,11 @@ def index_of_few(call: Call[None]) -> Reply[Candidates] | None:
         return None
     call.enforce(**call.own_target())
     with call.database.read() as call.tx:
-        asked = asked_of(call)
-        few = few_supplies(call.tx, asked, whole_stock=call.at_least(1, 27))
+        query = asked_of(call)
+        few = few_supplies(call.tx, query, whole_stock=call.at_least(1, 27))
     if few is None:
         return None
-    chosen = list(itertools.islice(candidates_alone(few.supplies, asked.request), asked.limit))
+    chosen = list(itertools.islice(candidates_alone(few.supplies, query.request), query.limit))
     return _answer(call, chosen, _shown(call, few.supplies, chosen), few.traits)
 
 

@@ -57,14 +57,14 @@ class Asked:
 
 def asked_of(call: Call[None]) -> Asked:
     """Raises BadRequest."""
-    asked = _parsed(tuple(call.query), call.version)
-    if unknown := names.unknown_classes(call.tx, asked.resource_classes):
+    query = _parsed(tuple(call.query), call.version)
+    if unknown := names.unknown_classes(call.tx, query.resource_classes):
         raise BadRequest(f"Invalid resource class in resources parameter: No such resource class {unknown[0]}.")
-    names.check_traits(call.tx, asked.trait_names)
-    if any(group.tree is not None for group in asked.request.groups):
-        groups = tuple(_rooted(call.tx, group) for group in asked.request.groups)
-        return replace(asked, request=replace(asked.request, groups=groups))
-    return asked
+    names.check_traits(call.tx, query.trait_names)
+    if any(group.tree is not None for group in query.request.groups):
+        groups = tuple(_rooted(call.tx, group) for group in query.request.groups)
+        return replace(query, request=replace(query.request, groups=groups))
+    return query
 
 
 @lru_cache(maxsize=256)

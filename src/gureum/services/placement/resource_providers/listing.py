@@ -38,26 +38,26 @@ def _uuid(name: str, text: str) -> str:
 
 
 def _traits(call: Call[None], required: Sequence[str]) -> list[ColumnElement[bool]]:
-    wanted = traits_of(required, call.version)
-    names.check_traits(call.tx, wanted.names())
+    condition = traits_of(required, call.version)
+    names.check_traits(call.tx, condition.names())
 
     def has(group: frozenset[str]) -> ColumnElement[bool]:
         return exists().where(ProviderTrait.provider_id == Provider.id, ProviderTrait.trait.in_(sorted(group)))
 
-    terms = [has(group) for group in wanted.required]
-    return terms if not wanted.forbidden else [*terms, ~has(wanted.forbidden)]
+    terms = [has(group) for group in condition.required]
+    return terms if not condition.forbidden else [*terms, ~has(condition.forbidden)]
 
 
 def _aggregates(call: Call[None], aggregates: Sequence[str]) -> list[ColumnElement[bool]]:
     """A provider is also in the aggregates of its root."""
-    wanted = membership_of(aggregates, call.version)
+    membership = membership_of(aggregates, call.version)
 
     def within(group: frozenset[str]) -> ColumnElement[bool]:
         mine = or_(ProviderAggregate.provider_id == Provider.id, ProviderAggregate.provider_id == Provider.root_id)
         return exists().where(and_(mine, ProviderAggregate.aggregate_id.in_(sorted(group))))
 
-    terms = [within(group) for group in wanted.wanted]
-    return terms if not wanted.refused else [*terms, ~within(wanted.refused)]
+    terms = [within(group) for group in membership.wanted]
+    return terms if not membership.refused else [*terms, ~within(membership.refused)]
 
 
 def _room(call: Call[None], text: str) -> list[ColumnElement[bool]]:

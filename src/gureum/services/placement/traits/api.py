@@ -47,13 +47,13 @@ class TraitsView(View):
 
 def index(call: Call[None]) -> Reply[list[str]]:
     check_query(call, {"name": (1, 6), "associated": (1, 6)})
-    found = names.traits(call.tx)
-    if (asked := call.param("name")) is not None:
-        found = _named(found, asked)
+    traits = names.traits(call.tx)
+    if (name := call.param("name")) is not None:
+        traits = _named(traits, name)
     if (associated := call.param("associated")) is not None:
         carried = set(call.tx.scalars(select(ProviderTrait.trait).distinct()))
-        found = found & carried if filters.boolean("associated", associated) else found - carried
-    return fresh(call, sorted(found))
+        traits = traits & carried if filters.boolean("associated", associated) else traits - carried
+    return fresh(call, sorted(traits))
 
 
 def _named(found: set[str], asked: str) -> set[str]:

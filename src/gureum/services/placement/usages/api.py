@@ -35,9 +35,9 @@ def show(call: Call[None]) -> Reply[Usage] | Reply[dict[str, Usage]]:
     where = [Consumer.project_id == project_id]
     if (user_id := call.param("user_id")) is not None:
         where.append(Consumer.user_id == user_id)
-    asked = call.param("consumer_type")
-    if asked is not None and asked != EVERY:
-        where.append(Consumer.type.is_(None) if asked == UNKNOWN else Consumer.type == asked)
+    consumer_type = call.param("consumer_type")
+    if consumer_type is not None and consumer_type != EVERY:
+        where.append(Consumer.type.is_(None) if consumer_type == UNKNOWN else Consumer.type == consumer_type)
     sums = (
         select(Consumer.type, Allocation.resource_class, func.sum(Allocation.used))
         .join(Consumer, Consumer.id == Allocation.consumer_id)
@@ -45,7 +45,7 @@ def show(call: Call[None]) -> Reply[Usage] | Reply[dict[str, Usage]]:
         .group_by(Consumer.type, Allocation.resource_class)
         .order_by(Allocation.resource_class)
     )
-    together = not call.at_least(1, 38) or asked == EVERY
+    together = not call.at_least(1, 38) or consumer_type == EVERY
     used: dict[str, Usage] = {}
     for kind, name, amount in call.tx.execute(sums):
         group = used.setdefault(EVERY if together else kind or UNKNOWN, {})

@@ -147,8 +147,8 @@ def create(call: Call[ImageDeps], body: NewNamespace) -> Reply[NamespaceView]:
     call.tx.flush()
     for name, definition in all_as_json(body.properties).items():
         properties.add_row(call, row, name, definition)
-    for one in body.objects:
-        objects.add_row(call, row, one)
+    for object_ in body.objects:
+        objects.add_row(call, row, object_)
     for association in body.resource_type_associations:
         resource_types.add_row(call, row, association)
     tags.add_rows(call, row, list(dict.fromkeys(tag.name for tag in body.tags)))
