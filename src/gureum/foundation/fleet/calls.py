@@ -94,8 +94,8 @@ def _members(kind: Any) -> tuple[Any, ...]:
 
 
 def proxy(protocol: type[P], bus: Bus, name: str, failure: Callable[[Refused], Exception]) -> P:
-    """An object of the protocol whose calls go to whoever serves `name`. Raises what `failure` makes of a refusal,
-    AgentTooOld and BusError.
+    """An object of the protocol whose calls go to the server of `name` on the bus. Raises what `failure` makes of a
+    refusal, AgentTooOld and BusError.
     """
 
     def refused_as(refused: Refused) -> Exception:

@@ -55,8 +55,8 @@ class Fleet:
     def agents(
         self, kind: AgentKind[A, R], source: AgentSource[A, R] | None = None, timeout_s: float | None = None
     ) -> Agents[A, R]:
-        """The agents of a kind, the same for all who ask. They are found over the bus, and silent after the usual time,
-        unless somebody names another source or time: the service whose agents they are.
+        """The agents of a kind, the same object for every caller. They are found over the bus and silent after
+        `SILENT_AFTER_S`, unless the service whose agents they are names another source or time.
         """
         if kind.name not in self._agents:
             over_bus = AgentsOverBus(kind, self._bus)

@@ -48,7 +48,7 @@ class Silence:
         self, run: Run, timeout_s: float | None = None, on_deadline: Step | None = None, *, public: str = ""
     ) -> Sleep | Goto:
         """How a step waits for the host: it runs again in a second. After `timeout_s` seconds of silence it gives up
-        and `on_deadline` follows; `public` is what the tenant may read then. Without them it waits for ever.
+        and `on_deadline` follows; `public` is what the tenant may read then. Without a timeout it waits without end.
         """
         if (timeout_s is None) != (on_deadline is None):
             raise ValueError("a deadline and the step that follows it belong together")

@@ -43,7 +43,7 @@ def wire_type(kind: Any, envelope: str, version: Version) -> Any:
 
 
 def takes_only_fields(kind: Any) -> bool:
-    """Whether a body of this type refuses names that are no fields of it."""
+    """Whether a body of this type refuses unknown names."""
     return not (isinstance(kind, type) and issubclass(kind, Struct)) or kind.__struct_config__.forbid_unknown_fields
 
 

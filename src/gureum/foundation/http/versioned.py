@@ -80,7 +80,9 @@ def starts(kind: Any) -> tuple[Version, ...]:
 
 
 def upgraded(value: Any, kind: Any) -> Any:
-    """A body as `closed` decoded it, as the newest type `kind`. What the version does not have gets its default."""
+    """Convert a body that was decoded as `closed` into the newest type `kind`. Fields that the version does not have
+    get their default.
+    """
     return _upgraded(value) if starts(kind) else value
 
 

@@ -93,7 +93,7 @@ def index(
 
 
 def in_domain(column: Column) -> Reach:
-    """A token of a domain sees what is in it; others see everything, for the rule says who may ask."""
+    """A token of a domain sees what is in that domain; others see everything: the rule decides who may list."""
     return Reach(
         lambda call, viewer: (column == viewer.domain_id,) if call.caller.domain_id else (),
         lambda call: bool(call.caller.domain_id),

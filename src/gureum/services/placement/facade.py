@@ -70,7 +70,7 @@ class HostView(Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Who fits, and for everyone who does not, the constraint that removed them: text -> provider names."""
+    """The providers that fit, and for each other one the constraint that removed it: text -> provider names."""
 
     hosts: list[HostView]
     eliminated: dict[str, list[str]] = field(default_factory=dict)
@@ -107,7 +107,7 @@ class PlacementFacade:
             providers[provider_id].updated_at = clock.utcnow()
 
     def remove_provider(self, tx: Tx, provider_id: str) -> None:
-        """Forget a provider that nobody holds anything of; otherwise the database refuses."""
+        """Delete a provider of which no consumer holds anything; otherwise the database refuses."""
         for table in (ProviderInventory, ProviderTrait, ProviderAggregate):
             tx.execute(delete(table).where(table.provider_id == provider_id))
         tx.execute(delete(Provider).where(Provider.id == provider_id))

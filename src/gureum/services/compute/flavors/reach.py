@@ -1,4 +1,4 @@
-"""Which flavors a caller may see and use. The invariant: a flavor granted to others is not found, whatever is asked."""
+"""Which flavors a caller may see and use. Invariant: no request finds a flavor that is granted only to others."""
 
 from __future__ import annotations
 

@@ -52,7 +52,9 @@ class HostStates:
         return seen_at is not None and not forced_down and self.agents.is_recent(seen_at)
 
     def awaits_hosts(self, facts: dict[str, HostFacts]) -> bool:
-        """Whether hosts that this process is too young to have heard may still report: longest for the very first."""
+        """Whether this process is so young that hosts may still report for the first time. It waits longest when it
+        knows none.
+        """
         if not facts:
             return self.agents.age_s <= FIRST_HOST_WITHIN_S
         return self.agents.age_s <= self.timeout_s and not all(host.up for host in facts.values())

@@ -72,7 +72,7 @@ RULES = tuple(
 
 
 def refuse(call: Call[ComputeDeps], server_id: str, name: str, absent: Absent) -> NoReturn:
-    """Raises NotFound for a server that is not there, Forbidden for who may not, else the refusal."""
+    """Raises NotFound for a server out of reach, Forbidden when the rule refuses the caller, else the refusal."""
     reach.enforce(call, absent.rule, server_id)
     with call.database.read() as tx:
         operations.find_server(tx, call.caller, server_id)

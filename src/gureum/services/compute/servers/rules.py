@@ -111,7 +111,7 @@ def _against(name: str, facts: HostFacts | None, wish: Wish) -> str:
 
 
 def _weigher(wish: Wish) -> Callable[[HostView], tuple[bool, bool, float, float, str]]:
-    """What a host weighs, for every host of a choice."""
+    """A function that gives the weight of a host; made once for all hosts of a choice."""
     near, apart = wish.prefer_near, wish.prefer_apart
 
     def weight(view: HostView) -> tuple[bool, bool, float, float, str]:

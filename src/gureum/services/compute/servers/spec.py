@@ -58,7 +58,8 @@ def _guest(server: WantedServer, wiring: Wiring, password: str) -> GuestData:
 def meta_data(server: WantedServer) -> dict[str, JsonValue]:
     """The meta_data.json document.
 
-    Its random seed, 512 bytes, is drawn from 32 secret ones of the server: the same at each boot, told to nobody else.
+    Its random seed, 512 bytes, is derived from 32 secret bytes of the server: the same at each boot, and known to
+    nobody else.
     """
     seed = hashlib.shake_256(bytes.fromhex(server.seed)).digest(512)
     document: dict[str, JsonValue] = {

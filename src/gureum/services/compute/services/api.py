@@ -144,7 +144,7 @@ def force_down(call: Call[ComputeDeps], body: ForcedDown) -> ChangedDocument:
 
 
 def delete(call: Call[ComputeDeps], service_id: str) -> None:
-    """Forget a host and its provider. One that still reports comes back within half a minute."""
+    """Delete a host and its provider. A host that still reports comes back within half a minute."""
     check(service_id, call.version)
     _refuse_control(service_id, call.version)
     rows = call.tx.scalars(select(Host))

@@ -86,7 +86,7 @@ class UsageDocument(View):
 
 
 class NoUsage(View):
-    """Of a project without servers in the period."""
+    """The answer for a project without servers in the period."""
 
 
 class NoUsageDocument(View):

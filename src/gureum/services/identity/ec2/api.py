@@ -193,7 +193,7 @@ def _given(body: SignedBody) -> SignedRequest:
 
 
 def _proven(call: Call[IdentityDeps], given: SignedRequest, claim_of: Callable[[str], Claim]) -> Credential:
-    """The key whose secret made the signature. One answer for every reason against it."""
+    """The key whose secret made the signature. Raises Unauthorized, with the same text for every cause."""
     with call.database.read() as tx:
         row = tx.scalar(_with_access(given.access))
     secret, bound = ids.new_hex(), False

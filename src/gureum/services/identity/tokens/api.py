@@ -119,7 +119,7 @@ def _validated(call: Call[IdentityDeps], checked: Checked, subject: str) -> Repl
 
 
 def _knows_access_rules(call: Call[IdentityDeps]) -> bool:
-    """Whether who validates will enforce access rules: a narrowed token is shown to nobody else."""
+    """Whether the validating service enforces access rules: a token with such rules is shown to no other."""
     try:
         return float(call.headers.get("openstack-identity-access-rules", "0")) >= 1.0
     except ValueError:

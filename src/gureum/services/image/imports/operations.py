@@ -134,7 +134,7 @@ def _let_go(image: Image, job: Job, failed: list[str]) -> None:
 
 
 def shows_stores(job: Job) -> bool:
-    """Whether clients wait for the job's stores: they do for those of a copy, be they none."""
+    """Whether clients wait for the job's stores: always for those of a copy, even if there are none."""
     return bool(job.stores) or job.method == "copy-image"
 
 

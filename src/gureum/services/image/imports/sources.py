@@ -47,7 +47,7 @@ class Facts:
 
 
 def facts_of(deps: ImageDeps, job: Job, look: Look) -> Facts:
-    """Raises PermanentFailureError for an image that is not to be had."""
+    """Raises PermanentFailureError for an image that cannot be used."""
     if job.method != "glance-download":
         return Facts()
     if job.source["region"] != deps.region:

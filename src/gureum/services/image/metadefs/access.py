@@ -71,5 +71,5 @@ def path_of(namespace: str, *rest: str) -> str:
 
 
 def or_unset(text: str | None) -> str | UnsetType:
-    """What a definition does not have is not shown."""
+    """The value, or UNSET for None: a definition leaves out what it does not have."""
     return UNSET if text is None else text

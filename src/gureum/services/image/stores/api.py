@@ -24,7 +24,7 @@ RULES = (
 
 
 class StoreView(View):
-    """A store in the list for everybody; what is not so is left out."""
+    """A store in the list for everybody; what does not apply is left out."""
 
     id: str
     description: str | UnsetType = UNSET

@@ -119,7 +119,7 @@ def _network_view(network: NetworkName, subnets: list[SubnetUse]) -> NetworkUse:
 
 
 def details_of(cidr: str, pools: Iterable[tuple[str, str]], used: Sequence[str]) -> Details:
-    """What the subnet and its pools have and use. IPv4's network and broadcast addresses are nobody's."""
+    """What the subnet and its pools have and use. IPv4's network and broadcast addresses do not count."""
     net = ipaddress.ip_network(cidr)
     ranges = [(_number(first), _number(last)) for first, last in pools]
     numbers = [_number(ip) for ip in used]

@@ -14,7 +14,7 @@ from gureum.services.network.standard import Standard, TaggedRow
 class FloatingIp(Standard):
     """`port_id`, `fixed_ip` and `router_id` are set together, the address is ACTIVE; or none is, and it is DOWN.
 
-    `own_port_id` is the port that holds the address in the external network; it is nobody's in the API.
+    `own_port_id` is the port that holds the address in the external network; the API shows it without a project.
     """
 
     __tablename__ = "floating_ips"

@@ -69,7 +69,7 @@ class PortRow(StandardRow, frozen=True, gc=False):
 
 
 class IpAllocation(Row):
-    """An address in use, by a port. The primary key is what makes an address nobody else's."""
+    """An address in use, by a port. The primary key keeps an address from being given twice."""
 
     __tablename__ = "ip_allocations"
 

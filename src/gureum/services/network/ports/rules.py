@@ -68,7 +68,7 @@ def after(ip: str) -> str:
 def new_mac(base: str) -> str:
     """A random MAC that begins as `base` does: three octets, four when the fourth is not 00.
 
-    Few bits are random, so a large network's ports do collide: whoever stores one tries again.
+    Few bits are random, so a large network's ports do collide: the caller that stores one tries again.
     """
     octets = bytes.fromhex(base.replace(":", ""))
     fixed = octets[:4] if octets[3] else octets[:3]
@@ -76,7 +76,7 @@ def new_mac(base: str) -> str:
 
 
 def check_mac(text: str) -> str:
-    """A MAC in lower case with colons. Raises BadRequest for none, and for those that nobody has."""
+    """A MAC in lower case with colons. Raises BadRequest for text that is no MAC, for all zeros and for broadcast."""
     mac = spellings.mac(text)
     if not _MAC.fullmatch(mac) or mac in ("00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff"):
         raise errors.invalid(f"'{text[:32]}' is not a valid MAC address")

@@ -9,7 +9,7 @@ from gureum.services.network.standard import Standard, StandardRow
 
 
 class Router(Standard):
-    """`routes` are [destination, next hop] pairs. The gateway port is nobody's in the API: it has no project."""
+    """`routes` are [destination, next hop] pairs. The API shows the gateway port without a project."""
 
     __tablename__ = "routers"
 

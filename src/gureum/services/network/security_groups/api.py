@@ -102,7 +102,7 @@ LISTING: Listing[SecurityGroup, GroupRow, GroupView] = Listing(
 
 
 def _rules_seen_by(project_id: ProjectId) -> ColumnElement[bool]:
-    """Own rules, and whoever's rules in own groups."""
+    """The project's own rules, and all rules in its own groups."""
     own_groups = select(SecurityGroup.id).where(SecurityGroup.project_id == project_id)
     return or_(SecurityGroupRule.project_id == project_id, SecurityGroupRule.group_id.in_(own_groups))
 

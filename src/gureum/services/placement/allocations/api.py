@@ -36,7 +36,7 @@ class HeldOfProvider(View):
 
 
 class ConsumerView(View):
-    """What a consumer holds by provider; who it is, if it holds something."""
+    """What a consumer holds by provider; its project, user and type only if it holds something."""
 
     allocations: dict[str, HeldOfProvider]
     project_id: Annotated[str | UnsetType, Since(1, 12)] = UNSET

@@ -1,4 +1,4 @@
-"""All providers at once, where there are few: two fixed statements, and the solver leaves out who does not fit.
+"""All providers at once, where there are few: two fixed statements; the solver leaves out providers that do not fit.
 
 Only for trees of one provider, none of which shares: then the work grows with their number alone. `supplies.py` reads
 for every other cloud, and both give the solver what leads to the same candidates in the same order.

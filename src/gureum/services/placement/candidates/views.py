@@ -15,7 +15,7 @@ from gureum.services.placement.candidates.solver import Candidate, Supply
 
 
 class Held(View):
-    """What a summary tells of a class."""
+    """The capacity and the use of a class in a summary."""
 
     capacity: int
     used: int
