@@ -76,9 +76,6 @@ class Plan:
     namespaces: tuple[str, ...] = ()
     cleanup: Cleanup = Cleanup()
 
-    def dependents(self, name: str) -> tuple[str, ...]:
-        return tuple(daemon.name for daemon in self.daemons if name in daemon.depends)
-
 
 def write_plan(plan: Plan, file: Path) -> None:
     """Replace `file` in one move, readable by its owner only: environments may hold a password."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
@@ -154,7 +154,6 @@ class Reply(Generic[Body_co]):
     status: int | None = None
     headers: dict[str, str] = field(default_factory=dict)
     content_type: str = "application/json"
-    after: Callable[[], Awaitable[None]] | None = None
 
 
 @dataclass(slots=True)
