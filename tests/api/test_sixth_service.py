@@ -210,6 +210,66 @@ def test_an_endpoint_that_an_operator_made_or_disabled_is_left_alone(url, tmp_pa
     cloud.close()
 
 
+def test_a_process_that_is_not_the_whole_control_plane_withdraws_nothing(url, tmp_path):
+    """Another one may carry what it does not, or does not know."""
+    cloud = SimulatedCloud(tmp_path, database=url, more={"catalogue": SIX}, services=WITH_NOTICES)
+    other = build(config(tmp_path, database=url), alone=False)
+    other.prepare()
+    other.close()
+    assert "notices" in catalog_of(cloud.client())
+    cloud.close()
+
+
+def test_each_region_offers_and_withdraws_its_own_endpoints(url, tmp_path):
+    from gureum.services.identity.catalog.model import Endpoint, Service
+    from gureum.services.identity.catalog.own_endpoints import bring_up_to_date
+
+    cloud = SimulatedCloud(tmp_path, database=url, more={"catalogue": SIX}, services=WITH_NOTICES)
+    both = tuple(service.catalog for service in cloud.control.services if service.catalog)
+    fewer = tuple(entry for entry in both if entry.type != "notices")
+    sites = {"One": "http://one", "Two": "http://two"}
+
+    def start(region, entries):
+        cloud.control.database.write(lambda tx: bring_up_to_date(tx, region, sites[region], entries, withdraws=True))
+
+    def notices():
+        with cloud.control.database.read() as tx:
+            service = tx.query(Service).filter_by(type="notices").one()
+            rows = tx.query(Endpoint).filter_by(service_id=service.id)
+            return service.enabled, {(row.region_id, row.url) for row in rows if row.enabled}
+
+    one, two = ("One", "http://one/notices"), ("Two", "http://two/notices")
+    home = next(iter(notices()[1]))
+    for region in sites:
+        start(region, both)
+    assert notices() == (True, {home, one, two})
+    start("One", fewer)
+    assert notices() == (True, {home, two})
+    start("Two", fewer)
+    cloud.restart(prepare=True, services=ServicesConfig("core"))
+    assert notices() == (False, set())
+    start("One", both)
+    assert notices() == (True, {one})
+    cloud.close()
+
+
+def test_an_endpoint_of_an_operator_keeps_its_url(url, tmp_path):
+    cloud = SimulatedCloud(tmp_path, database=url)
+    admin = cloud.client()
+    (service,) = admin.get("/identity/v3/services?type=compute").json()["services"]
+    rows = admin.get(f"/identity/v3/endpoints?service_id={service['id']}&interface=internal").json()["endpoints"]
+    admin.delete(f"/identity/v3/endpoints/{rows[0]['id']}")
+    own = {
+        **rows[0],
+        "url": "http://10.0.0.1:8774" + rows[0]["url"].partition("://")[2].partition("/")[2].join(["/", ""]),
+    }
+    new = {key: own[key] for key in ("service_id", "interface", "url", "region_id")}
+    made = admin.post("/identity/v3/endpoints", {"endpoint": new}).json()["endpoint"]
+    cloud.restart(prepare=True)
+    assert cloud.client().get(f"/identity/v3/endpoints/{made['id']}").json()["endpoint"]["url"] == new["url"]
+    cloud.close()
+
+
 def names_it(content):
     return LINE.encode() in content or LINE.replace(".", "/").encode() in content
 

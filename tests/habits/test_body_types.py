@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import get_args, get_origin
 
 import pytest
 from msgspec import inspect
 from tests.cloud import config
+
+from gureum.foundation.http.versioned import closed, starts
+from gureum.foundation.http.views import Extended
 
 COLLECTIONS = (
     inspect.ListType,
@@ -39,6 +43,15 @@ def breakers(kind, at="", seen=None):
     return breakers(item, at + "[]", seen) if isinstance(item, inspect.Type) else []
 
 
+def of_each_version(kind):
+    """What is decoded at some version: an open body's fields, and what a field takes at each."""
+    if kind is None:
+        return []
+    if get_origin(kind) is Extended:
+        (kind,) = get_args(kind)
+    return [kind, *(closed(kind, start) for start in starts(kind))]
+
+
 @pytest.fixture(scope="module")
 def bodies(tmp_path_factory):
     """Every type that a route decodes: (API, route, type)."""
@@ -50,8 +63,8 @@ def bodies(tmp_path_factory):
         for api in control.app.apis
         for route in api.routes
         for told in (route.body, route.described)
-        for kind in (told.values() if isinstance(told, Mapping) else [told])
-        if kind is not None
+        for named in (told.values() if isinstance(told, Mapping) else [told])
+        for kind in of_each_version(named)
     ]
     control.bus.close()
     control.database.close()

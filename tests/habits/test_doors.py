@@ -10,7 +10,7 @@ import ast
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import msgspec
 import pytest
@@ -19,6 +19,7 @@ from gureum.foundation.config import Config, ServicesConfig
 from gureum.foundation.http.answers import is_typed, views_of
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.routes import Runs, parameter_names
+from gureum.foundation.http.versioned import Since, Takes, Until
 from gureum.foundation.http.views import JsonValue
 from gureum.roles.control import build
 
@@ -87,6 +88,38 @@ def test_handlers_are_typed_by_what_they_stand_on_take_and_return(apis):
         for fault in faults_of(api, route)
     ]
     assert faults == [], "\n".join(sorted(set(faults)))
+
+
+def markers_of(field):
+    notes = field.type.__metadata__ if get_origin(field.type) is Annotated else ()
+    return [note for note in notes if isinstance(note, Since | Until | Takes)]
+
+
+def structs_of(kind, known):
+    """Every Struct that a type holds."""
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        if kind not in known:
+            known.add(kind)
+            for field in msgspec.structs.fields(kind):
+                structs_of(field.type, known)
+    for part in get_args(kind):
+        structs_of(part, known)
+    return known
+
+
+def test_versions_of_fields_can_be_told_from_their_markers(apis):
+    """At most one first and one last version; a field that older bodies do not have has a default."""
+    wrong = []
+    for route in (route for api in apis for route in api.routes):
+        bodies = structs_of(route.body, set())
+        for struct in bodies | {s for view in views_of(route) for s in structs_of(view, set())}:
+            for field in msgspec.structs.fields(struct):
+                kinds = [type(marker) for marker in markers_of(field)]
+                if kinds.count(Since) > 1 or kinds.count(Until) > 1:
+                    wrong.append(f"{struct.__name__}.{field.name} has two markers of one kind")
+                if struct in bodies and field.required and {Since, Until} & set(kinds):
+                    wrong.append(f"{struct.__name__}.{field.name} is required, and not in every version")
+    assert wrong == []
 
 
 def any_at_doors(service):

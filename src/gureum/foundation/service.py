@@ -123,7 +123,10 @@ class Service:
 
 @dataclass(frozen=True)
 class Building:
-    """What all services of one process stand on. `driver(interface)` is the engine that the configuration chose."""
+    """What all services of one process stand on. `driver(interface)` is the engine that the configuration chose.
+
+    The process is `alone` if it is the whole control plane.
+    """
 
     config: Config
     database: Database
@@ -136,6 +139,7 @@ class Building:
     facades: dict[type, object] = field(default_factory=dict)
     events: Events = field(default_factory=Events)
     deleted_projects: DeletedProjects = field(default_factory=DeletedProjects)
+    alone: bool = True
 
 
 class Room:
@@ -152,6 +156,7 @@ class Room:
         self.events = building.events
         self.deleted_projects = building.deleted_projects
         self.catalog = building.catalog
+        self.alone = building.alone
         self.region = building.config.region
         self.public_url = building.config.public_url
         self.path = building.config.path

@@ -117,7 +117,8 @@ class Control:
         self._stops.append(serve_wakes(self.bus, self.engine))
         self.schedule.add(
             *(job for part in self.mounted.values() for job in part.worker_periodic),
-            Periodic("heartbeats", WRITE_EVERY_S, self.fleet.take_in),
+            Periodic("heartbeats", WRITE_EVERY_S, self.fleet.record),
+            Periodic("comparisons", WRITE_EVERY_S, self.fleet.compare),
         )
         self.schedule.start()
         self.reconciling.add(*(under_lease(one, self.database, self.engine.owner) for one in self._reconcilers()))
@@ -181,7 +182,7 @@ def build(
     events.announce = lambda: WRITTEN.publish(bus, Nothing())
     fleet = Fleet(database, bus, metrics)
     foundation = Building(
-        config, database, tasks, bus, metrics, fleet, drivers.get, entries, {}, events, deleted_projects
+        config, database, tasks, bus, metrics, fleet, drivers.get, entries, {}, events, deleted_projects, alone
     )
     mounted = build_services(services, foundation)
     for part in mounted.values():

@@ -27,7 +27,7 @@ def rolled_back(database: Database) -> Iterator[Writes]:
 
     def write_once(work, turn):
         writes.count += 1
-        with turn as start, database._transaction(database._writes, start) as tx:
+        with turn, database._transaction(database._writes) as tx:
             result = work(tx)
             tx.flush()
             return result, []

@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import func, select, text
-from sqlalchemy.exc import InternalError, ProgrammingError
+from sqlalchemy.exc import IntegrityError, InternalError, ProgrammingError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from gureum.foundation.db.engine import Database
+from gureum.foundation.db.engine import DRAWS, Database
 from gureum.foundation.db.prepared import insert_unless_there
 from gureum.foundation.db.turns import ALONE_AFTER, TURN_AFTER
 from gureum.foundation.db.types import Row
@@ -246,3 +246,19 @@ def test_a_write_that_is_alone_needs_no_connection_of_those_who_wait_for_it(proc
         for each in (open_write, alone, *others):
             each.result(timeout=10)
     assert len(tries) == ALONE_AFTER + 1
+
+
+@pytest.mark.postgresql
+def test_a_row_that_breaks_a_rule_each_time_is_refused_soon(processes):
+    """Others' rows, or what was drawn at random, may be to blame: a few tries, not all others stopped for each."""
+    one, _ = processes
+    one.write(lambda tx: tx.execute(text("INSERT INTO things VALUES (1, '')")))
+    tries = []
+
+    def work(tx):
+        tries.append("try")
+        tx.execute(text("INSERT INTO things VALUES (1, '')"))
+
+    with pytest.raises(IntegrityError):
+        one.write(work)
+    assert len(tries) <= DRAWS + 1

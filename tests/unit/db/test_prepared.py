@@ -134,6 +134,16 @@ def test_a_failure_leaves_nothing_and_its_connection_goes_on(database):
         database.write(lambda tx: ADD.run(tx, **values(1)))
 
 
+def test_a_savepoint_holds_what_prepared_statements_write(database):
+    def work(tx):
+        savepoint = tx.begin_nested()
+        ADD.run(tx, id=77, name="gone", facts={}, seen_at=None)
+        savepoint.rollback()
+        return tx.get(Sample, 77)
+
+    assert database.write(work) is None
+
+
 def test_a_read_is_one_snapshot(database):
     with database.read() as tx:
         assert NAMED.all(tx, names=["one"]) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Protocol
 
@@ -142,6 +143,21 @@ def test_an_answer_ends_a_silence_and_so_does_another_host(agents, bus):
     stop()
 
 
+def test_a_silence_that_was_noted_long_ago_is_over():
+    """An answer that was a failure ended it, or another process got it, and neither could note that."""
+    silence, begun = Silence("h1", Cause.UNANSWERED), run(100.0)
+    silence.wait(begun, 300.0, FAILED)
+    begun.now = 1000.0
+    assert isinstance(silence.wait(begun, 300.0, FAILED), Sleep)
+
+
+def test_a_wait_without_a_deadline_uses_up_no_later_deadline():
+    silence, begun = Silence("h1", Cause.DOWN), run(100.0)
+    for begun.now in range(100, 700):
+        silence.wait(begun)
+    assert isinstance(silence.wait(begun, 300.0, FAILED), Sleep)
+
+
 def test_a_wait_without_a_deadline_never_ends():
     begun = run(100.0)
     for begun.now in (100.0, 1e9):
@@ -214,3 +230,19 @@ def test_a_report_of_an_older_agent_is_understood():
     assert msgspec.msgpack.decode(packed, type=ShelfReport) == ShelfReport("h1", 1, 5)
     newer = msgspec.msgpack.encode({"host": "h1", "version": 9, "books": 5, "started_at": 3.0, "pages": 7})
     assert msgspec.msgpack.decode(newer, type=ShelfReport) == ShelfReport("h1", 9, 5, started_at=3.0)
+
+
+def test_a_host_that_hangs_in_a_comparison_keeps_no_heartbeat_from_being_written(database, bus):
+    fleet, hangs, recorded = Fleet(database, bus, Metrics()), threading.Event(), []
+    fleet.subscribe(
+        [Reports(SHELF, record=lambda _tx, beats: recorded.extend(beats), compare=lambda _: hangs.wait(10))]
+    )
+    fleet.hear(SHELF, ShelfReport("h1", 1, 5))
+    fleet.record()
+    comparing = threading.Thread(target=fleet.compare)
+    comparing.start()
+    fleet.hear(SHELF, ShelfReport("h2", 1, 5))
+    fleet.record()
+    assert [beat.host for beat in recorded] == ["h1", "h2"]
+    hangs.set()
+    comparing.join()

@@ -82,6 +82,21 @@ def test_what_a_body_does_not_say_stays_unset_and_names_of_clients_are_read():
     assert sent({"name": "abc", "OS-EXT:zone": "z"}, (2, 1)).zone == "z"
 
 
+class First(View):
+    field: Annotated[str, Since(2, 46)]
+
+
+class Last(View):
+    field: Annotated[str, Until(2, 46)]
+
+
+def test_markers_of_the_same_version_are_not_taken_for_each_other():
+    """typing keeps equal annotated types once."""
+    assert shown(First("x"), (2, 90)) == {"thing": {"field": "x"}}
+    assert shown(Last("x"), (2, 10)) == {"thing": {"field": "x"}}
+    assert shown(Last("x"), (2, 90)) == {"thing": {}}
+
+
 def test_an_envelope_takes_no_other_name():
     from gureum.foundation.errors import BadRequest
 

@@ -22,7 +22,7 @@ from typing import Any, Literal, TypeVar
 
 from sqlalchemy import Engine, ExceptionContext, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, SessionTransaction
 
 from gureum.foundation.db.failures import (
     DatabaseFailure,
@@ -49,6 +49,14 @@ RETRIES = 16
 DRAWS = 4
 _TCP_LIMITS = {"keepalives_idle": 60, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 30_000}
 """libpq's words, in seconds and milliseconds: a connection that was cut off silently is noticed in half a minute."""
+_SERVER_LIMITS = {
+    "tcp_keepalives_idle": 60,
+    "tcp_keepalives_interval": 10,
+    "tcp_keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+    "idle_in_transaction_session_timeout": 120_000,
+}
+"""The same for the server: a machine of ours that was lost with a transaction open holds no lock for longer."""
 SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 TRY_EVERY_S = 1.0
 """How often, at most, somebody who asks how the database is makes it write."""
@@ -67,6 +75,12 @@ class Tx(Session):
 
     def on_commit(self, callback: Callable[[], None]) -> None:
         self._callbacks.append(callback)
+
+    def begin_nested(self) -> SessionTransaction:
+        """A savepoint, for prepared statements too: the ORM sets none on a connection that it does not use."""
+        savepoint = super().begin_nested()
+        self.connection()
+        return savepoint
 
     def commit(self) -> None:
         if self.lane is not None:
@@ -219,12 +233,14 @@ class Database:
         and DatabaseFailure, with nothing written; OutcomeUnknown when only the database knows whether it is. Callbacks
         run after the commit, before it returns.
         """
+        clashes = 0
         for attempt in range(RETRIES):
             try:
-                result, callbacks = self._write_once(work, self._turn(kind, attempt))
+                result, callbacks = self._write_once(work, self._turn(kind, clashes))
             except SQLAlchemyError as error:
                 if attempt < RETRIES - 1 and isinstance(error, DBAPIError) and self._repeatable(error, attempt):
-                    self._before_repetition(error, kind, attempt)
+                    clashes += is_busy(error) or isinstance(error, IntegrityError)
+                    self._before_repetition(kind, attempt, clashes)
                     continue
                 if self._is_mistake(error):
                     raise
@@ -253,10 +269,9 @@ class Database:
         with self._writer:
             yield False
 
-    def _before_repetition(self, error: DBAPIError, kind: str, attempt: int) -> None:
+    def _before_repetition(self, kind: str, attempt: int, clashes: int) -> None:
         """Sleep for a short random time, unless the write waits for its turn next."""
-        clash = not self.is_sqlite and is_busy(error)
-        if not (clash and self.turns.clashed(kind, attempt + 1)):
+        if self.is_sqlite or not self.turns.clashed(kind, clashes):
             time.sleep(random.uniform(0, 0.005 * 2 ** min(attempt, 6)))  # noqa: S311 spreading, not secrecy
 
     def _commit(self, tx: Tx) -> None:
@@ -276,7 +291,9 @@ class Database:
             if isinstance(error, IntegrityError):  # only what the work draws at random can be different next time
                 return attempt < DRAWS and "UNIQUE" in str(error.orig)
             return is_busy(error)
-        return server_decided(error) or is_connection_lost(error)
+        if isinstance(error, IntegrityError):  # of others' rows, or drawn at random; else it is the same each time
+            return attempt < DRAWS
+        return is_busy(error) or is_connection_lost(error)
 
     def trouble(self) -> str:
         """Why the database cannot be read or written, for people; empty when it can.
@@ -343,10 +360,12 @@ def _prepare_postgresql(durability: Durability, connection: Any, _record: Any) -
     connection, what the lanes prepared included (`wire.py`).
     """
     connection.prepare_threshold = None
+    limits = "; ".join(f"SET {name} = {value}" for name, value in _SERVER_LIMITS.items())
     ask = "SELECT set_config('synchronous_commit', %s, false) WHERE current_setting('synchronous_commit') = ANY(%s)"
     off, others = ["off"], ["on", "local", "remote_write", "remote_apply"]
     connection.autocommit = True
     with connection.cursor() as cursor:
+        cursor.execute(limits)
         cursor.execute(ask, ("on", off) if durability == "full" else ("off", others))
     connection.autocommit = False
 

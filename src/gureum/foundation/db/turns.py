@@ -4,9 +4,10 @@ A write is tried beside all others first, and once more. One that clashed twice 
 kind, of all processes; for a while after that, new writes of the kind do so at once: they would clash next. One that
 clashes again is made alone: every transaction that writes holds a shared lock (`BESIDE_OTHERS`), and the one that is
 alone holds it exclusively. No other transaction of ours writes then, so nothing can clash with it.
-Invariant: a lock is taken before the transaction begins, whose snapshot would otherwise be older than the turn; so no
-writer waits for a turn with a transaction open, and no two wait for each other. Locks, and transactions that are alone,
-have connections of their own: those of the pool may all be held by writers that wait for them.
+Invariant: a turn is taken before the transaction begins, whose snapshot would otherwise be older than the turn; so no
+writer waits for a turn with a transaction open, and no two wait for each other. A write that waited for one that was
+alone has an older snapshot, and is repeated if it meets the same rows. Locks, and transactions that are alone, have
+connections of their own: those of the pool may all be held by writers that wait for them.
 Source: PostgreSQL's documentation, "Serializable Isolation Level" and "Advisory Locks".
 """
 

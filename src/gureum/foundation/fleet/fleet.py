@@ -9,6 +9,7 @@ Read next: `agents.py`, `directory.py`; `gureum/foundation/service.py`, where a 
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, cast
@@ -31,7 +32,8 @@ class Reports(Generic[R]):
 
     `arrived` runs in every process, at once and for each report: it touches memory only. `record` and `compare` run in
     processes with workers, once a second, with the newest report of each host that was heard: `record` in one
-    transaction, to write what they say (it may be repeated), then `compare` outside of one, to repair what differs.
+    transaction, to write what they say (it may be repeated), then `compare` outside of one and on a thread of its own,
+    to repair what differs.
     Several processes do so for the same reports: all of it is idempotent.
     """
 
@@ -51,6 +53,8 @@ class Fleet:
         self._agents: dict[str, AnyAgents] = {}
         self._subscribers: dict[str, list[Reports[Any]]] = {}
         self._directory = Directory()
+        self._lock = threading.Lock()
+        self._recorded: dict[str, dict[str, Heartbeat[Any]]] = {}
 
     def agents(
         self, kind: AgentKind[A, R], source: AgentSource[A, R] | None = None, timeout_s: float | None = None
@@ -99,15 +103,20 @@ class Fleet:
         return heard
 
     def take_in(self) -> None:
-        """Write and compare what was heard since the last time, kind by kind."""
+        """Write and compare what was heard since the last time."""
+        self.record()
+        self.compare()
+
+    def record(self) -> None:
+        """Write what was heard since the last time, kind by kind. It waits for no host."""
         for name, agents in self._agents.items():
             if beats := agents.take():
                 try:
-                    self._take_in(name, beats)
+                    self._record(name, beats)
                 except Exception:
                     log.exception("the heartbeats of %s agents could not be taken in", name)
 
-    def _take_in(self, kind: str, beats: list[Heartbeat[Any]]) -> None:
+    def _record(self, kind: str, beats: list[Heartbeat[Any]]) -> None:
         subscribers = self._subscribers.get(kind, [])
 
         def write(tx: Tx) -> None:
@@ -118,6 +127,17 @@ class Fleet:
 
         # Every process with workers writes the same rows: where they clash, they take turns among themselves.
         self._database.write(write, "heartbeats")
-        for subscriber in subscribers:
-            if subscriber.compare is not None:
-                subscriber.compare(beats)
+        with self._lock:
+            self._recorded.setdefault(kind, {}).update({beat.host: beat for beat in beats})
+
+    def compare(self) -> None:
+        """Compare what was written since the last time. It asks hosts: one that hangs may hold it up for a minute."""
+        with self._lock:
+            recorded, self._recorded = self._recorded, {}
+        for kind, beats in recorded.items():
+            for subscriber in self._subscribers.get(kind, []):
+                if subscriber.compare is not None:
+                    try:
+                        subscriber.compare(list(beats.values()))
+                    except Exception:
+                        log.exception("what %s agents reported could not be compared", kind)

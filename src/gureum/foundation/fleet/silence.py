@@ -1,7 +1,8 @@
 """A host that gave no answer, and what a step of a life makes of it: a wait with a reason and a deadline.
 
 One outcome for every cause: the host is down, nobody answered in time, the bus is lost, the agent is too old for the
-call. A deadline counts from the first unanswered question to that host; any answer ends it.
+call. A deadline counts from the first unanswered question to that host, as long as one follows another; any answer
+ends it, and so does a while without a question.
 Read next: `agents.py`, which asks.
 """
 
@@ -15,6 +16,10 @@ from gureum.foundation.tasks.steps import Step
 
 _KEPT = "silent"
 _AGAIN_S = 1.0
+_OVER_S = 90.0
+"""A silence that was noted longer ago is over: meanwhile the host answered, or nobody asked. A call takes up to a
+minute until it counts as unanswered.
+"""
 
 
 class Cause(enum.Enum):
@@ -52,10 +57,14 @@ class Silence:
         """
         if (timeout_s is None) != (on_deadline is None):
             raise ValueError("a deadline and the step that follows it belong together")
-        host, since = run.data.get(_KEPT, (self.host, run.now))
-        since = since if host == self.host else run.now
-        run.data[_KEPT] = [self.host, since]
-        if timeout_s is None or on_deadline is None or run.now - since < timeout_s:
+        if timeout_s is None or on_deadline is None:
+            forget(run)
+            return Sleep(_AGAIN_S, self.awaited)
+        host, since, last = run.data.get(_KEPT, (self.host, run.now, run.now))
+        if host != self.host or run.now - last > _OVER_S:
+            since = run.now
+        run.data[_KEPT] = [self.host, since, run.now]
+        if run.now - since < timeout_s:
             return Sleep(_AGAIN_S, self.awaited)
         forget(run)
         run.gives_up(Problem(run.step, f"timed out: {self.awaited}", public))

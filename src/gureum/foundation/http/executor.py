@@ -48,7 +48,7 @@ async def run_stream(call: Call[Any], content: AsyncIterator[bytes], parameters:
         call.enforce(**call.own_target())
     result = await route.handler(call, content, **parameters)
     require_enforced(call)
-    return answer_of(route, result)
+    return answer_of(route, result, call)
 
 
 def require_enforced(call: Call[Any]) -> None:

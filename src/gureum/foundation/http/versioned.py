@@ -28,14 +28,16 @@ from gureum.foundation.http.microversions import Version
 from gureum.foundation.http.views import Extended, Listed
 
 
-class Since(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Since:
     """The first version that has the field."""
 
     major: int
     minor: int
 
 
-class Until(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Until:
     """The last version that has the field."""
 
     major: int

@@ -24,7 +24,8 @@ IMPLICATIONS = (("admin", "manager"), ("manager", "member"), ("member", "reader"
 class Bootstrap:
     """Passwords of the users admin and demo; `public_url` is where the APIs are reached, without a path.
 
-    `catalog` has an entry for each service of this cloud.
+    `catalog` has an entry for each service of this cloud. Those that are not in it are withdrawn if the process
+    `withdraws`.
     """
 
     admin_password: str
@@ -32,13 +33,14 @@ class Bootstrap:
     region: str
     public_url: str
     catalog: tuple[CatalogEntry, ...] = ()
+    withdraws: bool = False
 
 
 def bootstrap(tx: Tx, wanted: Bootstrap, passwords: Passwords, changed: Callable[[Tx], None]) -> None:
     """`changed` is called when tokens' catalogs are not what they were."""
     if tx.get(Project, DEFAULT_DOMAIN) is None:
         _first_time(tx, wanted, passwords)
-    if bring_up_to_date(tx, wanted.region, wanted.public_url, wanted.catalog):
+    if bring_up_to_date(tx, wanted.region, wanted.public_url, wanted.catalog, withdraws=wanted.withdraws):
         changed(tx)
 
 

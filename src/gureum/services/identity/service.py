@@ -44,7 +44,9 @@ def build(room: Room) -> Mounted:
     deps = IdentityDeps(room.database, tokens, passwords, secrets, options, receipts, room.events)
     routes = (*discovery.ROUTES, *(route for noun in NOUNS for route in noun.ROUTES))
     api = Api("identity", "/identity", error_body, routes, deps, vary="X-Auth-Token", beside_lists=links.OWN_LINKS)
-    wanted = Bootstrap(first.admin_password, first.demo_password, room.region, room.public_url, room.catalog)
+    wanted = Bootstrap(
+        first.admin_password, first.demo_password, room.region, room.public_url, room.catalog, room.alone
+    )
     return Mounted(
         facade,
         apis=(api,),

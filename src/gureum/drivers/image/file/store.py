@@ -47,7 +47,9 @@ class FileImageStore:
         if offset < 0 or (length is not None and length < 0):
             raise ValueError("offset and length cannot be negative")
         descriptor = self._descriptor(location)
-        kept = self._read_before.note(location) and fits_in_memory(os.fstat(descriptor).st_size)
+        size = os.fstat(descriptor).st_size
+        whole = offset == 0 and (length is None or length >= size)  # a piece says nothing of the rest
+        kept = whole and self._read_before.note(location) and fits_in_memory(size)
         return BlobReader(descriptor, offset, length, kept=kept)
 
     def size(self, location: str) -> int:

@@ -96,8 +96,7 @@ class ServerDrift:
             log.warning("host %s holds server %s, which is not placed there: removing it", observed.host, server_id)
             if (silence := self._remove(observed.host, server_id)) is not None:
                 log.warning("host %s is compared later: waiting for %s", observed.host, silence.awaited)
-                self._compared.pop(observed.host, None)
-                return
+                break  # after `COMPARE_EVERY_S`: asking it may take a minute
         lost = [
             row
             for row in wanted

@@ -62,8 +62,11 @@ class HostInventories:
         """Hosts that report and have no row, where it is time to look."""
         if clock.now() - self._looked_at < LOOK_EVERY_S:
             return set()
-        self._looked_at = clock.now()
+        tx.on_commit(self._note_look)
         return {beat.host for beat in beats} - set(tx.scalars(select(Host.name)))
+
+    def _note_look(self) -> None:
+        self._looked_at = clock.now()
 
     def _record(self, tx: Tx, changed: list[HostObserved]) -> None:
         names = [observed.host for observed in changed]

@@ -60,6 +60,6 @@ def _ask(call: Call[ComputeDeps], server_id: str, question: Callable[[Hypervisor
 
 _AT = "/v2.1/servers/{server_id}/os-server-password"
 ROUTES = (
-    Route("GET", _AT, show, _PREFIX + "show", transaction="none"),
-    Route("DELETE", _AT, clear, _PREFIX + "clear", 204, transaction="none"),
+    Route("GET", _AT, show, _PREFIX + "show", transaction="none", also=(503,)),
+    Route("DELETE", _AT, clear, _PREFIX + "clear", 204, transaction="none", also=(503,)),
 )

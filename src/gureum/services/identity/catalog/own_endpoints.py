@@ -21,13 +21,17 @@ from gureum.services.identity.catalog.model import Endpoint, OwnEndpoint, Region
 INTERFACES = ("public", "internal", "admin")
 
 
-def bring_up_to_date(tx: Tx, region: str, public_url: str, entries: Sequence[CatalogEntry]) -> bool:
-    """Make the catalog of `region` say what the cloud carries. Whether something changed."""
+def bring_up_to_date(tx: Tx, region: str, public_url: str, entries: Sequence[CatalogEntry], *, withdraws: bool) -> bool:
+    """Make the catalog of `region` say what the cloud carries. Whether something changed.
+
+    A process `withdraws` if it is the whole control plane: others may carry what it does not.
+    """
     if tx.get(Region, region) is None:
         tx.add(Region(id=region))
         tx.flush()
     services = {row.type: row for row in tx.scalars(select(Service))}
-    endpoints = tx.scalars(select(Endpoint).where(Endpoint.region_id == region)).all()
+    everywhere = tx.scalars(select(Endpoint)).all()
+    endpoints = [row for row in everywhere if row.region_id == region]
     own = {row.endpoint_id: row for row in tx.scalars(select(OwnEndpoint))}
     changed = False
     for entry in entries:
@@ -38,11 +42,14 @@ def bring_up_to_date(tx: Tx, region: str, public_url: str, entries: Sequence[Cat
             tx.flush()
         of_service = sorted((row for row in endpoints if row.service_id == service.id), key=lambda row: row.id in own)
         present = {row.interface: row for row in of_service}  # its own, where an operator made another one
+        changed |= _reappear(service, everywhere, own)
         changed |= _offer(tx, service, present, _Place(region, public_url.rstrip("/"), entry.path), own)
+    if not withdraws:
+        return changed
     carried = {services[entry.type].id for entry in entries if entry.type in services}
     for service in services.values():
         if service.id not in carried:
-            changed |= _withdraw(service, [row for row in endpoints if row.service_id == service.id], own)
+            changed |= _withdraw(service, [row for row in everywhere if row.service_id == service.id], region, own)
     return changed
 
 
@@ -69,23 +76,24 @@ def _offer(
             tx.flush()
             tx.add(OwnEndpoint(endpoint_id=row.id))
             changed = True
-        elif row.url.endswith(place.path):
+        elif row.id in own or (row.url.endswith(place.path) and not own):  # of before there were marks
             if row.id not in own:
                 tx.add(OwnEndpoint(endpoint_id=row.id))
             elif own[row.id].withdrawn:
-                _bring_back(service, row, own[row.id])
+                _bring_back(row, own[row.id])
                 changed = True
             changed |= row.url != url
             row.url = url
     return changed
 
 
-def _withdraw(service: Service, endpoints: Sequence[Endpoint], own: Mapping[str, OwnEndpoint]) -> bool:
-    """Disable the own endpoints of a service that is not carried, and the service when no other endpoint is left."""
-    withdrawn = [row for row in endpoints if row.enabled and row.id in own and not own[row.id].withdrawn]
+def _withdraw(service: Service, everywhere: Sequence[Endpoint], region: str, own: Mapping[str, OwnEndpoint]) -> bool:
+    """Disable the region's own endpoints of a service that is not carried; the service too when there are no others."""
+    enabled = [row for row in everywhere if row.enabled]
+    withdrawn = [row for row in enabled if row.region_id == region and row.id in own and not own[row.id].withdrawn]
     if not withdrawn:
         return False
-    alone = service.enabled and len(withdrawn) == len([row for row in endpoints if row.enabled])
+    alone = service.enabled and len(withdrawn) == len(enabled)
     for row in withdrawn:
         row.enabled = False
         own[row.id].withdrawn = True
@@ -95,8 +103,17 @@ def _withdraw(service: Service, endpoints: Sequence[Endpoint], own: Mapping[str,
     return True
 
 
-def _bring_back(service: Service, endpoint: Endpoint, mark: OwnEndpoint) -> None:
+def _reappear(service: Service, everywhere: Sequence[Endpoint], own: Mapping[str, OwnEndpoint]) -> bool:
+    """Enable a service that another region's withdrawal disabled: this one carries it."""
+    marks = [own[row.id] for row in everywhere if row.service_id == service.id and row.id in own]
+    if service.enabled or not any(mark.with_service for mark in marks):
+        return False
+    service.enabled = True
+    for mark in marks:
+        mark.with_service = False
+    return True
+
+
+def _bring_back(endpoint: Endpoint, mark: OwnEndpoint) -> None:
     endpoint.enabled = True
-    if mark.with_service:
-        service.enabled = True
-    mark.withdrawn = mark.with_service = False
+    mark.withdrawn = False
