@@ -224,6 +224,9 @@ class _Text:
         return tuple([known[name] for name in self.names])
 
 
+MOST_TEXTS = 256
+
+
 class _Plan:
     """A statement compiled for a driver that takes parameters by position. Not of one connection: of all."""
 
@@ -252,6 +255,8 @@ class _Plan:
         lengths = tuple([_rounded(len(one)) for one in given])
         text = self._texts.get(lengths)
         if text is None:
+            if len(self._texts) >= MOST_TEXTS:  # of several lists, the combinations of lengths are many
+                self._texts.clear()
             text = self._texts[lengths] = self._expanded(dict(zip(self._lists, lengths, strict=True)))
         return text.sql, text.values_of(values, self._defaults)
 

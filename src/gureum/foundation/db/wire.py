@@ -14,6 +14,8 @@ from typing import Any, Protocol
 
 MOST_PREPARED = 400
 """Statements that one connection keeps prepared; a process has fewer, unless its lists have many lengths."""
+MOST_SEEN = 4 * MOST_PREPARED
+"""Statements that one connection remembers, most of which came once."""
 Values = Sequence[Any]
 
 
@@ -141,6 +143,8 @@ class PostgresqlWire:
         if name:
             return self._check(self._libpq.exec_prepared(name, written, adapt.formats, 0))
         if name is None:  # the first time
+            if len(self._prepared) >= MOST_SEEN:
+                self.forget()
             self._prepared[key] = b""
             return self._check(self._libpq.exec_params(sql.encode(), written, adapt.types, adapt.formats, 0))
         if self._number >= MOST_PREPARED:

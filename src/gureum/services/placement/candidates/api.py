@@ -33,8 +33,11 @@ def index(call: Call[None]) -> Reply[Candidates]:
 
 
 def index_of_few(call: Call[None]) -> Reply[Candidates] | None:
-    """On the event loop, when an embedded database holds only a few providers: cheaper than to change threads."""
-    if not call.database.is_sqlite:
+    """On the event loop, when an embedded database holds only a few providers: cheaper than to change threads.
+
+    Only what costs no more than two statements to understand: other parameters are looked up one by one.
+    """
+    if not call.database.is_sqlite or not _is_short(call.query):
         return None
     call.enforce(**call.own_target())
     with call.database.read() as call.tx:
@@ -44,6 +47,14 @@ def index_of_few(call: Call[None]) -> Reply[Candidates] | None:
         return None
     chosen = list(itertools.islice(candidates_alone(few.supplies, query.request), query.limit))
     return _answer(call, chosen, _shown(call, few.supplies, chosen), few.traits)
+
+
+def _is_short(query: Sequence[tuple[str, str]]) -> bool:
+    return len(query) <= len(_SHORT) and all(name in _SHORT and len(value) <= _SHORT_TEXT for name, value in query)
+
+
+_SHORT = frozenset({"resources", "limit"})
+_SHORT_TEXT = 128
 
 
 def _found(call: Call[None], asked: Asked, supplies: dict[str, Supply]) -> Iterator[Candidate]:
