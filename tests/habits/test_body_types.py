@@ -9,7 +9,7 @@ import pytest
 from msgspec import inspect
 from tests.cloud import config
 
-from gureum.foundation.http.versioned import closed, starts
+from gureum.foundation.http.versioned import starts, type_at
 from gureum.foundation.http.views import Extended
 
 COLLECTIONS = (
@@ -49,7 +49,7 @@ def of_each_version(kind):
         return []
     if get_origin(kind) is Extended:
         (kind,) = get_args(kind)
-    return [kind, *(closed(kind, start) for start in starts(kind))]
+    return [kind, *(type_at(kind, start) for start in starts(kind))]
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gureum.foundation.http.received import received
 from gureum.foundation.http.routes import Reply, Route
-from gureum.foundation.http.versioned import Since, Takes, Until, closed, narrow, starts
+from gureum.foundation.http.versioned import Since, Takes, Until, narrow, starts, type_at
 from gureum.foundation.http.views import Extended, Listed, View, encoded, enveloped
 
 Short = Annotated[str, Meta(max_length=3)]
@@ -49,7 +49,7 @@ def sent(thing, version):
 def test_a_type_changes_where_a_field_comes_goes_or_takes_something_else():
     assert starts(NewThing) == ((2, 1), (2, 2), (2, 32), (2, 57), (2, 92))
     assert starts(Open) == ()
-    assert closed(Open, (2, 1)) is Open
+    assert type_at(Open, (2, 1)) is Open
 
 
 @pytest.mark.parametrize(
@@ -143,9 +143,9 @@ def test_a_view_holds_what_its_version_has_and_is_of_the_closed_type():
         document = shown(thing(), version)["thing"]
         assert document.keys() == fields
         assert ("mac" in document["addresses"]["net"][0]) == (version >= (2, 9))
-        msgspec.convert(document, closed(Thing, version))
+        msgspec.convert(document, type_at(Thing, version))
         with pytest.raises(msgspec.ValidationError):
-            msgspec.convert({**document, "colour": "red"}, closed(Thing, version))
+            msgspec.convert({**document, "colour": "red"}, type_at(Thing, version))
 
 
 class Flavor(View):
@@ -174,7 +174,7 @@ def test_items_of_lists_and_open_views_are_narrowed_too():
 
 
 def test_an_open_view_may_hold_more_than_its_fields():
-    kind = closed(list[Extended[Open]], None)
+    kind = type_at(list[Extended[Open]], None)
     assert msgspec.convert([{"name": "abc", "colour": "red"}], kind)
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert([{"name": "abcd"}], kind)

@@ -17,7 +17,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from gureum.foundation.http.microversions import Version
 from gureum.foundation.http.routes import Api, Reply, Route
-from gureum.foundation.http.versioned import closed
+from gureum.foundation.http.versioned import type_at
 from gureum.foundation.http.views import Encodes, Extended, JsonValue, Listed, View
 
 
@@ -39,8 +39,8 @@ def _returned(route: Route) -> list[Any]:
 def document_type(api: Api, route: Route, view: Any, version: Version | None) -> Any:
     """The closed type of the answer that shows `view` at `version`; None is the newest."""
     if get_origin(view) is Listed:
-        return _list_type(closed(get_args(view)[0], version), route.envelope, tuple(api.beside_lists.items()))
-    kind = closed(view, version)
+        return _list_type(type_at(get_args(view)[0], version), route.envelope, tuple(api.beside_lists.items()))
+    kind = type_at(view, version)
     return _enveloped(kind, route.envelope) if route.envelope else kind
 
 

@@ -61,8 +61,8 @@ WAITING_THREADS = 16
 LOGIN_THREADS = max(4, 2 * (os.cpu_count() or 1))
 """Threads that hash passwords, 19 MiB each. Whoever has no token waits here, and holds up nobody else."""
 PATIENCE_S = 0.025
-"""How long a request waits its turn at an embedded database, which gives up the interpreter at each row: two that read
-at once hand it back and forth and take half as much time again. Behind a long one nobody waits for longer.
+"""Two concurrent SQLite readers contend for the GIL (1.5 times slower): hold a read lock for at most this long, in
+seconds, then go ahead.
 """
 
 

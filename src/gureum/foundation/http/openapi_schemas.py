@@ -13,7 +13,7 @@ from gureum.foundation.http.answers import views_of
 from gureum.foundation.http.microversions import Version
 from gureum.foundation.http.received import takes_only_fields
 from gureum.foundation.http.routes import Api, Route
-from gureum.foundation.http.versioned import closed, starts
+from gureum.foundation.http.versioned import starts, type_at
 from gureum.foundation.http.views import Listed
 
 _SCHEMAS = "#/components/schemas/"
@@ -37,30 +37,30 @@ class Schemas:
         """Every type that the operation takes or shows, without its envelope."""
         if route.described is not None:
             kinds = route.described.values() if isinstance(route.described, Mapping) else [route.described]
-            yield from (closed(kind, self._version) for kind in kinds)
+            yield from (type_at(kind, self._version) for kind in kinds)
         elif route.body not in (None, bytes):
             for version in (*body_starts(self._api, route), self._version):
                 if (kind := route.body_type(version)) is not None:
-                    yield closed(kind, version)
+                    yield type_at(kind, version)
         for view in views_of(route):
             yield self._shown(view)
             if get_origin(view) is Listed:
                 yield from self._beside.values()
 
     def _shown(self, view: Any) -> Any:
-        return closed(get_args(view)[0] if get_origin(view) is Listed else view, self._version)
+        return type_at(get_args(view)[0] if get_origin(view) is Listed else view, self._version)
 
     def of_body(self, route: Route, version: Version | None) -> dict[str, Any] | None:
         """The schema of the body at a version, the newest for None. None for plain bytes and routes without a body."""
         if isinstance(route.described, Mapping):
-            kinds = {name: closed(kind, self._version) for name, kind in route.described.items()}
+            kinds = {name: type_at(kind, self._version) for name, kind in route.described.items()}
             return {"oneOf": [_object({name: self._of(kind)}) for name, kind in kinds.items()]}
         if route.described is not None:
-            return self._of(closed(route.described, self._version))
+            return self._of(type_at(route.described, self._version))
         kind = route.body_type(version or self._version)
         if kind in (None, bytes):
             return None
-        schema = self._of(closed(kind, version or self._version))
+        schema = self._of(type_at(kind, version or self._version))
         return _object({route.envelope: schema}, is_closed=takes_only_fields(kind)) if route.envelope else schema
 
     def of_answers(self, route: Route) -> list[dict[str, Any]]:

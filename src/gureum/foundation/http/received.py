@@ -12,7 +12,7 @@ from msgspec import Struct
 from gureum.foundation.http.body import converted, decode
 from gureum.foundation.http.microversions import Version
 from gureum.foundation.http.routes import Route
-from gureum.foundation.http.versioned import closed, fields_of, floor, upgraded
+from gureum.foundation.http.versioned import fields_of, floor, type_at, upgraded
 from gureum.foundation.http.views import Extended
 
 
@@ -33,7 +33,7 @@ _INNER = "inner"
 @cache
 def wire_type(kind: Any, envelope: str, version: Version) -> Any:
     """What the bytes of a body are decoded as. An envelope takes no other name unless the body takes unknown ones."""
-    inner = dict[str, Any] if get_origin(kind) is Extended else closed(kind, version)
+    inner = dict[str, Any] if get_origin(kind) is Extended else type_at(kind, version)
     if not envelope:
         return inner
     name = f"{getattr(kind, '__name__', 'Body')}In{envelope.title().replace(':', '')}"
@@ -49,6 +49,6 @@ def takes_only_fields(kind: Any) -> bool:
 
 def _extended(body: Mapping[str, Any], kind: Any, version: Version | None, at: str) -> Extended[Any]:
     """The fields of an open body as their type, and what else it holds."""
-    fields = upgraded(converted(body, closed(kind, version), at), kind)
+    fields = upgraded(converted(body, type_at(kind, version), at), kind)
     known = fields_of(kind)
     return Extended(fields, {name: value for name, value in body.items() if name not in known})

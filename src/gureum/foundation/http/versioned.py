@@ -5,9 +5,9 @@
         public_key: Annotated[PublicKey | None, Takes((2, 92), PublicKey, required=True)] = None
         type: Annotated[Literal["ssh", "x509"], Since(2, 2)] = "ssh"
 
-From it follow the closed types that each version decodes and shows (`closed`), a decoded body as the newest type, whose
-handler sees no other (`upgraded`), and a view without what is newer than the request (`narrow`). Invariant: nothing
-here is written by hand for a version. What a field's versions cannot say (a name that changed, a value that means
+From it follow the closed types that each version decodes and shows (`type_at`), a decoded body as the newest type,
+whose handler sees no other (`upgraded`), and a view without what is newer than the request (`narrow`). Invariant:
+nothing here is written by hand for a version. What a field's versions cannot say (a name that changed, a value that means
 another) is the route's own `upgrade` and `downgrade`.
 Source: the API-SIG microversion specification.
 """
@@ -59,7 +59,7 @@ class Takes:
 Marker = Since | Until | Takes
 
 
-def closed(kind: Any, version: Version | None) -> Any:
+def type_at(kind: Any, version: Version | None) -> Any:
     """The type as `version` has it, for bytes: `kind` itself where it is the same. None is the newest version.
 
     The Struct of an `Extended` accepts unknown names.
@@ -71,7 +71,7 @@ def floor(kind: Any, version: Version | None) -> Version:
     """The newest of `starts` up to `version`: the type is the same from there to `version`."""
     begins = starts(kind)
     if version is None or not begins:
-        return _NEVER
+        return _NEWEST
     return max((start for start in begins if start <= version), default=(0, 0))
 
 
@@ -82,7 +82,7 @@ def starts(kind: Any) -> tuple[Version, ...]:
 
 
 def upgraded(value: Any, kind: Any) -> Any:
-    """Convert a body that was decoded as `closed` into the newest type `kind`. Fields that the version does not have
+    """Convert a body that was decoded as `type_at` into the newest type `kind`. Fields that the version does not have
     get their default.
     """
     return _upgraded(value) if starts(kind) else value
@@ -112,7 +112,7 @@ def _upgraded(value: Any) -> Any:
         return [_upgraded(item) for item in value]
     if isinstance(value, dict):
         return {name: _upgraded(item) for name, item in value.items()}
-    newest = _NEWEST.get(type(value))
+    newest = _ORIGINS.get(type(value))
     if newest is None:
         return value
     inner = _versioned_fields(newest)
@@ -129,8 +129,8 @@ def _versioned_fields(struct: type[Struct]) -> frozenset[str]:
 # -- what a type's fields say -----------------------------------------------------------------------------
 
 
-_NEVER: Version = (10**6, 0)
-"""Later than every version."""
+_NEWEST: Version = (10**6, 0)
+"""Stands for the newest version, and is later than each."""
 
 
 class _Plan(NamedTuple):
@@ -163,7 +163,7 @@ def _markers(field: FieldInfo) -> list[Marker]:
 def _span(field: FieldInfo) -> tuple[Version, Version]:
     """The first and the last version that has the field."""
     first: Version = (0, 0)
-    last = _NEVER
+    last = _NEWEST
     for marker in _markers(field):
         if isinstance(marker, Since):
             first = (marker.major, marker.minor)
@@ -242,7 +242,7 @@ def _unmarked(kind: Any, inner: Any) -> Any:
 
 def _variant(struct: type[Struct], version: Version, *, is_open: bool = False) -> type[Struct]:
     config = struct.__struct_config__
-    ending = "" if version == _NEVER else f"_{version[0]}_{version[1]}"
+    ending = "" if version == _NEWEST else f"_{version[0]}_{version[1]}"
     variant = msgspec.defstruct(
         f"{struct.__name__}{ending}",
         [_field(field, version) for field in msgspec.structs.fields(struct) if _is_there(field, version)],
@@ -252,11 +252,11 @@ def _variant(struct: type[Struct], version: Version, *, is_open: bool = False) -
         tag_field=config.tag_field,
         kw_only=True,
     )
-    _NEWEST[variant] = struct
+    _ORIGINS[variant] = struct
     return variant
 
 
-_NEWEST: dict[type, type[Struct]] = {}
+_ORIGINS: dict[type, type[Struct]] = {}
 """The type of which a type of one version was made."""
 
 
@@ -275,7 +275,7 @@ def _field(field: FieldInfo, version: Version) -> tuple[str, Any, Any]:
     factory = NODEFAULT if required else field.default_factory
     named: Any = msgspec.field(default=default, default_factory=factory, name=field.encode_name)  # type: ignore[call-overload]  # one of both is NODEFAULT
     inner = _unmarked(kind, get_args(kind)[0]) if get_origin(kind) is Annotated else kind
-    return field.name, closed(inner, version), named
+    return field.name, type_at(inner, version), named
 
 
 def fields_of(struct: type[Struct]) -> Mapping[str, Any]:

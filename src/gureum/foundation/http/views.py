@@ -60,14 +60,14 @@ class Encodes:
 def encoded(value: Any) -> Any:
     """For msgspec's `enc_hook`: what to encode in place of a type that it does not know. Raises TypeError."""
     if isinstance(value, Extended):
-        return {**value.extra, **shown(value.fields)} if value.extra else value.fields
+        return {**value.extra, **fields_shown(value.fields)} if value.extra else value.fields
     raise TypeError(f"{type(value).__name__} cannot be shown as JSON")
 
 
-def shown(view: Struct) -> dict[str, Any]:
+def fields_shown(view: Struct) -> dict[str, Any]:
     """The fields of a view by the names that clients know, without what is UNSET; the values stay as they are."""
     names = zip(view.__struct_encode_fields__, view.__struct_fields__, strict=True)
-    return {shown: value for shown, name in names if (value := getattr(view, name)) is not UNSET}
+    return {key: value for key, name in names if (value := getattr(view, name)) is not UNSET}
 
 
 def enveloped(view: Any, envelope: str) -> Any:

@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gureum.foundation.errors import BadRequest, Conflict, Forbidden
 from gureum.foundation.http.call import Call
-from gureum.foundation.http.views import JsonValue, shown
+from gureum.foundation.http.views import JsonValue, fields_shown
 from gureum.foundation.policy import Scope
 from gureum.services.identity.deps import IdentityDeps
 
@@ -83,14 +83,14 @@ def check_mutable(
 
 def _lifts_immutable(change: ResourceChange) -> bool:
     lifts = change.options is not UNSET and change.options.immutable in (False, None)
-    return lifts and set(shown(change)) == {"options"}
+    return lifts and set(fields_shown(change)) == {"options"}
 
 
 def options_of(present: Mapping[str, JsonValue], change: Struct | UnsetType) -> dict[str, JsonValue]:
     """Options after a change: null removes one."""
     if change is UNSET:
         return dict(present)
-    return {name: value for name, value in {**present, **shown(change)}.items() if value is not None}
+    return {name: value for name, value in {**present, **fields_shown(change)}.items() if value is not None}
 
 
 def taken(kind: str, name: str) -> Conflict:

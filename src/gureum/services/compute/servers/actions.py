@@ -21,7 +21,7 @@ from gureum.foundation.http.body import converted
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.microversions import Version
 from gureum.foundation.http.routes import Reply, Route
-from gureum.foundation.http.versioned import closed, upgraded
+from gureum.foundation.http.versioned import type_at, upgraded
 from gureum.foundation.http.views import JsonValue, View
 from gureum.foundation.policy import Rule
 from gureum.services.compute.deps import ComputeDeps
@@ -75,7 +75,7 @@ class Action(Generic[Payload]):
         """What was sent, as the newest type. Raises BadRequest."""
         if self.body is None or version < self.reads_since:
             return None
-        payload: Payload = upgraded(converted(sent, closed(self.body, version), name), self.body)
+        payload: Payload = upgraded(converted(sent, type_at(self.body, version), name), self.body)
         return payload if self.upgrade is None else self.upgrade(payload, version)
 
 

@@ -10,7 +10,7 @@ from gureum.foundation.errors import Forbidden
 from gureum.foundation.http.call import Call
 from gureum.foundation.http.collections import Condition, Reach, Viewer
 from gureum.foundation.http.routes import Route
-from gureum.foundation.http.views import Extended, JsonValue, Listed, View, shown
+from gureum.foundation.http.views import Extended, JsonValue, Listed, View, fields_shown
 from gureum.foundation.policy import EVERY_SCOPE, Rule
 from gureum.services.identity import listing
 from gureum.services.identity.deps import IdentityDeps
@@ -106,7 +106,7 @@ def create(call: Call[IdentityDeps], body: Extended[NewDomain]) -> Extended[Doma
     new = body.fields
     if call.tx.scalar(select(Project.id).where(Project.domain_id == ROOT, Project.is_named(new.name))):
         raise taken("domain", new.name)
-    of_projects = {name: value for name, value in shown(new).items() if name in _OF_PROJECTS}
+    of_projects = {name: value for name, value in fields_shown(new).items() if name in _OF_PROJECTS}
     row = Project(
         id=ids.new_hex(),
         name=new.name,
