@@ -7,8 +7,8 @@
 
 From it follow the closed types that each version decodes and shows (`type_at`), a decoded body as the newest type,
 whose handler sees no other (`upgraded`), and a view without what is newer than the request (`narrow`). Invariant:
-nothing here is written by hand for a version. What a field's versions cannot say (a name that changed, a value that means
-another) is the route's own `upgrade` and `downgrade`.
+nothing here is written by hand for a version. What a field's versions cannot say (a name that changed, a value that
+means another) is the route's own `upgrade` and `downgrade`.
 Source: the API-SIG microversion specification.
 """
 
