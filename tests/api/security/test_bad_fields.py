@@ -15,6 +15,7 @@ from tests.api.security.everything import url_of
 from tests.api.security.samples import OwnKey, Schemas, replaced
 
 from gureum.foundation.http.openapi import document
+from gureum.foundation.http.versioned import starts
 
 APIS = ("identity", "placement", "image", "compute", "network")
 
@@ -38,7 +39,7 @@ def forms(api):
     versions = {None} if api.versions is None else {
         version
         for route in api.routes
-        for version in (route.since, route.until, *(route.body if isinstance(route.body, dict) else ()))
+        for version in (route.since, route.until, *starts(route.body))
         if version
     } | {api.versions.minimum, api.versions.maximum}  # fmt: skip
     seen, told = set(), set()

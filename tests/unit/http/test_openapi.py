@@ -10,22 +10,21 @@ from gureum.foundation.http.dialects import plain
 from gureum.foundation.http.microversions import Versions
 from gureum.foundation.http.openapi import document
 from gureum.foundation.http.routes import PUBLIC, Api, Route
+from gureum.foundation.http.versioned import Takes
 from gureum.services.compute.dialect import error_body
 
 
-class Old(Struct, forbid_unknown_fields=True):
-    name: str
+Short = Annotated[str, Meta(max_length=5)]
 
 
 class New(Struct, forbid_unknown_fields=True):
-    name: Annotated[str, Meta(max_length=5)]
+    name: Annotated[str, Takes((2, 1), str), Takes((2, 5), Short)]
 
 
 class Stop(Struct, forbid_unknown_fields=True):
     hard: bool = False
 
 
-BODIES = {(2, 1): Old, (2, 5): New}
 API = Api(
     "compute",
     "/compute",
@@ -33,8 +32,8 @@ API = Api(
     (
         Route("GET", "/", print, PUBLIC),
         Route("GET", "/v2.1/things", print, "see", query=("limit", "marker")),
-        Route("POST", "/v2.1/things", print, "make", 200, body=BODIES, until=(2, 1)),
-        Route("POST", "/v2.1/things", print, "make", 201, body=BODIES, since=(2, 2)),
+        Route("POST", "/v2.1/things", print, "make", 200, body=New, until=(2, 1)),
+        Route("POST", "/v2.1/things", print, "make", 201, body=New, since=(2, 2)),
         Route("POST", "/v2.1/things/{id}/action", print, "act", 202, body=dict, described={"stop": Stop}, also=(503,)),
         Route("GET", "/v2/things", print, "see"),
     ),
@@ -51,24 +50,24 @@ def test_all_versions_together():
     assert make["summary"] == "Make a thing"
     assert {"200", "201", "400", "401", "403", "406", "409", "413", "415"} <= set(make["responses"])
     assert [
-        (one.get("since"), one.get("until"), one["status"], one["body"]["$ref"][-3:])
+        (one.get("since"), one.get("until"), one["status"], one["body"]["$ref"][-4:])
         for one in make["x-openstack-variants"]
     ] == [
-        ("2.1", "2.1", 200, "Old"),
-        ("2.2", None, 201, "Old"),
-        ("2.5", None, 201, "New"),
+        ("2.1", "2.1", 200, "_2_1"),
+        ("2.2", None, 201, "_2_1"),
+        ("2.5", None, 201, "_2_5"),
     ]
-    assert make["requestBody"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/New"}
+    assert make["requestBody"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/New_2_5"}
     assert [one["name"] for one in found["paths"]["/v2.1/things"]["get"]["parameters"]] == ["limit", "marker"]
-    assert found["components"]["schemas"]["New"]["properties"]["name"]["maxLength"] == 5
-    assert found["components"]["schemas"]["New"]["additionalProperties"] is False
+    assert found["components"]["schemas"]["New_2_5"]["properties"]["name"]["maxLength"] == 5
+    assert found["components"]["schemas"]["New_2_5"]["additionalProperties"] is False
 
 
 def test_one_version_alone():
     make = document(API, RULES, (2, 1))["paths"]["/v2.1/things"]["post"]
     assert "200" in make["responses"]
     assert "201" not in make["responses"]
-    assert make["requestBody"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Old"}
+    assert make["requestBody"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/New_2_1"}
     assert "x-openstack-variants" not in make
 
 

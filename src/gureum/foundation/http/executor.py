@@ -61,7 +61,7 @@ def require_enforced(call: Call[Any]) -> None:
 def _arguments(call: Call[Any], body: bytes) -> tuple[Any, ...]:
     """The call, and the decoded body where the route has one."""
     version = call.version if call.version != (0, 0) else None
-    kind = call.route.body_type(version)
+    kind = call.route.body
     if kind is None:
         return (call,)
     if kind is bytes:  # a form, say: the handler reads it

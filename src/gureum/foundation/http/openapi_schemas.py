@@ -40,8 +40,7 @@ class Schemas:
             yield from (type_at(kind, self._version) for kind in kinds)
         elif route.body not in (None, bytes):
             for version in (*body_starts(self._api, route), self._version):
-                if (kind := route.body_type(version)) is not None:
-                    yield type_at(kind, version)
+                yield type_at(route.body, version)
         for view in views_of(route):
             yield self._shown(view)
             if get_origin(view) is Listed:
@@ -57,7 +56,7 @@ class Schemas:
             return {"oneOf": [_object({name: self._of(kind)}) for name, kind in kinds.items()]}
         if route.described is not None:
             return self._of(type_at(route.described, self._version))
-        kind = route.body_type(version or self._version)
+        kind = route.body
         if kind in (None, bytes):
             return None
         schema = self._of(type_at(kind, version or self._version))
@@ -82,7 +81,7 @@ class Schemas:
 
 def body_starts(api: Api, route: Route) -> list[Version | None]:
     """The versions at which the operation begins or its body changes, while the route is there. None: the first."""
-    changes = tuple(route.body) if isinstance(route.body, Mapping) else starts(route.body)
+    changes = starts(route.body)
     if not changes or api.versions is None:
         return [route.since]
     first = route.since or api.versions.minimum

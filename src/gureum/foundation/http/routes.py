@@ -46,9 +46,8 @@ class Route:
 
     `policy` is the rule's name; with `target="caller"` the edge enforces it on the caller's own project before the
     handler runs, with `target="handler"` the handler must call `call.enforce` (the edge answers 500 if it did not).
-    `body` is the newest type of the body, whose fields say which versions have them (`versioned.py`), or a table from
-    the first microversion to the type in force since then. Its document holds it under the name `envelope`, if there
-    is one, and the answer's document the view.
+    `body` is the newest type of the body, whose fields say which versions have them (`versioned.py`). Its document
+    holds it under the name `envelope`, if there is one, and the answer's document the view.
     `upgrade(body, version)` and `downgrade(view, version)` do what the fields' versions cannot say; they get and return
     the newest type.
     `runs` says where (`Runs`). `fast(call)`, with the body where there is one, is tried on the event loop before: it
@@ -93,13 +92,6 @@ class Route:
 
     def place(self) -> Runs:
         return self.runs or (Runs.WAITING if self.mode() == "none" else Runs.POOL)
-
-    def body_type(self, version: Version | None) -> Any:
-        """The body type in force at `version`, or None."""
-        if not isinstance(self.body, Mapping):
-            return self.body
-        fitting = [since for since in self.body if version is None or since <= version]
-        return self.body[max(fitting)] if fitting else None
 
 
 @dataclass(frozen=True)

@@ -149,10 +149,6 @@ class Collection(Generic[Record]):
         reached = self._source.where(*self.reach.conditions(call, Viewer.of(call.caller)), *within)
         return self._read(call, ordered(reached, self._usual_keys(call)))
 
-    def answer(self, call: Call[Any], page: Page[Record], items: Sequence[Any], **more: Any) -> dict[str, Any]:
-        """The document of a page whose rows are shown as `items`, with what else it says."""
-        return {self.name: items, **more, **(self.links(call, page) if self.links else {})}
-
     def listed(self, call: Call[Any], page: Page[Record], items: Sequence[Shown], **more: Any) -> Listed[Shown]:
         """The list of a page whose rows are shown as `items`, with what else it says. The route names the items."""
         return Listed(items, {**more, **(self.links(call, page) if self.links else {})})
