@@ -13,7 +13,6 @@ from gureum.foundation.http.routes import PUBLIC, Api, Route
 from gureum.foundation.http.versioned import Takes
 from gureum.services.compute.dialect import error_body
 
-
 Short = Annotated[str, Meta(max_length=5)]
 
 
