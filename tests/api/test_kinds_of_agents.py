@@ -64,8 +64,11 @@ class World(SimulatedCloud):
         self.control.fleet.take_in()
 
     def pass_time(self, seconds):
-        self.moving.advance(seconds)
-        self.settle()
+        """In steps of at most a minute: a task that waits looks once a second."""
+        while seconds > 0:
+            self.moving.advance(min(60, seconds))
+            self.settle()
+            seconds -= 60
 
     def show(self, text="closed"):
         return self.control.database.write(lambda tx: self.boards.show(tx, "h1", text))
